@@ -1,0 +1,387 @@
+//! Entries: the keys and values that state consists of, and how they are laid out in bytes.
+//!
+//! Prefix bytes are assigned once for ever:
+//!
+//! | byte | key | value |
+//! |---|---|---|
+//! | `a` | account, time, rank, event id | [`v1::Fact`]: events of an account without a group |
+//! | `f` | group, time, rank, event id, name | [`v1::Fact`]: a group's history |
+//! | `g` | group | [`v1::GroupHead`] |
+//! | `l` | group, name, name | [`v1::Link`] |
+//! | `m` | message | [`v1::MessageHead`] |
+//! | `n` | account, name, time, event id | [`v1::Rename`] |
+//! | `r` | message, name | [`v1::MemberReceipt`] |
+//! | `w` | group | [`v1::Window`] |
+//!
+//! The store keeps its own keys under `P` (progress) and `U` (unreadable records).
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::{frame, v1};
+
+use crate::identity::Alias;
+
+/// The key of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Key {
+    /// A group but its members.
+    Head {
+        /// Group id.
+        group: String,
+    },
+    /// A group's service window.
+    Window {
+        /// Group id.
+        group: String,
+    },
+    /// A line of a group's history.
+    Fact {
+        /// Group id.
+        group: String,
+        /// Where it stands in the history.
+        at: FactAt,
+    },
+    /// A line of an account's history.
+    AccountFact {
+        /// Account id.
+        account: String,
+        /// Where it stands in the history.
+        at: FactAt,
+    },
+    /// Two names of one person, the lesser first.
+    Link {
+        /// Group id.
+        group: String,
+        /// The lesser name.
+        a: Alias,
+        /// The greater name.
+        b: Alias,
+    },
+    /// An identity change that mentions a name.
+    Rename {
+        /// Account id.
+        account: String,
+        /// The name mentioned.
+        alias: Alias,
+        /// Provider time, Unix milliseconds.
+        time_ms: i64,
+        /// The event.
+        event_id: String,
+    },
+    /// A message as a whole.
+    Message {
+        /// Message id.
+        message: String,
+    },
+    /// What one name did with one message.
+    Receipt {
+        /// Message id.
+        message: String,
+        /// The name reported.
+        alias: Alias,
+    },
+}
+
+/// The place of a fact in a history; its order is the order of the history.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FactAt {
+    /// Provider time, Unix milliseconds.
+    pub time_ms: i64,
+    /// Rank among facts of one second, see [`v1::FactKind`].
+    pub rank: u32,
+    /// The event.
+    pub event_id: String,
+    /// Tells the facts of one event apart: the name of the person, or empty.
+    pub about: String,
+}
+
+/// The value of an entry.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "each is the protobuf message of its name")]
+pub enum Value {
+    Head(Box<v1::GroupHead>),
+    Window(v1::Window),
+    Fact(v1::Fact),
+    Link(v1::Link),
+    Rename(v1::Rename),
+    Message(v1::MessageHead),
+    Receipt(v1::MemberReceipt),
+}
+
+/// Keys that belong together, for scans.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Prefix {
+    /// All group heads, by group id.
+    Heads,
+    /// The history of a group, by time.
+    Facts {
+        /// Group id.
+        group: String,
+    },
+    /// The history of an account, by time.
+    AccountFacts {
+        /// Account id.
+        account: String,
+    },
+    /// The links of a group.
+    Links {
+        /// Group id.
+        group: String,
+    },
+    /// The identity changes that mention a name, by time.
+    Renames {
+        /// Account id.
+        account: String,
+        /// The name.
+        alias: Alias,
+    },
+    /// The receipts of a message.
+    Receipts {
+        /// Message id.
+        message: String,
+    },
+}
+
+/// Where entries are read from.
+pub trait Source {
+    /// Why a read failed.
+    type Error;
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// The entry cannot be read.
+    fn get(&self, key: &Key) -> Result<Option<Value>, Self::Error>;
+
+    /// All entries under a prefix, by key.
+    ///
+    /// # Errors
+    /// An entry cannot be read.
+    fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Self::Error>;
+}
+
+/// Why bytes are no entry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The key is none of ours.
+    #[error("key is not one of the fold's")]
+    Key,
+    /// The value cannot be read.
+    #[error("value cannot be read")]
+    Value(#[source] frame::Error),
+}
+
+const TIME_SIGN: u64 = 1 << 63;
+
+struct KeyWriter(Vec<u8>);
+
+impl KeyWriter {
+    fn new(prefix: u8) -> Self {
+        Self(vec![prefix])
+    }
+
+    /// Text ends in `00 01`; a zero byte within is `00 ff`: order of keys is order of texts.
+    fn text(mut self, text: &str) -> Self {
+        for &b in text.as_bytes() {
+            self.0.push(b);
+            if b == 0 {
+                self.0.push(0xff);
+            }
+        }
+        self.0.extend_from_slice(&[0, 1]);
+        self
+    }
+
+    fn time(mut self, time_ms: i64) -> Self {
+        self.0.extend_from_slice(&(time_ms.cast_unsigned() ^ TIME_SIGN).to_be_bytes());
+        self
+    }
+
+    fn rank(mut self, rank: u32) -> Self {
+        self.0.extend_from_slice(&rank.to_be_bytes());
+        self
+    }
+
+    fn fact_at(self, at: &FactAt) -> Self {
+        self.time(at.time_ms).rank(at.rank).text(&at.event_id).text(&at.about)
+    }
+}
+
+struct KeyReader<'a>(&'a [u8]);
+
+impl KeyReader<'_> {
+    fn text(&mut self) -> Option<String> {
+        let mut out = Vec::new();
+        loop {
+            let (&b, rest) = self.0.split_first()?;
+            self.0 = rest;
+            if b != 0 {
+                out.push(b);
+                continue;
+            }
+            let (&mark, rest) = self.0.split_first()?;
+            self.0 = rest;
+            match mark {
+                0xff => out.push(0),
+                1 => return String::from_utf8(out).ok(),
+                _ => return None,
+            }
+        }
+    }
+
+    fn alias(&mut self) -> Option<Alias> {
+        Alias::decode(&self.text()?)
+    }
+
+    fn time(&mut self) -> Option<i64> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some((u64::from_be_bytes(*head) ^ TIME_SIGN).cast_signed())
+    }
+
+    fn rank(&mut self) -> Option<u32> {
+        let (head, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(u32::from_be_bytes(*head))
+    }
+
+    fn fact_at(&mut self) -> Option<FactAt> {
+        Some(FactAt {
+            time_ms: self.time()?,
+            rank: self.rank()?,
+            event_id: self.text()?,
+            about: self.text()?,
+        })
+    }
+}
+
+impl Key {
+    /// The key's bytes.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Head { group } => KeyWriter::new(b'g').text(group),
+            Self::Window { group } => KeyWriter::new(b'w').text(group),
+            Self::Fact { group, at } => KeyWriter::new(b'f').text(group).fact_at(at),
+            Self::AccountFact { account, at } => KeyWriter::new(b'a').text(account).fact_at(at),
+            Self::Link { group, a, b } => {
+                KeyWriter::new(b'l').text(group).text(&a.encode()).text(&b.encode())
+            }
+            Self::Rename { account, alias, time_ms, event_id } => {
+                KeyWriter::new(b'n').text(account).text(&alias.encode()).time(*time_ms).text(event_id)
+            }
+            Self::Message { message } => KeyWriter::new(b'm').text(message),
+            Self::Receipt { message, alias } => {
+                KeyWriter::new(b'r').text(message).text(&alias.encode())
+            }
+        }
+        .0
+    }
+
+    /// Reads a key back.
+    ///
+    /// # Errors
+    /// [`Error::Key`] for bytes that [`Key::encode`] does not write.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        Self::read(bytes).ok_or(Error::Key)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (&prefix, rest) = bytes.split_first()?;
+        let mut reader = KeyReader(rest);
+        let text = reader.text()?;
+        let key = match prefix {
+            b'g' => Self::Head { group: text },
+            b'w' => Self::Window { group: text },
+            b'f' => Self::Fact { group: text, at: reader.fact_at()? },
+            b'a' => Self::AccountFact { account: text, at: reader.fact_at()? },
+            b'l' => Self::Link { group: text, a: reader.alias()?, b: reader.alias()? },
+            b'n' => Self::Rename {
+                account: text,
+                alias: reader.alias()?,
+                time_ms: reader.time()?,
+                event_id: reader.text()?,
+            },
+            b'm' => Self::Message { message: text },
+            b'r' => Self::Receipt { message: text, alias: reader.alias()? },
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(key)
+    }
+
+    /// Reads the value that stands under this key.
+    ///
+    /// # Errors
+    /// [`Error::Value`] if the bytes are damaged or of another version.
+    pub fn decode_value(&self, bytes: &[u8]) -> Result<Value, Error> {
+        let value = match self {
+            Self::Head { .. } => frame::decode(bytes).map(|head| Value::Head(Box::new(head))),
+            Self::Window { .. } => frame::decode(bytes).map(Value::Window),
+            Self::Fact { .. } | Self::AccountFact { .. } => frame::decode(bytes).map(Value::Fact),
+            Self::Link { .. } => frame::decode(bytes).map(Value::Link),
+            Self::Rename { .. } => frame::decode(bytes).map(Value::Rename),
+            Self::Message { .. } => frame::decode(bytes).map(Value::Message),
+            Self::Receipt { .. } => frame::decode(bytes).map(Value::Receipt),
+        };
+        value.map_err(Error::Value)
+    }
+}
+
+impl Value {
+    /// The value's bytes, framed.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Head(value) => frame::encode(&**value),
+            Self::Window(value) => frame::encode(value),
+            Self::Fact(value) => frame::encode(value),
+            Self::Link(value) => frame::encode(value),
+            Self::Rename(value) => frame::encode(value),
+            Self::Message(value) => frame::encode(value),
+            Self::Receipt(value) => frame::encode(value),
+        }
+    }
+}
+
+impl Prefix {
+    /// The bytes that all keys under the prefix begin with.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Heads => KeyWriter::new(b'g'),
+            Self::Facts { group } => KeyWriter::new(b'f').text(group),
+            Self::AccountFacts { account } => KeyWriter::new(b'a').text(account),
+            Self::Links { group } => KeyWriter::new(b'l').text(group),
+            Self::Renames { account, alias } => {
+                KeyWriter::new(b'n').text(account).text(&alias.encode())
+            }
+            Self::Receipts { message } => KeyWriter::new(b'r').text(message),
+        }
+        .0
+    }
+}
+
+/// Entries in memory, in their stored bytes: what tests, rebuilds and time travel fold into.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Memory(pub BTreeMap<Vec<u8>, Vec<u8>>);
+
+impl Source for Memory {
+    type Error = Error;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, Error> {
+        self.0.get(&key.encode()).map(|bytes| key.decode_value(bytes)).transpose()
+    }
+
+    fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
+        let prefix = prefix.encode();
+        self.0
+            .range(prefix.clone()..)
+            .take_while(|(key, _)| key.starts_with(&prefix))
+            .map(|(key, value)| {
+                let key = Key::decode(key)?;
+                let value = key.decode_value(value)?;
+                Ok((key, value))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,197 @@
+//! What people ask for, derived from entries.
+
+mod group;
+mod receipts;
+mod timeline;
+
+use groupfold_schemas::v1;
+
+pub use group::{group, status_of};
+pub use receipts::receipts;
+pub use timeline::{account_timeline, timeline};
+
+/// The state of a group.
+///
+/// ```text
+///             create ok            suspend
+///   Unknown ────────────▶ Active ◀─────────▶ Suspended
+///      │  a fact about it             clear      │
+///      │                                         │
+///      ├── create failed ──▶ CreateFailed        │ (suspend, clear: last by time)
+///      └───────────┬─────────────────────────────┘
+///                  ▼ delete ok
+///               Deleted (terminal)
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Status {
+    /// Facts about the group are known, its creation is not.
+    Unknown,
+    /// Created, neither suspended nor deleted.
+    Active,
+    /// Suspended by the provider.
+    Suspended,
+    /// Deleted; terminal.
+    Deleted,
+    /// Its creation failed.
+    CreateFailed,
+}
+
+/// A group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// Group id.
+    pub group_id: String,
+    /// Where it belongs.
+    pub origin: v1::OriginRegister,
+    /// Its state.
+    pub status: Status,
+    /// Name.
+    pub subject: Option<String>,
+    /// Description.
+    pub description: Option<String>,
+    /// Picture.
+    pub picture: Option<v1::Picture>,
+    /// `auto_approve` or `approval_required` (Meta), fixed at creation.
+    pub join_approval_mode: Option<String>,
+    /// A bearer secret: whoever has it can join.
+    pub invite_link: Option<String>,
+    /// Unix milliseconds.
+    pub created_at_ms: Option<i64>,
+    /// Unix milliseconds.
+    pub deleted_at_ms: Option<i64>,
+    /// All persons with a membership fact, by [`Member::member_id`].
+    pub members: Vec<Member>,
+    /// The service window that the last message of a member opened.
+    pub window: Option<ServiceWindow>,
+    /// The last failure reported.
+    pub last_failure: Option<v1::FailureRegister>,
+    /// Settings whose last reported change has an unknown outcome.
+    pub unconfirmed: Vec<v1::Setting>,
+}
+
+/// How a person stands to a group.
+///
+/// ```text
+///             request            join (approved)
+///   (none) ────────────▶ Pending ──────────────▶ Member ──▶ Left | Removed
+///      │                    │ revoke                ▲            │
+///      │                    ▼                       │            │
+///      │                 Revoked ─── request ──▶ …  │            │
+///      └──────────────────────── join ──────────────┴────────────┘
+/// ```
+///
+/// The last fact by (time, rank, event id) decides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemberStatus {
+    /// In the group.
+    Member,
+    /// Asked to join.
+    Pending,
+    /// Went by themselves, or it is not known how.
+    Left,
+    /// Was put out.
+    Removed,
+    /// Took the request back, or it was rejected.
+    Revoked,
+}
+
+/// A person of a group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    /// Stable id of the person, derived from the first name known.
+    pub member_id: String,
+    /// Present names.
+    pub names: v1::Participant,
+    /// How the person stands to the group.
+    pub status: MemberStatus,
+    /// Member or admin.
+    pub role: v1::Role,
+    /// How the last membership began.
+    pub via: v1::JoinVia,
+    /// Begin of the last membership, Unix milliseconds.
+    pub joined_at_ms: Option<i64>,
+    /// End of the last membership, Unix milliseconds.
+    pub left_at_ms: Option<i64>,
+    /// The last request to join.
+    pub join_request_id: Option<String>,
+}
+
+/// The 24 hours after a member's message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ServiceWindow {
+    /// The person who wrote.
+    pub opened_by: Person,
+    /// Unix milliseconds.
+    pub open_until_ms: i64,
+}
+
+/// A person as far as a name tells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Person {
+    /// Stable id of the person.
+    pub member_id: String,
+    /// Names: the present ones of a member, else the reported ones.
+    pub names: v1::Participant,
+}
+
+/// A line of a history.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Stable id: the event's, and the person's name where an event has several lines.
+    pub id: String,
+    /// Unix milliseconds.
+    pub at_ms: i64,
+    /// What happened.
+    pub kind: EntryKind,
+    /// Whom it concerns.
+    pub member: Option<Person>,
+    /// Who did it.
+    pub actor: v1::ActorKind,
+    /// How a membership began.
+    pub via: v1::JoinVia,
+    /// New subject or description; new number.
+    pub text: Option<String>,
+    /// What the provider said of a failure.
+    pub errors: Vec<v1::ProviderError>,
+}
+
+/// What a line of a history is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// A fact as it was reported.
+    Fact(v1::FactKind),
+    /// A member has a new number.
+    NumberChanged,
+    /// A member has a new user id.
+    UserIdChanged,
+}
+
+/// Who received and read a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Receipts {
+    /// Message id.
+    pub message_id: String,
+    /// The group it was sent to, if a receipt told.
+    pub group_id: Option<String>,
+    /// Earliest `sent`, Unix milliseconds.
+    pub sent_at_ms: Option<i64>,
+    /// The failure, if one was reported.
+    pub failed: Option<v1::FailureRegister>,
+    /// One line per person, by [`Person::member_id`].
+    pub members: Vec<MemberReceipt>,
+}
+
+/// What one person did with a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberReceipt {
+    /// Who.
+    pub person: Person,
+    /// Earliest delivery, Unix milliseconds; of the earliest `read` or `played` if none was reported.
+    pub delivered_at_ms: Option<i64>,
+    /// The delivery was never reported, only followed from a later status.
+    pub delivered_implied: bool,
+    /// Earliest reading, Unix milliseconds.
+    pub read_at_ms: Option<i64>,
+    /// Earliest playing, Unix milliseconds.
+    pub played_at_ms: Option<i64>,
+}

@@ -1,0 +1,63 @@
+//! The stable names of event kinds and providers: subject tokens, metric labels and JSON values.
+
+use crate::v1::event::Kind;
+use crate::v1::{EndReason, JoinRequestOutcome, Provider, ReceiptStatus, Role};
+
+impl Kind {
+    /// Stable snake-case name of what happened.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::GroupCreated(_) => "group_created",
+            Self::GroupCreateFailed(_) => "group_create_failed",
+            Self::GroupDeleted(_) => "group_deleted",
+            Self::GroupDeleteFailed(_) => "group_delete_failed",
+            Self::ParticipantsJoined(_) => "participants_joined",
+            Self::ParticipantsEnded(e) if e.ended.is_empty() => "participants_remove_failed",
+            Self::ParticipantsEnded(e) => match e.reason() {
+                EndReason::Left => "participants_left",
+                EndReason::Removed => "participants_removed",
+                EndReason::Unknown => "participants_gone",
+            },
+            Self::JoinRequested(_) => "join_requested",
+            Self::JoinRequestClosed(e) => match e.outcome() {
+                JoinRequestOutcome::Rejected => "join_request_rejected",
+                JoinRequestOutcome::Failed => "join_request_failed",
+                JoinRequestOutcome::Revoked | JoinRequestOutcome::Unknown => "join_request_revoked",
+            },
+            Self::RoleChanged(e) if e.role() == Role::Admin => "participants_promoted",
+            Self::RoleChanged(_) => "participants_demoted",
+            Self::SettingsUpdated(_) => "settings_updated",
+            Self::GroupSuspended(_) => "group_suspended",
+            Self::GroupSuspensionCleared(_) => "group_unsuspended",
+            Self::Receipt(e) => match e.status() {
+                ReceiptStatus::Sent => "receipt_sent",
+                ReceiptStatus::Delivered => "receipt_delivered",
+                ReceiptStatus::Read => "receipt_read",
+                ReceiptStatus::Played => "receipt_played",
+                ReceiptStatus::Failed => "receipt_failed",
+                ReceiptStatus::Unspecified => "receipt_unknown",
+            },
+            Self::MessageReceived(_) => "message_received",
+            Self::MessageUnsupported(_) => "message_unsupported",
+            Self::IdentityChanged(_) => "identity_changed",
+            Self::AccountError(_) => "account_error",
+            Self::GroupSnapshot(_) => "group_snapshot",
+        }
+    }
+}
+
+impl Provider {
+    /// Stable lower-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unknown",
+            Self::Meta => "meta",
+            Self::Sinch => "sinch",
+            Self::Evolution => "evolution",
+            Self::Waha => "waha",
+            Self::Zapi => "zapi",
+        }
+    }
+}

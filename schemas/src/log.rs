@@ -1,0 +1,138 @@
+//! The log as data: which streams there are, which partition a group lives in, which subject an event
+//! has. How to talk to the broker is elsewhere.
+
+use crate::id::sha256;
+
+/// Partitions of a fresh log; fixed when provisioned.
+pub const PARTITIONS_DEFAULT: u16 = 8;
+/// Most partitions that can be provisioned.
+pub const PARTITIONS_MAX: u16 = 256;
+/// The stream of failed webhooks.
+pub const FAILED_STREAM: &str = "GROUPFOLD_FAILED";
+/// All subjects of [`FAILED_STREAM`].
+pub const FAILED_SUBJECTS: &str = "groupfold.failed.>";
+
+/// The stream of a partition.
+#[must_use]
+pub fn stream(partition: u16) -> String {
+    format!("GROUPFOLD_EVENTS_{partition}")
+}
+
+/// All subjects of a partition's stream.
+#[must_use]
+pub fn stream_subjects(partition: u16) -> String {
+    format!("groupfold.event.{partition}.>")
+}
+
+/// The partition that a key lives in: the first eight bytes of the SHA-256 of the key, read big-endian,
+/// modulo the number of partitions. The key is the group id, or the account id for an event without
+/// a group.
+///
+/// ```
+/// assert_eq!(groupfold_schemas::log::partition_of("120363404694233820@g.us", 8), 1);
+/// ```
+#[must_use]
+pub fn partition_of(key: &str, partitions: u16) -> u16 {
+    use ring::digest::{SHA256, digest};
+    let hash = digest(&SHA256, key.as_bytes());
+    let mut head = [0; 8];
+    head.copy_from_slice(&hash.as_ref()[..8]);
+    let index = u64::from_be_bytes(head) % u64::from(partitions.max(1));
+    u16::try_from(index).unwrap_or(0)
+}
+
+/// The subject of an event: `groupfold.event.{partition}.{account}.{kind}.{group}`.
+#[must_use]
+pub fn event_subject(partition: u16, account: &str, kind: &str, group: Option<&str>) -> String {
+    format!(
+        "groupfold.event.{partition}.{}.{kind}.{}",
+        token(account),
+        group.map_or_else(|| NO_GROUP.to_owned(), token)
+    )
+}
+
+/// All events of one group: its subjects differ in account and kind alone.
+#[must_use]
+pub fn group_subjects(partition: u16, group: &str) -> String {
+    format!("groupfold.event.{partition}.*.*.{}", token(group))
+}
+
+/// The subject of a failed webhook: `groupfold.failed.{provider}.{cause}`.
+#[must_use]
+pub fn failed_subject(provider: &str, cause: &str) -> String {
+    format!("groupfold.failed.{provider}.{cause}")
+}
+
+/// The group token of an event without a group.
+pub const NO_GROUP: &str = "_";
+
+/// Encodes any id as one subject token: letters, digits and `-` stand for themselves, every other byte
+/// is `%` and two hex digits. So no id can hold a dot, a wildcard or a blank, none equals [`NO_GROUP`],
+/// and none is empty.
+#[must_use]
+pub fn token(id: &str) -> String {
+    let mut out = String::with_capacity(id.len());
+    for &b in id.as_bytes() {
+        if b.is_ascii_alphanumeric() || b == b'-' {
+            out.push(char::from(b));
+        } else {
+            out.push('%');
+            out.push_str(&crate::id::hex(&[b]));
+        }
+    }
+    if out.is_empty() {
+        out.push('%');
+    }
+    out
+}
+
+/// Reads a token back; `None` if it is none of ours.
+#[must_use]
+pub fn untoken(token: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(token.len());
+    let mut rest = token.as_bytes();
+    if rest == b"%" {
+        return Some(String::new());
+    }
+    while let Some((&b, tail)) = rest.split_first() {
+        if b == b'%' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            out.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            out.push(b);
+            rest = tail;
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Fingerprint of a shape (see [`crate::failure`]): 16 hex digits.
+#[must_use]
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    crate::id::hex(&sha256(parts)[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_id_survives_a_subject() {
+        for id in ["", "_", "-", "a.b", "*", ">", "x y", "120363@g.us", "ção", "%", "Y2F=="] {
+            let token = token(id);
+            assert!(!token.is_empty() && token != NO_GROUP, "{id:?}");
+            assert!(!token.contains(['.', '*', '>', ' ']), "{id:?}");
+            assert_eq!(untoken(&token).as_deref(), Some(id));
+        }
+    }
+
+    #[test]
+    fn the_partition_of_a_group_never_changes() {
+        let group = "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD";
+        let golden: Vec<u16> = [1, 2, 8, 16].map(|p| partition_of(group, p)).to_vec();
+        assert_eq!(golden, GOLDEN);
+    }
+
+    const GOLDEN: [u16; 4] = [0, 0, 6, 14];
+}
