@@ -271,9 +271,7 @@ impl Key {
                 KeyWriter::new(b'n').text(account).text(&alias.encode()).time(*time_ms).text(event_id)
             }
             Self::Message { message } => KeyWriter::new(b'm').text(message),
-            Self::Receipt { message, alias } => {
-                KeyWriter::new(b'r').text(message).text(&alias.encode())
-            }
+            Self::Receipt { message, alias } => KeyWriter::new(b'r').text(message).text(&alias.encode()),
         }
         .0
     }
@@ -352,9 +350,7 @@ impl Prefix {
             Self::Facts { group } => KeyWriter::new(b'f').text(group),
             Self::AccountFacts { account } => KeyWriter::new(b'a').text(account),
             Self::Links { group } => KeyWriter::new(b'l').text(group),
-            Self::Renames { account, alias } => {
-                KeyWriter::new(b'n').text(account).text(&alias.encode())
-            }
+            Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).text(&alias.encode()),
             Self::Receipts { message } => KeyWriter::new(b'r').text(message),
         }
         .0

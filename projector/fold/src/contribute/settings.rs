@@ -1,0 +1,128 @@
+//! Contributions of events about a group's settings.
+
+use groupfold_schemas::v1::setting_value::Value as New;
+use groupfold_schemas::v1::{self, FactKind, FailureType, Outcome, Setting};
+
+use super::Contribution;
+use crate::view::setting_name;
+
+impl Contribution<'_> {
+    pub(super) fn settings_updated(&mut self, event: &v1::SettingsUpdated) {
+        for change in &event.changes {
+            match change.outcome() {
+                Outcome::Succeeded => self.setting_changed(change),
+                Outcome::Unknown => self.setting_unconfirmed(change),
+                Outcome::Failed => {}
+            }
+        }
+        let failed: Vec<_> = event.changes.iter().filter(|c| c.outcome() == Outcome::Failed).collect();
+        if failed.is_empty() && event.errors.is_empty() {
+            return;
+        }
+        let each = failed.iter().flat_map(|change| &change.errors);
+        let errors: Vec<_> =
+            if event.errors.is_empty() { each.cloned().collect() } else { event.errors.clone() };
+        let settings: Vec<_> = failed.iter().map(|change| setting_name(change.setting())).collect();
+        let text = Some(settings.join(", ")).filter(|text| !text.is_empty());
+        self.last_failure(FailureType::Settings, FactKind::SettingsFailed, &errors);
+        self.fact(FactKind::SettingsFailed, "", v1::Fact { text, errors, ..Default::default() });
+    }
+
+    fn setting_changed(&mut self, change: &v1::SettingChange) {
+        let setting = change.setting();
+        let kind = match setting {
+            Setting::Subject => FactKind::SubjectChanged,
+            Setting::Description => FactKind::DescriptionChanged,
+            Setting::Picture => FactKind::PictureChanged,
+            _ => FactKind::SettingChanged,
+        };
+        let new = change.new.as_ref().and_then(|new| new.value.as_ref());
+        let stamp = self.stamp_of(kind);
+        let text = |new: Option<&New>| v1::TextRegister {
+            stamp: stamp.clone(),
+            value: match new {
+                Some(New::Text(text)) => Some(text.clone()),
+                _ => None,
+            },
+        };
+        let flag = |new: Option<&New>| {
+            let Some(New::Flag(value)) = new else { return None };
+            Some(v1::FlagRegister { stamp: stamp.clone(), value: *value })
+        };
+        let number = |new: Option<&New>| {
+            let Some(New::Number(value)) = new else { return None };
+            Some(v1::NumberRegister { stamp: stamp.clone(), value: *value })
+        };
+        let mut head = v1::GroupHead::default();
+        match setting {
+            Setting::Subject => head.subject = Some(text(new)),
+            Setting::Description => head.description = Some(text(new)),
+            Setting::Picture => head.picture = Some(picture(stamp.clone(), new)),
+            Setting::JoinApprovalMode => head.join_approval_mode = Some(text(new)),
+            Setting::InviteLink => head.invite_link = Some(text(new)),
+            Setting::MemberAddMode => head.member_add_mode = Some(text(new)),
+            Setting::Announce => head.announce = flag(new),
+            Setting::Locked => head.locked = flag(new),
+            Setting::EphemeralSeconds => head.ephemeral_seconds = number(new),
+            Setting::Unspecified => {}
+        }
+        let about = if kind == FactKind::SettingChanged { setting_name(setting) } else { "" };
+        // An invite link is a secret of the group, not of its history.
+        let shown = match new {
+            Some(New::Text(text)) if setting != Setting::InviteLink => Some(text.clone()),
+            Some(New::Flag(value)) => Some(value.to_string()),
+            Some(New::Number(value)) => Some(value.to_string()),
+            _ => None,
+        };
+        self.head(head);
+        self.fact(kind, about, v1::Fact { text: shown, ..Default::default() });
+    }
+
+    fn setting_unconfirmed(&mut self, change: &v1::SettingChange) {
+        let new = change.new.as_ref().and_then(|new| new.value.as_ref());
+        let text = |kind| v1::TextRegister {
+            stamp: self.stamp_of(kind),
+            value: match new {
+                Some(New::Text(text)) => Some(text.clone()),
+                _ => None,
+            },
+        };
+        let mut head = v1::GroupHead::default();
+        match change.setting() {
+            Setting::Subject => head.subject_unconfirmed = Some(text(FactKind::SubjectChanged)),
+            Setting::Description => head.description_unconfirmed = Some(text(FactKind::DescriptionChanged)),
+            Setting::Picture => {
+                head.picture_unconfirmed = Some(picture(self.stamp_of(FactKind::PictureChanged), new));
+            }
+            _ => return,
+        }
+        self.head(head);
+    }
+
+    pub(super) fn snapshot_head(&mut self, event: &v1::GroupSnapshot) {
+        let text = |kind, value: &Option<String>| value.as_ref().map(|text| self.text(kind, Some(text)));
+        let created = event.created_at_ms.map(|time_ms| v1::TextRegister {
+            stamp: Some(v1::Stamp { time_ms, rank: 0, event_id: self.record.event_id.clone() }),
+            value: None,
+        });
+        self.head(v1::GroupHead {
+            created,
+            suspended: event
+                .suspended
+                .map(|value| v1::FlagRegister { stamp: self.stamp_of(FactKind::Unspecified), value }),
+            subject: text(FactKind::Unspecified, &event.subject),
+            description: text(FactKind::Unspecified, &event.description),
+            join_approval_mode: text(FactKind::Unspecified, &event.join_approval_mode),
+            invite_link: text(FactKind::Unspecified, &event.invite_link),
+            ..Default::default()
+        });
+    }
+}
+
+fn picture(stamp: Option<v1::Stamp>, new: Option<&New>) -> v1::PictureRegister {
+    let value = match new {
+        Some(New::Picture(picture)) => Some(picture.clone()),
+        _ => None,
+    };
+    v1::PictureRegister { stamp, value }
+}

@@ -1,0 +1,160 @@
+//! Names of a person, as reports print them.
+
+use groupfold_schemas::v1::Participant;
+
+/// What kind of name; the order is the one in which a report's names are trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AliasKind {
+    /// Business-scoped user id.
+    UserId,
+    /// Business-scoped user id of the parent portfolio.
+    ParentUserId,
+    /// Phone-like WhatsApp id, digits.
+    WaId,
+    /// Linked id of the multi-device protocol.
+    Lid,
+    /// A spelling that a command used: the digits of a number, or another id as it was written.
+    Input,
+    /// User name: mutable, so a name only where a report gives no other.
+    Username,
+}
+
+/// A name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Alias {
+    /// What kind of name.
+    pub kind: AliasKind,
+    /// The name.
+    pub text: String,
+}
+
+const TAGS: [(AliasKind, char); 6] = [
+    (AliasKind::UserId, 'u'),
+    (AliasKind::ParentUserId, 'p'),
+    (AliasKind::WaId, 'w'),
+    (AliasKind::Lid, 'l'),
+    (AliasKind::Input, 'i'),
+    (AliasKind::Username, 'n'),
+];
+
+impl Alias {
+    /// One text for kind and name; the tags are assigned for ever.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let tag = TAGS.iter().find(|(kind, _)| *kind == self.kind).map_or('?', |(_, tag)| *tag);
+        format!("{tag}:{}", self.text)
+    }
+
+    /// Reads [`Alias::encode`] back.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let (tag, text) = text.split_once(':')?;
+        let (kind, _) = TAGS.iter().find(|(_, known)| tag.chars().eq([*known]))?;
+        Some(Self { kind: *kind, text: text.to_owned() })
+    }
+
+    pub(super) fn is_number(&self) -> bool {
+        !self.text.is_empty() && self.text.bytes().all(|b| b.is_ascii_digit())
+    }
+
+    pub(crate) fn put_into(&self, names: &mut Participant) {
+        let text = Some(self.text.clone());
+        match self.kind {
+            AliasKind::UserId => names.user_id = text,
+            AliasKind::ParentUserId => names.parent_user_id = text,
+            AliasKind::WaId => names.wa_id = text,
+            AliasKind::Lid => names.lid = text,
+            AliasKind::Input => names.input = text,
+            AliasKind::Username => names.username = text,
+        }
+    }
+}
+
+/// The names of a report, most trusted first. Empty texts are no names.
+#[must_use]
+pub fn names(participant: &Participant) -> Vec<Alias> {
+    let mut names = names_of_links(participant);
+    if let Some(text) = &participant.input
+        && !text.trim().is_empty()
+    {
+        names.push(Alias { kind: AliasKind::Input, text: normal_input(text) });
+    }
+    if let (true, Some(text)) = (names.is_empty(), &participant.username)
+        && !text.is_empty()
+    {
+        names.push(Alias { kind: AliasKind::Username, text: text.clone() });
+    }
+    names
+}
+
+/// The names of a report that say who somebody is: neither spellings nor user names.
+#[must_use]
+pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
+    [
+        (AliasKind::UserId, &participant.user_id),
+        (AliasKind::ParentUserId, &participant.parent_user_id),
+        (AliasKind::WaId, &participant.wa_id),
+        (AliasKind::Lid, &participant.lid),
+    ]
+    .into_iter()
+    .filter_map(|(kind, text)| text.as_deref().filter(|text| !text.is_empty()).map(|text| (kind, text)))
+    .map(|(kind, text)| Alias { kind, text: text.to_owned() })
+    .collect()
+}
+
+/// A number without its punctuation; any other spelling as it is, without a user name's `@`.
+fn normal_input(text: &str) -> String {
+    let text = text.trim();
+    let phone = text.chars().all(|c| c.is_ascii_digit() || "+-(). ".contains(c));
+    if phone && text.contains(|c: char| c.is_ascii_digit()) {
+        text.chars().filter(char::is_ascii_digit).collect()
+    } else {
+        text.strip_prefix('@').unwrap_or(text).to_owned()
+    }
+}
+
+/// Some countries write a mobile number with a digit that WhatsApp ids may lack: Brazil a 9 after the
+/// area code, Mexico a 1 and Argentina a 9 after the country code. Numbers that are equal without it are
+/// the same number.
+pub(super) fn canonical_number(digits: &str) -> String {
+    let without = |at: usize| format!("{}{}", &digits[..at], &digits[at + 1..]);
+    let digit_at = |at: usize| digits.as_bytes().get(at).copied();
+    match digits.len() {
+        13 if digits.starts_with("55") && digit_at(4) == Some(b'9') => without(4),
+        13 if digits.starts_with("521") || digits.starts_with("549") => without(2),
+        _ => digits.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spellings_of_a_number_are_one_name() {
+        for spelling in ["+55 (11) 98888-7777", "5511988887777", " +5511988887777"] {
+            assert_eq!(normal_input(spelling), "5511988887777");
+        }
+        assert_eq!(normal_input("@maria.silva"), "maria.silva");
+        assert_eq!(normal_input("US.134912"), "US.134912");
+    }
+
+    #[test]
+    fn numbers_with_and_without_the_national_mobile_digit_are_the_same() {
+        assert_eq!(canonical_number("5511988887777"), canonical_number("551188887777"));
+        assert_eq!(canonical_number("5215512345678"), canonical_number("525512345678"));
+        assert_eq!(canonical_number("5491112345678"), canonical_number("541112345678"));
+        assert_ne!(canonical_number("4915112345678"), canonical_number("491512345678"));
+    }
+
+    #[test]
+    fn a_user_name_is_a_name_only_where_nothing_else_is_known() {
+        let both =
+            Participant { user_id: Some("U".into()), username: Some("m".into()), ..Participant::default() };
+        assert_eq!(names(&both).len(), 1);
+        let alone =
+            Participant { wa_id: Some(String::new()), username: Some("m".into()), ..Participant::default() };
+        assert_eq!(names(&alone)[0].kind, AliasKind::Username);
+        assert_eq!(Alias::decode("n:m").as_ref(), names(&alone).first());
+    }
+}

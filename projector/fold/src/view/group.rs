@@ -1,0 +1,131 @@
+//! A group and its members.
+
+use groupfold_schemas::v1;
+
+use super::{Group, Member, Person, ServiceWindow, Status};
+use crate::entry::{Key, Source, Value};
+use crate::identity::names;
+use crate::membership::{Membership, Roster};
+use crate::merge::order;
+
+/// A member's message opens a window of 24 hours in which the business may answer the group freely
+/// (Meta, groups pricing).
+const SERVICE_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// A group; `None` if no event spoke of it.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::Error> {
+    let Some(head) = head(source, group_id)? else { return Ok(None) };
+    let origin = head.origin.clone().unwrap_or_default();
+    let window = match source.get(&Key::Window { group: group_id.to_owned() })? {
+        Some(Value::Window(window)) => Some(window),
+        _ => None,
+    };
+    let by = window.as_ref().and_then(|window| window.by.as_ref()).map(names).unwrap_or_default();
+    let roster = Roster::load(source, group_id, &origin.account, by)?;
+    let mut members: Vec<Member> = roster
+        .members
+        .iter()
+        .map(|(person, membership)| {
+            member(roster.identity.member_id(person), roster.identity.names(person), membership)
+        })
+        .collect();
+    members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
+    let status = status_of(&head);
+    let unconfirmed = unconfirmed(&head);
+    let requested_subject = head.create_failed.and_then(|failed| failed.value);
+    Ok(Some(Group {
+        group_id: group_id.to_owned(),
+        origin,
+        status,
+        subject: match status {
+            Status::CreateFailed => requested_subject,
+            _ => head.subject.and_then(|register| register.value),
+        },
+        description: head.description.and_then(|register| register.value),
+        picture: head.picture.and_then(|register| register.value),
+        join_approval_mode: head.join_approval_mode.and_then(|register| register.value),
+        invite_link: head.invite_link.and_then(|register| register.value),
+        created_at_ms: head.created.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
+        deleted_at_ms: head.deleted.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
+        members,
+        window: window.and_then(|window| service_window(&roster, window)),
+        last_failure: head.last_failure,
+        unconfirmed,
+    }))
+}
+
+/// The status that a group's registers mean, see the diagram at [`Status`].
+#[must_use]
+pub fn status_of(head: &v1::GroupHead) -> Status {
+    let suspended = head.suspended.as_ref().map(|register| register.value);
+    if head.deleted.is_some() {
+        Status::Deleted
+    } else if suspended == Some(true) {
+        Status::Suspended
+    } else if head.created.is_some() || suspended == Some(false) {
+        Status::Active
+    } else if head.create_failed.is_some() {
+        Status::CreateFailed
+    } else {
+        Status::Unknown
+    }
+}
+
+pub(super) fn head<S: Source>(source: &S, group_id: &str) -> Result<Option<v1::GroupHead>, S::Error> {
+    Ok(match source.get(&Key::Head { group: group_id.to_owned() })? {
+        Some(Value::Head(head)) => Some(*head),
+        _ => None,
+    })
+}
+
+fn member(member_id: String, names: v1::Participant, membership: &Membership) -> Member {
+    Member {
+        member_id,
+        names: v1::Participant {
+            username: membership.username.clone().or(names.username),
+            display_name: membership.display_name.clone(),
+            ..names
+        },
+        status: membership.status,
+        role: membership.role,
+        via: membership.via,
+        joined_at_ms: membership.joined_at_ms,
+        left_at_ms: membership.left_at_ms,
+        join_request_id: membership.join_request_id.clone(),
+    }
+}
+
+fn service_window(roster: &Roster, window: v1::Window) -> Option<ServiceWindow> {
+    let time_ms = window.stamp?.time_ms;
+    let opened_by = person(roster, &window.by?, time_ms)?;
+    Some(ServiceWindow { opened_by, open_until_ms: time_ms.saturating_add(SERVICE_WINDOW_MS) })
+}
+
+/// The person that a report means.
+pub(super) fn person(roster: &Roster, reported: &v1::Participant, time_ms: i64) -> Option<Person> {
+    let key = roster.identity.person(&names(reported), time_ms)?;
+    let present = roster.identity.names(&key);
+    let username = roster.members.get(&key).and_then(|membership| membership.username.clone());
+    Some(Person {
+        member_id: roster.identity.member_id(&key),
+        names: v1::Participant { username: username.or(present.username), ..present },
+    })
+}
+
+/// Settings whose last report left the outcome open.
+fn unconfirmed(head: &v1::GroupHead) -> Vec<v1::Setting> {
+    let text = |register: &Option<v1::TextRegister>| register.as_ref().and_then(|r| r.stamp.clone());
+    let picture = |register: &Option<v1::PictureRegister>| register.as_ref().and_then(|r| r.stamp.clone());
+    [
+        (v1::Setting::Subject, text(&head.subject), text(&head.subject_unconfirmed)),
+        (v1::Setting::Description, text(&head.description), text(&head.description_unconfirmed)),
+        (v1::Setting::Picture, picture(&head.picture), picture(&head.picture_unconfirmed)),
+    ]
+    .into_iter()
+    .filter(|(_, known, open)| open.as_ref().map(order) > known.as_ref().map(order))
+    .map(|(setting, _, _)| setting)
+    .collect()
+}

@@ -1,0 +1,81 @@
+//! Who received and read a message.
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::v1;
+
+use super::group::{head, person};
+use super::{MemberReceipt, Person, Receipts};
+use crate::entry::{Key, Prefix, Source, Value};
+use crate::identity::Alias;
+use crate::membership::Roster;
+use crate::merge;
+
+/// The receipts of a message; `None` if no receipt spoke of it.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receipts>, S::Error> {
+    let message = message_id.to_owned();
+    let Some(Value::Message(message_head)) = source.get(&Key::Message { message: message.clone() })? else {
+        return Ok(None);
+    };
+    let reported: Vec<(Alias, v1::MemberReceipt)> = source
+        .scan(&Prefix::Receipts { message })?
+        .into_iter()
+        .filter_map(|entry| match entry {
+            (Key::Receipt { alias, .. }, Value::Receipt(receipt)) => Some((alias, receipt)),
+            _ => None,
+        })
+        .collect();
+    let group_id = message_head.group_id.and_then(|register| register.value).filter(|id| !id.is_empty());
+    let group = group_id.as_deref().unwrap_or_default();
+    let account = head(source, group)?.and_then(|head| head.origin).unwrap_or_default().account;
+    let roster = Roster::load(source, group, &account, reported.iter().map(|(alias, _)| alias.clone()))?;
+
+    let mut persons: BTreeMap<String, (Person, v1::MemberReceipt)> = BTreeMap::new();
+    for (alias, receipt) in reported {
+        let mut names = v1::Participant::default();
+        alias.put_into(&mut names);
+        let Some(person) = person(&roster, &names, first_time(&receipt)) else { continue };
+        let merged = match persons.remove(&person.member_id) {
+            Some((_, other)) => merge::receipt(other, receipt),
+            None => receipt,
+        };
+        persons.insert(person.member_id.clone(), (person, merged));
+    }
+    Ok(Some(Receipts {
+        message_id: message_id.to_owned(),
+        group_id,
+        sent_at_ms: time_of(message_head.sent.as_ref()),
+        failed: message_head.failed,
+        members: persons.into_values().map(|(person, receipt)| member(person, &receipt)).collect(),
+    }))
+}
+
+fn time_of(mark: Option<&v1::Mark>) -> Option<i64> {
+    mark.and_then(|mark| mark.stamp.as_ref()).map(|stamp| stamp.time_ms)
+}
+
+fn first_time(receipt: &v1::MemberReceipt) -> i64 {
+    [&receipt.delivered, &receipt.read, &receipt.played]
+        .into_iter()
+        .filter_map(|mark| time_of(mark.as_ref()))
+        .min()
+        .unwrap_or_default()
+}
+
+fn member(person: Person, receipt: &v1::MemberReceipt) -> MemberReceipt {
+    let delivered = time_of(receipt.delivered.as_ref());
+    let read = time_of(receipt.read.as_ref());
+    let played = time_of(receipt.played.as_ref());
+    // A message seen on arrival yields `read` alone (Meta, message statuses).
+    let implied = [read, played].into_iter().flatten().min();
+    MemberReceipt {
+        person,
+        delivered_at_ms: delivered.or(implied),
+        delivered_implied: delivered.is_none() && implied.is_some(),
+        read_at_ms: read,
+        played_at_ms: played,
+    }
+}

@@ -1,0 +1,125 @@
+//! The history of a group, or of an account, as lines for people.
+
+use groupfold_schemas::v1::{self, FactKind, IdentityChangeKind};
+
+use super::group::head;
+use super::{Entry, EntryKind, Person};
+use crate::entry::{FactAt, Key, Prefix, Source, Value};
+use crate::identity::{Applied, PersonKey};
+use crate::membership::{Line, Roster};
+
+/// The whole history of a group, by time, rank and id; `None` if no event spoke of it.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entry>>, S::Error> {
+    let Some(head) = head(source, group_id)? else { return Ok(None) };
+    let account = head.origin.unwrap_or_default().account;
+    let roster = Roster::load(source, group_id, &account, [])?;
+    let lines = roster.lines.iter().filter(|line| line.fact.evidence() != v1::Evidence::Snapshot);
+    let mut entries: Vec<(i64, u32, Entry)> = lines
+        .map(|line| (line.at.time_ms, line.at.rank, entry(&roster, line)))
+        .chain(roster.changes.iter().map(|(change, person)| changed(&roster, change, person)))
+        .collect();
+    entries.sort_by(|(a_ms, a_rank, a), (b_ms, b_rank, b)| (a_ms, a_rank, &a.id).cmp(&(b_ms, b_rank, &b.id)));
+    Ok(Some(entries.into_iter().map(|(_, _, entry)| entry).collect()))
+}
+
+/// The events of an account that have no group, by time, rank and id.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn account_timeline<S: Source>(source: &S, account: &str) -> Result<Vec<Entry>, S::Error> {
+    let entries = source.scan(&Prefix::AccountFacts { account: account.to_owned() })?;
+    let entry = |entry| match entry {
+        (Key::AccountFact { at, .. }, Value::Fact(fact)) => Some(bare(&at, &fact)),
+        _ => None,
+    };
+    Ok(entries.into_iter().filter_map(entry).collect())
+}
+
+fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
+    let id = if at.about.is_empty() {
+        at.event_id.clone()
+    } else {
+        format!("{}-{}", at.event_id, about_id(&at.about))
+    };
+    Entry {
+        id,
+        at_ms: at.time_ms,
+        kind: EntryKind::Fact(fact.kind()),
+        member: None,
+        actor: fact.actor.as_ref().map(v1::Actor::kind).unwrap_or_default(),
+        via: v1::JoinVia::Unknown,
+        text: fact.text.clone(),
+        errors: fact.errors.clone(),
+    }
+}
+
+/// Tells the lines of one event apart without printing a phone number into an id.
+fn about_id(about: &str) -> String {
+    let hash = groupfold_schemas::id::sha256([about.as_bytes()]);
+    groupfold_schemas::id::hex(&hash[..4])
+}
+
+fn entry(roster: &Roster, line: &Line) -> Entry {
+    let joined = line.fact.kind() == FactKind::MemberJoined;
+    // One event may speak of several persons, change several settings: its kind is part of the id.
+    let at = FactAt { about: format!("{}{}", line.at.about, settings_suffix(&line.fact)), ..line.at.clone() };
+    Entry {
+        member: line
+            .person
+            .as_ref()
+            .map(|person| as_reported(roster, person, line.fact.participant.as_ref())),
+        via: if joined { line.via } else { v1::JoinVia::Unknown },
+        ..bare(&at, &line.fact)
+    }
+}
+
+fn settings_suffix(fact: &v1::Fact) -> &'static str {
+    match fact.kind() {
+        FactKind::SubjectChanged => "subject",
+        FactKind::DescriptionChanged => "description",
+        FactKind::PictureChanged => "picture",
+        _ => "",
+    }
+}
+
+/// A line of history calls people as they were called then, and fills in what was not said.
+fn as_reported(roster: &Roster, key: &PersonKey, reported: Option<&v1::Participant>) -> Person {
+    let present = roster.identity.names(key);
+    let reported = reported.cloned().unwrap_or_default();
+    let username = roster.members.get(key).and_then(|membership| membership.username.clone());
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let names = v1::Participant {
+        wa_id: filled(reported.wa_id).or(present.wa_id),
+        user_id: filled(reported.user_id).or(present.user_id),
+        parent_user_id: filled(reported.parent_user_id).or(present.parent_user_id),
+        username: filled(reported.username).or(username).or(present.username),
+        lid: filled(reported.lid).or(present.lid),
+        input: filled(reported.input),
+        display_name: filled(reported.display_name),
+    };
+    Person { member_id: roster.identity.member_id(key), names }
+}
+
+fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, Entry) {
+    let rename = &change.rename;
+    let stamp = rename.stamp.clone().unwrap_or_default();
+    let number = rename.kind() != IdentityChangeKind::UserId;
+    let current = rename.current.clone().unwrap_or_default();
+    let entry = Entry {
+        id: stamp.event_id,
+        at_ms: stamp.time_ms,
+        kind: if number { EntryKind::NumberChanged } else { EntryKind::UserIdChanged },
+        member: Some(as_reported(roster, person, rename.previous.as_ref())),
+        actor: v1::ActorKind::Participant,
+        via: v1::JoinVia::Unknown,
+        text: if number { current.wa_id } else { current.user_id },
+        errors: Vec::new(),
+    };
+    (stamp.time_ms, FACTS_BEFORE_CHANGES, entry)
+}
+
+/// Within a second a change of names stands behind the facts, which still use the old ones.
+const FACTS_BEFORE_CHANGES: u32 = u32::MAX;
