@@ -14,3 +14,8 @@ pub mod merge;
 pub mod view;
 
 mod membership;
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod story;

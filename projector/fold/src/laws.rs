@@ -1,0 +1,212 @@
+//! The fold's laws on short stories, in every order.
+
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{self, EndReason, FactKind, JoinVia, ReceiptStatus, Record};
+
+use crate::apply::Digest;
+use crate::entry::{Key, Memory};
+use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked};
+use crate::view::{self, EntryKind, Group, MemberStatus, Status};
+
+/// Folds every order of a story, each with a duplicate, checks that all end in the same bytes, and returns them.
+fn fold(story: &[Record]) -> Memory {
+    let mut ends: Vec<(Memory, Digest)> = Vec::new();
+    let mut order: Vec<usize> = (0..story.len()).collect();
+    permute(&mut order, 0, &mut |order| {
+        let mut memory = Memory::default();
+        let mut digest = Digest::default();
+        for &i in order.iter().chain(order.first()) {
+            digest = digest.plus(memory.apply([&story[i]]).unwrap());
+        }
+        ends.push((memory, digest));
+    });
+    let mut at_once = Memory::default();
+    let digest = at_once.apply(story).unwrap();
+    for end in &ends {
+        assert_eq!(end, &(at_once.clone(), digest));
+    }
+    at_once
+}
+
+fn permute(order: &mut Vec<usize>, from: usize, visit: &mut impl FnMut(&[usize])) {
+    if from == order.len() {
+        return visit(order);
+    }
+    for i in from..order.len() {
+        order.swap(from, i);
+        permute(order, from + 1, visit);
+        order.swap(from, i);
+    }
+}
+
+fn group(story: &[Record]) -> Group {
+    view::group(&fold(story), GROUP).unwrap().expect("the group is known")
+}
+
+fn who_is(group: &Group, status: MemberStatus) -> Vec<String> {
+    let mut names: Vec<String> = group
+        .members
+        .iter()
+        .filter(|member| member.status == status)
+        .map(|m| {
+            m.names.wa_id.clone().or(m.names.user_id.clone()).or(m.names.username.clone()).unwrap_or_default()
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_member_who_leaves_and_rejoins_is_one_person() {
+    let group = group(&[joined(1, &["w:1"]), ended(2, EndReason::Left, &["w:1"]), joined(3, &["w:1"])]);
+    assert_eq!(group.members.len(), 1);
+    assert_eq!(group.members[0].status, MemberStatus::Member);
+    assert_eq!((group.members[0].joined_at_ms, group.members[0].left_at_ms), (Some(3000), None));
+}
+
+#[test]
+fn leave_wins_over_join_and_revoke_over_request_in_one_second() {
+    let group = group(&[
+        joined(5, &["w:1"]),
+        ended(5, EndReason::Left, &["w:1"]),
+        requested(5, &["w:2"]),
+        revoked(5, &["w:2"]),
+    ]);
+    assert_eq!(who_is(&group, MemberStatus::Left), ["1"]);
+    assert_eq!(who_is(&group, MemberStatus::Revoked), ["2"]);
+}
+
+#[test]
+fn a_join_after_a_request_came_by_the_request() {
+    let memory = fold(&[requested(1, &["w:1"]), joined(2, &["w:1"]), joined(3, &["w:2"])]);
+    let group = view::group(&memory, GROUP).unwrap().unwrap();
+    let via = |wa: &str| group.members.iter().find(|m| m.names.wa_id.as_deref() == Some(wa)).unwrap().via;
+    assert_eq!((via("1"), via("2")), (JoinVia::JoinRequest, JoinVia::InviteLink));
+    let timeline = view::timeline(&memory, GROUP).unwrap().unwrap();
+    assert_eq!(timeline.iter().map(|entry| entry.via).collect::<Vec<_>>()[1], JoinVia::JoinRequest);
+}
+
+#[test]
+fn a_number_change_re_keys_the_member_and_keeps_receipts() {
+    let story = [
+        joined(1, &["w:1", "u:A"]),
+        receipt(2, ReceiptStatus::Delivered, &["w:1"]),
+        renamed(3, &["w:1"], &["w:2"]),
+        receipt(4, ReceiptStatus::Read, &["w:2"]),
+    ];
+    let memory = fold(&story);
+    let group = view::group(&memory, GROUP).unwrap().unwrap();
+    assert_eq!(who_is(&group, MemberStatus::Member), ["2"]);
+    assert_eq!(group.members[0].joined_at_ms, Some(1000));
+    let receipts = view::receipts(&memory, "M1").unwrap().unwrap();
+    assert_eq!(receipts.members.len(), 1);
+    assert_eq!(receipts.members[0].delivered_at_ms, Some(2000));
+    assert_eq!(receipts.members[0].read_at_ms, Some(4000));
+    assert_eq!(receipts.members[0].person.member_id, group.members[0].member_id);
+}
+
+#[test]
+fn a_number_used_again_is_a_new_person() {
+    let group = group(&[joined(1, &["w:1"]), renamed(3, &["w:1"], &["w:2"]), joined(9, &["w:1"])]);
+    assert_eq!(who_is(&group, MemberStatus::Member), ["1", "2"]);
+}
+
+#[test]
+fn a_number_seen_with_another_user_id_is_a_new_person() {
+    let group =
+        group(&[joined(1, &["w:1", "u:A"]), ended(2, EndReason::Left, &["u:A"]), joined(9, &["w:1", "u:B"])]);
+    assert_eq!(group.members.len(), 2);
+    assert_eq!(who_is(&group, MemberStatus::Member).len(), 1);
+}
+
+#[test]
+fn a_change_reported_twice_changes_once() {
+    let story = [
+        joined(1, &["w:1"]),
+        renamed(3, &["w:1"], &["w:2"]),
+        renamed(4, &["w:1"], &["w:2"]),
+        message(9, &["w:2"]),
+    ];
+    let memory = fold(&story);
+    let group = view::group(&memory, GROUP).unwrap().unwrap();
+    assert_eq!(who_is(&group, MemberStatus::Member), ["2"]);
+    assert_eq!(group.window.as_ref().unwrap().opened_by.member_id, group.members[0].member_id);
+    let changes = view::timeline(&memory, GROUP).unwrap().unwrap();
+    assert_eq!(changes.iter().filter(|entry| entry.kind == EntryKind::NumberChanged).count(), 1);
+}
+
+#[test]
+fn somebody_who_goes_back_to_an_old_number_is_the_same_person() {
+    let story = [joined(1, &["w:1"]), renamed(3, &["w:1"], &["w:2"]), renamed(5, &["w:2"], &["w:1"])];
+    let group = group(&story);
+    assert_eq!(who_is(&group, MemberStatus::Member), ["1"]);
+}
+
+#[test]
+fn a_removal_by_spelling_finds_the_member() {
+    for input in ["i:+55 (11) 98888-7777", "i:5511988887777", "i:551188887777"] {
+        let group = group(&[joined(1, &["w:551188887777"]), ended(2, EndReason::Removed, &[input])]);
+        assert_eq!(who_is(&group, MemberStatus::Removed), ["551188887777"], "{input}");
+    }
+    let group = group(&[joined(1, &["u:US.13", "n:maria"]), ended(2, EndReason::Removed, &["i:US.13"])]);
+    assert_eq!(who_is(&group, MemberStatus::Removed), ["US.13"]);
+    assert_eq!(group.members[0].names.username.as_deref(), Some("maria"));
+}
+
+#[test]
+fn read_implies_delivered_and_says_so() {
+    let memory = fold(&[receipt(7, ReceiptStatus::Read, &["w:1"]), receipt(1, ReceiptStatus::Sent, &[])]);
+    let receipts = view::receipts(&memory, "M1").unwrap().unwrap();
+    assert_eq!(receipts.sent_at_ms, Some(1000));
+    assert_eq!(receipts.members[0].delivered_at_ms, Some(7000));
+    assert!(receipts.members[0].delivered_implied);
+}
+
+#[test]
+fn delete_is_terminal_and_a_fact_makes_a_stub() {
+    let deleted = at(5, Kind::GroupDeleted(v1::GroupDeleted {}));
+    let suspended = at(9, Kind::GroupSuspended(v1::GroupSuspended {}));
+    assert_eq!(group(&[deleted, suspended]).status, Status::Deleted);
+    let stub = group(&[joined(1, &["w:1"])]);
+    assert_eq!((stub.status, stub.created_at_ms), (Status::Unknown, None));
+}
+
+#[test]
+fn a_line_of_history_has_one_id_in_every_order() {
+    let story = [joined(1, &["w:1"]), joined(1, &["w:2"]), ended(1, EndReason::Removed, &["w:1"])];
+    let timeline = view::timeline(&fold(&story), GROUP).unwrap().unwrap();
+    let kinds: Vec<_> = timeline.iter().map(|entry| entry.kind).collect();
+    let joined = EntryKind::Fact(FactKind::MemberJoined);
+    assert_eq!(kinds, [joined, joined, EntryKind::Fact(FactKind::MemberRemoved)]);
+    let ids: std::collections::BTreeSet<_> = timeline.iter().map(|entry| &entry.id).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn the_digest_is_the_sum_of_the_entries() {
+    let story = [joined(1, &["w:1", "u:A"]), message(2, &["w:1"]), ended(3, EndReason::Left, &["w:1"])];
+    let mut memory = Memory::default();
+    let mut kept = Digest::default();
+    for record in &story {
+        kept = kept.plus(memory.apply([record]).unwrap());
+    }
+    let mut fresh = Digest::default();
+    memory.0.iter().for_each(|(key, value)| fresh.add(key, value));
+    assert_eq!(kept, fresh);
+    assert_eq!(Digest::from_bytes(&kept.to_bytes()), Some(kept));
+}
+
+#[test]
+fn every_key_reads_back_and_stands_under_its_prefix() {
+    let story = [
+        joined(1, &["w:1", "u:A"]),
+        message(2, &["w:1"]),
+        renamed(3, &["w:1"], &["w:2"]),
+        receipt(4, ReceiptStatus::Read, &["w:2"]),
+        at(-5, Kind::GroupDeleted(v1::GroupDeleted {})),
+    ];
+    for bytes in fold(&story).0.keys() {
+        assert_eq!(Key::decode(bytes).unwrap().encode(), *bytes);
+        assert!(Key::decode(&bytes[..bytes.len() - 1]).is_err());
+    }
+}
