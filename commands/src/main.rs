@@ -1,2 +1,45 @@
-//! x
-fn main(){}
+//! `groupfold`: dependable WhatsApp group webhooks, from a signed POST to queryable state.
+//!
+//! This file is the table of contents; each verb has a room of its own.
+
+mod broker;
+mod cli;
+mod config;
+mod data;
+mod exit;
+mod group;
+mod pipeline;
+mod provision;
+mod redact;
+mod serve;
+mod simulate;
+mod telemetry;
+mod up;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Verb};
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    // Both TLS libraries of the tree are built on ring; say so once, for all.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(exit::Failure::runtime)
+        .and_then(|runtime| runtime.block_on(run(cli)));
+    exit::code(outcome)
+}
+
+async fn run(cli: Cli) -> Result<(), exit::Failure> {
+    match cli.verb {
+        Verb::Up(args) => up::run(args).await,
+        Verb::Ingest(flags) => serve::ingest(flags).await,
+        Verb::Project(flags) => serve::project(flags).await,
+        Verb::Provision(args) => provision::run(args).await,
+        Verb::Group(args) => group::run(args).await,
+        Verb::Simulate(args) => serve::simulate(*args).await,
+        Verb::Config(args) => config::run(args),
+    }
+}

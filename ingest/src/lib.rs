@@ -1,1 +1,32 @@
-//! placeholder
+//! The door of groupfold: signed webhooks in, acknowledged log records out.
+//!
+//! ```text
+//! bytes ─▶ bounded body ─▶ verified webhook ─▶ items ─▶ LOG (acknowledged) ─▶ 200
+//!   │ 408 413 503              │ 401            └▶ failed webhooks ─▶ LOG
+//! ```
+//!
+//! The door keeps no state of its own. It answers 200 only after every item of the webhook is in the log
+//! and acknowledged by it; for every fault of ours it answers 503, and the provider sends the webhook
+//! again. [`Receiver`] is the way in; [`meta`] is the adapter, pure and reusable for a replay; and
+//! [`provision`] creates and checks the streams, because this crate knows the writing side of the log.
+
+mod append;
+mod body;
+mod broker;
+mod durability;
+mod handshake;
+pub mod meta;
+mod metrics;
+pub mod provision;
+mod receiver;
+mod request;
+mod respond;
+mod server;
+mod settings;
+mod trace;
+mod verify;
+
+pub use durability::Durability;
+pub use receiver::{Receiver, StartError};
+pub use server::DrainReport;
+pub use settings::Settings;

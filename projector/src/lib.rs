@@ -1,1 +1,27 @@
-//! placeholder
+//! The ledger: tails the log, folds it into a store per partition and answers questions about it.
+//!
+//! ```text
+//! stream 3 ─▶ tail ─▶ fold ─▶ store 3 ─┐
+//! stream 4 ─▶ tail ─▶ fold ─▶ store 4 ─┼▶ reads ─▶ query API
+//! ```
+//!
+//! One loop per partition, each the only writer of its store; a partition that stops says why and the
+//! others go on. A batch and its position are one write, on the device before anyone can read it. Only
+//! this crate knows the database.
+
+mod api;
+mod metrics;
+mod partition;
+mod projector;
+mod reads;
+mod server;
+mod status;
+pub mod store;
+mod tail;
+#[cfg(test)]
+mod testing;
+mod text;
+
+pub use api::ops::{Health, Ops, ops_router};
+pub use projector::{Projector, Settings, StartError};
+pub use server::serve;

@@ -1,1 +1,40 @@
-//! placeholder
+//! The world around groupfold, for tests: a real nats-server per test, the `groupfold` binary as its users
+//! run it, and signed webhooks.
+//!
+//! ```no_run
+//! # use groupfold_tests::{Groupfold, Options, fixture};
+//! # async fn a_test() {
+//! let groupfold = Groupfold::up(Options::default()).await;
+//! let answer = groupfold.post(&fixture("meta/group_status_update-group_suspend.json")).await;
+//! assert_eq!(answer.status, 200, "{answer}");
+//! # }
+//! ```
+//!
+//! What a test starts is its own: it listens on ports that the system chose, keeps its files in a
+//! folder of its own, and is gone when the test ends. Nothing waits for a fixed time; everything waits for
+//! a condition, and for no longer than a bound.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is test code: what cannot be done ends the test and says why"
+)]
+
+mod groupfold;
+pub mod http;
+mod nats;
+mod paths;
+mod process;
+mod scratch;
+mod wait;
+mod webhook;
+
+pub use groupfold::{Addresses, Groupfold, Nats, Options};
+pub use http::Answer;
+pub use nats::{NatsOptions, NatsServer};
+pub use paths::{groupfold_binary, nats_server_binary, workspace};
+pub use process::Process;
+pub use scratch::Scratch;
+pub use wait::wait_until;
+pub use webhook::{fixture, fixtures, post, post_signed, sign};

@@ -9,7 +9,11 @@ fn generate(workspace: &Path) -> String {
     let descriptors = protox::compile(files, [&protos]).expect("the proto files compile");
     let out = workspace.join("target/codegen");
     std::fs::create_dir_all(&out).expect("target can be written");
-    prost_build::Config::new().out_dir(&out).bytes(["."]).compile_fds(descriptors).expect("code is generated");
+    prost_build::Config::new()
+        .out_dir(&out)
+        .bytes(["."])
+        .compile_fds(descriptors)
+        .expect("code is generated");
     std::fs::read_to_string(out.join("groupfold.v1.rs")).expect("code was written")
 }
 

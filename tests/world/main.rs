@@ -1,3 +1,12 @@
 //! The tests of the whole, in one binary so that they are linked once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "this is test code: what cannot be done ends the test and says why"
+)]
 
+mod broker;
 mod codegen;
+mod tidy;

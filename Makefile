@@ -1,0 +1,46 @@
+# What one types in this repository. `make` alone lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+CARGO ?= cargo
+# Where `make up` keeps the log, the stores and the addresses.
+DATA ?= ./groupfold-data
+
+.PHONY: help up test lint fmt clippy doc nats clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+# A development build: its dependencies are optimised a little (see Cargo.toml), and it is there in minutes.
+up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends it
+	@nats=$$(deploy/nats/install) && \
+	$(CARGO) build --locked --package groupfold --bin groupfold && \
+	printf '%s\n' \
+	  '' \
+	  '  look at it from another terminal:' \
+	  '    target/debug/groupfold group list --data $(DATA)' \
+	  '    curl -s http://127.0.0.1:8081/v1/groups' \
+	  '  state is kept in $(DATA); Ctrl-C ends it' \
+	  '' && \
+	exec target/debug/groupfold up --demo --data $(DATA) --nats-server "$$nats"
+
+test: ## all tests, against a real nats-server
+	@nats=$$(deploy/nats/install) && \
+	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --no-fail-fast
+
+lint: fmt clippy doc ## format, clippy and documentation, without a warning
+
+fmt: ## is everything formatted?
+	$(CARGO) fmt --all --check
+
+clippy: ## no lint in any target
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+doc: ## the documentation, in target/doc
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps --locked
+
+nats: ## find or install the pinned nats-server, print its path
+	@deploy/nats/install
+
+clean: ## remove what was built; data and tools stay
+	$(CARGO) clean

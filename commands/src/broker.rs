@@ -1,0 +1,102 @@
+//! The broker: one elsewhere, or a nats-server of our own.
+
+mod child;
+mod find;
+mod orphan;
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions};
+
+use crate::config::Config;
+use crate::data::DataFolder;
+use crate::exit::{Failure, with_causes};
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
+const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A broker that can be talked to.
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) url: String,
+    /// Where the server tells whether it syncs.
+    pub(crate) monitor_url: Option<String>,
+    child: Option<child::Supervisor>,
+}
+
+impl Broker {
+    /// The broker of the settings, or a child of our own.
+    pub(crate) async fn start(config: &Config, data: &DataFolder) -> Result<Self, Failure> {
+        if let Some(url) = &config.nats_url {
+            return Ok(Self { url: url.clone(), monitor_url: config.nats_monitor_url.clone(), child: None });
+        }
+        let program = find::nats_server(config.nats_server.as_deref())?;
+        let folder = data.path().join("nats");
+        let child = child::Supervisor::start(program, folder).await?;
+        Ok(Self {
+            url: child.url().to_owned(),
+            monitor_url: Some(child.monitor_url().to_owned()),
+            child: Some(child),
+        })
+    }
+
+    /// The broker elsewhere that the settings name; verbs that start none of their own need one.
+    pub(crate) fn elsewhere(config: &Config) -> Result<Self, Failure> {
+        let url = config.nats_url.clone().ok_or_else(|| {
+            Failure::Usage(
+                "nats_url: is needed here (--nats-url nats://HOST:PORT); `groupfold up` brings its own"
+                    .into(),
+            )
+        })?;
+        Ok(Self { url, monitor_url: config.nats_monitor_url.clone(), child: None })
+    }
+
+    /// A connection that comes back by itself for as long as the process lives.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        connect(&self.url).await
+    }
+
+    /// Ends the child, if there is one: last of all.
+    pub(crate) async fn stop(self) {
+        if let Some(child) = self.child {
+            child.stop().await;
+        }
+    }
+}
+
+/// Connects to a broker by URL.
+pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
+    let servers: Vec<&str> = url.split(',').map(str::trim).collect();
+    let options = ConnectOptions::new()
+        .name("groupfold")
+        .connection_timeout(CONNECT_DEADLINE)
+        .reconnect_delay_callback(|attempts| {
+            let wait_ms = 50_u64.saturating_mul(1 << attempts.min(6));
+            Duration::from_millis(wait_ms).min(RECONNECT_WAIT_MAX)
+        });
+    tokio::time::timeout(CONNECT_DEADLINE, options.connect(servers)).await.map_or_else(
+        |_| Err(Failure::Missing(format!("the broker at {} does not answer", shown(url)))),
+        |connected| {
+            connected.map_err(|error| {
+                Failure::Missing(with_causes(&format!("cannot reach the broker at {}", shown(url)), &error))
+            })
+        },
+    )
+}
+
+/// A URL without its password.
+pub(crate) fn shown(url: &str) -> String {
+    let mask = |url: &str| match (url.find("://"), url.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://****@{}", &url[..scheme], &url[at + 1..]),
+        _ => url.to_owned(),
+    };
+    url.split(',').map(mask).collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_password_in_a_url_is_masked() {
+        assert_eq!(super::shown("nats://u:p@h:1,nats://h:2"), "nats://****@h:1,nats://h:2");
+    }
+}

@@ -1,0 +1,198 @@
+//! A nats-server of our own: started, watched, started again when it dies, ended last.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+
+use super::orphan;
+use crate::data::write_private;
+use crate::exit::Failure;
+
+const START_DEADLINE: Duration = Duration::from_secs(20);
+const STOP_DEADLINE: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
+const RESTART_WAIT_MAX: Duration = Duration::from_secs(5);
+/// A child that lived so long starts again without a wait.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// The keeper of the child.
+#[derive(Debug)]
+pub(crate) struct Supervisor {
+    ports: Ports,
+    stop: CancellationToken,
+    watch: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug, Clone)]
+struct Ports {
+    url: String,
+    monitor_url: String,
+    client: u16,
+    monitor: u16,
+}
+
+#[derive(Debug)]
+struct Home {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Supervisor {
+    /// Ends what a former run left, starts the server on ports of its own choice, and waits until it answers.
+    pub(crate) async fn start(program: PathBuf, folder: PathBuf) -> Result<Self, Failure> {
+        std::fs::create_dir_all(&folder)
+            .map_err(|error| Failure::failed(&format!("cannot create {}", folder.display()), &error))?;
+        let home = Home { program, folder };
+        orphan::end(&home.config_file(), &home.folder.join("nats.pid")).await?;
+        let mut child = home.spawn(None)?;
+        let ports = match home.wait_until_up(&mut child).await {
+            Ok(ports) => ports,
+            Err(failure) => {
+                let _ = child.kill().await;
+                return Err(failure);
+            }
+        };
+        tracing::info!(url = ports.url, program = %home.program.display(), "nats-server is up");
+        let stop = CancellationToken::new();
+        let watch = tokio::spawn(watch(home, child, ports.clone(), stop.clone()));
+        Ok(Self { ports, stop, watch })
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.ports.url
+    }
+
+    pub(crate) fn monitor_url(&self) -> &str {
+        &self.ports.monitor_url
+    }
+
+    /// Ends the server and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let _ = self.watch.await;
+    }
+}
+
+/// Waits for the child's death or for the word to end it.
+async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationToken) {
+    let mut wait = RESTART_WAIT_MIN;
+    loop {
+        let begin = Instant::now();
+        tokio::select! {
+            () = stop.cancelled() => return end(child).await,
+            ended = child.wait() => {
+                let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
+                tracing::error!(%status, log = %home.folder.join("nats.log").display(), "nats-server died, starting it again");
+            }
+        }
+        if begin.elapsed() > STEADY {
+            wait = RESTART_WAIT_MIN;
+        }
+        child = loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RESTART_WAIT_MAX);
+            match home.spawn(Some(&ports)) {
+                Ok(child) => break child,
+                Err(failure) => tracing::error!(%failure, "nats-server does not start"),
+            }
+        };
+    }
+}
+
+async fn end(mut child: Child) {
+    let pid = child.id().and_then(|pid| Pid::from_raw(pid.try_into().ok()?));
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(STOP_DEADLINE, child.wait()).await.is_err() {
+        tracing::warn!("nats-server does not end by itself, killing it");
+        let _ = child.kill().await;
+    }
+}
+
+impl Home {
+    fn config_file(&self) -> PathBuf {
+        self.folder.join("nats.conf")
+    }
+
+    /// Starts the server: on any free ports the first time, on the same ones ever after.
+    fn spawn(&self, ports: Option<&Ports>) -> Result<Child, Failure> {
+        let failed = |error: std::io::Error| {
+            Failure::failed(&format!("cannot start {}", self.program.display()), &error)
+        };
+        let ports_folder = self.folder.join("ports");
+        let _ = std::fs::remove_dir_all(&ports_folder);
+        std::fs::create_dir_all(&ports_folder).map_err(failed)?;
+        let text = self.config_text(ports, &ports_folder);
+        write_private(&self.config_file(), text.as_bytes()).map_err(failed)?;
+        Command::new(&self.program)
+            .arg("--config")
+            .arg(self.config_file())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C in the terminal is for us; the child is told last.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)
+    }
+
+    fn config_text(&self, ports: Option<&Ports>, ports_folder: &Path) -> String {
+        let port = |port: Option<u16>| port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
+        let quoted = |path: &Path| format!("{:?}", path.display().to_string());
+        let file = |name: &str| quoted(&self.folder.join(name));
+        [
+            "# Written by `groupfold up` at every start; changes are lost.".to_owned(),
+            "server_name: groupfold".to_owned(),
+            format!("listen: \"127.0.0.1:{}\"", port(ports.map(|ports| ports.client))),
+            format!("http: \"127.0.0.1:{}\"", port(ports.map(|ports| ports.monitor))),
+            format!("ports_file_dir: {}", quoted(ports_folder)),
+            format!("pid_file: {}", file("nats.pid")),
+            format!("log_file: {}", file("nats.log")),
+            "logfile_size_limit: 64MB".to_owned(),
+            "# A webhook of 3 MiB that is not JSON is kept whole in one message.".to_owned(),
+            "max_payload: 8MB".to_owned(),
+            "# Acknowledged means on the device.".to_owned(),
+            format!("jetstream {{ store_dir: {}, sync_interval: always }}", file("jetstream")),
+        ]
+        .join("\n")
+    }
+
+    async fn wait_until_up(&self, child: &mut Child) -> Result<Ports, Failure> {
+        let log = self.folder.join("nats.log");
+        let begin = Instant::now();
+        while begin.elapsed() < START_DEADLINE {
+            if let Some(ports) = self.read_ports() {
+                return Ok(ports);
+            }
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(Failure::Failed(format!(
+                    "nats-server ended at once ({status}); see {}",
+                    log.display()
+                )));
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let waited = START_DEADLINE.as_secs();
+        Err(Failure::Failed(format!("nats-server was not up after {waited} s; see {}", log.display())))
+    }
+
+    /// The server leaves its ports in a file named after itself, once it listens.
+    fn read_ports(&self) -> Option<Ports> {
+        let file = std::fs::read_dir(self.folder.join("ports")).ok()?.flatten().next()?;
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok()?;
+        let first = |kind: &str| json.get(kind)?.get(0)?.as_str().map(str::to_owned);
+        let port = |url: &str| url.rsplit(':').next()?.parse().ok();
+        let (url, monitor_url) = (first("nats")?, first("monitoring")?);
+        Some(Ports { client: port(&url)?, monitor: port(&monitor_url)?, url, monitor_url })
+    }
+}

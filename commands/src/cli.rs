@@ -1,0 +1,63 @@
+//! What can be typed.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::config::Flags;
+use crate::group::GroupArgs;
+use crate::simulate::SimulateArgs;
+use crate::{config, provision, up};
+
+/// Dependable WhatsApp group webhooks: verified, logged in NATS JetStream, folded into state you can query.
+#[derive(Parser, Debug)]
+#[command(
+    name = "groupfold",
+    version,
+    max_term_width = 110,
+    after_help = "Exit codes: 0 fine, 1 failed, 2 usage, 3 a check found something, 69 a dependency is missing, \
+                  75 try again.\nEvery setting is a flag, a GROUPFOLD_* variable and a line of the --config file, \
+                  in this order of precedence; `groupfold config show` tells what holds and why."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum Verb {
+    /// Everything in one process, plus a nats-server of its own
+    Up(up::UpArgs),
+    /// The receiver alone: webhooks into the log
+    Ingest(Flags),
+    /// One projector alone: the log into state, and the query API
+    Project(Flags),
+    /// Create the streams, or check the ones that are there
+    Provision(provision::ProvisionArgs),
+    /// Read the state of groups
+    Group(GroupArgs),
+    /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
+    Simulate(Box<SimulateVerb>),
+    /// Check or show the settings that hold
+    Config(config::ConfigArgs),
+}
+
+/// How to print.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// For people
+    Table,
+    /// For scripts
+    Json,
+}
+
+/// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items.
+#[derive(clap::Args, Debug)]
+pub(crate) struct SimulateVerb {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    pub(crate) data: std::path::PathBuf,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+    #[command(flatten)]
+    pub(crate) simulate: SimulateArgs,
+}

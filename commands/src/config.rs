@@ -1,0 +1,131 @@
+//! Settings: a table of keys, each a flag, an environment variable and a line of the config file.
+//!
+//! Flags win over the environment, the environment over the file, the file over the default. All faults
+//! are reported at once, each with its key, its value (masked if secret), where it came from, and what was
+//! expected.
+
+mod args;
+mod keys;
+mod typed;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+pub(crate) use args::{ConfigArgs, Flags, run};
+pub(crate) use keys::{KEYS, Key};
+pub(crate) use typed::Config;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Origin {
+    Default,
+    File(PathBuf),
+    Environment(String),
+    Flag(String),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment(name) => f.write_str(name),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// The texts of a key and where they came from.
+#[derive(Debug, Clone)]
+pub(crate) struct Setting {
+    pub(crate) values: Vec<String>,
+    pub(crate) origin: Origin,
+}
+
+/// Something wrong with the settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Fault(pub(crate) String);
+
+/// All keys with the texts that hold, before they are given types.
+#[derive(Debug, Default)]
+pub(crate) struct Layers(BTreeMap<&'static str, Setting>);
+
+impl Layers {
+    /// Lays flags over environment over file over defaults.
+    pub(crate) fn gather(
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let path = flags.config.clone().or_else(|| environment("GROUPFOLD_CONFIG").map(PathBuf::from));
+        let mut file = match path.as_deref().map(read_file).transpose() {
+            Ok(file) => file.unwrap_or_default(),
+            Err(fault) => {
+                faults.push(fault);
+                toml::Table::new()
+            }
+        };
+        let mut layers = Self::default();
+        for key in KEYS {
+            let from_file = file.remove(key.name).map(|value| texts(key, &value)).transpose();
+            let from_file = from_file.unwrap_or_else(|fault| {
+                faults.push(fault);
+                None
+            });
+            let setting = if let Some(values) = flags.values.get(key.name) {
+                Setting { values: values.clone(), origin: Origin::Flag(key.flag()) }
+            } else if let Some(text) = environment(&key.variable()) {
+                let values = if key.many { split(&text) } else { vec![text] };
+                Setting { values, origin: Origin::Environment(key.variable()) }
+            } else if let (Some(values), Some(path)) = (from_file, &path) {
+                Setting { values, origin: Origin::File(path.clone()) }
+            } else {
+                let values = key.default.map(str::to_owned).into_iter().collect();
+                Setting { values, origin: Origin::Default }
+            };
+            layers.0.insert(key.name, setting);
+        }
+        for (unknown, _) in file {
+            let at = path.as_deref().unwrap_or_else(|| std::path::Path::new("?")).display();
+            faults.push(Fault(format!("{unknown}: unknown key in {at}; `groupfold config show` lists all")));
+        }
+        if faults.is_empty() { Ok(layers) } else { Err(faults) }
+    }
+
+    fn get(&self, name: &str) -> Option<&Setting> {
+        self.0.get(name)
+    }
+}
+
+fn split(text: &str) -> Vec<String> {
+    text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn read_file(path: &std::path::Path) -> Result<toml::Table, Fault> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Fault(format!("config: cannot read {}: {error}", path.display())))?;
+    // The parser's message quotes the line, which may hold a secret: tell where, not what.
+    text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        Fault(format!("config: {} is no TOML at line {line}: {}", path.display(), error.message()))
+    })
+}
+
+fn texts(key: &Key, value: &toml::Value) -> Result<Vec<String>, Fault> {
+    let text = |value: &toml::Value| match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(flag) => Some(flag.to_string()),
+        toml::Value::Float(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let texts = match value {
+        toml::Value::Array(list) if key.many => list.iter().map(text).collect(),
+        value => text(value).map(|text| vec![text]),
+    };
+    let shape = if key.many { "a text or a list of texts" } else { "a text, number or flag" };
+    texts.ok_or_else(|| Fault(format!("{}: expected {shape} in the config file", key.name)))
+}
+
+#[cfg(test)]
+mod tests;

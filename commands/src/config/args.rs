@@ -1,0 +1,136 @@
+//! The table of settings as command-line flags, and `groupfold config`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+
+use super::{Config, Fault, KEYS, Layers};
+use crate::cli::Output;
+use crate::exit::Failure;
+
+/// The flags that were given.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags {
+    pub(crate) config: Option<PathBuf>,
+    pub(crate) values: BTreeMap<&'static str, Vec<String>>,
+}
+
+impl Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        let config = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("TOML file of settings [env: GROUPFOLD_CONFIG]");
+        KEYS.iter().fold(command.arg(config), |command, key| {
+            let default = key.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
+            let help = format!("{} [env: {}]{default}", key.help, key.variable());
+            command.arg(
+                Arg::new(key.name)
+                    .long(key.long())
+                    .value_name(key.value_name)
+                    .help(help)
+                    .action(if key.many { ArgAction::Append } else { ArgAction::Set }),
+            )
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let values = KEYS.iter().filter_map(|key| {
+            let values = matches.get_many::<String>(key.name)?;
+            Some((key.name, values.cloned().collect()))
+        });
+        Ok(Self { config: matches.get_one("config").cloned(), values: values.collect() })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// Check or show the settings that hold.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ConfigArgs {
+    #[command(subcommand)]
+    verb: ConfigVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum ConfigVerb {
+    /// Say all faults at once; exit 3 if there are any
+    Check(Flags),
+    /// Print every setting, where it comes from, and its value (secrets masked)
+    Show(ShowArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct ShowArgs {
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// `groupfold config check|show`.
+pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    let written = match args.verb {
+        ConfigVerb::Check(flags) => match Config::from_layers(&flags) {
+            Ok(_) => writeln!(out, "the settings are fine"),
+            Err(faults) => {
+                let lines: Vec<String> =
+                    faults.into_iter().map(|Fault(line)| format!("\n  {line}")).collect();
+                let found = format!("the settings have {} fault(s):{}", lines.len(), lines.concat());
+                return Err(Failure::Found(found));
+            }
+        },
+        ConfigVerb::Show(args) => {
+            let layers = Layers::gather(&args.flags, |name| std::env::var(name).ok()).map_err(|faults| {
+                Failure::Usage(faults.into_iter().map(|Fault(line)| line).collect::<Vec<_>>().join("\n"))
+            })?;
+            writeln!(out, "{}", show(&layers, args.output))
+        }
+    };
+    written.map_err(|error| Failure::failed("cannot print", &error))
+}
+
+fn show(layers: &Layers, output: Output) -> String {
+    let rows = KEYS.iter().filter_map(|key| {
+        let setting = layers.get(key.name)?;
+        let shown = if key.secret {
+            setting.values.iter().map(|_| "****".to_owned()).collect()
+        } else {
+            setting.values.clone()
+        };
+        Some((key, shown, setting.origin.to_string()))
+    });
+    if output == Output::Json {
+        let object: serde_json::Map<String, serde_json::Value> = rows
+            .map(|(key, values, origin)| {
+                let value = match (key.many, values.as_slice()) {
+                    (true, _) => serde_json::json!(values),
+                    (false, [value, ..]) => serde_json::json!(value),
+                    (false, []) => serde_json::Value::Null,
+                };
+                (key.name.to_owned(), serde_json::json!({ "value": value, "origin": origin }))
+            })
+            .collect();
+        return serde_json::Value::Object(object).to_string();
+    }
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING).set_header(["SETTING", "VALUE", "FROM"]);
+    for (key, values, origin) in rows {
+        table.add_row([key.name.to_owned(), values.join(", "), origin]);
+    }
+    table.to_string()
+}

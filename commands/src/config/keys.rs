@@ -1,0 +1,98 @@
+//! The table of settings.
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Name in the config file; flag and variable follow from it.
+    pub(crate) name: &'static str,
+    pub(crate) help: &'static str,
+    pub(crate) default: Option<&'static str>,
+    /// May be given several times (in a variable: joined by commas).
+    pub(crate) many: bool,
+    /// Never printed.
+    pub(crate) secret: bool,
+    pub(crate) value_name: &'static str,
+}
+
+impl Key {
+    pub(crate) fn flag(&self) -> String {
+        format!("--{}", self.long())
+    }
+
+    pub(crate) fn long(&self) -> String {
+        self.name.replace('_', "-")
+    }
+
+    pub(crate) fn variable(&self) -> String {
+        format!("GROUPFOLD_{}", self.name.to_uppercase())
+    }
+}
+
+const fn key(
+    name: &'static str,
+    value_name: &'static str,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Key {
+    Key { name, help, default, many: false, secret: false, value_name }
+}
+
+const fn secret(key: Key) -> Key {
+    Key { secret: true, ..key }
+}
+
+const fn many(key: Key) -> Key {
+    Key { many: true, ..key }
+}
+
+/// All settings, in the order of the help.
+pub(crate) const KEYS: &[Key] = &[
+    key("data", "DIR", Some("./groupfold-data"), "Folder of everything that is kept"),
+    key("webhook_addr", "ADDR", Some("127.0.0.1:8080"), "Where webhooks arrive; port 0 picks one"),
+    key("api_addr", "ADDR", Some("127.0.0.1:8081"), "Where the query API, health and metrics answer"),
+    secret(many(key("meta_app_secret", "SECRET", None, "App secret of Meta; repeat it to rotate"))),
+    secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
+    secret(many(key(
+        "api_token",
+        "TOKEN",
+        None,
+        "Bearer token of the API; without one it binds loopback only",
+    ))),
+    key("nats_server", "PATH", None, "The nats-server to run (default: PATH, then .tools)"),
+    secret(key(
+        "nats_url",
+        "URL",
+        None,
+        "Use this broker (or cluster, comma-separated) instead of an own one",
+    )),
+    key("nats_monitor_url", "URL", None, "The broker's monitoring address, to learn whether it syncs"),
+    key(
+        "partitions",
+        "N",
+        None,
+        "Partitions of a log not yet provisioned [default: 8]; ever after it must match",
+    ),
+    key("replicas", "N", Some("1"), "Replicas of each stream (1, 3 or 5)"),
+    key("log_bytes_max", "BYTES", None, "Bound of each stream; a full one refuses (default: none)"),
+    key("own", "P,P", None, "Partitions this projector owns (default: all)"),
+    key("batch_events_max", "N", Some("200"), "Most events folded into one commit"),
+    key("cache_bytes", "BYTES", Some("67108864"), "Store cache of each partition"),
+    key("wait_ms_max", "MS", Some("30000"), "Longest wait_ms a reader may ask for"),
+    key("body_bytes_max", "BYTES", Some("3145728"), "Longest webhook body (Meta sends up to 3 MiB)"),
+    key("requests_max", "N", Some("512"), "Webhooks under way at once; more get 503"),
+    key("bytes_in_flight_max", "BYTES", Some("67108864"), "Body bytes under way at once; more get 503"),
+    key("connections_max", "N", Some("4096"), "Webhook connections open at once; more get 503"),
+    key("header_deadline_ms", "MS", Some("10000"), "Time for a request's header, else 408"),
+    key("body_deadline_ms", "MS", Some("20000"), "Time for a request's body, else 408"),
+    key("append_deadline_ms", "MS", Some("5000"), "Time for the log to acknowledge, else 503"),
+    key("drain_budget_ms", "MS", Some("15000"), "Time to finish what is under way when told to stop"),
+    key("ignore_one_to_one", "BOOL", Some("true"), "Ignore (and count) messages and statuses outside groups"),
+    key(
+        "ignore_other_fields",
+        "BOOL",
+        Some("true"),
+        "Ignore (and count) webhook fields that are not about groups",
+    ),
+    key("log", "FILTER", Some("info"), "What to log: a level, or module=level,…"),
+    key("log_format", "FORMAT", Some("text"), "text or json"),
+];

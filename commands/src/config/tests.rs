@@ -1,0 +1,64 @@
+use super::*;
+
+fn flags(values: &[(&'static str, &str)]) -> Flags {
+    let mut flags = Flags::default();
+    for (name, value) in values {
+        flags.values.entry(name).or_default().push((*value).to_owned());
+    }
+    flags
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_default() {
+    let environment = |name: &str| (name == "GROUPFOLD_DATA").then(|| "/env".to_owned());
+    let layers = Layers::gather(&flags(&[("replicas", "3")]), environment).unwrap();
+    let config = Config::typed(&layers).unwrap();
+    assert_eq!((config.data.as_path(), config.replicas), (std::path::Path::new("/env"), 3));
+    assert_eq!(config.webhook_addr.port(), 8080);
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_key_value_origin_and_expectation() {
+    let given = flags(&[("webhook_addr", "here"), ("partitions", "0"), ("meta_app_secret", "")]);
+    let faults = Config::typed(&Layers::gather(&given, |_| None).unwrap()).unwrap_err();
+    let all: Vec<String> = faults.into_iter().map(|Fault(line)| line).collect();
+    assert_eq!(all.len(), 3, "{all:?}");
+    assert!(all.iter().any(|line| line.contains("webhook_addr")
+        && line.contains("\"here\"")
+        && line.contains("--webhook-addr")));
+    assert!(all.iter().any(|line| line.contains("partitions") && line.contains("from 1 to 256")));
+    assert!(all.iter().any(|line| line.contains("meta_app_secret") && line.contains("not empty")));
+}
+
+#[test]
+fn an_open_api_needs_a_token() {
+    let open = flags(&[("api_addr", "0.0.0.0:8081")]);
+    assert!(Config::typed(&Layers::gather(&open, |_| None).unwrap()).is_err());
+    let guarded = flags(&[("api_addr", "0.0.0.0:8081"), ("api_token", "t")]);
+    assert!(Config::typed(&Layers::gather(&guarded, |_| None).unwrap()).is_ok());
+}
+
+#[test]
+fn a_variable_of_digits_stays_a_text_and_a_list_is_split() {
+    let environment = |name: &str| match name {
+        "GROUPFOLD_META_VERIFY_TOKEN" => Some("00123".to_owned()),
+        "GROUPFOLD_META_APP_SECRET" => Some("a, b".to_owned()),
+        _ => None,
+    };
+    let config = Config::typed(&Layers::gather(&Flags::default(), environment).unwrap()).unwrap();
+    assert_eq!(config.meta_verify_token.as_deref(), Some("00123"));
+    assert_eq!(config.meta_app_secrets, ["a", "b"]);
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_a_fault() {
+    let path = std::env::temp_dir().join(format!("groupfold-config-{}.toml", std::process::id()));
+    std::fs::write(&path, "partitons = 4\nreplicas = 3\nmeta_app_secret = [\"a\", \"b\"]\n").unwrap();
+    let flags = Flags { config: Some(path.clone()), ..Flags::default() };
+    let faults = Layers::gather(&flags, |_| None).unwrap_err();
+    assert!(faults[0].0.starts_with("partitons: unknown key"), "{faults:?}");
+    std::fs::write(&path, "replicas = 3\n").unwrap();
+    let layers = Layers::gather(&flags, |_| None).unwrap();
+    assert_eq!(layers.get("replicas").unwrap().origin, Origin::File(path.clone()));
+    std::fs::remove_file(path).unwrap();
+}

@@ -1,0 +1,194 @@
+//! Settings with types; where texts become values and faults are found.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use groupfold_schemas::log::PARTITIONS_MAX;
+
+use super::{Fault, Flags, KEYS, Layers, Origin};
+use crate::exit::Failure;
+
+/// The settings that hold. Which verb needs which is the verb's matter.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) webhook_addr: SocketAddr,
+    pub(crate) api_addr: SocketAddr,
+    pub(crate) meta_app_secrets: Vec<String>,
+    pub(crate) meta_verify_token: Option<String>,
+    pub(crate) api_tokens: Vec<String>,
+    pub(crate) nats_server: Option<PathBuf>,
+    pub(crate) nats_url: Option<String>,
+    pub(crate) nats_monitor_url: Option<String>,
+    pub(crate) partitions: Option<u16>,
+    pub(crate) replicas: usize,
+    pub(crate) log_bytes_max: Option<u64>,
+    pub(crate) own: Option<Vec<u16>>,
+    pub(crate) batch_events_max: usize,
+    pub(crate) cache_bytes: u64,
+    pub(crate) wait_ms_max: u64,
+    pub(crate) body_bytes_max: usize,
+    pub(crate) requests_max: usize,
+    pub(crate) bytes_in_flight_max: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) header_deadline: Duration,
+    pub(crate) body_deadline: Duration,
+    pub(crate) append_deadline: Duration,
+    pub(crate) drain_budget: Duration,
+    pub(crate) ignore_one_to_one: bool,
+    pub(crate) ignore_other_fields: bool,
+    pub(crate) log: String,
+    pub(crate) log_json: bool,
+}
+
+impl Config {
+    /// Reads flags, environment and file.
+    pub(crate) fn load(flags: &Flags) -> Result<Self, Failure> {
+        Self::from_layers(flags).map_err(|faults| {
+            let lines: Vec<String> = faults.into_iter().map(|Fault(line)| format!("\n  {line}")).collect();
+            Failure::Usage(format!("the settings have {} fault(s):{}", lines.len(), lines.concat()))
+        })
+    }
+
+    pub(crate) fn from_layers(flags: &Flags) -> Result<Self, Vec<Fault>> {
+        let layers = Layers::gather(flags, |name| std::env::var(name).ok())?;
+        Self::typed(&layers)
+    }
+
+    pub(super) fn typed(layers: &Layers) -> Result<Self, Vec<Fault>> {
+        let mut read = Reader { layers, faults: Vec::new() };
+        let config = Self {
+            data: read.one("data", "a folder").unwrap_or_default(),
+            webhook_addr: read.one("webhook_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
+            api_addr: read.one("api_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
+            meta_app_secrets: read.secrets("meta_app_secret"),
+            meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
+            api_tokens: read.secrets("api_token"),
+            nats_server: read.one("nats_server", "a path"),
+            nats_url: read.one("nats_url", "nats://HOST:PORT"),
+            nats_monitor_url: read.one("nats_monitor_url", "http://HOST:PORT"),
+            partitions: read
+                .within("partitions", 1, u64::from(PARTITIONS_MAX))
+                .and_then(|n| n.try_into().ok()),
+            replicas: read.within("replicas", 1, 5).and_then(|n| n.try_into().ok()).unwrap_or(1),
+            log_bytes_max: read.within("log_bytes_max", 1 << 20, 1 << 62),
+            own: read.one::<Partitions>("own", "partitions such as 0,1,2").map(|own| own.0),
+            batch_events_max: read.size("batch_events_max", 1, 10_000),
+            cache_bytes: read.within("cache_bytes", 1 << 20, 1 << 40).unwrap_or_default(),
+            wait_ms_max: read.within("wait_ms_max", 0, 600_000).unwrap_or_default(),
+            body_bytes_max: read.size("body_bytes_max", 1024, 64 << 20),
+            requests_max: read.size("requests_max", 1, 100_000),
+            bytes_in_flight_max: read.size("bytes_in_flight_max", 1 << 20, 1 << 36),
+            connections_max: read.size("connections_max", 1, 1_000_000),
+            header_deadline: read.time("header_deadline_ms"),
+            body_deadline: read.time("body_deadline_ms"),
+            append_deadline: read.time("append_deadline_ms"),
+            drain_budget: read.time("drain_budget_ms"),
+            ignore_one_to_one: read.one("ignore_one_to_one", "true or false").unwrap_or(true),
+            ignore_other_fields: read.one("ignore_other_fields", "true or false").unwrap_or(true),
+            log: read.one("log", "a level").unwrap_or_default(),
+            log_json: read.one::<Format>("log_format", "text or json") == Some(Format::Json),
+        };
+        config.across(&mut read.faults);
+        if read.faults.is_empty() { Ok(config) } else { Err(read.faults) }
+    }
+
+    /// Faults that lie between keys.
+    fn across(&self, faults: &mut Vec<Fault>) {
+        if self.api_tokens.is_empty() && !self.api_addr.ip().is_loopback() {
+            let addr = self.api_addr;
+            faults.push(Fault(format!(
+                "api_addr: {addr} is not loopback, and no api_token is set: give one, or bind 127.0.0.1"
+            )));
+        }
+        if self.bytes_in_flight_max < self.body_bytes_max {
+            faults.push(Fault(
+                "bytes_in_flight_max: is less than body_bytes_max: no large body could ever come in"
+                    .to_owned(),
+            ));
+        }
+    }
+}
+
+const NOWHERE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+#[derive(PartialEq)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl FromStr for Format {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(()),
+        }
+    }
+}
+
+struct Partitions(Vec<u16>);
+
+impl FromStr for Partitions {
+    type Err = std::num::ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.split(',').map(|part| part.trim().parse()).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+struct Reader<'a> {
+    layers: &'a Layers,
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_> {
+    fn one<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Option<T> {
+        let setting = self.layers.get(name)?;
+        let text = setting.values.last()?;
+        let parsed = text.parse().ok();
+        if parsed.is_none() {
+            self.fault(name, text, &setting.origin, expected);
+        }
+        parsed
+    }
+
+    fn within(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
+        let expected = format!("a whole number from {min} to {max}");
+        let number: u64 = self.one(name, &expected)?;
+        if (min..=max).contains(&number) {
+            return Some(number);
+        }
+        if let Some(setting) = self.layers.get(name) {
+            self.fault(name, &number.to_string(), &setting.origin, &expected);
+        }
+        None
+    }
+
+    fn size(&mut self, name: &'static str, min: u64, max: u64) -> usize {
+        self.within(name, min, max).and_then(|number| number.try_into().ok()).unwrap_or_default()
+    }
+
+    fn time(&mut self, name: &'static str) -> Duration {
+        Duration::from_millis(self.within(name, 1, 3_600_000).unwrap_or_default())
+    }
+
+    fn secrets(&mut self, name: &'static str) -> Vec<String> {
+        let Some(setting) = self.layers.get(name) else { return Vec::new() };
+        if setting.values.iter().any(|value| value.trim().is_empty()) {
+            self.fault(name, "", &setting.origin, "a text that is not empty");
+        }
+        setting.values.clone()
+    }
+
+    fn fault(&mut self, name: &str, value: &str, origin: &Origin, expected: &str) {
+        let secret = KEYS.iter().any(|key| key.name == name && key.secret);
+        let shown = if secret && !value.is_empty() { "****".to_owned() } else { format!("{value:?}") };
+        self.faults.push(Fault(format!("{name}: {shown} (from {origin}); expected {expected}")));
+    }
+}

@@ -1,0 +1,144 @@
+//! The data folder: one process at a time, and where a running one left its addresses.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::exit::Failure;
+
+const RUN_FILE: &str = "run.json";
+const LOCK_FILE: &str = "lock";
+
+/// The data folder, held by this process alone until it is dropped.
+#[derive(Debug)]
+pub(crate) struct DataFolder {
+    path: PathBuf,
+    lock: File,
+}
+
+/// What a running process leaves for the other verbs. Readable by its owner alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Run {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) webhook_addr: Option<String>,
+    pub(crate) api_addr: String,
+    pub(crate) nats_url: String,
+    pub(crate) monitor_url: Option<String>,
+    /// Opens the API to verbs of the same owner, for as long as the process runs.
+    pub(crate) api_token: Option<String>,
+}
+
+impl DataFolder {
+    /// Creates the folder if needed and takes it.
+    pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
+        let unusable = |error: std::io::Error| {
+            Failure::failed(&format!("data: cannot use the folder {}", path.display()), &error)
+        };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let path = path.canonicalize().map_err(unusable)?;
+        let mut lock = OpenOptions::new()
+            .create(true)
+            .read(true)
+            .write(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.join(LOCK_FILE))
+            .map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _ = lock.read_to_string(&mut holder);
+                return Err(Failure::Failed(format!(
+                    "data: {} is in use by another groupfold (process {}); stop it, or choose another --data",
+                    path.display(),
+                    holder.trim()
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(unusable(error)),
+        }
+        lock.set_len(0).and_then(|()| lock.rewind()).map_err(unusable)?;
+        writeln!(lock, "{}", std::process::id()).map_err(unusable)?;
+        Ok(Self { path, lock })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the addresses, whole or not at all.
+    pub(crate) fn announce(&self, run: &Run) -> Result<(), Failure> {
+        let failed = |error: std::io::Error| Failure::failed("data: cannot leave the addresses", &error);
+        let text = serde_json::to_string_pretty(run).map_err(|error| failed(error.into()))?;
+        write_private(&self.path.join(RUN_FILE), text.as_bytes()).map_err(failed)
+    }
+}
+
+impl Drop for DataFolder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(self.path.join(RUN_FILE));
+        let _ = self.lock.unlock();
+    }
+}
+
+/// Writes a file that only its owner may read, by way of a new one beside it.
+pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("new");
+    let _ = std::fs::remove_file(&new);
+    let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
+}
+
+impl Run {
+    /// What runs on a data folder. A file left by a process that was killed does not count: its lock is free.
+    pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
+        let nothing = || {
+            Failure::Missing(format!(
+                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by --api-url",
+                data.display()
+            ))
+        };
+        let lock = File::open(data.join(LOCK_FILE)).map_err(|_| nothing())?;
+        if lock.try_lock_shared().is_ok() {
+            return Err(nothing());
+        }
+        let text = std::fs::read_to_string(data.join(RUN_FILE)).map_err(|_| {
+            Failure::Again(format!("groupfold is starting or stopping on {}: try again", data.display()))
+        })?;
+        serde_json::from_str(&text).map_err(|error| Failure::failed("data: run.json cannot be read", &error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_taken_once_and_its_addresses_count_while_it_is_taken() {
+        let path = std::env::temp_dir().join(format!("groupfold-data-{}", std::process::id()));
+        let run = Run {
+            pid: 1,
+            version: "v".into(),
+            webhook_addr: None,
+            api_addr: "127.0.0.1:1".into(),
+            nats_url: "nats://x".into(),
+            monitor_url: None,
+            api_token: None,
+        };
+        let folder = DataFolder::take(&path).unwrap();
+        assert!(matches!(Run::find(&path), Err(Failure::Again(_))));
+        folder.announce(&run).unwrap();
+        assert_eq!(Run::find(&path).unwrap().api_addr, "127.0.0.1:1");
+        let refused = DataFolder::take(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
+        drop(folder);
+        assert!(matches!(Run::find(&path), Err(Failure::Missing(_))));
+        std::fs::remove_dir_all(&path).unwrap();
+    }
+}

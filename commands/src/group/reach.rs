@@ -1,0 +1,98 @@
+//! How a verb reaches the query API: what runs on the data folder, or an address.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::cli::Output;
+use crate::data::Run;
+use crate::exit::Failure;
+
+/// Longer than the longest wait a server grants by default.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct Reach {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) api_token: Option<String>,
+    /// Wait until this position is folded (needs --wait-ms)
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) min_position: Option<String>,
+    /// Longest wait for --min-position
+    #[arg(long, value_name = "MS")]
+    pub(crate) wait_ms: Option<u64>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+impl Reach {
+    /// The API's address and token.
+    pub(crate) fn api(&self) -> Result<(String, Option<String>), Failure> {
+        // Of several tokens in the variable, which the server takes as a list, the first will do.
+        let token = self.api_token.as_ref().and_then(|list| list.split(',').next()).map(str::to_owned);
+        match &self.api_url {
+            Some(url) => Ok((url.trim_end_matches('/').to_owned(), token)),
+            None => {
+                let run = Run::find(&self.data)?;
+                Ok((format!("http://{}", run.api_addr), token.or(run.api_token)))
+            }
+        }
+    }
+
+    /// Asks for a path; segments and values are encoded here.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<Value, Failure> {
+        let (base, token) = self.api()?;
+        let mut url = reqwest::Url::parse(&base)
+            .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        let waits = [
+            ("min_position", self.min_position.clone()),
+            ("wait_ms", self.wait_ms.map(|wait_ms| wait_ms.to_string())),
+        ];
+        for (name, value) in query.iter().cloned().chain(waits) {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, &value);
+            }
+        }
+        let unreachable = |error: reqwest::Error| {
+            let cause = crate::exit::with_causes("", &error.without_url());
+            Failure::Missing(format!("the API at {base} does not answer: {cause}"))
+        };
+        let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build().map_err(unreachable)?;
+        let mut request = client.get(url);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body: Value = response.json().await.map_err(unreachable)?;
+        if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
+    }
+}
+
+/// The API's problem document as a line.
+fn refusal(status: reqwest::StatusCode, problem: &Value) -> Failure {
+    let field = |name: &str| problem.get(name).and_then(Value::as_str).unwrap_or_default();
+    let detail = if field("detail").is_empty() { field("title") } else { field("detail") };
+    let line = format!("{detail} ({} {})", status.as_u16(), field("code"));
+    match status.as_u16() {
+        400 => Failure::Usage(line),
+        412 | 503 => Failure::Again(line),
+        _ => Failure::Failed(line),
+    }
+}

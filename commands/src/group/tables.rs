@@ -1,0 +1,119 @@
+//! Answers of the query API as tables for people.
+
+use comfy_table::Table as Grid;
+use serde_json::Value;
+
+/// Lays an answer out.
+pub(super) type Table = fn(&Value) -> String;
+
+fn grid<const N: usize>(header: [&str; N]) -> Grid {
+    let mut grid = Grid::new();
+    grid.load_preset(comfy_table::presets::NOTHING).set_header(header);
+    grid
+}
+
+/// A field as text; what is not there is a dash.
+fn text(value: &Value, pointer: &str) -> String {
+    match value.pointer(pointer) {
+        None | Some(Value::Null) => "-".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn rows<'a>(answer: &'a Value, list: &str) -> impl Iterator<Item = &'a Value> {
+    answer.get(list).and_then(Value::as_array).into_iter().flatten()
+}
+
+fn with_cursor(grid: &Grid, answer: &Value) -> String {
+    match answer.get("cursor").and_then(Value::as_str) {
+        Some(cursor) => format!("{grid}\nmore: --cursor {cursor}"),
+        None => grid.to_string(),
+    }
+}
+
+/// What to call a person.
+fn name(member: &Value) -> String {
+    let known = |field| member.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if let Some(wa_id) = known("wa_id") {
+        format!("+{wa_id}")
+    } else if let Some(username) = known("username") {
+        format!("@{username}")
+    } else {
+        known("user_id").or(known("member_id")).unwrap_or("-").to_owned()
+    }
+}
+
+pub(super) fn groups(answer: &Value) -> String {
+    let mut grid = grid(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED"]);
+    for group in rows(answer, "groups") {
+        grid.add_row([
+            text(group, "/group_id"),
+            text(group, "/status"),
+            text(group, "/subject"),
+            text(group, "/counts/member"),
+            text(group, "/counts/pending"),
+            text(group, "/created_at"),
+        ]);
+    }
+    with_cursor(&grid, answer)
+}
+
+pub(super) fn group(answer: &Value) -> String {
+    let mut grid = grid(["FIELD", "VALUE"]);
+    for (label, pointer) in [
+        ("group", "/group_id"),
+        ("status", "/status"),
+        ("subject", "/subject"),
+        ("description", "/description"),
+        ("number", "/phone_number_id"),
+        ("account", "/account"),
+        ("join approval", "/join_approval_mode"),
+        ("created", "/created_at"),
+        ("deleted", "/deleted_at"),
+        ("window until", "/service_window/open_until"),
+        ("last failure", "/last_failure/type"),
+        ("position", "/position"),
+    ] {
+        grid.add_row([label.to_owned(), text(answer, pointer)]);
+    }
+    format!("{grid}\n\n{}", members(answer))
+}
+
+pub(super) fn members(answer: &Value) -> String {
+    let mut grid = grid(["MEMBER", "STATUS", "ROLE", "VIA", "JOINED", "LEFT", "ID"]);
+    for member in rows(answer, "members") {
+        grid.add_row([
+            name(member),
+            text(member, "/status"),
+            text(member, "/role"),
+            text(member, "/via"),
+            text(member, "/joined_at"),
+            text(member, "/left_at"),
+            text(member, "/member_id"),
+        ]);
+    }
+    grid.to_string()
+}
+
+pub(super) fn timeline(answer: &Value) -> String {
+    let mut grid = grid(["AT", "KIND", "TEXT"]);
+    for entry in rows(answer, "entries") {
+        grid.add_row([text(entry, "/at"), text(entry, "/kind"), text(entry, "/text")]);
+    }
+    with_cursor(&grid, answer)
+}
+
+pub(super) fn receipts(answer: &Value) -> String {
+    let mut grid = grid(["MEMBER", "STATUS", "DELIVERED", "READ", "PLAYED"]);
+    for member in rows(answer, "members") {
+        grid.add_row([
+            name(member),
+            text(member, "/status"),
+            text(member, "/delivered_at"),
+            text(member, "/read_at"),
+            text(member, "/played_at"),
+        ]);
+    }
+    format!("sent {} to group {}\n\n{grid}", text(answer, "/sent_at"), text(answer, "/group_id"))
+}

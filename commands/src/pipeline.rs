@@ -1,0 +1,172 @@
+//! The parts of the pipeline, put together from the settings.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use groupfold_ingest::provision::{self, Plan};
+use groupfold_ingest::{Receiver, Settings as ReceiverSettings};
+use groupfold_projector::{Ops, Projector, Settings as ProjectorSettings};
+use groupfold_schemas::log::PARTITIONS_DEFAULT;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::config::Config;
+use crate::exit::{Failure, with_causes};
+
+/// The version that failures, stores and answers carry.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Binds an address, or says which setting to change.
+pub(crate) async fn bind(setting: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let failed =
+        |error: std::io::Error| Failure::failed(&format!("{setting}: cannot listen on {addr}"), &error);
+    let listener = TcpListener::bind(addr).await.map_err(failed)?;
+    let addr = listener.local_addr().map_err(failed)?;
+    Ok((listener, addr))
+}
+
+/// The shape of the log that the settings ask for. An existing log's number of partitions is taken over where
+/// the settings name none.
+pub(crate) async fn plan(client: &async_nats::Client, config: &Config) -> Result<Plan, Failure> {
+    let partitions = match config.partitions {
+        Some(partitions) => partitions,
+        None => discover(client).await?.unwrap_or(PARTITIONS_DEFAULT),
+    };
+    Ok(Plan { partitions, replicas: config.replicas, max_bytes: config.log_bytes_max, ..Plan::default() })
+}
+
+/// Creates the streams that are missing and compares those that are there.
+pub(crate) async fn provision(
+    client: &async_nats::Client,
+    plan: &Plan,
+) -> Result<provision::Report, Failure> {
+    provision::provision(client, plan).await.map_err(|error| failed("the log cannot be provisioned", &error))
+}
+
+/// Compares the streams without creating any.
+pub(crate) async fn check(client: &async_nats::Client, plan: &Plan) -> Result<provision::Report, Failure> {
+    provision::check(client, plan).await.map_err(|error| failed("the log cannot be checked", &error))
+}
+
+async fn discover(client: &async_nats::Client) -> Result<Option<u16>, Failure> {
+    provision::discover(client).await.map_err(|error| failed("the log cannot be read", &error))
+}
+
+/// Partitions of the log as it was provisioned.
+async fn partitions(client: &async_nats::Client, config: &Config) -> Result<u16, Failure> {
+    let found = discover(client).await?.ok_or_else(|| {
+        Failure::Missing("there is no log on this broker: run `groupfold provision` first".to_owned())
+    })?;
+    match config.partitions {
+        Some(expected) if expected != found => Err(Failure::Usage(format!(
+            "partitions: the log has {found}, the settings say {expected}; leave the setting out, or use another broker"
+        ))),
+        _ => Ok(found),
+    }
+}
+
+fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
+    Failure::Failed(with_causes(what, error))
+}
+
+/// The settings without which no webhook can come in; returns the verify token.
+pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
+    if config.meta_app_secrets.is_empty() {
+        return Err(Failure::Usage(
+            "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)"
+                .into(),
+        ));
+    }
+    config.meta_verify_token.clone().ok_or_else(|| {
+        Failure::Usage(
+            "meta_verify_token: is needed for Meta's handshake (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)"
+                .into(),
+        )
+    })
+}
+
+/// Starts the receiver.
+pub(crate) async fn receiver(
+    config: &Config,
+    broker: &Broker,
+    client: async_nats::Client,
+    registry: &mut Registry,
+) -> Result<Receiver, Failure> {
+    let verify_token = check_receiver(config)?;
+    let settings = ReceiverSettings {
+        app_secrets: config.meta_app_secrets.clone(),
+        verify_token,
+        body_bytes_max: config.body_bytes_max,
+        requests_max: config.requests_max,
+        bytes_in_flight_max: config.bytes_in_flight_max,
+        connections_max: config.connections_max,
+        header_deadline: config.header_deadline,
+        body_deadline: config.body_deadline,
+        append_deadline: config.append_deadline,
+        drain_budget: config.drain_budget,
+        ignore_one_to_one: config.ignore_one_to_one,
+        ignore_other_fields: config.ignore_other_fields,
+        monitor_url: broker.monitor_url.clone(),
+        build: VERSION.to_owned(),
+    };
+    Receiver::start(client, settings, registry)
+        .await
+        .map_err(|error| failed("the receiver cannot start", &error))
+}
+
+/// Starts the projector on the data folder.
+pub(crate) async fn projector(
+    config: &Config,
+    client: async_nats::Client,
+    api_tokens: Vec<String>,
+    registry: &mut Registry,
+    shutdown: CancellationToken,
+) -> Result<Projector, Failure> {
+    let settings = ProjectorSettings {
+        data: config.data.clone(),
+        partitions: partitions(&client, config).await?,
+        owned: config.own.clone(),
+        cache_bytes: config.cache_bytes,
+        batch_events_max: config.batch_events_max,
+        api_tokens,
+        wait_ms_max: config.wait_ms_max,
+        build: VERSION.to_owned(),
+    };
+    Projector::start(client, settings, registry, shutdown)
+        .await
+        .map_err(|error| failed("the projector cannot start", &error))
+}
+
+/// Health, durability and metrics of a process with a receiver, for the operator's address.
+pub(crate) fn ops(receiver: &Receiver, registry: Registry) -> Ops {
+    let (healthy, durable) = (receiver.clone(), receiver.clone());
+    Ops::new(Arc::new(Mutex::new(registry)))
+        .with_health(Arc::new(move || healthy.readiness()))
+        .with_durability(Arc::new(move || Some(durable.durability().name().to_owned())))
+}
+
+/// A token that is cancelled by Ctrl-C or SIGTERM. A second signal ends the process at once.
+pub(crate) fn until_told_to_stop() -> Result<CancellationToken, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::failed("cannot listen for signals", &error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    let told = CancellationToken::new();
+    let stop = told.clone();
+    tokio::spawn(async move {
+        for again in [false, true] {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if again {
+                tracing::warn!("told to stop twice: ending at once");
+                std::process::exit(1);
+            }
+            tracing::info!("told to stop: draining");
+            stop.cancel();
+        }
+    });
+    Ok(told)
+}

@@ -1,0 +1,60 @@
+//! `groupfold provision`: the streams of the log.
+
+use std::io::Write;
+
+use crate::broker::Broker;
+use crate::cli::Output;
+use crate::config::{Config, Flags};
+use crate::exit::Failure;
+use crate::{pipeline, telemetry};
+
+/// Create the streams, or check the ones that are there.
+#[derive(clap::Args, Debug)]
+pub(crate) struct ProvisionArgs {
+    /// Change nothing: exit 3 if a stream is missing or differs
+    #[arg(long)]
+    check: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Creates what is missing; what is there and differs is told, never changed.
+pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
+    let config = Config::load(&args.flags)?;
+    telemetry::start(&config)?;
+    let broker = Broker::elsewhere(&config)?;
+    let client = broker.connect().await?;
+    let plan = pipeline::plan(&client, &config).await?;
+    let report = if args.check {
+        pipeline::check(&client, &plan).await?
+    } else {
+        pipeline::provision(&client, &plan).await?
+    };
+    let missing = report.missing.iter().map(|stream| format!("{stream} is missing"));
+    let found: Vec<String> = missing.chain(report.differences.iter().map(ToString::to_string)).collect();
+    let text = match args.output {
+        Output::Json => serde_json::json!({
+            "partitions": plan.partitions,
+            "created": report.created,
+            "missing": report.missing,
+            "differences": found,
+        })
+        .to_string(),
+        Output::Table => format!(
+            "{} partitions: {} stream(s) created, {} as they should be, {} missing or different",
+            plan.partitions,
+            report.created.len(),
+            report.unchanged.len(),
+            found.len()
+        ),
+    };
+    let _ = writeln!(std::io::stdout(), "{text}");
+    if found.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> = found.iter().map(|line| format!("\n  {line}")).collect();
+    Err(Failure::Found(format!("the log is not as the settings say:{}", lines.concat())))
+}

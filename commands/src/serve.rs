@@ -1,0 +1,111 @@
+//! `groupfold ingest`, `groupfold project` and `groupfold simulate`: one part of the pipeline alone.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use groupfold_projector::{Ops, ops_router};
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::cli::{Output, SimulateVerb};
+use crate::config::{Config, Flags};
+use crate::data::{DataFolder, Run};
+use crate::exit::Failure;
+use crate::simulate;
+use crate::{pipeline, telemetry};
+
+/// The receiver alone. It keeps nothing, so several may run; health and metrics answer on the API address.
+pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
+    let config = Config::load(&flags)?;
+    telemetry::start(&config)?;
+    pipeline::check_receiver(&config)?;
+    let told = pipeline::until_told_to_stop()?;
+    let broker = Broker::elsewhere(&config)?;
+    let client = broker.connect().await?;
+    let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
+    let (ops, ops_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let mut registry = Registry::default();
+    let receiver = pipeline::receiver(&config, &broker, client, &mut registry).await?;
+    let router = ops_router(pipeline::ops(&receiver, registry));
+    let stop_ops = CancellationToken::new();
+    let ops_server = tokio::spawn(groupfold_projector::serve(ops, router, stop_ops.clone()));
+    say(&format!(
+        "groupfold ingest is up (durability: {})\n  webhooks  http://{webhook_addr}/webhooks/meta\n  health    http://{ops_addr}/readyz\n",
+        receiver.durability().name()
+    ));
+    let report = receiver.serve(webhooks, told).await;
+    tracing::info!(?report, "receiver is drained");
+    stop_ops.cancel();
+    let _ = ops_server.await;
+    if report.cut > 0 {
+        return Err(Failure::Failed(format!(
+            "{} webhook(s) were cut when the drain budget ended",
+            report.cut
+        )));
+    }
+    Ok(())
+}
+
+/// One projector alone.
+pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
+    let config = Config::load(&flags)?;
+    telemetry::start(&config)?;
+    let told = pipeline::until_told_to_stop()?;
+    let broker = Broker::elsewhere(&config)?;
+    let data = DataFolder::take(&config.data)?;
+    let client = broker.connect().await?;
+    let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let mut registry = Registry::default();
+    let projector =
+        pipeline::projector(&config, client, config.api_tokens.clone(), &mut registry, told.clone()).await?;
+    data.announce(&Run {
+        pid: std::process::id(),
+        version: pipeline::VERSION.to_owned(),
+        webhook_addr: None,
+        api_addr: api_addr.to_string(),
+        nats_url: broker.url.clone(),
+        monitor_url: broker.monitor_url.clone(),
+        api_token: None,
+    })?;
+    say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));
+    let ops = Ops::new(Arc::new(Mutex::new(registry)));
+    let served = projector.serve(queries, ops, told).await;
+    projector.stopped().await;
+    served.map_err(|error| Failure::failed("the API ended", &error))
+}
+
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// The simulated provider, or the comparison of what it believes with the API. What is not named is taken from
+/// the `up` that runs on the data folder.
+pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
+    let SimulateVerb { data, mut simulate, output } = args;
+    let checks = simulate.check.is_some();
+    if checks && simulate.api_url.is_none() {
+        let run = Run::find(&data)?;
+        simulate.api_url = Some(format!("http://{}", run.api_addr));
+        simulate.api_token = simulate.api_token.or(run.api_token.map(Into::into));
+    } else if !checks && simulate.url.is_none() {
+        let addr = Run::find(&data)?.webhook_addr.ok_or_else(|| {
+            Failure::Missing(
+                "what runs on the data folder takes no webhooks: name an address by --url".into(),
+            )
+        })?;
+        simulate.url = Some(format!("http://{addr}/webhooks/meta"));
+    }
+    let report = simulate::run(simulate, pipeline::until_told_to_stop()?)
+        .await
+        .map_err(|error| Failure::failed("the simulation ended", &error))?;
+    let text = match output {
+        Output::Json => report.to_json().to_string(),
+        Output::Table => report.to_string(),
+    };
+    say(&format!("{text}\n"));
+    if report.differences.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Found(format!("the API differs from the truth in {} point(s)", report.differences.len())))
+}

@@ -1,0 +1,111 @@
+//! A seeded provider over real HTTP: groups that live, told by webhooks that are escaped and signed as Meta
+//! does, with the duplicates, disorder and damage of a real one.
+//!
+//! Payloads are written from the wire document alone, with none of the project's own types, so that the
+//! simulator is an independent voice: what it believes in the end ([`truth`]) can be held against what the
+//! query API says ([`compare`]).
+
+mod args;
+mod bad;
+mod compare;
+mod deliver;
+mod dice;
+mod ids;
+mod numbers;
+mod people;
+mod plan;
+mod report;
+mod truth;
+mod wire;
+mod world;
+
+use std::path::PathBuf;
+
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use args::{Secret, SimulateArgs};
+pub(crate) use report::Report;
+
+use plan::Plan;
+
+/// Why a simulation did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Nobody told where to post.
+    #[error("no webhook address: start `groupfold up`, or name one with --url")]
+    NoUrl,
+    /// Nobody told what to sign with.
+    #[error("no app secret: give --app-secret or GROUPFOLD_META_APP_SECRET")]
+    NoSecret,
+    /// Nobody told which API to compare with.
+    #[error("no query API: start `groupfold up`, or name one with --api-url")]
+    NoApi,
+    /// The HTTP client cannot be made.
+    #[error("cannot make an HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The receiver will never take it.
+    #[error("the receiver answers {status}: {}", advice(*status))]
+    Refused {
+        /// Its answer.
+        status: u16,
+    },
+    /// The truth cannot be written.
+    #[error("cannot write {}", path.display())]
+    WriteTruth {
+        /// Where to.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The truth cannot be read.
+    #[error("cannot read {}", path.display())]
+    ReadTruth {
+        /// Where from.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no truth.
+    #[error("{} is not a truth file", path.display())]
+    ParseTruth {
+        /// Where it is.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+}
+
+fn advice(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "is --app-secret the one it was started with?",
+        _ => "is --url the address of a webhook?",
+    }
+}
+
+/// Simulates until the duration or the number of events is over or `shutdown` is cancelled; or, with
+/// `--check`, compares a truth with the API.
+///
+/// # Errors
+/// Something to work with is missing, the receiver refuses everything, or a file cannot be used.
+pub(crate) async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Report, Error> {
+    if let Some(file) = &args.check {
+        let api = args.api_url.as_deref().ok_or(Error::NoApi)?;
+        let token = args.api_token.as_ref().map(Secret::expose);
+        return Ok(Report { differences: compare::compare(file, api, token).await?, ..Report::default() });
+    }
+    let url = args.url.as_deref().ok_or(Error::NoUrl)?;
+    // The variable may list several, as the receiver takes them; one is enough to sign with.
+    let secrets = args.app_secret.as_ref().map(Secret::expose).unwrap_or_default();
+    let secret = secrets.split(',').map(str::trim).find(|secret| !secret.is_empty());
+    let mut plan = Plan::new(&args, secret.ok_or(Error::NoSecret)?);
+    let mut report = deliver::deliver(&mut plan, &args, url, shutdown).await?;
+    report.kinds.clone_from(&plan.world.happened);
+    if let Some(path) = &args.truth {
+        let truth = truth::tell(&plan.world, args.seed, &report);
+        truth::write(path, &truth).map_err(|source| Error::WriteTruth { path: path.clone(), source })?;
+    }
+    Ok(report)
+}

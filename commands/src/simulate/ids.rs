@@ -1,0 +1,107 @@
+//! Ids and texts of the shapes that Meta prints.
+
+use super::dice::Dice;
+
+const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+fn base64(bytes: &[u8]) -> String {
+    let alphabet = BASE64.as_bytes();
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let word = chunk.iter().fold(0_u32, |word, b| word << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
+        for i in 0..=chunk.len() {
+            out.push(char::from(alphabet[(word >> (18 - 6 * i) & 63) as usize]));
+        }
+    }
+    out
+}
+
+/// A group id: it holds the business number and WhatsApp's own number of the group.
+pub(crate) fn group(display_phone_number: &str, serial: u64) -> String {
+    let number = 120_363_400_000_000_000 + serial * 7_919;
+    base64(format!("capi_group:{display_phone_number}:{number}").as_bytes()) + "ZD"
+}
+
+/// A join request id: the same whenever the same person asks for the same group.
+pub(crate) fn join_request(person: &str, group: &str) -> String {
+    let tail = group.get(group.len().saturating_sub(16)..).unwrap_or(group);
+    base64(format!("{person}:{tail}").as_bytes()) + "ZD"
+}
+
+/// A message id. Some of its characters mean something in a path.
+pub(crate) fn message(dice: &mut Dice, serial: u64) -> String {
+    let serial = base64(&serial.to_be_bytes());
+    format!("wamid.HBg{}{serial}{}=", dice.text(BASE64, 12), dice.text(BASE64, 18))
+}
+
+/// A request id: what a command's answer named and its webhook repeats.
+pub(crate) fn request(dice: &mut Dice) -> String {
+    match dice.below(3) {
+        0 => dice.text("0123456789ABCDEF", 32),
+        1 => dice.text("123456789", 15),
+        _ => [8, 4, 4, 4, 12].map(|chars| dice.text("0123456789abcdef", chars)).join("-"),
+    }
+}
+
+/// The hash of a picture.
+pub(crate) fn picture(dice: &mut Dice) -> String {
+    let bytes: Vec<u8> = (0..4).flat_map(|_| dice.next().to_be_bytes()).collect();
+    base64(&bytes) + "="
+}
+
+/// An invite link.
+pub(crate) fn invite_link(dice: &mut Dice) -> String {
+    let alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    format!("https://chat.whatsapp.com/{}", dice.text(alphabet, 22))
+}
+
+/// Something that people name groups.
+pub(crate) fn subject(dice: &mut Dice, serial: u64) -> String {
+    const TOPICS: [&str; 12] = [
+        "Lucky Shrub VIPs",
+        "Watch Enthusiasts",
+        "Entrega/Retirada",
+        "Promoções 50% off",
+        "Família Araújo \u{1f389}",
+        "Pedidos <novos>",
+        "Straßenfest Köln",
+        "दिल्ली Foodies",
+        "Los Niños @ Monterrey",
+        "Book club \u{1f4da} & tea",
+        "Clientes \"Ouro\"",
+        "\u{1f469}\u{200d}\u{1f4bb} devs",
+    ];
+    format!("{} {serial}", dice.word(&TOPICS))
+}
+
+/// Something that people say.
+pub(crate) fn body(dice: &mut Dice) -> String {
+    const SAYINGS: [&str; 8] = [
+        "What does everyone think about this?",
+        "Olá a todos \u{1f600}",
+        "50% hoje/amanhã <só> @ loja",
+        "ok",
+        "¿A qué hora? \u{1f914}",
+        "बहुत बढ़िया",
+        "Schöne Grüße aus Köln",
+        "line one\nline \"two\" \\ end",
+    ];
+    dice.word(&SAYINGS).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_have_the_forms_of_the_samples() {
+        assert_eq!(
+            base64(b"capi_group:17055550139:120363404694233820"),
+            "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjA"
+        );
+        assert!(group("17055550139", 3).starts_with("Y2FwaV9ncm91cDoxNzA1NTU1MDEzOTox"));
+        let mut dice = Dice::new(1, "ids");
+        assert_ne!(message(&mut dice, 1), message(&mut dice, 1));
+        assert_eq!(picture(&mut dice).len(), 44);
+    }
+}

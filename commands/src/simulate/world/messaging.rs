@@ -1,0 +1,291 @@
+//! Messages of members, messages to groups, and who received, read and played them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::group::{MemberStatus, Status};
+use super::{World, ids};
+use crate::simulate::people::Shown;
+use crate::simulate::wire::Change;
+
+/// A message to a group.
+#[derive(Debug)]
+pub(crate) struct Message {
+    pub(crate) id: String,
+    pub(crate) group: u64,
+    pub(crate) sent_at: Option<i64>,
+    pub(crate) failed: bool,
+    pub(crate) marks: BTreeMap<u64, Marks>,
+    /// Receipts still to come.
+    open: usize,
+}
+
+/// What one person did with a message, in Unix seconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Marks {
+    pub(crate) delivered_at: Option<i64>,
+    pub(crate) read_at: Option<i64>,
+    pub(crate) played_at: Option<i64>,
+}
+
+/// A receipt that is to come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Due {
+    at: i64,
+    message: u64,
+    person: u64,
+    status: &'static str,
+}
+
+impl World {
+    /// A member says something.
+    pub(super) fn hear(&mut self) {
+        let extra = if self.dice.percent(20.0) {
+            json!({ "type": "image", "image": {
+                "mime_type": "image/jpeg", "sha256": ids::picture(&mut self.dice),
+                "id": self.dice.text("123456789", 16), "caption": ids::body(&mut self.dice),
+            }})
+        } else {
+            json!({ "type": "text", "text": { "body": ids::body(&mut self.dice) } })
+        };
+        self.hear_from_somebody("message", extra);
+    }
+
+    pub(super) fn hear_unsupported(&mut self) {
+        let mut errors = self.errors(130_501, "Unsupported message type");
+        errors[0]["message"] = json!("Message type is not currently supported");
+        self.hear_from_somebody("message_unsupported", json!({ "type": "unsupported", "errors": errors }));
+    }
+
+    fn hear_from_somebody(&mut self, kind: &'static str, extra: Value) {
+        let Some(key) = self.some_group() else { return };
+        let Some(person) = self.some_member(key, MemberStatus::Member, u32::MAX) else { return };
+        let (now, timestamp, serial) = (self.now(), self.timestamp(), self.serial());
+        let id = ids::message(&mut self.dice, serial);
+        let Some(group) = self.groups.get_mut(&key) else { return };
+        group.last_message_at = Some(now);
+        let Some(who) = self.people.get(&person) else { return };
+        let mut message = Map::new();
+        who.put_number(&mut message, "from");
+        if who.shows_user_id() {
+            message.insert("from_user_id".into(), json!(who.user_id));
+            if let Some(parent) = &who.parent_user_id {
+                message.insert("from_parent_user_id".into(), json!(parent));
+            }
+        }
+        message.insert("group_id".into(), json!(group.id));
+        message.insert("id".into(), json!(id));
+        message.insert("timestamp".into(), timestamp);
+        if let Value::Object(extra) = extra {
+            message.extend(extra);
+        }
+        let value = json!({ "contacts": [who.contact()], "messages": [message] });
+        *self.happened.entry(kind).or_default() += 1;
+        self.out.push_back(Change { field: "messages", value, items: 1, bad: 0 });
+    }
+
+    /// The business writes to a group, sometimes several messages at once.
+    pub(super) fn say(&mut self) {
+        let Some(key) = self.some_group() else { return };
+        let several = if self.dice.percent(25.0) { self.dice.between(2, 4) } else { 1 };
+        let Some(group) = self.groups.get(&key) else { return };
+        let present = |m: &super::Membership| m.status == MemberStatus::Member;
+        let members: Vec<u64> =
+            group.members.iter().filter(|(_, m)| present(m)).map(|(person, _)| *person).collect();
+        // A person's phone gets all of them in one second, and all are read at once.
+        let plans: Vec<(u64, Vec<(&'static str, i64)>)> =
+            members.into_iter().map(|person| (person, self.fate_of_message())).collect();
+        for _ in 0..several {
+            let failed = self.dice.percent(6.0);
+            self.send_message(key, failed, &plans);
+        }
+    }
+
+    /// What a person will do with a message, and after how many seconds.
+    fn fate_of_message(&mut self) -> Vec<(&'static str, i64)> {
+        let mut fate = Vec::new();
+        let mut after = 0;
+        let reads = self.dice.percent(60.0);
+        // A message seen on arrival is never reported as delivered.
+        if !(reads && self.dice.percent(15.0)) && self.dice.percent(95.0) {
+            after += i64::try_from(self.dice.below(4)).unwrap_or(0);
+            fate.push(("delivered", after));
+        }
+        if reads {
+            after += i64::try_from(self.dice.below(120)).unwrap_or(0);
+            fate.push(("read", after));
+            if self.dice.percent(15.0) {
+                after += i64::try_from(self.dice.below(30)).unwrap_or(0);
+                fate.push(("played", after));
+            }
+        }
+        fate
+    }
+
+    fn send_message(&mut self, key: u64, failed: bool, plans: &[(u64, Vec<(&'static str, i64)>)]) {
+        let serial = self.serial();
+        let id = ids::message(&mut self.dice, serial);
+        // Some fail before they are sent, some after.
+        let sent = !failed || self.dice.percent(30.0);
+        let now = self.now();
+        let mut message =
+            Message { id, group: key, sent_at: sent.then_some(now), failed, marks: BTreeMap::new(), open: 0 };
+        if !failed {
+            for (person, fate) in plans {
+                for (status, after) in fate {
+                    let due = Due { at: now + after, message: serial, person: *person, status };
+                    let order = self.serial();
+                    self.due.insert((due.at, order), due);
+                    message.open += 1;
+                }
+            }
+        }
+        let statuses = [("sent", sent), ("failed", failed)];
+        for (status, _) in statuses.into_iter().filter(|(_, told)| *told) {
+            let Some(mut item) = self.status(&message, status, now) else { continue };
+            if status == "failed" {
+                item.insert("errors".into(), self.errors(131_026, "Message undeliverable"));
+            } else if self.dice.percent(50.0) {
+                item.insert("pricing".into(), self.pricing());
+            }
+            if self.dice.percent(20.0) {
+                item.insert("biz_opaque_callback_data".into(), json!(format!("order-{serial}/100%")));
+            }
+            *self.happened.entry(status).or_default() += 1;
+            self.out.push_back(Change::one("messages", "statuses", Value::Object(item)));
+        }
+        if self.keep || message.open > 0 {
+            self.messages.insert(serial, message);
+        }
+    }
+
+    fn status(&mut self, message: &Message, status: &str, at: i64) -> Option<Map<String, Value>> {
+        let group = self.groups.get(&message.group)?;
+        let timestamp = if self.dice.percent(15.0) { json!(at) } else { json!(at.to_string()) };
+        let item = json!({
+            "id": message.id, "status": status, "timestamp": timestamp,
+            "recipient_id": group.id, "recipient_type": "group",
+        });
+        item.as_object().cloned()
+    }
+
+    fn pricing(&mut self) -> Value {
+        let category = self.dice.word(&["group_marketing", "group_utility", "group_service"]);
+        let free = category == "group_service";
+        let kind = if free { "free_group_customer_service" } else { "regular" };
+        json!({ "billable": !free, "pricing_model": "PMP", "type": kind, "category": category })
+    }
+
+    /// Tells of all receipts whose second has come.
+    pub(super) fn send_due_receipts(&mut self) {
+        let later = self.due.split_off(&(self.now() + 1, 0));
+        let due: Vec<Due> = std::mem::replace(&mut self.due, later).into_values().collect();
+        let mut rest: Vec<Due> = due.into_iter().filter(|due| self.take_note(*due)).collect();
+        while let Some(first) = rest.first().copied() {
+            let of_message = |d: &Due| (d.message, d.status) == (first.message, first.status);
+            let group = self.messages.get(&first.message).map(|message| message.group);
+            let of_person = |d: &Due| {
+                (d.person, d.status, d.at) == (first.person, first.status, first.at)
+                    && self.messages.get(&d.message).map(|message| message.group) == group
+            };
+            let together: Vec<bool> = match self.dice.below(3) {
+                0 => rest.iter().map(of_message).collect(),
+                1 => rest.iter().map(of_person).collect(),
+                _ => (0..rest.len()).map(|i| i == 0).collect(),
+            };
+            let (mut now, mut later) = (Vec::new(), Vec::new());
+            for (due, together) in rest.into_iter().zip(together) {
+                if together { now.push(due) } else { later.push(due) }
+            }
+            self.tell_receipts(&now);
+            rest = later;
+        }
+        let finished: Vec<u64> = if self.keep {
+            Vec::new()
+        } else {
+            self.messages.iter().filter(|(_, message)| message.open == 0).map(|(key, _)| *key).collect()
+        };
+        finished.iter().for_each(|key| drop(self.messages.remove(key)));
+    }
+
+    /// Marks a receipt in the truth; false if it will never be told, because the person or the group is gone.
+    fn take_note(&mut self, due: Due) -> bool {
+        let Some(message) = self.messages.get_mut(&due.message) else { return false };
+        message.open = message.open.saturating_sub(1);
+        let Some(group) = self.groups.get(&message.group) else { return false };
+        let present = group.members.get(&due.person).is_some_and(|m| m.status == MemberStatus::Member);
+        if group.status == Status::Deleted || !present {
+            return false;
+        }
+        let marks = message.marks.entry(due.person).or_default();
+        match due.status {
+            "delivered" => marks.delivered_at = Some(due.at),
+            "read" => marks.read_at = Some(due.at),
+            _ => marks.played_at = Some(due.at),
+        }
+        true
+    }
+
+    fn tell_receipts(&mut self, due: &[Due]) {
+        let mut people: Vec<u64> = due.iter().map(|due| due.person).collect();
+        people.sort_unstable();
+        people.dedup();
+        let mut items = Vec::new();
+        for due in due {
+            items.extend(self.receipt(*due, due_is_alone(&people, items.len())));
+            *self.happened.entry(due.status).or_default() += 1;
+        }
+        let kind = match (people.len(), items.len()) {
+            (_, 1) => "receipt_single",
+            (1, _) => "receipts_of_one_person",
+            _ => "receipts_of_one_message",
+        };
+        *self.happened.entry(kind).or_default() += 1;
+        let items_total = items.len();
+        let mut value = json!({ "statuses": items });
+        if self.dice.percent(60.0) {
+            let contacts: Vec<Value> =
+                people.iter().filter_map(|p| self.people.get(p)).map(|p| p.contact()).collect();
+            value["contacts"] = json!(contacts);
+        }
+        self.out.push_back(Change { field: "messages", value, items: items_total, bad: 0 });
+    }
+
+    fn receipt(&mut self, due: Due, single: bool) -> Option<Value> {
+        let message = self.messages.remove(&due.message)?;
+        let item = self.status(&message, due.status, due.at);
+        self.messages.insert(due.message, message);
+        let mut item = item?;
+        let who = self.people.get(&due.person)?;
+        // Meta's examples of single receipts spell the participant otherwise, still in 2026.
+        let other = single && self.dice.percent(50.0);
+        let key = if other { "participant_recipient_id" } else { "recipient_participant_id" };
+        who.put_number(&mut item, key);
+        if who.shown == Shown::UserId || (who.shows_user_id() && self.dice.percent(60.0)) {
+            item.insert("recipient_participant_user_id".into(), json!(who.user_id));
+            if let Some(parent) = &who.parent_user_id {
+                item.insert("recipient_participant_parent_user_id".into(), json!(parent));
+            }
+        }
+        if self.dice.percent(40.0) {
+            let pricing = self.pricing();
+            let mut conversation = json!({
+                "id": self.dice.text("0123456789abcdef", 32),
+                "origin": { "type": pricing["category"] },
+            });
+            // Nested in the aggregated examples, beside it in the others.
+            if single {
+                item.insert("pricing".into(), pricing);
+            } else {
+                conversation["pricing"] = pricing;
+            }
+            item.insert("conversation".into(), conversation);
+        }
+        Some(Value::Object(item))
+    }
+}
+
+fn due_is_alone(people: &[u64], told: usize) -> bool {
+    people.len() == 1 && told == 0
+}

@@ -1,0 +1,35 @@
+//! Logs: structured, to stderr, redacted.
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::config::Config;
+use crate::exit::Failure;
+use crate::redact::Redacting;
+
+struct Stderr;
+
+impl<'a> MakeWriter<'a> for Stderr {
+    type Writer = Redacting<std::io::Stderr>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Redacting(std::io::stderr())
+    }
+}
+
+/// Starts logging as the settings say.
+pub(crate) fn start(config: &Config) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| {
+        Failure::Usage(format!(
+            "log: {:?} is no filter ({error}); expected info, or module=debug,…",
+            config.log
+        ))
+    })?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr).with_ansi(false);
+    if config.log_json {
+        builder.json().flatten_event(true).init()
+    } else {
+        builder.init()
+    }
+    Ok(())
+}

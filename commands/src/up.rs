@@ -1,0 +1,184 @@
+//! `groupfold up`: receiver, log and projector in one process.
+
+use std::io::Write;
+
+use clap::Parser;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::cli::{Cli, Verb};
+use crate::config::{Config, Flags};
+use crate::data::{DataFolder, Run};
+use crate::exit::Failure;
+use crate::{pipeline, simulate, telemetry};
+
+/// Everything in one process, plus a nats-server of its own.
+#[derive(clap::Args, Debug)]
+pub(crate) struct UpArgs {
+    /// Add a simulated WhatsApp that lives gently and for ever
+    #[arg(long)]
+    demo: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Secret and token of a demo whose user gave none: it listens on loopback and signs its own webhooks.
+const DEMO_SECRET: &str = "demo-app-secret";
+const DEMO_VERIFY_TOKEN: &str = "demo-verify-token";
+
+/// Runs until told to stop; the broker is started first and ended last.
+pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+    let mut config = Config::load(&args.flags)?;
+    telemetry::start(&config)?;
+    if args.demo {
+        if config.meta_app_secrets.is_empty() {
+            config.meta_app_secrets.push(DEMO_SECRET.to_owned());
+        }
+        config.meta_verify_token.get_or_insert_with(|| DEMO_VERIFY_TOKEN.to_owned());
+    }
+    pipeline::check_receiver(&config)?;
+    let told = pipeline::until_told_to_stop()?;
+    let data = DataFolder::take(&config.data)?;
+    let broker = Broker::start(&config, &data).await?;
+    let outcome = serve(&config, &data, &broker, told, args.demo).await;
+    broker.stop().await;
+    outcome
+}
+
+async fn serve(
+    config: &Config,
+    data: &DataFolder,
+    broker: &Broker,
+    told: CancellationToken,
+    demo: bool,
+) -> Result<(), Failure> {
+    let client = broker.connect().await?;
+    let plan = pipeline::plan(&client, config).await?;
+    for difference in pipeline::provision(&client, &plan).await?.differences {
+        tracing::warn!(%difference, "a stream differs from the settings; it was left as it is");
+    }
+    let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
+    let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let mut registry = Registry::default();
+    let receiver = pipeline::receiver(config, broker, client.clone(), &mut registry).await?;
+
+    // Verbs of the same owner reach a guarded API by a token that lives as long as this process.
+    let mut tokens = config.api_tokens.clone();
+    let own_token = if tokens.is_empty() { None } else { Some(random_token()?) };
+    tokens.extend(own_token.clone());
+    let (fold, api) = (CancellationToken::new(), CancellationToken::new());
+    let projector = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
+    data.announce(&Run {
+        pid: std::process::id(),
+        version: pipeline::VERSION.to_owned(),
+        webhook_addr: Some(webhook_addr.to_string()),
+        api_addr: api_addr.to_string(),
+        nats_url: broker.url.clone(),
+        monitor_url: broker.monitor_url.clone(),
+        api_token: own_token,
+    })?;
+    let api_server = tokio::spawn({
+        let (projector, stop) = (projector.clone(), api.clone());
+        let ops = pipeline::ops(&receiver, registry);
+        async move { projector.serve(queries, ops, stop).await }
+    });
+    say_where(config, &webhook_addr, &api_addr, receiver.durability().name(), demo);
+    let provider = demo.then(|| tokio::spawn(simulated(config, webhook_addr, told.clone())));
+
+    let report = receiver.serve(webhooks, told).await;
+    tracing::info!(?report, "receiver is drained");
+    fold.cancel();
+    projector.stopped().await;
+    api.cancel();
+    let served = api_server.await;
+    if let Some(provider) = provider {
+        provider.abort();
+    }
+    match served {
+        Ok(Err(error)) => Err(Failure::failed("the API ended", &error)),
+        Err(error) => Err(Failure::failed("the API ended", &error)),
+        Ok(Ok(())) if report.cut > 0 => {
+            Err(Failure::Failed(format!("{} webhook(s) were cut when the drain budget ended", report.cut)))
+        }
+        Ok(Ok(())) => Ok(()),
+    }
+}
+
+/// The line that says where everything is; on stdout, so that logs do not bury it.
+fn say_where(
+    config: &Config,
+    webhook_addr: &std::net::SocketAddr,
+    api_addr: &std::net::SocketAddr,
+    durability: &str,
+    demo: bool,
+) {
+    let data = config.data.display();
+    let mut lines = format!(
+        "groupfold is up (durability: {durability})\n  \
+         webhooks  http://{webhook_addr}/webhooks/meta\n  \
+         groups    http://{api_addr}/v1/groups\n  \
+         health    http://{api_addr}/readyz   metrics http://{api_addr}/metrics   API http://{api_addr}/openapi.json\n  \
+         data      {data}\n"
+    );
+    if demo {
+        lines.push_str("A simulated WhatsApp sends webhooks. Try, in another terminal:\n");
+        lines.push_str(&format!("  curl -s 'http://{api_addr}/v1/groups?limit=1'\n"));
+        lines.push_str(&format!("  groupfold group list --data {data}\n"));
+    }
+    let _ = std::io::stdout().write_all(lines.as_bytes());
+}
+
+fn simulated(
+    config: &Config,
+    webhook_addr: std::net::SocketAddr,
+    stop: CancellationToken,
+) -> impl Future<Output = ()> + Send + 'static {
+    let url = format!("http://{webhook_addr}/webhooks/meta");
+    let secret = config.meta_app_secrets.first().cloned().unwrap_or_default();
+    // A new run goes on with new groups: what the log holds is never told again with other facts.
+    let now = jiff::Timestamp::now().as_second().to_string();
+    let words = [
+        "groupfold",
+        "simulate",
+        "--quiet",
+        "--url",
+        &url,
+        "--app-secret",
+        &secret,
+        "--seed",
+        &now,
+        "--start-time",
+        &now,
+        "--rate",
+        "5",
+        "--pace",
+        "0.2",
+        "--groups",
+        "5",
+        "--duplicates",
+        "5",
+        "--reorder",
+        "5",
+        "--bad",
+        "0.5",
+        "--wrong-signatures",
+        "0.5",
+    ];
+    let parsed = Cli::try_parse_from(words);
+    async move {
+        let Ok(Cli { verb: Verb::Simulate(args) }) = parsed else {
+            return tracing::error!("the demo's own arguments do not parse");
+        };
+        if let Err(error) = simulate::run(args.simulate, stop).await {
+            tracing::error!(%error, "the simulated provider ended");
+        }
+    }
+}
+
+fn random_token() -> Result<String, Failure> {
+    let mut bytes = [0; 24];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| Failure::Failed("the system's random source failed".to_owned()))?;
+    Ok(groupfold_schemas::id::hex(&bytes))
+}

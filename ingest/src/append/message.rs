@@ -1,0 +1,110 @@
+//! One log message and where it goes.
+
+use async_nats::jetstream::message::PublishMessage;
+use bytes::Bytes;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{FailedWebhook, Provider, Record};
+use groupfold_schemas::{frame, log};
+
+use crate::meta::{self, Delivery};
+
+/// Room for the headers of a message: message id, stream, trace, and what the client adds.
+const HEADER_BYTES: usize = 1024;
+
+/// Room that a body's bound leaves below the broker's `max_payload` for everything around an item.
+pub(crate) const AROUND_BYTES: usize = 64 * 1024;
+
+/// The fate of an item whose message is acknowledged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Event,
+    /// With the name of its cause.
+    Failed(String),
+}
+
+/// A stream and the subject in it.
+#[derive(Debug, Clone)]
+pub(crate) struct Destination {
+    /// `None` for the stream of failures, which readers do not wait for.
+    pub(crate) partition: Option<u16>,
+    pub(crate) stream: String,
+    pub(crate) subject: String,
+}
+
+/// One log message, for one stream or for several.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// The log's duplicate key.
+    pub(crate) id: String,
+    pub(crate) fate: Fate,
+    pub(crate) destinations: Vec<Destination>,
+    payload: Bytes,
+}
+
+impl Message {
+    /// An event's message; a failure's if the record is too large for the broker, because answering
+    /// 503 to it would have the provider send it for days and never succeed.
+    pub(crate) fn of_event(
+        record: Record,
+        partitions: u16,
+        payload_max: usize,
+        delivery: &Delivery<'_>,
+    ) -> Self {
+        let payload = frame::encode(&record);
+        if payload.len() + HEADER_BYTES > payload_max {
+            return Self::of_failed(&meta::oversize(record, delivery), payload_max);
+        }
+        Self {
+            destinations: destinations(&record, partitions),
+            id: record.event_id,
+            fate: Fate::Event,
+            payload: payload.into(),
+        }
+    }
+
+    pub(crate) fn of_failed(failed: &FailedWebhook, payload_max: usize) -> Self {
+        let mut payload = frame::encode(failed);
+        if payload.len() + HEADER_BYTES > payload_max {
+            // Contacts only add names; the item itself is what must not be lost.
+            let bare = FailedWebhook { original_contacts: Vec::new(), ..failed.clone() };
+            payload = frame::encode(&bare);
+        }
+        let subject = log::failed_subject(Provider::Meta.name(), &failed.cause);
+        let stream = log::FAILED_STREAM.to_owned();
+        Self {
+            id: failed.failed_id.clone(),
+            fate: Fate::Failed(failed.cause.clone()),
+            destinations: vec![Destination { partition: None, stream, subject }],
+            payload: payload.into(),
+        }
+    }
+
+    /// The stream is named too: if subjects were ever bound to another stream, the broker refuses
+    /// instead of acknowledging from there.
+    pub(crate) fn publish(&self, to: &Destination, traceparent: &str) -> PublishMessage {
+        PublishMessage::build()
+            .payload(self.payload.clone())
+            .message_id(&self.id)
+            .expected_stream(&to.stream)
+            .header("traceparent", traceparent)
+    }
+}
+
+/// A group's events live in its partition, those without a group in their account's; a change of a
+/// person's names concerns every group and goes everywhere.
+fn destinations(record: &Record, partitions: u16) -> Vec<Destination> {
+    let group = (!record.group_id.is_empty()).then_some(record.group_id.as_str());
+    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+    let everywhere = matches!(kind, Some(Kind::IdentityChanged(_)));
+    let name = kind.map_or("unknown", Kind::name);
+    let to = |partition: u16| Destination {
+        partition: Some(partition),
+        stream: log::stream(partition),
+        subject: log::event_subject(partition, &record.account, name, group),
+    };
+    if everywhere {
+        (0..partitions).map(to).collect()
+    } else {
+        vec![to(log::partition_of(group.unwrap_or(&record.account), partitions))]
+    }
+}

@@ -1,0 +1,233 @@
+//! The connection to the broker and what is known of its health.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use async_nats::Client;
+use async_nats::connection::State;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::ContextBuilder;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::append;
+use crate::durability::{self, Durability};
+
+/// How often the connection is looked at; a lost one ends waits for its acknowledgements.
+const WATCH_INTERVAL: Duration = Duration::from_millis(50);
+/// How often the broker is asked whether it answers.
+const PROBE_INTERVAL: Duration = Duration::from_secs(5);
+/// The same while it does not.
+const PROBE_INTERVAL_STALLED: Duration = Duration::from_millis(250);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A probe older than this says nothing: three missed in a row.
+const PROBE_FRESH: Duration = Duration::from_secs(15);
+/// How often durability is determined anew while nothing changes.
+const DURABILITY_INTERVAL: Duration = Duration::from_secs(30);
+/// How long a refusal by the log keeps the receiver unready. Without traffic nobody would learn that
+/// there is room again, so it ends by itself.
+const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
+/// Publishes in flight of all webhooks together; the client's own default is 5,000.
+const ACKS_IN_FLIGHT_MAX: usize = 8192;
+
+/// Which connection: changes whenever one is lost or made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Connection {
+    epoch: u64,
+    connected: bool,
+}
+
+/// The broker as the receiver sees it.
+pub(crate) struct Broker {
+    client: Client,
+    context: Context,
+    partitions: u16,
+    monitor_url: Option<String>,
+    connection: watch::Sender<Connection>,
+    /// Set when an acknowledgement stayed away, until the broker answers again. Meanwhile nothing is
+    /// published: it would pile up in the client.
+    stalled: AtomicBool,
+    stalled_now: Notify,
+    health: Mutex<Health>,
+    durability: RwLock<Option<(u64, Durability)>>,
+}
+
+#[derive(Debug, Default)]
+struct Health {
+    answered_at: Option<Instant>,
+    refused: Option<(Instant, &'static str)>,
+}
+
+impl Broker {
+    pub(crate) fn new(
+        client: Client,
+        partitions: u16,
+        monitor_url: Option<String>,
+        append_deadline: Duration,
+    ) -> Self {
+        let context = ContextBuilder::new()
+            .timeout(append_deadline)
+            .ack_timeout(append_deadline)
+            .max_ack_inflight(ACKS_IN_FLIGHT_MAX)
+            .backpressure_on_inflight(true)
+            .build(client.clone());
+        let connection = watch::Sender::new(connection_of(&client));
+        Self {
+            client,
+            context,
+            partitions,
+            monitor_url,
+            connection,
+            stalled: AtomicBool::new(false),
+            stalled_now: Notify::new(),
+            health: Mutex::default(),
+            durability: RwLock::new(None),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn context(&self) -> &Context {
+        &self.context
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.client.connection_state() == State::Connected
+    }
+
+    /// Changes when the connection at hand is lost.
+    pub(crate) fn watch_connection(&self) -> watch::Receiver<Connection> {
+        self.connection.subscribe()
+    }
+
+    pub(crate) fn stalled(&self) -> &AtomicBool {
+        &self.stalled
+    }
+
+    /// Takes note of how an append ended.
+    pub(crate) fn appended(&self, result: Result<(), &append::Error>) {
+        let now = Instant::now();
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        match result {
+            Ok(()) => {
+                health.answered_at = Some(now);
+                health.refused = None;
+                self.stalled.store(false, Ordering::Relaxed);
+            }
+            Err(append::Error::Unacknowledged) => {
+                self.stalled.store(true, Ordering::Relaxed);
+                self.stalled_now.notify_one();
+            }
+            Err(append::Error::Disconnected | append::Error::Stalled) => {}
+            Err(error) => health.refused = Some((now, error.reason())),
+        }
+    }
+
+    /// Why the receiver should get no traffic; none if it should.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        let mut reasons = Vec::new();
+        let state = self.client.connection_state();
+        if state != State::Connected {
+            reasons.push(format!("broker: {state}"));
+        }
+        if self.stalled.load(Ordering::Relaxed) {
+            reasons.push("broker: does not answer".to_owned());
+        }
+        let health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if health.answered_at.is_none_or(|at| at.elapsed() >= PROBE_FRESH) {
+            reasons.push("log: no answer yet or for a while".to_owned());
+        }
+        if let Some((at, reason)) = health.refused
+            && at.elapsed() < REFUSAL_HOLDS
+        {
+            reasons.push(format!("log: {reason}"));
+        }
+        reasons
+    }
+
+    /// What an acknowledgement on the connection at hand is worth.
+    pub(crate) fn durability(&self) -> Durability {
+        let known = *self.durability.read().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some((epoch, durability)) if epoch == connection_of(&self.client).epoch => durability,
+            _ => Durability::Unverified,
+        }
+    }
+
+    /// Determines durability for the connection at hand.
+    pub(crate) async fn determine_durability(&self) {
+        let epoch = connection_of(&self.client).epoch;
+        let found = durability::determine(&self.context, self.partitions, self.monitor_url.as_deref()).await;
+        let mut known = self.durability.write().unwrap_or_else(PoisonError::into_inner);
+        if *known != Some((epoch, found)) {
+            tracing::info!(durability = found.name(), "durability determined");
+        }
+        *known = Some((epoch, found));
+    }
+
+    /// Asks the broker whether it answers.
+    pub(crate) async fn probe(&self) {
+        let asked = tokio::time::timeout(PROBE_TIMEOUT, self.context.query_account()).await;
+        if matches!(asked, Ok(Ok(_))) {
+            self.health.lock().unwrap_or_else(PoisonError::into_inner).answered_at = Some(Instant::now());
+            self.stalled.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Watches until told to stop.
+    pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let tasks =
+            async { tokio::join!(self.watch_epochs(), self.probe_for_ever(), self.follow_durability()) };
+        tokio::select! {
+            _ = tasks => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn watch_epochs(&self) {
+        loop {
+            tokio::time::sleep(WATCH_INTERVAL).await;
+            let now = connection_of(&self.client);
+            let changed = self.connection.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+            if changed {
+                tracing::info!(connected = now.connected, "broker connection changed");
+            }
+        }
+    }
+
+    async fn probe_for_ever(&self) {
+        loop {
+            let stalled = self.stalled.load(Ordering::Relaxed);
+            let interval = if stalled { PROBE_INTERVAL_STALLED } else { PROBE_INTERVAL };
+            tokio::select! {
+                () = tokio::time::sleep(interval) => {}
+                () = self.stalled_now.notified() => {}
+            }
+            // A probe while disconnected would only queue up in the client.
+            if self.is_connected() {
+                self.probe().await;
+            }
+        }
+    }
+
+    async fn follow_durability(&self) {
+        let mut connection = self.connection.subscribe();
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(DURABILITY_INTERVAL) => {}
+                _ = connection.changed() => {}
+            }
+            if self.is_connected() {
+                self.determine_durability().await;
+            }
+        }
+    }
+}
+
+fn connection_of(client: &Client) -> Connection {
+    let epoch = client.statistics().connects.load(Ordering::Relaxed);
+    Connection { epoch, connected: client.connection_state() == State::Connected }
+}

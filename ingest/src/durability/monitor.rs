@@ -1,0 +1,104 @@
+//! The broker's monitoring port: one `GET /jsz?config=1`.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::header::HOST;
+use hyper::{Request, StatusCode, Uri};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use tokio::net::TcpStream;
+
+const TIMEOUT: Duration = Duration::from_secs(2);
+/// The answer has about a kilobyte; with many accounts more.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+const PORT_DEFAULT: u16 = 8222;
+
+/// Why the port does not tell.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// Only plain HTTP: the port is on the loopback or on a private network.
+    #[error("the monitoring URL is not http://host:port")]
+    Url,
+    /// Took longer than two seconds.
+    #[error("the monitoring port does not answer")]
+    Timeout,
+    /// No connection.
+    #[error("the monitoring port cannot be reached")]
+    Connect(#[source] std::io::Error),
+    /// The exchange broke off.
+    #[error("the monitoring port broke off")]
+    Http(#[source] hyper::Error),
+    /// Anything but 200.
+    #[error("the monitoring port answers {0}")]
+    Status(StatusCode),
+    /// Longer than its bound, or broken off in the middle.
+    #[error("the monitoring port's answer is unreadable")]
+    Body,
+    /// Not the JSON that a nats-server answers.
+    #[error("the monitoring port's answer is no JetStream report")]
+    Json(#[source] serde_json::Error),
+    /// JetStream is off there.
+    #[error("the monitoring port's server has no JetStream configuration")]
+    NoJetStream,
+    /// The port belongs to another server than the one that acknowledges.
+    #[error("the monitoring port belongs to another server than the connected one")]
+    OtherServer,
+}
+
+#[derive(Deserialize)]
+struct Report {
+    server_id: String,
+    config: Option<Config>,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    // Left out where it is false.
+    #[serde(default)]
+    sync_always: bool,
+}
+
+/// True if the server with this id syncs before it acknowledges.
+pub(crate) async fn syncs_always(url: &str, server_id: &str) -> Result<bool, Error> {
+    let bytes = tokio::time::timeout(TIMEOUT, get(url)).await.map_err(|_| Error::Timeout)??;
+    let report: Report = serde_json::from_slice(&bytes).map_err(Error::Json)?;
+    if report.server_id != server_id {
+        return Err(Error::OtherServer);
+    }
+    report.config.map(|config| config.sync_always).ok_or(Error::NoJetStream)
+}
+
+async fn get(url: &str) -> Result<Bytes, Error> {
+    let base: Uri = url.parse().map_err(|_| Error::Url)?;
+    let (Some("http"), Some(host)) = (base.scheme_str(), base.host()) else { return Err(Error::Url) };
+    let port = base.port_u16().unwrap_or(PORT_DEFAULT);
+    let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(Error::Connect)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Http)?;
+    let path = format!("{}/jsz?config=1", base.path().trim_end_matches('/'));
+    let request = Request::get(path).header(HOST, format!("{host}:{port}")).body(Empty::<Bytes>::new());
+    let request = request.map_err(|_| Error::Url)?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(Error::Http)?;
+        if response.status() != StatusCode::OK {
+            return Err(Error::Status(response.status()));
+        }
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        body.map(http_body_util::Collected::to_bytes).map_err(|_| Error::Body)
+    };
+    // The connection is driven here and not by a task of its own, so that nothing outlives the timeout.
+    tokio::pin!(exchange);
+    let mut connection = std::pin::pin!(connection);
+    let mut open = true;
+    loop {
+        tokio::select! {
+            answer = &mut exchange => return answer,
+            ended = &mut connection, if open => {
+                open = false;
+                ended.map_err(Error::Http)?;
+            }
+        }
+    }
+}

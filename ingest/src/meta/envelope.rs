@@ -1,0 +1,225 @@
+//! The levels above the items: body, entry, change, value.
+
+use groupfold_schemas::failure::Cause;
+use groupfold_schemas::v1::FailedWebhook;
+use serde_json::value::RawValue;
+
+use super::contact::Contacts;
+use super::draft::{Around, Origin, Read};
+use super::fault::{Fault, Result};
+use super::node::Node;
+use super::{Delivery, ITEMS_MAX, IgnoreCause, Item, event_id, failed, group, message, status, time};
+
+const OBJECT: &str = "whatsapp_business_account";
+
+/// What stands in a value: each list with the reader of its elements.
+const LISTS: [&str; 4] = ["groups", "statuses", "messages", "errors"];
+
+/// Reads a whole body.
+pub(super) fn body(body: &[u8], delivery: &Delivery<'_>) -> Vec<Item> {
+    let raw: &RawValue = match serde_json::from_slice(body) {
+        Ok(raw) => raw,
+        Err(error) => {
+            let words = format!("JSON in UTF-8; broken at line {} column {}", error.line(), error.column());
+            return vec![failed::body(body, Fault::new(Cause::NotJson, "", words), delivery)];
+        }
+    };
+    let mut items = Items::new(delivery);
+    match split_body(raw, &mut items) {
+        Ok(()) => items.found,
+        Err(fault) => vec![failed::body(body, fault, delivery)],
+    }
+}
+
+/// Reads a failure again, at the level it failed at.
+pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
+    let Ok(raw) = serde_json::from_slice::<&RawValue>(&old.raw) else { return body(&old.raw, delivery) };
+    let origin = Origin {
+        account: old.account.clone(),
+        phone_number_id: old.phone_number_id.clone(),
+        display_phone_number: old.display_phone_number.clone(),
+        field: old.field.clone(),
+        ..Origin::default()
+    };
+    let at = old.item_pointer.clone();
+    let mut items = Items::new(delivery);
+    match old.item_pointer.split('/').skip(1).collect::<Vec<_>>()[..] {
+        ["entry", _] => items.entry(raw, at),
+        ["entry", _, "changes", _] => items.change(raw, at, &origin, None),
+        ["entry", _, "changes", _, "value"] => items.value(raw, at, &origin, None),
+        ["entry", _, "changes", _, "value", list, _] => {
+            let contacts = old.original_contacts.iter().filter_map(|c| serde_json::from_slice(c).ok());
+            let contacts = Contacts::read(contacts);
+            let field = canonical_field(&old.field).unwrap_or("messages");
+            items.item(list, raw, at, &Around { delivery, origin, field, contacts });
+        }
+        _ => return body(&old.raw, delivery),
+    }
+    items.found
+}
+
+fn split_body(raw: &RawValue, items: &mut Items<'_>) -> Result<()> {
+    let node = Node::read(raw, "").map_err(Fault::of_envelope)?;
+    if node.text("object").ok().flatten().as_deref() != Some(OBJECT) {
+        return Err(Fault::new(Cause::UnknownObject, "/object", OBJECT));
+    }
+    let entries = node.list("entry").map_err(Fault::of_envelope)?;
+    let entries = entries.ok_or_else(|| node.missing("entry", "a list of entries").of_envelope())?;
+    for (i, entry) in entries.into_iter().enumerate() {
+        items.entry(entry, format!("/entry/{i}"));
+        if items.found.len() > ITEMS_MAX {
+            return Err(Fault::new(
+                Cause::MalformedEnvelope,
+                "/entry",
+                format!("at most {ITEMS_MAX} items in a body"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The documented spelling of a field that is ours.
+fn canonical_field(field: &str) -> Option<&'static str> {
+    match field {
+        "messages" => Some("messages"),
+        "group_lifecycle_update" => Some("group_lifecycle_update"),
+        // The schema of Meta's OpenAPI has the singular; its example and all else the plural.
+        "group_participants_update" | "group_participant_update" => Some("group_participants_update"),
+        "group_settings_update" => Some("group_settings_update"),
+        "group_status_update" => Some("group_status_update"),
+        _ => None,
+    }
+}
+
+/// Items found so far.
+struct Items<'d> {
+    delivery: &'d Delivery<'d>,
+    found: Vec<Item>,
+    /// Hash of the entry at hand, once an error asked for it: hashing costs another pass over the entry.
+    entry_hash: Option<String>,
+}
+
+impl<'d> Items<'d> {
+    fn new(delivery: &'d Delivery<'d>) -> Self {
+        Self { delivery, found: Vec::new(), entry_hash: None }
+    }
+
+    fn fail(&mut self, raw: &RawValue, at: String, fault: Fault, origin: &Origin) {
+        self.found.push(failed::level(raw, at, fault, origin, self.delivery));
+    }
+
+    fn entry(&mut self, raw: &RawValue, at: String) {
+        let mut origin = Origin::default();
+        self.entry_hash = None;
+        match read_entry(raw, &at, &mut origin) {
+            Ok(changes) => {
+                for (i, change) in changes.into_iter().enumerate() {
+                    self.change(change, format!("{at}/changes/{i}"), &origin, Some(raw));
+                }
+            }
+            Err(fault) => self.fail(raw, at, fault, &origin),
+        }
+    }
+
+    fn change(&mut self, raw: &RawValue, at: String, origin: &Origin, entry: Option<&RawValue>) {
+        let mut origin = origin.clone();
+        match read_change(raw, &at, &mut origin) {
+            Ok(value) if canonical_field(&origin.field).is_some() => {
+                self.value(value, format!("{at}/value"), &origin, entry);
+            }
+            Ok(_) => self.other_field(raw, at, &origin),
+            Err(fault) => self.fail(raw, at, fault, &origin),
+        }
+    }
+
+    fn other_field(&mut self, raw: &RawValue, at: String, origin: &Origin) {
+        let about_groups = origin.field.starts_with("group");
+        if !about_groups && self.delivery.ignore_other_fields {
+            self.found.push(Item::Ignored(IgnoreCause::OtherField));
+        } else {
+            let fault =
+                Fault::new(Cause::UnknownField, format!("{at}/field"), "a field about groups, or messages");
+            self.fail(raw, at, fault, origin);
+        }
+    }
+
+    fn value(&mut self, raw: &RawValue, at: String, origin: &Origin, entry: Option<&RawValue>) {
+        let mut origin = origin.clone();
+        let lists = match read_value(raw, &at, &mut origin) {
+            Ok(lists) => lists,
+            Err(fault) => return self.fail(raw, at, fault, &origin),
+        };
+        if let Some(entry) = entry.filter(|_| lists.items.iter().any(|(list, _)| *list == "errors")) {
+            origin.entry_hash = self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone();
+        }
+        let field = canonical_field(&origin.field).unwrap_or("messages");
+        let around =
+            Around { delivery: self.delivery, origin, field, contacts: Contacts::read(lists.contacts) };
+        for (list, elements) in lists.items {
+            for (i, element) in elements.into_iter().enumerate() {
+                // Reading on would only be thrown away: the body fails whole.
+                if self.found.len() > ITEMS_MAX {
+                    return;
+                }
+                self.item(list, element, format!("{at}/{list}/{i}"), &around);
+            }
+        }
+    }
+
+    fn item(&mut self, list: &str, raw: &RawValue, at: String, around: &Around<'_, '_>) {
+        let read = Node::read(raw, at.clone()).and_then(|node| match list {
+            "groups" => group::read(&node, around),
+            "statuses" => status::read(&node, around),
+            "messages" => message::read(&node, around),
+            _ => message::read_error(&node, around),
+        });
+        self.found.push(match read {
+            Ok(Read::Event(draft)) => Item::Event(Box::new(draft.into_record(around, raw, at))),
+            Ok(Read::Ignored(cause)) => Item::Ignored(cause),
+            Err(fault) => failed::item(raw, at, fault, &around.origin, &around.contacts, self.delivery),
+        });
+    }
+}
+
+fn read_entry<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<Vec<&'a RawValue>> {
+    let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
+    origin.account = node.required_id("id")?;
+    origin.entry_time_ms = time::optional(&node, "time").ok().flatten();
+    let changes = node.list("changes").map_err(Fault::of_envelope)?;
+    changes.ok_or_else(|| node.missing("changes", "a list of changes").of_envelope())
+}
+
+fn read_change<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<&'a RawValue> {
+    let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
+    origin.field = node.required_text("field")?;
+    node.get("value").ok_or_else(|| node.missing("value", "an object"))
+}
+
+struct Lists<'a> {
+    items: Vec<(&'static str, Vec<&'a RawValue>)>,
+    contacts: Vec<&'a RawValue>,
+}
+
+fn read_value<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<Lists<'a>> {
+    let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
+    let metadata = node.object("metadata")?.ok_or_else(|| node.missing("metadata", "an object"))?;
+    origin.phone_number_id = metadata.required_id("phone_number_id")?;
+    origin.display_phone_number = metadata.id("display_phone_number")?.unwrap_or_default();
+    let mut items = Vec::new();
+    for list in LISTS {
+        if let Some(elements) = node.list(list).map_err(Fault::of_envelope)? {
+            items.push((list, elements));
+        }
+    }
+    if items.is_empty() {
+        let (list, expected) = if canonical_field(&origin.field) == Some("messages") {
+            ("messages", "one of the lists messages, statuses and errors")
+        } else {
+            ("groups", "a list of group events")
+        };
+        return Err(node.missing(list, expected));
+    }
+    // Contacts only add names: broken ones must not spoil what they stand beside.
+    let contacts = node.list("contacts").ok().flatten().unwrap_or_default();
+    Ok(Lists { items, contacts })
+}

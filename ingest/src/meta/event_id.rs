@@ -1,0 +1,28 @@
+//! The identity of an event: a hash over provider, account, phone number, field and natural key.
+//!
+//! The wire carries no event id. What stays equal when the provider sends a webhook again is the item's
+//! meaning, not its bytes: the natural key is built from parsed values, so that blanks, escapes and the
+//! order of members do not matter.
+
+use groupfold_schemas::id::EventId;
+use serde_json::value::RawValue;
+
+use super::PROVIDER;
+
+/// Hashes `(provider, account, phone number id, field, natural key)`.
+pub(super) fn event_id(account: &str, phone_number_id: &str, field: &str, key: &[String]) -> EventId {
+    let around = [PROVIDER.name(), account, phone_number_id, field];
+    EventId::hash(around.into_iter().chain(key.iter().map(String::as_str)).map(str::as_bytes))
+}
+
+/// Hashes what failed and where: the same body sent again fails under the same id.
+pub(super) fn failed_id(raw: &[u8], pointer: &str) -> EventId {
+    EventId::hash([b"failed", PROVIDER.name().as_bytes(), raw, pointer.as_bytes()])
+}
+
+/// JSON without blanks, with sorted members, as a hash. Falls back to the text itself where it is nested
+/// too deeply to be parsed.
+pub(super) fn of_json(raw: &RawValue) -> String {
+    let canonical = serde_json::from_str::<serde_json::Value>(raw.get()).map(|value| value.to_string());
+    EventId::hash([canonical.as_deref().unwrap_or(raw.get()).as_bytes()]).as_str().to_owned()
+}

@@ -1,0 +1,120 @@
+//! `value.statuses[]`: one receipt of one message by one person, or of the message as a whole.
+
+use groupfold_schemas::failure::Cause;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{Conversation, Participant, Pricing, Receipt, ReceiptScope, ReceiptStatus};
+
+use super::draft::{Around, Draft, Read};
+use super::fault::{Fault, Result};
+use super::message::one_to_one;
+use super::node::Node;
+use super::{person, time};
+
+/// Reads one element of `statuses[]`.
+pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+    let Some(group_id) = group_of(node)? else { return one_to_one(node, around) };
+    let message_id = node.required_id("id")?;
+    let status_text = node.required_text("status")?;
+    let status = status_of(&status_text).ok_or_else(|| {
+        Fault::new(Cause::UnknownType, node.at("status"), "sent, delivered, read, played or failed")
+    })?;
+    let time_ms = time::required(node, "timestamp")?;
+    let mut person = recipient(node, &group_id)?;
+    let known = person::has_name(&person);
+    let key = vec![
+        message_id.clone(),
+        status_text,
+        if known { person::key(&person) } else { String::new() },
+        time_ms.to_string(),
+    ];
+    let contacts = around.contacts.complete(&mut person);
+    let conversation = node.object("conversation")?;
+    let receipt = Receipt {
+        message_id,
+        status: status.into(),
+        scope: scope(status, known).into(),
+        participant: known.then_some(person),
+        pricing: pricing(node, conversation.as_ref())?,
+        conversation: conversation.as_ref().map(read_conversation).transpose()?,
+        errors: person::errors(node)?,
+        opaque_callback_data: node.text("biz_opaque_callback_data")?,
+        identity_key_hash: node.text("recipient_identity_key_hash")?,
+    };
+    Ok(Read::Event(Box::new(Draft {
+        kind: Kind::Receipt(receipt),
+        key,
+        group_id: Some(group_id),
+        time_ms: Some(time_ms),
+        provider_request_id: None,
+        actor: None,
+        contacts,
+    })))
+}
+
+/// The group is the recipient, or stands in a member of its own beside the person's phone.
+fn group_of(node: &Node<'_>) -> Result<Option<String>> {
+    if let Some(group_id) = node.id("group_id")? {
+        return Ok(Some(group_id));
+    }
+    if node.text("recipient_type")?.as_deref() == Some("group") {
+        return node.required_id("recipient_id").map(Some);
+    }
+    Ok(None)
+}
+
+fn status_of(text: &str) -> Option<ReceiptStatus> {
+    Some(match text {
+        "sent" => ReceiptStatus::Sent,
+        "delivered" => ReceiptStatus::Delivered,
+        "read" => ReceiptStatus::Read,
+        "played" => ReceiptStatus::Played,
+        "failed" => ReceiptStatus::Failed,
+        _ => return None,
+    })
+}
+
+fn recipient(node: &Node<'_>, group_id: &str) -> Result<Participant> {
+    let mut person = person::read(node, &person::RECIPIENT)?;
+    if person.wa_id.is_none() {
+        // The same thing under another spelling, still printed in 2026.
+        person.wa_id = node.id("participant_recipient_id")?;
+    }
+    if person.wa_id.is_none() && node.has("group_id") {
+        person.wa_id = node.id("recipient_id")?.filter(|recipient| recipient != group_id);
+    }
+    Ok(person)
+}
+
+/// Only `sent` and `failed` speak for the message as a whole; others without a person are an aggregate
+/// that must not be spread over members.
+fn scope(status: ReceiptStatus, person_known: bool) -> ReceiptScope {
+    match status {
+        _ if person_known => ReceiptScope::Participant,
+        ReceiptStatus::Sent | ReceiptStatus::Failed => ReceiptScope::Message,
+        ReceiptStatus::Delivered
+        | ReceiptStatus::Read
+        | ReceiptStatus::Played
+        | ReceiptStatus::Unspecified => ReceiptScope::Aggregate,
+    }
+}
+
+/// Pricing stands in the status, or inside the conversation in the aggregated examples.
+fn pricing(node: &Node<'_>, conversation: Option<&Node<'_>>) -> Result<Option<Pricing>> {
+    let nested = conversation.map(|c| c.object("pricing")).transpose()?.flatten();
+    let Some(pricing) = node.object("pricing")?.or(nested) else { return Ok(None) };
+    Ok(Some(Pricing {
+        billable: pricing.flag("billable"),
+        pricing_model: pricing.text("pricing_model")?,
+        r#type: pricing.text("type")?,
+        category: pricing.text("category")?,
+    }))
+}
+
+fn read_conversation(node: &Node<'_>) -> Result<Conversation> {
+    let origin = node.object("origin")?;
+    Ok(Conversation {
+        id: node.text("id")?,
+        origin_type: origin.map(|origin| origin.text("type")).transpose()?.flatten(),
+        expires_at_s: time::optional(node, "expiration_timestamp")?.map(|ms| ms / 1000),
+    })
+}

@@ -1,0 +1,192 @@
+//! What the door counts. No label holds an id: their number must not grow with the traffic.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::append::Receipt;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct FateLabel {
+    fate: &'static str,
+    cause: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CauseLabel {
+    cause: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SecretLabel {
+    secret: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// How one publish ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum AckOutcome {
+    Acknowledged,
+    Duplicate,
+    Rejected,
+    Unknown,
+}
+
+impl AckOutcome {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Acknowledged => "acknowledged",
+            Self::Duplicate => "duplicate",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The counters of one receiver.
+#[derive(Debug, Clone)]
+pub(crate) struct Metrics {
+    requests: Family<StatusLabel, Counter>,
+    refusals: Family<CauseLabel, Counter>,
+    items: Family<FateLabel, Counter>,
+    failed: Family<CauseLabel, Counter>,
+    acks: Family<OutcomeLabel, Counter>,
+    signatures: Family<SecretLabel, Counter>,
+    append_seconds: Histogram,
+    body_bytes: Histogram,
+    in_flight: Gauge,
+    connections: Gauge,
+}
+
+impl Metrics {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            refusals: Family::default(),
+            items: Family::default(),
+            failed: Family::default(),
+            acks: Family::default(),
+            signatures: Family::default(),
+            append_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
+            body_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 8)),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+        };
+        let mut add = |name: &str, help: &str, metric: &dyn Register| metric.add(registry, name, help);
+        add("groupfold_ingest_requests", "Requests by the status they were answered with", &metrics.requests);
+        add("groupfold_ingest_refusals", "Requests refused, by stable cause", &metrics.refusals);
+        add("groupfold_ingest_items", "Items of acknowledged webhooks by fate", &metrics.items);
+        add("groupfold_ingest_failed", "Items kept in the failed stream, by cause", &metrics.failed);
+        add("groupfold_ingest_acks", "Publishes by how the log answered", &metrics.acks);
+        add(
+            "groupfold_ingest_signature",
+            "Signatures by the place of the secret that made them",
+            &metrics.signatures,
+        );
+        add(
+            "groupfold_ingest_append_seconds",
+            "Time until all items of a webhook ended",
+            &metrics.append_seconds,
+        );
+        add("groupfold_ingest_body_bytes", "Sizes of bodies read whole", &metrics.body_bytes);
+        add("groupfold_ingest_in_flight", "Webhooks being worked on", &metrics.in_flight);
+        add("groupfold_ingest_connections", "Connections held", &metrics.connections);
+        metrics
+    }
+
+    pub(crate) fn answered(&self, status: u16) {
+        self.requests.get_or_create(&StatusLabel { status }).inc();
+    }
+
+    pub(crate) fn refused(&self, cause: &'static str) {
+        self.refusals.get_or_create(&CauseLabel { cause: cause.to_owned() }).inc();
+    }
+
+    /// The place of the secret, from 0; `None` for a signature of none of them.
+    pub(crate) fn signature(&self, secret: Option<usize>) {
+        let secret = secret.map_or_else(|| "none".to_owned(), |index| index.to_string());
+        self.signatures.get_or_create(&SecretLabel { secret }).inc();
+    }
+
+    pub(crate) fn acks(&self, outcome: AckOutcome) {
+        self.acks.get_or_create(&OutcomeLabel { outcome: outcome.name() }).inc();
+    }
+
+    pub(crate) fn append_took(&self, time: Duration) {
+        self.append_seconds.observe(time.as_secs_f64());
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "bodies are far below 2^52 bytes")]
+    pub(crate) fn body(&self, bytes: usize) {
+        self.body_bytes.observe(bytes as f64);
+    }
+
+    /// Counts the fates of a webhook that is acknowledged.
+    pub(crate) fn receipt(&self, receipt: &Receipt) {
+        self.items("appended", "", receipt.appended);
+        self.items("duplicate", "", receipt.duplicate);
+        for cause in &receipt.failed_causes {
+            self.items("failed", cause, 1);
+            self.failed.get_or_create(&CauseLabel { cause: cause.clone() }).inc();
+        }
+        for cause in &receipt.ignored_causes {
+            self.items("ignored", cause.name(), 1);
+        }
+    }
+
+    fn items(&self, fate: &'static str, cause: &str, count: u64) {
+        self.items.get_or_create(&FateLabel { fate, cause: cause.to_owned() }).inc_by(count);
+    }
+
+    /// One more webhook in flight until the guard is dropped.
+    pub(crate) fn in_flight(&self) -> Held {
+        Held::new(&self.in_flight)
+    }
+
+    /// One more connection until the guard is dropped.
+    pub(crate) fn connection(&self) -> Held {
+        Held::new(&self.connections)
+    }
+}
+
+/// Counted while it lives.
+#[derive(Debug)]
+pub(crate) struct Held(Gauge);
+
+impl Held {
+    fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Anything that can be registered: lets the list above read as a table.
+trait Register {
+    fn add(&self, registry: &mut Registry, name: &str, help: &str);
+}
+
+impl<M: prometheus_client::registry::Metric + Clone> Register for M {
+    fn add(&self, registry: &mut Registry, name: &str, help: &str) {
+        registry.register(name, help, self.clone());
+    }
+}

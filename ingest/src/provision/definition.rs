@@ -1,0 +1,180 @@
+//! What the streams must be.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
+use groupfold_schemas::log;
+
+use super::Plan;
+
+/// Version of the log's layout: subjects, partitions and frames.
+pub const FORMAT: &str = "1";
+
+const PARTITIONS: &str = "groupfold.partitions";
+const FORMAT_KEY: &str = "groupfold.format";
+
+/// One setting of one stream that is not as planned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// The stream.
+    pub stream: String,
+    /// The setting, as the broker names it.
+    pub setting: &'static str,
+    /// What it is.
+    pub found: String,
+    /// What the plan says.
+    pub wanted: String,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { stream, setting, found, wanted } = self;
+        write!(f, "{stream}: {setting} is {found}, {wanted} is wanted")
+    }
+}
+
+/// All streams of a plan: the partitions in order, then the failures.
+pub(super) fn all(plan: &Plan) -> Vec<Config> {
+    let events = (0..plan.partitions).map(|partition| {
+        let subjects = log::stream_subjects(partition);
+        stream(plan, log::stream(partition), subjects, "groupfold: events of one partition of the groups")
+    });
+    let failures = stream(
+        plan,
+        log::FAILED_STREAM.to_owned(),
+        log::FAILED_SUBJECTS.to_owned(),
+        "groupfold: webhooks that could not become events",
+    );
+    events.chain([failures]).collect()
+}
+
+fn stream(plan: &Plan, name: String, subjects: String, description: &str) -> Config {
+    let partitions = plan.partitions.to_string();
+    Config {
+        name,
+        subjects: vec![subjects],
+        description: Some(description.to_owned()),
+        storage: StorageType::File,
+        retention: RetentionPolicy::Limits,
+        // A full log refuses; the other policy would forget what nobody has read.
+        discard: DiscardPolicy::New,
+        deny_delete: true,
+        deny_purge: true,
+        allow_direct: true,
+        duplicate_window: plan.duplicate_window,
+        num_replicas: plan.replicas,
+        max_bytes: plan.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        max_age: plan.max_age.unwrap_or_default(),
+        max_messages: -1,
+        max_messages_per_subject: -1,
+        max_consumers: -1,
+        max_message_size: -1,
+        metadata: HashMap::from([
+            (PARTITIONS.to_owned(), partitions),
+            (FORMAT_KEY.to_owned(), FORMAT.to_owned()),
+        ]),
+        ..Config::default()
+    }
+}
+
+/// The number of partitions that a stream of ours tells; `None` if it is none of ours.
+pub(super) fn partitions(config: &Config) -> Option<&str> {
+    let format = config.metadata.get(FORMAT_KEY).map(String::as_str);
+    config.metadata.get(PARTITIONS).filter(|_| format == Some(FORMAT)).map(String::as_str)
+}
+
+/// Settings that are not as planned. What the broker adds by itself does not count.
+pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
+    let mut list = Differences { stream: &wanted.name, list: Vec::new() };
+    list.compare("subjects", &found.subjects, &wanted.subjects);
+    list.compare("storage", found.storage, wanted.storage);
+    list.compare("retention", found.retention, wanted.retention);
+    list.compare("discard", found.discard, wanted.discard);
+    list.compare("deny_delete", found.deny_delete, wanted.deny_delete);
+    list.compare("deny_purge", found.deny_purge, wanted.deny_purge);
+    list.compare("allow_direct", found.allow_direct, wanted.allow_direct);
+    list.compare("num_replicas", found.num_replicas, wanted.num_replicas);
+    list.compare("duplicate_window", found.duplicate_window, wanted.duplicate_window);
+    list.compare("max_age", Limit::of_age(found.max_age), Limit::of_age(wanted.max_age));
+    list.compare("max_bytes", Limit::of(found.max_bytes), Limit::of(wanted.max_bytes));
+    list.compare("max_msgs", Limit::of(found.max_messages), Limit::None);
+    list.compare("max_msgs_per_subject", Limit::of(found.max_messages_per_subject), Limit::None);
+    list.compare("max_msg_size", Limit::of(i64::from(found.max_message_size)), Limit::None);
+    list.compare("persist_mode", found.persist_mode.unwrap_or_default(), PersistenceMode::Default);
+    list.compare("no_ack", found.no_ack, false);
+    list.compare("sealed", found.sealed, false);
+    list.list
+}
+
+struct Differences<'a> {
+    stream: &'a str,
+    list: Vec<Difference>,
+}
+
+impl Differences<'_> {
+    fn compare<T: PartialEq + std::fmt::Debug>(&mut self, setting: &'static str, found: T, wanted: T) {
+        if found != wanted {
+            let (found, wanted) = (format!("{found:?}"), format!("{wanted:?}"));
+            self.list.push(Difference { stream: self.stream.to_owned(), setting, found, wanted });
+        }
+    }
+}
+
+/// The broker prints "no limit" as zero or as -1.
+#[derive(PartialEq)]
+enum Limit {
+    None,
+    At(i64),
+    After(Duration),
+}
+
+impl Limit {
+    fn of(value: i64) -> Self {
+        if value > 0 { Self::At(value) } else { Self::None }
+    }
+
+    fn of_age(value: Duration) -> Self {
+        if value.is_zero() { Self::None } else { Self::After(value) }
+    }
+}
+
+impl std::fmt::Debug for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::None => f.write_str("none"),
+            Self::At(value) => write!(f, "{value}"),
+            Self::After(age) => write!(f, "{age:?}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_as_planned_has_no_difference_and_each_change_is_named() {
+        let plan = Plan { max_bytes: Some(1 << 30), ..Plan::default() };
+        let all = all(&plan);
+        assert_eq!(all.len(), 9);
+        assert_eq!(all[8].name, "GROUPFOLD_FAILED");
+        assert_eq!(all[3].subjects, ["groupfold.event.3.>"]);
+        assert!(differences(&all[0], &all[0]).is_empty());
+        let mut found = all[0].clone();
+        found.discard = DiscardPolicy::Old;
+        found.max_bytes = -1;
+        let names: Vec<_> =
+            differences(&found, &all[0]).into_iter().map(|d| (d.setting, d.found, d.wanted)).collect();
+        let (old, new) = ("Old".to_owned(), "New".to_owned());
+        assert_eq!(names, [("discard", old, new), ("max_bytes", "none".to_owned(), "1073741824".to_owned())]);
+    }
+
+    #[test]
+    fn a_stream_without_our_mark_is_foreign() {
+        let mut stream = all(&Plan::default()).remove(0);
+        assert_eq!(partitions(&stream), Some("8"));
+        stream.metadata.insert(FORMAT_KEY.to_owned(), "2".to_owned());
+        assert_eq!(partitions(&stream), None);
+    }
+}

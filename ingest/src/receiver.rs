@@ -1,0 +1,187 @@
+//! The receiver: started once, cheap to clone, served on a listener.
+
+use std::sync::Arc;
+
+use async_nats::Client;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::append::AROUND_BYTES;
+use crate::broker::Broker;
+use crate::durability::Durability;
+use crate::handshake::VerifyToken;
+use crate::metrics::Metrics;
+use crate::server::{self, DrainReport};
+use crate::settings::Settings;
+use crate::verify::{SecretError, Secrets};
+use crate::{meta, provision};
+
+/// Why the receiver does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Without secrets, or with an empty one, anyone could write to the log.
+    #[error("the app secrets cannot be used")]
+    Secrets(#[source] SecretError),
+    /// The handshake would let anyone claim the address.
+    #[error("the verify token is empty")]
+    VerifyToken,
+    /// A bound is zero, or above what can be counted.
+    #[error("the bound {name} must be 1 to {max}")]
+    Bound {
+        /// The setting.
+        name: &'static str,
+        /// Its largest value.
+        max: usize,
+    },
+    /// The streams are not those of a log of ours, or the broker does not tell.
+    #[error("the log cannot be used")]
+    Log(#[source] provision::Error),
+    /// There is no log yet.
+    #[error("there is no log: provision the streams first")]
+    NoLog,
+    /// Some streams of the log are missing.
+    #[error("the log is not whole: {} missing; provision the streams again", .streams.join(", "))]
+    Missing {
+        /// Their names.
+        streams: Vec<String>,
+    },
+    /// A webhook of the largest size could never be appended.
+    #[error(
+        "the broker takes messages of {max_payload} bytes and bodies may have {body_bytes_max}: \
+         set max_payload to 8MB in the broker or body_bytes_max to at most {}",
+        .max_payload.saturating_sub(AROUND_BYTES)
+    )]
+    Payload {
+        /// The broker's setting.
+        max_payload: usize,
+        /// The receiver's setting.
+        body_bytes_max: usize,
+    },
+}
+
+/// The door, ready to be served. Clones share everything.
+#[derive(Clone)]
+pub struct Receiver(Arc<Inner>);
+
+/// What requests share.
+pub(crate) struct Inner {
+    pub(crate) settings: Settings,
+    pub(crate) secrets: Secrets,
+    pub(crate) verify_token: VerifyToken,
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) partitions: u16,
+    pub(crate) metrics: Metrics,
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) bytes: Arc<Semaphore>,
+    /// Ends the watch over the broker with the last clone.
+    _watch: DropGuard,
+}
+
+impl Receiver {
+    /// Checks settings and log and starts to watch the broker. The client must be connected.
+    ///
+    /// # Errors
+    /// What would let nothing, or too much, through the door.
+    pub async fn start(
+        client: Client,
+        settings: Settings,
+        registry: &mut Registry,
+    ) -> Result<Self, StartError> {
+        let secrets = Secrets::new(&settings.app_secrets).map_err(StartError::Secrets)?;
+        let verify_token = VerifyToken::new(&settings.verify_token).ok_or(StartError::VerifyToken)?;
+        check_bounds(&settings)?;
+        let partitions = check_log(&client).await?;
+        let max_payload = client.max_payload();
+        if max_payload < settings.body_bytes_max.saturating_add(AROUND_BYTES) {
+            return Err(StartError::Payload { max_payload, body_bytes_max: settings.body_bytes_max });
+        }
+        let broker =
+            Arc::new(Broker::new(client, partitions, settings.monitor_url.clone(), settings.append_deadline));
+        // Before the first webhook, so that none is answered "unverified" for want of a look.
+        broker.probe().await;
+        broker.determine_durability().await;
+        let stop = CancellationToken::new();
+        tokio::spawn(Arc::clone(&broker).watch(stop.clone()));
+        Ok(Self(Arc::new(Inner {
+            secrets,
+            verify_token,
+            broker,
+            partitions,
+            metrics: Metrics::register(registry),
+            requests: Arc::new(Semaphore::new(settings.requests_max)),
+            bytes: Arc::new(Semaphore::new(settings.bytes_in_flight_max)),
+            settings,
+            _watch: stop.drop_guard(),
+        })))
+    }
+
+    /// Accepts until `shutdown`, then finishes what is in flight within the drain budget.
+    pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) -> DrainReport {
+        server::serve(Arc::clone(&self.0), listener, shutdown).await
+    }
+
+    /// Why the receiver should get no traffic; empty when it should.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<String> {
+        self.0.broker.reasons()
+    }
+
+    /// What an acknowledgement is worth now.
+    #[must_use]
+    pub fn durability(&self) -> Durability {
+        self.0.broker.durability()
+    }
+
+    /// Partitions of the log.
+    #[must_use]
+    pub fn partitions(&self) -> u16 {
+        self.0.partitions
+    }
+}
+
+impl Inner {
+    /// What the adapter is told around a body.
+    pub(crate) fn delivery<'a>(
+        &'a self,
+        request_id: &'a str,
+        received_time_ms: i64,
+        headers: Vec<groupfold_schemas::v1::Header>,
+    ) -> meta::Delivery<'a> {
+        meta::Delivery {
+            received_time_ms,
+            request_id,
+            build: &self.settings.build,
+            headers,
+            ignore_one_to_one: self.settings.ignore_one_to_one,
+            ignore_other_fields: self.settings.ignore_other_fields,
+            replayed: false,
+        }
+    }
+}
+
+fn check_bounds(settings: &Settings) -> Result<(), StartError> {
+    // Bytes are counted by a semaphore that hands them out in portions of 32 bits.
+    const BYTES_MAX: usize = u32::MAX as usize >> 3;
+    let bounds = [
+        ("body_bytes_max", settings.body_bytes_max, settings.bytes_in_flight_max.min(BYTES_MAX)),
+        ("requests_max", settings.requests_max, Semaphore::MAX_PERMITS),
+        ("bytes_in_flight_max", settings.bytes_in_flight_max, Semaphore::MAX_PERMITS),
+        ("connections_max", settings.connections_max, Semaphore::MAX_PERMITS),
+    ];
+    match bounds.into_iter().find(|(_, value, max)| !(1..=*max).contains(value)) {
+        Some((name, _, max)) => Err(StartError::Bound { name, max }),
+        None => Ok(()),
+    }
+}
+
+async fn check_log(client: &Client) -> Result<u16, StartError> {
+    let partitions = provision::discover(client).await.map_err(StartError::Log)?.ok_or(StartError::NoLog)?;
+    let plan = provision::Plan { partitions, ..provision::Plan::default() };
+    let report = provision::check(client, &plan).await.map_err(StartError::Log)?;
+    if !report.missing.is_empty() {
+        return Err(StartError::Missing { streams: report.missing });
+    }
+    Ok(partitions)
+}

@@ -1,0 +1,162 @@
+//! One request, in the order that spends least on what will be refused.
+//!
+//! path, method ▸ announced size ▸ a place among the requests ▸ body ▸ signature ▸ items ▸ log
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use groupfold_schemas::v1::Header;
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use hyper::{Method, Request};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::append::{Appender, Receipt};
+use crate::receiver::Inner;
+use crate::respond::{self, Answer, Refusal};
+use crate::trace::Trace;
+use crate::verify::{RawWebhook, SIGNATURE};
+use crate::{body, meta};
+
+const PATH: &str = "/webhooks/meta";
+
+/// Longest header value kept with a failure.
+const HEADER_BYTES_MAX: usize = 1024;
+
+/// Answers one request. Work on verified webhooks is counted out by the tracker.
+pub(crate) async fn answer(
+    door: Arc<Inner>,
+    work: TaskTracker,
+    request: Request<Incoming>,
+) -> Result<Answer, Infallible> {
+    let trace = Trace::of(request.headers());
+    let version = request.version();
+    let span = tracing::info_span!("webhook", request_id = trace.request_id);
+    let metrics = door.metrics.clone();
+    let answered = route(door, work, request, &trace).instrument(span.clone()).await;
+    let _entered = span.enter();
+    let answer = answered.unwrap_or_else(|refusal| {
+        let (status, cause, _) = refusal.outline();
+        let source = std::error::Error::source(&refusal);
+        tracing::warn!(
+            status = status.as_u16(),
+            cause,
+            reason = source.map(tracing::field::display),
+            "refused"
+        );
+        metrics.refused(cause);
+        refusal.answer(&trace.request_id, version)
+    });
+    metrics.answered(answer.status().as_u16());
+    Ok(answer)
+}
+
+async fn route(
+    door: Arc<Inner>,
+    work: TaskTracker,
+    request: Request<Incoming>,
+    trace: &Trace,
+) -> Result<Answer, Refusal> {
+    if request.uri().path() != PATH {
+        return Err(Refusal::Path);
+    }
+    match *request.method() {
+        Method::GET => {
+            let query = request.uri().query().unwrap_or_default();
+            let challenge = door.verify_token.answer(query).map_err(Refusal::Handshake)?;
+            tracing::info!("handshake done");
+            Ok(respond::challenge(challenge, &trace.request_id))
+        }
+        Method::POST => post(door, work, request, trace).await,
+        _ => Err(Refusal::Method),
+    }
+}
+
+async fn post(
+    door: Arc<Inner>,
+    work: TaskTracker,
+    request: Request<Incoming>,
+    trace: &Trace,
+) -> Result<Answer, Refusal> {
+    let settings = &door.settings;
+    body::check_announced(request.body(), settings.body_bytes_max).map_err(Refusal::Body)?;
+    let place = Arc::clone(&door.requests).try_acquire_owned().map_err(|_| Refusal::Busy)?;
+    let held = door.metrics.in_flight();
+    let deadline = Instant::now() + settings.body_deadline;
+    let (head, body) = request.into_parts();
+    let whole =
+        body::read(body, settings.body_bytes_max, deadline, &door.bytes).await.map_err(Refusal::Body)?;
+    door.metrics.body(whole.bytes.len());
+    let trace = trace.clone();
+    // A task of its own: a sender that hangs up must not stop half of a webhook's items from being
+    // counted, and a fault in here must not take the connection's other requests with it.
+    let task = work.spawn(
+        async move {
+            let answer =
+                accept(&door, RawWebhook::new(whole.bytes, &head.headers), &head.headers, &trace).await;
+            drop((place, held, whole.permit));
+            answer
+        }
+        .in_current_span(),
+    );
+    task.await.unwrap_or(Err(Refusal::Fault))
+}
+
+async fn accept(
+    door: &Inner,
+    webhook: RawWebhook,
+    headers: &HeaderMap,
+    trace: &Trace,
+) -> Result<Answer, Refusal> {
+    let verified = webhook.verify(&door.secrets);
+    door.metrics.signature(verified.as_ref().ok().map(|webhook| webhook.secret()));
+    let verified = verified.map_err(Refusal::Signature)?;
+    let delivery = door.delivery(&trace.request_id, now_ms(), kept(headers));
+    let items = meta::adapt(verified.body(), &delivery);
+    let appender = Appender {
+        broker: &door.broker,
+        metrics: &door.metrics,
+        partitions: door.partitions,
+        deadline: door.settings.append_deadline,
+    };
+    let began = Instant::now();
+    let appended = appender.append(items, &delivery, &trace.traceparent).await;
+    door.metrics.append_took(began.elapsed());
+    door.broker.appended(appended.as_ref().map(|_| ()));
+    let receipt = appended.map_err(Refusal::Append)?;
+    door.metrics.receipt(&receipt);
+    log(&receipt, began);
+    Ok(respond::receipt(&receipt, door.broker.durability(), &trace.request_id))
+}
+
+fn log(receipt: &Receipt, began: Instant) {
+    let Receipt { appended, duplicate, failed, ignored, position, .. } = receipt;
+    if *failed > 0 {
+        let causes: std::collections::BTreeSet<_> = receipt.failed_causes.iter().collect();
+        tracing::warn!(failed, ?causes, "items could not be read and are kept as failures");
+    }
+    let took_ms = began.elapsed().as_millis();
+    tracing::debug!(appended, duplicate, failed, ignored, %position, took_ms, "webhook acknowledged");
+}
+
+/// Headers that help to understand a failure, and to prove where it came from.
+fn kept(headers: &HeaderMap) -> Vec<Header> {
+    let names = [CONTENT_TYPE, CONTENT_LENGTH, USER_AGENT, SIGNATURE];
+    let found = names.iter().filter_map(|name| headers.get(name).map(|value| (name, value)));
+    let short = found.filter(|(_, value)| value.len() <= HEADER_BYTES_MAX);
+    short
+        .map(|(name, value)| Header {
+            name: name.to_string(),
+            value: Bytes::copy_from_slice(value.as_bytes()),
+        })
+        .collect()
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

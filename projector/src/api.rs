@@ -1,0 +1,100 @@
+//! The query API: what a curl gets.
+
+mod answer;
+mod auth;
+mod convert;
+mod groups;
+mod openapi;
+pub(crate) mod ops;
+mod params;
+mod position;
+pub(crate) mod problem;
+mod receipts;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod timeline;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::{Method, Uri};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+
+use crate::metrics::Metrics;
+use crate::reads::Reads;
+use auth::Tokens;
+use ops::Ops;
+use problem::Problem;
+
+/// What handlers need: it can be built over any stores, with no log behind them.
+#[derive(Debug, Clone)]
+pub(crate) struct Api {
+    pub(crate) reads: Arc<Reads>,
+    tokens: Arc<Tokens>,
+    metrics: Metrics,
+    build: Arc<str>,
+}
+
+impl Api {
+    /// `None` if the system has no randomness to give.
+    pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
+        let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
+        Some(Self { reads, tokens, metrics, build: build.into() })
+    }
+
+    /// All routes, with health and metrics of the process around.
+    pub(crate) fn router(&self, ops: Ops) -> Router {
+        let reads = Arc::clone(&self.reads);
+        let ops = ops.with_health(Arc::new(move || reads.reasons()));
+        let mut v1 = Router::new();
+        for (path, handler) in v1_routes() {
+            v1 = v1.route(path, handler);
+        }
+        let v1 = v1.route_layer(middleware::from_fn_with_state(self.clone(), auth::require));
+        let open = Router::new().route("/openapi.json", get(openapi::show));
+        let api = v1.merge(open).with_state(self.clone());
+        // The routes of health bring the fallbacks along.
+        let all = ops::ops_router(ops).merge(api);
+        all.layer(middleware::from_fn_with_state(self.clone(), observe))
+    }
+}
+
+/// The table of routes that need a token.
+fn v1_routes() -> [(&'static str, MethodRouter<Api>); 7] {
+    [
+        ("/v1/position", get(position::show)),
+        ("/v1/groups", get(groups::list)),
+        ("/v1/groups/{group_id}", get(groups::show)),
+        ("/v1/groups/{group_id}/members", get(groups::members)),
+        ("/v1/groups/{group_id}/timeline", get(timeline::of_group)),
+        ("/v1/accounts/{account}/timeline", get(timeline::of_account)),
+        ("/v1/messages/{message_id}/receipts", get(receipts::of_message)),
+    ]
+}
+
+/// Counts answers by route, never by path: ids are no labels.
+async fn observe(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let begun = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let response = next.run(request).await;
+    api.metrics.answered(route.as_deref().unwrap_or("none"), response.status().as_u16(), begun.elapsed());
+    response
+}
+
+fn id_of(path: Result<Path<String>, PathRejection>) -> Result<String, Problem> {
+    path.map(|Path(id)| id).map_err(|rejection| Problem::bad_id(rejection.body_text()))
+}
+
+pub(crate) async fn route_not_found(uri: Uri) -> Problem {
+    Problem::route_not_found(uri.path())
+}
+
+pub(crate) async fn method_not_allowed(method: Method) -> Problem {
+    Problem::method_not_allowed(method.as_str())
+}

@@ -1,0 +1,281 @@
+//! From the fold's views to the shapes of answers.
+
+use groupfold_fold::view;
+use groupfold_schemas::position::Position;
+use groupfold_schemas::v1::{self, ActorKind, FactKind, JoinVia};
+
+use super::shape;
+use crate::text::{self, Lang};
+
+/// RFC 3339 in UTC, with milliseconds only where there are any.
+pub(crate) fn time(unix_ms: i64) -> String {
+    match jiff::Timestamp::from_millisecond(unix_ms) {
+        Ok(time) if unix_ms.rem_euclid(1000) == 0 => format!("{time:.0}"),
+        Ok(time) => format!("{time:.3}"),
+        // Out of the calendar's range: nothing that a provider sends, and no reason to fail an answer.
+        Err(_) => "1970-01-01T00:00:00Z".to_owned(),
+    }
+}
+
+fn known_time(unix_ms: Option<i64>) -> Option<String> {
+    unix_ms.filter(|ms| *ms != 0).map(time)
+}
+
+fn known(text: impl Into<Option<String>>) -> Option<String> {
+    text.into().filter(|text| !text.is_empty())
+}
+
+pub(crate) fn group(group: view::Group, position: &Position) -> shape::Group {
+    let counts = counts(&group.members);
+    shape::Group {
+        group_id: group.group_id,
+        provider: group.origin.provider().name(),
+        account: known(group.origin.account),
+        phone_number_id: known(group.origin.phone_number_id),
+        status: status(group.status),
+        subject: group.subject,
+        description: group.description,
+        picture: group.picture.map(|picture| shape::Picture {
+            mime_type: known(picture.mime_type),
+            sha256: known(picture.sha256),
+        }),
+        join_approval_mode: known(group.join_approval_mode),
+        invite_link: known(group.invite_link),
+        created_at: known_time(group.created_at_ms),
+        deleted_at: known_time(group.deleted_at_ms),
+        members: group.members.into_iter().map(member).collect(),
+        counts,
+        service_window: group.window.map(|window| shape::ServiceWindow {
+            opened_by: window.opened_by.member_id,
+            open_until: time(window.open_until_ms),
+        }),
+        last_failure: group.last_failure.map(failure),
+        unconfirmed: group.unconfirmed.into_iter().map(setting).collect(),
+        position: position.to_string(),
+    }
+}
+
+pub(crate) fn status(status: view::Status) -> shape::GroupStatus {
+    match status {
+        view::Status::Unknown => shape::GroupStatus::Unknown,
+        view::Status::Active => shape::GroupStatus::Active,
+        view::Status::Suspended => shape::GroupStatus::Suspended,
+        view::Status::Deleted => shape::GroupStatus::Deleted,
+        view::Status::CreateFailed => shape::GroupStatus::CreateFailed,
+    }
+}
+
+pub(crate) fn member_status(status: view::MemberStatus) -> shape::MemberStatus {
+    match status {
+        view::MemberStatus::Member => shape::MemberStatus::Member,
+        view::MemberStatus::Pending => shape::MemberStatus::Pending,
+        view::MemberStatus::Left => shape::MemberStatus::Left,
+        view::MemberStatus::Removed => shape::MemberStatus::Removed,
+        view::MemberStatus::Revoked => shape::MemberStatus::Revoked,
+    }
+}
+
+pub(crate) fn counts(members: &[view::Member]) -> shape::MemberCounts {
+    let count = |status| members.iter().filter(|member| member.status == status).count() as u64;
+    let some = |status| Some(count(status)).filter(|count| *count > 0);
+    shape::MemberCounts {
+        member: count(view::MemberStatus::Member),
+        pending: count(view::MemberStatus::Pending),
+        left: some(view::MemberStatus::Left),
+        removed: some(view::MemberStatus::Removed),
+        revoked: some(view::MemberStatus::Revoked),
+    }
+}
+
+pub(crate) fn member(member: view::Member) -> shape::Member {
+    let names = member.names;
+    shape::Member {
+        member_id: member.member_id,
+        wa_id: known(names.wa_id),
+        user_id: known(names.user_id),
+        username: known(names.username),
+        status: member_status(member.status),
+        role: if member.role == v1::Role::Admin { shape::Role::Admin } else { shape::Role::Member },
+        via: via(member.via),
+        joined_at: known_time(member.joined_at_ms),
+        left_at: known_time(member.left_at_ms),
+        join_request_id: known(member.join_request_id),
+    }
+}
+
+fn via(via: JoinVia) -> Option<shape::Via> {
+    match via {
+        JoinVia::Unknown => None,
+        JoinVia::InviteLink => Some(shape::Via::InviteLink),
+        JoinVia::JoinRequest => Some(shape::Via::JoinRequest),
+        JoinVia::Added => Some(shape::Via::Added),
+    }
+}
+
+fn failure(failure: v1::FailureRegister) -> shape::Failure {
+    let kind = match failure.r#type() {
+        v1::FailureType::Unspecified => shape::FailureType::Unknown,
+        v1::FailureType::GroupCreate => shape::FailureType::GroupCreate,
+        v1::FailureType::GroupDelete => shape::FailureType::GroupDelete,
+        v1::FailureType::Settings => shape::FailureType::Settings,
+        v1::FailureType::Remove => shape::FailureType::Remove,
+        v1::FailureType::JoinRequest => shape::FailureType::JoinRequest,
+        v1::FailureType::Message => shape::FailureType::Message,
+    };
+    shape::Failure {
+        kind,
+        request_id: known(failure.request_id),
+        errors: failure.errors.into_iter().map(error).collect(),
+        at: known_time(failure.stamp.map(|stamp| stamp.time_ms)),
+    }
+}
+
+fn error(error: v1::ProviderError) -> shape::ProviderError {
+    shape::ProviderError {
+        code: code(error.code),
+        title: known(error.title),
+        message: known(error.message),
+        details: known(error.details),
+    }
+}
+
+/// A number only if printing it gives the same text back.
+fn code(text: String) -> shape::ErrorCode {
+    match text.parse::<i64>() {
+        Ok(number) if number.to_string() == text => shape::ErrorCode::Number(number),
+        _ => shape::ErrorCode::Text(text),
+    }
+}
+
+fn setting(setting: v1::Setting) -> shape::SettingName {
+    match setting {
+        v1::Setting::Unspecified => shape::SettingName::Unknown,
+        v1::Setting::Subject => shape::SettingName::Subject,
+        v1::Setting::Description => shape::SettingName::Description,
+        v1::Setting::Picture => shape::SettingName::Picture,
+        v1::Setting::JoinApprovalMode => shape::SettingName::JoinApprovalMode,
+        v1::Setting::InviteLink => shape::SettingName::InviteLink,
+        v1::Setting::Announce => shape::SettingName::Announce,
+        v1::Setting::Locked => shape::SettingName::Locked,
+        v1::Setting::MemberAddMode => shape::SettingName::MemberAddMode,
+        v1::Setting::EphemeralSeconds => shape::SettingName::EphemeralSeconds,
+    }
+}
+
+pub(crate) fn entry(lang: Lang, entry: &view::Entry) -> shape::Entry {
+    shape::Entry {
+        id: entry.id.clone(),
+        at: time(entry.at_ms),
+        kind: entry_kind(entry.kind),
+        member: entry.member.as_ref().map(|person| shape::Person {
+            member_id: person.member_id.clone(),
+            wa_id: known(person.names.wa_id.clone()),
+            user_id: known(person.names.user_id.clone()),
+            username: known(person.names.username.clone()),
+        }),
+        actor: match entry.actor {
+            ActorKind::Unknown => None,
+            ActorKind::Business => Some(shape::Actor::Business),
+            ActorKind::Participant => Some(shape::Actor::Participant),
+        },
+        via: via(entry.via),
+        text: text::line(lang, entry),
+    }
+}
+
+fn entry_kind(kind: view::EntryKind) -> shape::EntryKind {
+    use shape::EntryKind as To;
+    let fact = match kind {
+        view::EntryKind::NumberChanged => return To::NumberChanged,
+        view::EntryKind::UserIdChanged => return To::UserIdChanged,
+        view::EntryKind::Fact(fact) => fact,
+    };
+    match fact {
+        FactKind::Unspecified => To::Unknown,
+        FactKind::GroupCreated => To::GroupCreated,
+        FactKind::GroupCreateFailed => To::GroupCreateFailed,
+        FactKind::SubjectChanged => To::SubjectChanged,
+        FactKind::DescriptionChanged => To::DescriptionChanged,
+        FactKind::PictureChanged => To::PictureChanged,
+        FactKind::SettingChanged => To::SettingChanged,
+        FactKind::SettingsFailed => To::SettingsFailed,
+        FactKind::JoinRequested => To::JoinRequested,
+        FactKind::JoinRequestRevoked => To::JoinRequestRevoked,
+        FactKind::JoinRequestRejected => To::JoinRequestRejected,
+        FactKind::MemberJoined => To::MemberJoined,
+        FactKind::MemberPromoted => To::MemberPromoted,
+        FactKind::MemberDemoted => To::MemberDemoted,
+        FactKind::MemberGone => To::MemberGone,
+        FactKind::MemberLeft => To::MemberLeft,
+        FactKind::MemberRemoved => To::MemberRemoved,
+        FactKind::RemoveFailed => To::RemoveFailed,
+        FactKind::GroupUnsuspended => To::GroupUnsuspended,
+        FactKind::GroupSuspended => To::GroupSuspended,
+        FactKind::GroupDeleteFailed => To::GroupDeleteFailed,
+        FactKind::GroupDeleted => To::GroupDeleted,
+        FactKind::AccountError => To::AccountError,
+    }
+}
+
+pub(crate) fn receipts(receipts: view::Receipts, position: &Position) -> shape::Receipts {
+    let count = |has: fn(&view::MemberReceipt) -> bool| {
+        receipts.members.iter().filter(|member| has(member)).count() as u64
+    };
+    shape::Receipts {
+        counts: shape::ReceiptCounts {
+            delivered: count(|member| member.delivered_at_ms.is_some()),
+            read: count(|member| member.read_at_ms.is_some()),
+            played: count(|member| member.played_at_ms.is_some()),
+        },
+        message_id: receipts.message_id,
+        group_id: receipts.group_id,
+        sent_at: known_time(receipts.sent_at_ms),
+        failed: receipts.failed.map(|failed| shape::SendFailure {
+            errors: failed.errors.into_iter().map(error).collect(),
+            at: known_time(failed.stamp.map(|stamp| stamp.time_ms)),
+        }),
+        members: receipts.members.into_iter().map(member_receipt).collect(),
+        position: position.to_string(),
+    }
+}
+
+fn member_receipt(receipt: view::MemberReceipt) -> shape::MemberReceipt {
+    let status = match &receipt {
+        view::MemberReceipt { played_at_ms: Some(_), .. } => shape::ReceiptStatus::Played,
+        view::MemberReceipt { read_at_ms: Some(_), .. } => shape::ReceiptStatus::Read,
+        view::MemberReceipt { delivered_at_ms: Some(_), .. } => shape::ReceiptStatus::Delivered,
+        view::MemberReceipt { .. } => shape::ReceiptStatus::Sent,
+    };
+    let names = receipt.person.names;
+    shape::MemberReceipt {
+        member_id: receipt.person.member_id,
+        wa_id: known(names.wa_id),
+        user_id: known(names.user_id),
+        username: known(names.username),
+        delivered_at: known_time(receipt.delivered_at_ms),
+        delivered_implied: receipt.delivered_implied,
+        read_at: known_time(receipt.read_at_ms),
+        played_at: known_time(receipt.played_at_ms),
+        status,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_and_as_precise_as_known() {
+        assert_eq!(time(1_767_225_600_000), "2026-01-01T00:00:00Z");
+        assert_eq!(time(1_767_225_600_120), "2026-01-01T00:00:00.120Z");
+        assert_eq!(known_time(Some(0)), None);
+    }
+
+    #[test]
+    fn an_error_code_is_a_number_only_if_nothing_is_lost() {
+        assert_eq!(code("131201".to_owned()), shape::ErrorCode::Number(131_201));
+        for text in ["007", "+1", "ERROR_CODE", "", "99999999999999999999"] {
+            assert_eq!(code(text.to_owned()), shape::ErrorCode::Text(text.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Groups and their members.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use groupfold_fold::view;
+use groupfold_schemas::v1;
+
+use super::answer::Answer;
+use super::params::{Params, id_cursor};
+use super::problem::{Problem, ProblemBody};
+use super::{Api, convert, id_of, shape};
+use crate::reads::position_of;
+use crate::store::{self, ReadView};
+
+/// Groups looked at for one page, in each partition: a filter that few pass ends a page early, with a
+/// cursor, instead of reading a whole store at once.
+const LOOKED_AT_MAX: usize = 20_000;
+
+/// Groups, by id
+///
+/// A page may hold fewer groups than asked for, even none, and still have a cursor: it is the last one
+/// when the cursor is null.
+#[utoipa::path(
+    get,
+    path = "/v1/groups",
+    params(
+        ("status" = Option<shape::GroupStatus>, Query, description = "Only groups of this status"),
+        ("phone_number_id" = Option<String>, Query, description = "Only groups of this business number"),
+        ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 1000, 100 if absent"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::GroupPage),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn list(
+    State(api): State<Api>,
+    params: Params,
+) -> Result<Answer<shape::GroupPage>, Problem> {
+    let filter = Filter { status: params.group_status()?, phone_number_id: params.phone_number_id() };
+    let (limit, after) = (params.limit()?, params.cursor_id()?);
+    let touched = api.reads.all();
+    api.reads.reach(&params.freshness()?, &touched).await?;
+    let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref());
+    api.reads.read(touched, answer).await
+}
+
+struct Filter {
+    status: Option<shape::GroupStatus>,
+    phone_number_id: Option<String>,
+}
+
+impl Filter {
+    fn passes(&self, head: &v1::GroupHead) -> bool {
+        let status = convert::status(view::status_of(head));
+        let number = head.origin.as_ref().map_or("", |origin| origin.phone_number_id.as_str());
+        self.status.is_none_or(|wanted| wanted == status)
+            && self.phone_number_id.as_deref().is_none_or(|wanted| wanted == number)
+    }
+}
+
+/// Candidates of one partition, by id, and the id up to which there can be no others.
+struct Candidates {
+    ids: Vec<String>,
+    complete_to: Option<String>,
+}
+
+fn candidates(
+    view: &ReadView<'_>,
+    filter: &Filter,
+    most: usize,
+    after: Option<&str>,
+) -> Result<Candidates, store::Error> {
+    let mut ids = Vec::new();
+    for (looked_at, head) in view.heads_after(after)?.enumerate() {
+        let (id, head) = head?;
+        if filter.passes(&head) {
+            ids.push(id.clone());
+        }
+        if ids.len() == most || looked_at + 1 == LOOKED_AT_MAX {
+            return Ok(Candidates { ids, complete_to: Some(id) });
+        }
+    }
+    Ok(Candidates { ids, complete_to: None })
+}
+
+fn page(
+    views: &[ReadView<'_>],
+    filter: &Filter,
+    limit: usize,
+    after: Option<&str>,
+) -> Result<Answer<shape::GroupPage>, Problem> {
+    let mut found: Vec<(String, usize)> = Vec::new();
+    let mut complete_to: Option<String> = None;
+    for (index, view) in views.iter().enumerate() {
+        let candidates = candidates(view, filter, limit, after)?;
+        found.extend(candidates.ids.into_iter().map(|id| (id, index)));
+        complete_to = match (complete_to, candidates.complete_to) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+    found.sort();
+    if let Some(complete_to) = &complete_to {
+        found.retain(|(id, _)| id <= complete_to);
+    }
+    let cut = found.len() > limit;
+    found.truncate(limit);
+    let last = found.last().map(|(id, _)| id.clone());
+    let next = if cut { last } else { complete_to };
+    let mut groups = Vec::with_capacity(found.len());
+    for (id, index) in found {
+        let view = &views[index];
+        if let Some(group) = view::group(view, &id)? {
+            groups.push(convert::group(group, &position_of(std::slice::from_ref(view))));
+        }
+    }
+    let position = position_of(views);
+    let cursor = next.as_deref().map(id_cursor);
+    let body = shape::GroupPage { groups, cursor, position: position.to_string() };
+    Ok(Answer { body, position })
+}
+
+/// A group
+#[utoipa::path(
+    get,
+    path = "/v1/groups/{group_id}",
+    params(
+        ("group_id" = String, Path, description = "Percent-encoded"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::Group),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn show(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    params: Params,
+) -> Result<Answer<shape::Group>, Problem> {
+    params.no_time_travel()?;
+    group(&api, path, &params, |group, position| convert::group(group, position)).await
+}
+
+/// The members of a group
+#[utoipa::path(
+    get,
+    path = "/v1/groups/{group_id}/members",
+    params(
+        ("group_id" = String, Path, description = "Percent-encoded"),
+        ("status" = Option<shape::MemberStatus>, Query, description = "Only persons of this status"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::MemberList),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn members(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    params: Params,
+) -> Result<Answer<shape::MemberList>, Problem> {
+    params.no_time_travel()?;
+    let status = params.member_status()?;
+    let wanted = move |member: &view::Member| {
+        status.is_none_or(|status| status == convert::member_status(member.status))
+    };
+    let body = move |group: view::Group, position: &_| shape::MemberList {
+        counts: convert::counts(&group.members),
+        members: group.members.into_iter().filter(wanted).map(convert::member).collect(),
+        position: ToString::to_string(position),
+    };
+    group(&api, path, &params, body).await
+}
+
+async fn group<T: Send + 'static>(
+    api: &Api,
+    path: Result<Path<String>, PathRejection>,
+    params: &Params,
+    body: impl FnOnce(view::Group, &groupfold_schemas::position::Position) -> T + Send + 'static,
+) -> Result<Answer<T>, Problem> {
+    let id = id_of(path)?;
+    let touched = vec![api.reads.home_of(&id)?];
+    api.reads.reach(&params.freshness()?, &touched).await?;
+    let answer = move |views: &[ReadView<'_>]| {
+        let position = position_of(views);
+        let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
+        let group = found.ok_or_else(|| Problem::group_not_found(&id, &position))?;
+        Ok(Answer { body: body(group, &position), position })
+    };
+    api.reads.read(touched, answer).await
+}

@@ -1,0 +1,56 @@
+//! The API's own description, made from the handlers and shapes themselves.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::{Api, groups, ops, position, receipts, timeline};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "groupfold",
+        description = "What WhatsApp told about groups, folded into state. All times are RFC 3339 in UTC. \
+            Every answer under /v1 carries the log position that it reflects, also as the header \
+            `Groupfold-Position`.",
+    ),
+    paths(
+        ops::livez,
+        ops::readyz,
+        ops::metrics,
+        show,
+        position::show,
+        groups::list,
+        groups::show,
+        groups::members,
+        timeline::of_group,
+        timeline::of_account,
+        receipts::of_message,
+    ),
+    modifiers(&Token),
+)]
+struct Document;
+
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::Http(bearer));
+    }
+}
+
+pub(crate) fn document(build: &str) -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    build.clone_into(&mut document.info.version);
+    document
+}
+
+/// This description
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, body = serde_json::Value)))]
+pub(crate) async fn show(State(api): State<Api>) -> Response {
+    Json(document(&api.build)).into_response()
+}

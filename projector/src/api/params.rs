@@ -1,0 +1,218 @@
+//! Query parameters, parsed once. A wrong one is named with what is expected; unknown ones are ignored.
+
+use std::convert::Infallible;
+use std::str::FromStr;
+
+use axum::extract::{FromRequestParts, Query};
+use axum::http::request::Parts;
+use groupfold_schemas::id;
+
+use super::problem::Problem;
+use super::shape::{GroupStatus, MemberStatus};
+use crate::reads::Freshness;
+use crate::text::Lang;
+
+/// Items of a page where nothing else is asked for.
+const LIMIT_DEFAULT: usize = 100;
+/// Most items of a page.
+const LIMIT_MAX: usize = 1000;
+
+/// The query string, not yet read.
+#[derive(Debug, Default)]
+pub(crate) struct Params(Vec<(String, String)>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // A query string that cannot be split is one without parameters that we know.
+        Ok(Self(Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default()))
+    }
+}
+
+impl Params {
+    /// The parameter's text; an empty one is as good as none.
+    fn get(&self, name: &str) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        values.next_back().filter(|value| !value.is_empty())
+    }
+
+    fn parse<T: FromStr>(
+        &self,
+        name: &str,
+        code: &'static str,
+        expected: &str,
+    ) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else { return Ok(None) };
+        let value = text.parse().map_err(|_| Problem::parameter(code, name, text, expected))?;
+        Ok(Some(value))
+    }
+
+    /// `min_position` and `wait_ms`.
+    pub(crate) fn freshness(&self) -> Result<Freshness, Problem> {
+        let expected = "partition:sequence, several joined by commas, like 3:1234,5:88";
+        Ok(Freshness {
+            min_position: self.parse("min_position", "bad_position", expected)?,
+            wait_ms: self.parse("wait_ms", "bad_wait", "a number of milliseconds")?.unwrap_or(0),
+        })
+    }
+
+    /// `limit`.
+    pub(crate) fn limit(&self) -> Result<usize, Problem> {
+        let expected = format!("a whole number from 1 to {LIMIT_MAX}");
+        let limit = self.parse("limit", "bad_limit", &expected)?.unwrap_or(LIMIT_DEFAULT);
+        if (1..=LIMIT_MAX).contains(&limit) {
+            return Ok(limit);
+        }
+        Err(Problem::parameter("bad_limit", "limit", &limit.to_string(), &expected))
+    }
+
+    /// `lang`.
+    pub(crate) fn lang(&self) -> Result<Lang, Problem> {
+        let tag = self.get("lang").unwrap_or("en");
+        Lang::parse(tag).ok_or_else(|| Problem::parameter("bad_lang", "lang", tag, Lang::TAGS))
+    }
+
+    /// `status` of groups.
+    pub(crate) fn group_status(&self) -> Result<Option<GroupStatus>, Problem> {
+        self.status(&[
+            ("active", GroupStatus::Active),
+            ("suspended", GroupStatus::Suspended),
+            ("deleted", GroupStatus::Deleted),
+            ("create_failed", GroupStatus::CreateFailed),
+            ("unknown", GroupStatus::Unknown),
+        ])
+    }
+
+    /// `status` of members.
+    pub(crate) fn member_status(&self) -> Result<Option<MemberStatus>, Problem> {
+        self.status(&[
+            ("member", MemberStatus::Member),
+            ("pending", MemberStatus::Pending),
+            ("left", MemberStatus::Left),
+            ("removed", MemberStatus::Removed),
+            ("revoked", MemberStatus::Revoked),
+        ])
+    }
+
+    fn status<T: Copy>(&self, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get("status") else { return Ok(None) };
+        let found = known.iter().find(|(name, _)| *name == text).map(|(_, status)| *status);
+        let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let wrong = || Problem::parameter("bad_status", "status", text, &format!("one of {}", names()));
+        found.map(Some).ok_or_else(wrong)
+    }
+
+    /// `phone_number_id`.
+    pub(crate) fn phone_number_id(&self) -> Option<String> {
+        self.get("phone_number_id").map(str::to_owned)
+    }
+
+    /// `at`, which later builds will know.
+    pub(crate) fn no_time_travel(&self) -> Result<(), Problem> {
+        match self.get("at") {
+            None => Ok(()),
+            Some(_) => Err(Problem::not_supported("at is not supported yet: only the present state is kept")),
+        }
+    }
+
+    /// `cursor` of a list by id: the last id of the page before.
+    pub(crate) fn cursor_id(&self) -> Result<Option<String>, Problem> {
+        let Some(text) = self.get("cursor") else { return Ok(None) };
+        let id = unhex(text).and_then(|id| id.strip_prefix("g:").map(str::to_owned));
+        id.map(Some).ok_or_else(|| bad_cursor(text))
+    }
+
+    /// `cursor` of a history: where the page before ended.
+    pub(crate) fn cursor_entry(&self) -> Result<Option<EntryCursor>, Problem> {
+        let Some(text) = self.get("cursor") else { return Ok(None) };
+        let cursor = unhex(text).and_then(|plain| EntryCursor::read(&plain));
+        cursor.map(Some).ok_or_else(|| bad_cursor(text))
+    }
+}
+
+fn bad_cursor(text: &str) -> Problem {
+    Problem::parameter("bad_cursor", "cursor", text, "the cursor of an earlier page, as it was")
+}
+
+/// The cursor after the group of this id.
+pub(crate) fn id_cursor(id: &str) -> String {
+    id::hex(format!("g:{id}").as_bytes())
+}
+
+/// The place of an entry in a history, so that entries which come in late shift no page.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct EntryCursor {
+    pub(crate) at_ms: i64,
+    pub(crate) rank: u32,
+    pub(crate) id: String,
+}
+
+impl EntryCursor {
+    pub(crate) fn print(&self) -> String {
+        id::hex(format!("t:{}:{}:{}", self.at_ms, self.rank, self.id).as_bytes())
+    }
+
+    fn read(plain: &str) -> Option<Self> {
+        let mut parts = plain.strip_prefix("t:")?.splitn(3, ':');
+        let at_ms = parts.next()?.parse().ok()?;
+        let rank = parts.next()?.parse().ok()?;
+        Some(Self { at_ms, rank, id: parts.next()?.to_owned() })
+    }
+}
+
+fn unhex(text: &str) -> Option<String> {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    let byte = |at: usize| u8::from_str_radix(text.get(at..at + 2)?, 16).ok();
+    String::from_utf8((0..text.len()).step_by(2).map(byte).collect::<Option<Vec<u8>>>()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(query: &str) -> Params {
+        let uri = format!("/x?{query}").parse().unwrap();
+        Params(Query::try_from_uri(&uri).unwrap().0)
+    }
+
+    fn code<T>(result: Result<T, Problem>) -> &'static str {
+        result.err().unwrap().code()
+    }
+
+    #[test]
+    fn each_wrong_parameter_has_its_code() {
+        for limit in ["0", "1001", "x", "-1", "99999999999999999999"] {
+            assert_eq!(code(params(&format!("limit={limit}")).limit()), "bad_limit");
+        }
+        assert_eq!(code(params("lang=de").lang()), "bad_lang");
+        assert_eq!(code(params("status=x").group_status()), "bad_status");
+        assert_eq!(code(params("status=active").member_status()), "bad_status");
+        assert_eq!(code(params("min_position=3").freshness()), "bad_position");
+        assert_eq!(code(params("wait_ms=-3").freshness()), "bad_wait");
+        assert_eq!(code(params("at=2026-01-01").no_time_travel()), "not_supported");
+        for cursor in ["x", "6", "zz", "673a", "é"].map(|text| format!("cursor={text}")) {
+            let entry = params(&cursor).cursor_entry();
+            assert_eq!(code(entry), "bad_cursor", "{cursor}");
+        }
+        assert_eq!(code(params("cursor=743a").cursor_id()), "bad_cursor");
+    }
+
+    #[test]
+    fn unknown_and_empty_parameters_are_as_good_as_none() {
+        let params = params("limit=&colour=red&lang=pt-BR");
+        assert_eq!(params.limit().unwrap(), LIMIT_DEFAULT);
+        assert_eq!(params.lang().unwrap(), Lang::Portuguese);
+    }
+
+    #[test]
+    fn cursors_read_back() {
+        let cursor = EntryCursor { at_ms: -5, rank: 7, id: "a:b-ção".to_owned() };
+        let query = params(&format!("cursor={}", cursor.print()));
+        assert_eq!(query.cursor_entry().unwrap(), Some(cursor));
+        let query = params(&format!("cursor={}", id_cursor("g:1@/=%")));
+        assert_eq!(query.cursor_id().unwrap().as_deref(), Some("g:1@/=%"));
+    }
+}

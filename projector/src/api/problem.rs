@@ -1,0 +1,213 @@
+//! What can go wrong in an answer, as RFC 9457 says it, with codes that stay.
+
+use axum::Json;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use groupfold_schemas::position::Position;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::store;
+
+/// An answer that is none.
+#[derive(Debug)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    title: &'static str,
+    detail: String,
+    position: Option<Position>,
+    header: Option<(HeaderName, &'static str)>,
+    /// The store that could not be read, and why: for the log and the partition's loop, not the answer.
+    pub(crate) store: Option<(u16, store::Error)>,
+}
+
+/// Body of every answer with status 400 and above, as `application/problem+json`.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    /// `urn:groupfold:problem:` and the code.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The same for all problems of this code.
+    title: &'static str,
+    /// The HTTP status.
+    status: u16,
+    /// Stable name of the problem.
+    code: &'static str,
+    /// What happened here, and what would be right.
+    detail: String,
+    /// How far the partitions are; only with `position_not_reached`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    position: Option<String>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { status, code, title, detail, position: None, header: None, store: None }
+    }
+
+    /// A query parameter that does not say what it must.
+    pub(crate) fn parameter(code: &'static str, name: &str, found: &str, expected: &str) -> Self {
+        let detail = format!("{name} is {found:?}, expected {expected}");
+        Self::new(StatusCode::BAD_REQUEST, code, "A query parameter cannot be read", detail)
+    }
+
+    pub(crate) fn not_supported(detail: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "not_supported", "This build cannot do that yet", detail)
+    }
+
+    pub(crate) fn no_such_partition(partition: u16, total: u16) -> Self {
+        let expected = format!("partitions 0 to {}", total.saturating_sub(1));
+        Self::parameter("bad_position", "min_position", &format!("{partition}:…"), &expected)
+    }
+
+    pub(crate) fn bad_id(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_id", "The id in the path cannot be read", detail)
+    }
+
+    pub(crate) fn group_not_found(id: &str, position: &Position) -> Self {
+        let detail = format!("no event up to {position} speaks of group {id:?}");
+        Self::new(StatusCode::NOT_FOUND, "group_not_found", "The group is not known", detail)
+    }
+
+    pub(crate) fn message_not_found(id: &str, position: &Position) -> Self {
+        let detail = format!("no receipt up to {position} speaks of message {id:?}");
+        Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
+    }
+
+    pub(crate) fn route_not_found(path: &str) -> Self {
+        let detail = format!("there is nothing at {path}; /openapi.json lists what there is");
+        Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", detail)
+    }
+
+    pub(crate) fn method_not_allowed(method: &str) -> Self {
+        let detail = format!("{method} is not answered here, GET is");
+        let title = "The method is not answered";
+        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail);
+        Self { header: Some((header::ALLOW, "GET, HEAD")), ..problem }
+    }
+
+    pub(crate) fn unauthorized() -> Self {
+        let detail = "send one of the configured tokens: Authorization: Bearer <token>";
+        let title = "A token is needed";
+        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail);
+        Self { header: Some((header::WWW_AUTHENTICATE, "Bearer")), ..problem }
+    }
+
+    pub(crate) fn position_not_reached(wanted: &Position, present: &Position) -> Self {
+        let detail = format!("{wanted} is not reached yet, the answer would reflect {present}");
+        let title = "The answer would be too old";
+        let status = StatusCode::PRECONDITION_FAILED;
+        let problem = Self::new(status, "position_not_reached", title, detail);
+        Self { position: Some(present.clone()), ..problem }
+    }
+
+    pub(crate) fn partition_not_owned(partition: u16) -> Self {
+        let detail = format!("partition {partition} is served by another process");
+        let title = "Another process serves this";
+        Self::new(StatusCode::MISDIRECTED_REQUEST, "partition_not_owned", title, detail)
+    }
+
+    pub(crate) fn busy() -> Self {
+        let detail = "as many answers as allowed are being worked out";
+        let title = "Too many requests at once";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail);
+        Self { header: Some((header::RETRY_AFTER, "1")), ..problem }
+    }
+
+    pub(crate) fn internal() -> Self {
+        let detail = "a fault of groupfold's own; the log tells more";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer failed", detail)
+    }
+
+    /// Stable name of the problem.
+    #[cfg(test)]
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        let store::Error::Closed { partition } = error else {
+            let detail = "the store cannot be read; the log tells more";
+            let title = "The store cannot be read";
+            let status = StatusCode::INTERNAL_SERVER_ERROR;
+            let problem = Self::new(status, "store_unreadable", title, detail);
+            return Self { store: error.partition().map(|partition| (partition, error)), ..problem };
+        };
+        let detail = format!("partition {partition} is stopped, being rebuilt or shutting down; see /readyz");
+        let title = "The store is closed";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", title, detail);
+        Self { header: Some((header::RETRY_AFTER, "5")), ..problem }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = ProblemBody {
+            kind: format!("urn:groupfold:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail,
+            position: self.position.map(|position| position.to_string()),
+        };
+        let mut response = (self.status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some((name, value)) = self.header {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Status, code and the header that goes with it are a contract.
+    #[tokio::test]
+    async fn each_problem_says_its_code_as_problem_json() {
+        let position: Position = "3:7".parse().unwrap();
+        let damaged = store::Error::Damaged { partition: 3, source: "x".into() };
+        let cases = [
+            (Problem::parameter("bad_limit", "limit", "x", "1 to 1000"), 400, "bad_limit", None),
+            (Problem::no_such_partition(9, 8), 400, "bad_position", None),
+            (Problem::not_supported("x"), 400, "not_supported", None),
+            (Problem::bad_id("x".to_owned()), 400, "bad_id", None),
+            (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
+            (Problem::group_not_found("g", &position), 404, "group_not_found", None),
+            (Problem::message_not_found("m", &position), 404, "message_not_found", None),
+            (Problem::route_not_found("/x"), 404, "not_found", None),
+            (Problem::method_not_allowed("PUT"), 405, "method_not_allowed", Some(("allow", "GET, HEAD"))),
+            (Problem::position_not_reached(&position, &position), 412, "position_not_reached", None),
+            (Problem::partition_not_owned(3), 421, "partition_not_owned", None),
+            (Problem::internal(), 500, "internal", None),
+            (damaged.into(), 500, "store_unreadable", None),
+            (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
+            (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "5"))),
+        ];
+        for (problem, status, code, header) in cases {
+            assert_eq!(problem.code(), code);
+            let response = problem.into_response();
+            assert_eq!(response.status(), status, "{code}");
+            assert_eq!(response.headers()["content-type"], "application/problem+json");
+            if let Some((name, value)) = header {
+                assert_eq!(response.headers()[name], value);
+            }
+            let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["code"], code);
+            assert_eq!(body["status"], status);
+            assert_eq!(body["type"], format!("urn:groupfold:problem:{code}"));
+            assert!(
+                !body["title"].as_str().unwrap().is_empty() && !body["detail"].as_str().unwrap().is_empty()
+            );
+            assert_eq!(body.get("position").is_some(), code == "position_not_reached");
+        }
+    }
+}

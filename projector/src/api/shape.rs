@@ -1,0 +1,388 @@
+//! The shapes of answers. Field names are a contract; what is not known is there as null.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// State of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum GroupStatus {
+    /// Created, neither suspended nor deleted.
+    Active,
+    /// Suspended by the provider.
+    Suspended,
+    /// Deleted, for good.
+    Deleted,
+    /// Its creation failed.
+    CreateFailed,
+    /// Events speak of it, none tells of its creation.
+    Unknown,
+}
+
+/// A group.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Group {
+    pub(crate) group_id: String,
+    /// Whose webhooks told of it.
+    pub(crate) provider: &'static str,
+    /// The provider's account (Meta: WhatsApp Business Account id).
+    pub(crate) account: Option<String>,
+    /// The business number that the group belongs to.
+    pub(crate) phone_number_id: Option<String>,
+    pub(crate) status: GroupStatus,
+    pub(crate) subject: Option<String>,
+    pub(crate) description: Option<String>,
+    pub(crate) picture: Option<Picture>,
+    /// `auto_approve` or `approval_required`.
+    pub(crate) join_approval_mode: Option<String>,
+    /// Whoever has it can join.
+    pub(crate) invite_link: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) created_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) deleted_at: Option<String>,
+    /// All persons that ever stood to the group in some way, see their status.
+    pub(crate) members: Vec<Member>,
+    pub(crate) counts: MemberCounts,
+    /// The last window that a member's message opened; it may be over.
+    pub(crate) service_window: Option<ServiceWindow>,
+    pub(crate) last_failure: Option<Failure>,
+    /// Settings whose last change was reported without telling whether it succeeded.
+    pub(crate) unconfirmed: Vec<SettingName>,
+    /// The log position that the answer reflects.
+    pub(crate) position: String,
+}
+
+/// A group's picture, by its hash.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Picture {
+    pub(crate) mime_type: Option<String>,
+    pub(crate) sha256: Option<String>,
+}
+
+/// How a person stands to a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MemberStatus {
+    /// In the group.
+    Member,
+    /// Asked to join.
+    Pending,
+    /// Went.
+    Left,
+    /// Was put out.
+    Removed,
+    /// Asked to join, and took it back or was rejected.
+    Revoked,
+}
+
+/// Role in a group.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Role {
+    Member,
+    Admin,
+}
+
+/// How a membership began.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Via {
+    InviteLink,
+    JoinRequest,
+    Added,
+}
+
+/// A person of a group.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Member {
+    /// Stays the same when number or user id change.
+    pub(crate) member_id: String,
+    pub(crate) wa_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) status: MemberStatus,
+    pub(crate) role: Role,
+    pub(crate) via: Option<Via>,
+    #[schema(format = DateTime)]
+    pub(crate) joined_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) left_at: Option<String>,
+    pub(crate) join_request_id: Option<String>,
+}
+
+/// Persons by status; those of the last three only where there are any.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+pub(crate) struct MemberCounts {
+    pub(crate) member: u64,
+    pub(crate) pending: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) left: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) removed: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) revoked: Option<u64>,
+}
+
+/// The 24 hours after a member's message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ServiceWindow {
+    /// Member id of who wrote.
+    pub(crate) opened_by: String,
+    #[schema(format = DateTime)]
+    pub(crate) open_until: String,
+}
+
+/// What a reported failure was about.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum FailureType {
+    GroupCreate,
+    GroupDelete,
+    Settings,
+    Remove,
+    JoinRequest,
+    Message,
+    Unknown,
+}
+
+/// A failure that the provider reported.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Failure {
+    /// The provider's id of the command that failed.
+    pub(crate) request_id: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) kind: FailureType,
+    pub(crate) errors: Vec<ProviderError>,
+    #[schema(format = DateTime)]
+    pub(crate) at: Option<String>,
+}
+
+/// An error as the provider printed it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ProviderError {
+    pub(crate) code: ErrorCode,
+    pub(crate) title: Option<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) details: Option<String>,
+}
+
+/// A number where the provider printed digits, else its text.
+#[derive(Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum ErrorCode {
+    Number(i64),
+    Text(String),
+}
+
+/// A setting of a group.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum SettingName {
+    Subject,
+    Description,
+    Picture,
+    JoinApprovalMode,
+    InviteLink,
+    Announce,
+    Locked,
+    MemberAddMode,
+    EphemeralSeconds,
+    Unknown,
+}
+
+/// A page of groups, by group id.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GroupPage {
+    pub(crate) groups: Vec<Group>,
+    /// Asks for the next page; null on the last one.
+    pub(crate) cursor: Option<String>,
+    pub(crate) position: String,
+}
+
+/// The persons of a group.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberList {
+    pub(crate) members: Vec<Member>,
+    /// Of all persons, whatever was filtered.
+    pub(crate) counts: MemberCounts,
+    pub(crate) position: String,
+}
+
+/// What a line of a history is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum EntryKind {
+    MemberJoined,
+    MemberLeft,
+    MemberRemoved,
+    MemberGone,
+    MemberPromoted,
+    MemberDemoted,
+    JoinRequested,
+    JoinRequestRevoked,
+    JoinRequestRejected,
+    SubjectChanged,
+    DescriptionChanged,
+    PictureChanged,
+    SettingChanged,
+    SettingsFailed,
+    RemoveFailed,
+    GroupCreated,
+    GroupCreateFailed,
+    GroupDeleted,
+    GroupDeleteFailed,
+    GroupSuspended,
+    GroupUnsuspended,
+    NumberChanged,
+    UserIdChanged,
+    AccountError,
+    Unknown,
+}
+
+/// Who did it.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Actor {
+    Business,
+    Participant,
+}
+
+/// The names of a person.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Person {
+    pub(crate) member_id: String,
+    pub(crate) wa_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) username: Option<String>,
+}
+
+/// A line of a history.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Entry {
+    /// Comes from its event: replays and rebuilds yield the same.
+    pub(crate) id: String,
+    #[schema(format = DateTime)]
+    pub(crate) at: String,
+    pub(crate) kind: EntryKind,
+    pub(crate) member: Option<Person>,
+    pub(crate) actor: Option<Actor>,
+    pub(crate) via: Option<Via>,
+    /// One sentence, in the language asked for.
+    pub(crate) text: String,
+}
+
+/// A page of a history, oldest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Timeline {
+    pub(crate) entries: Vec<Entry>,
+    /// Asks for the next page; null on the last one.
+    pub(crate) cursor: Option<String>,
+    pub(crate) position: String,
+}
+
+/// The furthest that a message got with a person.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ReceiptStatus {
+    Sent,
+    Delivered,
+    Read,
+    Played,
+}
+
+/// What one person did with a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MemberReceipt {
+    pub(crate) member_id: String,
+    pub(crate) wa_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) username: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) delivered_at: Option<String>,
+    /// The delivery was not reported, it follows from a later status.
+    pub(crate) delivered_implied: bool,
+    #[schema(format = DateTime)]
+    pub(crate) read_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) played_at: Option<String>,
+    pub(crate) status: ReceiptStatus,
+}
+
+/// Persons by what they did with a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReceiptCounts {
+    pub(crate) delivered: u64,
+    pub(crate) read: u64,
+    pub(crate) played: u64,
+}
+
+/// Why a message failed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SendFailure {
+    pub(crate) errors: Vec<ProviderError>,
+    #[schema(format = DateTime)]
+    pub(crate) at: Option<String>,
+}
+
+/// Who received and read a message.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Receipts {
+    pub(crate) message_id: String,
+    pub(crate) group_id: Option<String>,
+    #[schema(format = DateTime)]
+    pub(crate) sent_at: Option<String>,
+    pub(crate) failed: Option<SendFailure>,
+    pub(crate) members: Vec<MemberReceipt>,
+    pub(crate) counts: ReceiptCounts,
+    pub(crate) position: String,
+}
+
+/// What a partition's loop does.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum PartitionState {
+    Running,
+    Reconnecting,
+    Stopped,
+}
+
+/// How far one partition is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct PartitionPosition {
+    pub(crate) partition: u16,
+    /// Last sequence that is folded and on the device.
+    pub(crate) applied: u64,
+    /// Last sequence of the log, as far as is known.
+    pub(crate) log_end: u64,
+    pub(crate) state: PartitionState,
+    /// Stable code of why it stopped.
+    pub(crate) reason: Option<String>,
+    /// Digest of all entries, independent of their order.
+    pub(crate) digest: String,
+}
+
+/// How far the projection is.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Progress {
+    pub(crate) lag_events: u64,
+    pub(crate) lag_seconds: f64,
+    /// Sum of the digests of all partitions.
+    pub(crate) digest: String,
+    pub(crate) partitions: Vec<PartitionPosition>,
+}
+
+/// Whether to send requests here.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Readiness {
+    pub(crate) ready: bool,
+    /// Why not; empty if ready.
+    pub(crate) reasons: Vec<String>,
+    /// What an acknowledged webhook survives; where a receiver runs in this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) durability: Option<String>,
+}

@@ -1,0 +1,156 @@
+//! Histories: of a group, and of what happened to an account outside any group.
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use groupfold_fold::view::{self, EntryKind};
+use groupfold_schemas::position::Position;
+
+use super::answer::Answer;
+use super::params::{EntryCursor, Params};
+use super::problem::{Problem, ProblemBody};
+use super::{Api, convert, id_of, shape};
+use crate::reads::position_of;
+use crate::store::ReadView;
+use crate::text::Lang;
+
+/// The history of a group, oldest first
+#[utoipa::path(
+    get,
+    path = "/v1/groups/{group_id}/timeline",
+    params(
+        ("group_id" = String, Path, description = "Percent-encoded"),
+        ("lang" = Option<String>, Query, description = "Language of the texts: en, pt-BR or es"),
+        ("limit" = Option<u32>, Query, description = "Entries per page, 1 to 1000, 100 if absent"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::Timeline),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn of_group(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    params: Params,
+) -> Result<Answer<shape::Timeline>, Problem> {
+    history(&api, path, &params, |view, id, position| {
+        view::timeline(view, id)?.ok_or_else(|| Problem::group_not_found(id, position))
+    })
+    .await
+}
+
+/// What happened to an account outside any group, oldest first
+///
+/// Failed creations of groups that never got an id, and errors of the account. An account of which
+/// nothing is known has an empty history.
+#[utoipa::path(
+    get,
+    path = "/v1/accounts/{account}/timeline",
+    params(
+        ("account" = String, Path, description = "Percent-encoded"),
+        ("lang" = Option<String>, Query, description = "Language of the texts: en, pt-BR or es"),
+        ("limit" = Option<u32>, Query, description = "Entries per page, 1 to 1000, 100 if absent"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::Timeline),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn of_account(
+    State(api): State<Api>,
+    path: Result<Path<String>, PathRejection>,
+    params: Params,
+) -> Result<Answer<shape::Timeline>, Problem> {
+    history(&api, path, &params, |view, id, _| Ok(view::account_timeline(view, id)?)).await
+}
+
+async fn history(
+    api: &Api,
+    path: Result<Path<String>, PathRejection>,
+    params: &Params,
+    entries: fn(&ReadView<'_>, &str, &Position) -> Result<Vec<view::Entry>, Problem>,
+) -> Result<Answer<shape::Timeline>, Problem> {
+    params.no_time_travel()?;
+    let id = id_of(path)?;
+    let (lang, limit, after) = (params.lang()?, params.limit()?, params.cursor_entry()?);
+    let touched = vec![api.reads.home_of(&id)?];
+    api.reads.reach(&params.freshness()?, &touched).await?;
+    let answer = move |views: &[ReadView<'_>]| {
+        let position = position_of(views);
+        let whole = views.first().map(|view| entries(view, &id, &position)).transpose()?.unwrap_or_default();
+        let (entries, cursor) = page(&whole, after.as_ref(), limit, lang);
+        let body = shape::Timeline { entries, cursor, position: position.to_string() };
+        Ok(Answer { body, position })
+    };
+    api.reads.read(touched, answer).await
+}
+
+fn page(
+    whole: &[view::Entry],
+    after: Option<&EntryCursor>,
+    limit: usize,
+    lang: Lang,
+) -> (Vec<shape::Entry>, Option<String>) {
+    let begin = after.map_or(0, |after| whole.partition_point(|entry| place_of(entry) <= *after));
+    let rest = &whole[begin..];
+    let page = &rest[..rest.len().min(limit)];
+    let more = rest.len() > page.len();
+    let cursor = page.last().filter(|_| more).map(|last| place_of(last).print());
+    (page.iter().map(|entry| convert::entry(lang, entry)).collect(), cursor)
+}
+
+/// The order of histories: time, rank, id; changes of names come last within their time.
+fn place_of(entry: &view::Entry) -> EntryCursor {
+    let rank = match entry.kind {
+        EntryKind::Fact(fact) => fact as u32,
+        EntryKind::NumberChanged | EntryKind::UserIdChanged => u32::MAX,
+    };
+    EntryCursor { at_ms: entry.at_ms, rank, id: entry.id.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1::{ActorKind, FactKind, JoinVia};
+
+    use super::*;
+
+    fn entry(at_ms: i64, id: &str) -> view::Entry {
+        view::Entry {
+            id: id.to_owned(),
+            at_ms,
+            kind: EntryKind::Fact(FactKind::MemberJoined),
+            member: None,
+            actor: ActorKind::Unknown,
+            via: JoinVia::Unknown,
+            text: None,
+            errors: Vec::new(),
+        }
+    }
+
+    fn ids(entries: &[shape::Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.id.as_str()).collect()
+    }
+
+    #[test]
+    fn a_late_entry_shifts_no_page() {
+        let mut whole = vec![entry(1, "a"), entry(1, "b"), entry(2, "c"), entry(3, "d")];
+        let (first, cursor) = page(&whole, None, 2, Lang::English);
+        assert_eq!(ids(&first), ["a", "b"]);
+        assert!(cursor.is_some());
+        whole.insert(0, entry(0, "late"));
+        whole.insert(3, entry(1, "z"));
+        let after = place_of(&whole[2]);
+        assert_eq!(Some(after.print()), cursor);
+        let (second, more) = page(&whole, Some(&after), 2, Lang::English);
+        assert_eq!((ids(&second), more.is_some()), (vec!["z", "c"], true));
+        let (third, cursor) = page(&whole, Some(&place_of(&whole[4])), 2, Lang::English);
+        assert_eq!((ids(&third), cursor), (vec!["d"], None));
+    }
+}

@@ -1,0 +1,155 @@
+//! One partition: its loop, and what readers share with it.
+//!
+//! The loop is the only writer of the partition's store. It waits in one place (the tail, cancellable)
+//! and works in another (load, fold, commit: blocking, never interrupted), one batch at a time.
+
+pub(crate) mod fold;
+
+use std::sync::Arc;
+
+use groupfold_schemas::{log, v1};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::status::{Run, Status, Stop};
+use crate::store::{self, Store};
+use crate::tail::{Identity, Item, Tail};
+
+/// Damaged stores that a partition sets aside before it gives up: more than one in a life of the process
+/// is no accident of the disk.
+const START_OVERS_MAX: u32 = 2;
+
+/// What the loop and the readers of a partition share.
+#[derive(Debug, Clone)]
+pub(crate) struct Partition {
+    pub(crate) id: u16,
+    pub(crate) store: Arc<Store>,
+    /// Written by the loop alone.
+    pub(crate) status: watch::Sender<Status>,
+    /// Readers tell here that an entry could not be read.
+    pub(crate) damage: Arc<tokio::sync::Notify>,
+}
+
+impl Partition {
+    /// A partition whose store is open.
+    pub(crate) fn new(store: Store) -> Result<Self, store::Error> {
+        let progress = store.view()?.progress();
+        let status = watch::Sender::new(status_of(&progress));
+        Ok(Self { id: store.partition(), store: Arc::new(store), status, damage: Arc::default() })
+    }
+
+    /// Tells the loop about a store that was found damaged while reading.
+    pub(crate) fn report(&self, error: &store::Error) {
+        tracing::error!(partition = self.id, error = %store::chain(error), "store cannot be read");
+        if error.is_damage() {
+            self.damage.notify_one();
+        }
+    }
+}
+
+fn status_of(progress: &v1::Progress) -> Status {
+    let digest = store::digest_of(progress).unwrap_or_default();
+    Status::new(progress.sequence, progress.log_time_ms, digest)
+}
+
+/// The loop of one partition.
+pub(crate) struct Loop {
+    partition: Partition,
+    tail: Tail,
+    metrics: Metrics,
+    start_overs: u32,
+}
+
+impl Loop {
+    pub(crate) fn new(
+        partition: Partition,
+        client: async_nats::Client,
+        batch_events_max: usize,
+        metrics: Metrics,
+        shutdown: CancellationToken,
+    ) -> Result<Self, store::Error> {
+        let identity = identity_of(&partition.store.view()?.progress());
+        let status = partition.status.clone();
+        let stream = log::stream(partition.id);
+        let tail = Tail::new(client, stream, identity, batch_events_max.max(1), status, shutdown);
+        Ok(Self { partition, tail, metrics, start_overs: 0 })
+    }
+
+    /// Runs until it is told to end, or until going on would leave a gap.
+    pub(crate) async fn run(mut self) {
+        match self.fold_all().await {
+            Ok(()) => tracing::info!("partition ended"),
+            Err(stop) => {
+                tracing::error!(reason = stop.code(), detail = %stop, "partition stopped");
+                self.partition.status.send_modify(|status| status.run = Run::Stopped(stop));
+            }
+        }
+    }
+
+    async fn fold_all(&mut self) -> Result<(), Stop> {
+        loop {
+            let damage = Arc::clone(&self.partition.damage);
+            let batch = tokio::select! {
+                batch = self.tail.next_batch() => batch?,
+                () = damage.notified() => {
+                    let why = store::Error::Closed { partition: self.partition.id };
+                    self.start_over(&why).await?;
+                    continue;
+                }
+            };
+            let Some(batch) = batch else { return Ok(()) };
+            match self.fold(batch).await {
+                Ok(()) => {}
+                Err(error) if error.is_damage() => self.start_over(&error).await?,
+                Err(error) => return Err(Stop::store(&error)),
+            }
+        }
+    }
+
+    /// Folds a batch and tells the tail how far that went.
+    async fn fold(&mut self, batch: Vec<Item>) -> Result<(), store::Error> {
+        let partition = self.partition.clone();
+        let metrics = self.metrics.clone();
+        let created = self.tail.identity().created.clone().unwrap_or_default();
+        let span = tracing::Span::current();
+        let work = tokio::task::spawn_blocking(move || {
+            let _guard = span.enter();
+            fold::fold(&partition, &metrics, &created, batch)
+        });
+        let panicked =
+            |source| store::Error::Damaged { partition: self.partition.id, source: Box::new(source) };
+        // A panic is sled's way to say that it met what cannot be; so is it for the fold.
+        work.await.map_err(panicked)??;
+        let progress = self.partition.store.view()?.progress();
+        self.tail.applied(progress.sequence, progress.log_time_ms);
+        Ok(())
+    }
+
+    /// Sets the damaged store aside and begins again at the first message of the log.
+    async fn start_over(&mut self, why: &store::Error) -> Result<(), Stop> {
+        self.start_overs += 1;
+        if self.start_overs > START_OVERS_MAX {
+            return Err(Stop::store(why));
+        }
+        let store = Arc::clone(&self.partition.store);
+        let partition = self.partition.id;
+        let reason = store::Error::Damaged { partition, source: store::chain(why).into() };
+        let work = tokio::task::spawn_blocking(move || store.start_over(&reason));
+        let joined = work.await.map_err(|error| Stop::StoreFailed { why: error.to_string() })?;
+        joined.map_err(|error| Stop::store(&error))?;
+        // The stream stays the one we know: an empty store must not follow another one.
+        let created = self.tail.identity().created.clone();
+        self.tail.start_over(Identity { created, ..Identity::default() });
+        self.partition.status.send_replace(status_of(&v1::Progress::default()));
+        Ok(())
+    }
+}
+
+fn identity_of(progress: &v1::Progress) -> Identity {
+    Identity {
+        created: (!progress.stream_created.is_empty()).then(|| progress.stream_created.clone()),
+        sequence: progress.sequence,
+        log_time_ms: progress.log_time_ms,
+    }
+}

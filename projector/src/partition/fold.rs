@@ -1,0 +1,218 @@
+//! From log messages to a committed batch: decode, load, fold, commit, tell. Synchronous.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use groupfold_fold::apply::{Changes, Contributions, apply_all};
+use groupfold_schemas::{frame, log, v1};
+
+use super::Partition;
+use crate::metrics::Metrics;
+use crate::store::{self, VALUE_BYTES_MAX};
+use crate::tail::Item;
+
+/// Most keys written by one commit, save for a single event that has more: sled's memory grows with the
+/// square of a batch over a working set larger than its cache.
+pub(super) const KEYS_MAX: usize = 250;
+
+const NO_EVENT: &str = "no_event";
+const VALUE_TOO_LARGE: &str = "value_too_large";
+
+/// A message and what could be read of it.
+struct Message {
+    sequence: u64,
+    log_time_ms: i64,
+    trace_id: Option<String>,
+    record: Result<v1::Record, &'static str>,
+    keys: BTreeSet<Vec<u8>>,
+}
+
+/// Folds messages in order, in as many commits as the bound of keys asks for. Each commit is told to
+/// readers as soon as it is on the device.
+pub(crate) fn fold(
+    partition: &Partition,
+    metrics: &Metrics,
+    stream_created: &str,
+    items: Vec<Item>,
+) -> Result<(), store::Error> {
+    let mut messages: Vec<Message> = items.into_iter().map(read).collect();
+    let mut rest = messages.as_mut_slice();
+    while !rest.is_empty() {
+        let (chunk, later) = rest.split_at_mut(chunk_len(rest));
+        Commit { partition, metrics, stream_created }.chunk(chunk)?;
+        rest = later;
+    }
+    Ok(())
+}
+
+fn read(item: Item) -> Message {
+    let record = match frame::decode::<v1::Record>(&item.payload) {
+        Err(error) => Err(error.name()),
+        Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => Err(NO_EVENT),
+        Ok(record) => Ok(record),
+    };
+    let keys = record.as_ref().map(|record| Contributions::of([record]).keys()).unwrap_or_default();
+    let Item { sequence, log_time_ms, trace_id, .. } = item;
+    Message { sequence, log_time_ms, trace_id, record, keys }
+}
+
+/// How many messages go into the next commit: as many as keep within [`KEYS_MAX`], at least one.
+fn chunk_len(messages: &[Message]) -> usize {
+    let mut keys: BTreeSet<&[u8]> = BTreeSet::new();
+    for (index, message) in messages.iter().enumerate() {
+        keys.extend(message.keys.iter().map(Vec::as_slice));
+        if index > 0 && keys.len() > KEYS_MAX {
+            return index;
+        }
+    }
+    messages.len()
+}
+
+struct Commit<'a> {
+    partition: &'a Partition,
+    metrics: &'a Metrics,
+    stream_created: &'a str,
+}
+
+impl Commit<'_> {
+    fn chunk(&self, messages: &mut [Message]) -> Result<(), store::Error> {
+        let changes = self.changes(messages)?;
+        if changes.puts.values().all(|value| value.len() <= VALUE_BYTES_MAX) {
+            return self.commit(messages, &changes);
+        }
+        match messages {
+            // Which one it was is found by halving; it alone is left out.
+            [one] => {
+                one.record = Err(VALUE_TOO_LARGE);
+                self.commit(messages, &Changes::default())
+            }
+            more => {
+                let (left, right) = more.split_at_mut(more.len() / 2);
+                self.chunk(left)?;
+                self.chunk(right)
+            }
+        }
+    }
+
+    fn changes(&self, messages: &[Message]) -> Result<Changes, store::Error> {
+        let keys: BTreeSet<&Vec<u8>> = messages.iter().flat_map(|message| &message.keys).collect();
+        let loaded = self.partition.store.load(keys)?;
+        let records = messages.iter().filter_map(|message| message.record.as_ref().ok());
+        apply_all(&loaded, Contributions::of(records))
+            .map_err(|error| store::Error::Damaged { partition: self.partition.id, source: Box::new(error) })
+    }
+
+    fn commit(&self, messages: &[Message], changes: &Changes) -> Result<(), store::Error> {
+        let Some(last) = messages.last() else { return Ok(()) };
+        let unreadable: Vec<v1::Unreadable> = messages.iter().filter_map(unreadable).collect();
+        let before = self.partition.store.view()?.progress();
+        let digest = store::digest_of(&before).map_err(|error| store::Error::Damaged {
+            partition: self.partition.id,
+            source: Box::new(error),
+        })?;
+        let digest = digest.plus(changes.digest);
+        let progress = v1::Progress {
+            stream: log::stream(self.partition.id),
+            stream_created: self.stream_created.to_owned(),
+            sequence: last.sequence,
+            log_time_ms: last.log_time_ms,
+            digest: digest.to_bytes().to_vec().into(),
+            events_applied: before.events_applied + (messages.len() - unreadable.len()) as u64,
+            records_unreadable: before.records_unreadable + unreadable.len() as u64,
+        };
+        let begun = Instant::now();
+        self.partition.store.commit(changes, &unreadable, progress)?;
+        self.metrics.committed(begun.elapsed(), messages.len(), unreadable.len());
+        self.tell(messages, changes, &unreadable);
+        self.partition.status.send_modify(|status| {
+            status.moved_to(last.sequence, last.log_time_ms, digest);
+            status.caught_up |= status.lag_events() == 0;
+        });
+        Ok(())
+    }
+
+    fn tell(&self, messages: &[Message], changes: &Changes, unreadable: &[v1::Unreadable]) {
+        for record in unreadable {
+            self.metrics.unreadable(&record.reason);
+            tracing::warn!(sequence = record.sequence, reason = record.reason, "record cannot be read");
+        }
+        tracing::debug!(
+            applied = messages.last().map(|last| last.sequence),
+            events = messages.len(),
+            keys = changes.puts.len(),
+            "batch committed"
+        );
+        for message in messages {
+            if let (Some(trace_id), Ok(record)) = (&message.trace_id, &message.record) {
+                let sequence = message.sequence;
+                tracing::debug!(trace_id, event_id = record.event_id, sequence, "event committed");
+            }
+        }
+    }
+}
+
+fn unreadable(message: &Message) -> Option<v1::Unreadable> {
+    let reason = *message.record.as_ref().err()?;
+    Some(v1::Unreadable { sequence: message.sequence, reason: reason.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_fold::entry::Memory;
+
+    use super::*;
+    use crate::testing::{Folder, created, items, joined, put, put_items};
+
+    fn many(count: i64) -> Vec<v1::Record> {
+        (0..count).map(|n| joined("G", n, &format!("55110000{n:04}"))).collect()
+    }
+
+    #[test]
+    fn any_cut_into_batches_leads_to_the_same_digest() {
+        let records = many(300);
+        let mut memory = Memory::default();
+        let expected = memory.apply(&records).unwrap();
+        for cut in [1, 7, 300] {
+            let folder = Folder::new();
+            let partition = folder.open(3);
+            for batch in records.chunks(cut.max(30)) {
+                put(&partition, batch);
+            }
+            let status = partition.status.borrow().clone();
+            assert_eq!((status.applied, status.digest), (300, expected), "batches of {cut}");
+            let progress = partition.store.view().unwrap().progress();
+            assert_eq!((progress.events_applied, progress.records_unreadable), (300, 0));
+        }
+    }
+
+    #[test]
+    fn a_commit_keeps_within_its_bound_of_keys() {
+        let messages: Vec<Message> = items(1, &many(300)).into_iter().map(read).collect();
+        let len = chunk_len(&messages);
+        let keys = |part: &[Message]| part.iter().flat_map(|m| &m.keys).collect::<BTreeSet<_>>().len();
+        assert!(len < 300 && keys(&messages[..len]) <= KEYS_MAX, "{len}");
+        assert!(keys(&messages[..=len]) > KEYS_MAX, "{len}");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_by_reason_and_passed() {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        let big = "x".repeat(VALUE_BYTES_MAX);
+        let mut items = items(1, &[joined("G", 1, "1"), created("G", 2, &big), joined("G", 3, "3")]);
+        let mut empty = v1::Record { event: None, ..joined("G", 4, "4") };
+        empty.event_id.clear();
+        items.extend(crate::testing::items(4, &[empty, joined("G", 5, "5")]));
+        items.push(Item { sequence: 6, log_time_ms: 1, payload: vec![9, 9, 9, 9, 9, 9], trace_id: None });
+        put_items(&partition, items).unwrap();
+
+        let view = partition.store.view().unwrap();
+        let unreadable = view.unreadable(10).unwrap();
+        let unreadable: Vec<_> = unreadable.iter().map(|u| (u.sequence, u.reason.as_str())).collect();
+        assert_eq!(unreadable, [(2, VALUE_TOO_LARGE), (4, NO_EVENT), (6, "unknown_version")]);
+        let progress = view.progress();
+        assert_eq!((progress.sequence, progress.events_applied, progress.records_unreadable), (6, 3, 3));
+        let group = groupfold_fold::view::group(&view, "G").unwrap().unwrap();
+        assert_eq!(group.members.len(), 3);
+    }
+}

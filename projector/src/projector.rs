@@ -1,0 +1,218 @@
+//! The projector as one thing: opens the stores, runs a loop per partition, answers questions.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use groupfold_schemas::log::PARTITIONS_MAX;
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
+
+use crate::api::Api;
+use crate::api::ops::Ops;
+use crate::metrics::{Metrics, PartitionMetrics};
+use crate::partition::{Loop, Partition};
+use crate::reads::Reads;
+use crate::server;
+use crate::store::{self, Store};
+
+/// What a projector needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The data folder; stores are in `store/` below it.
+    pub data: PathBuf,
+    /// Partitions of the log.
+    pub partitions: u16,
+    /// The partitions that this process owns; `None` for all.
+    pub owned: Option<Vec<u16>>,
+    /// Bound of the cache of each partition's database.
+    pub cache_bytes: u64,
+    /// Most events that one batch takes from the log.
+    pub batch_events_max: usize,
+    /// Tokens that open the query API; without one it is open to whoever reaches it.
+    pub api_tokens: Vec<String>,
+    /// Longest that a reader may wait for a position.
+    pub wait_ms_max: u64,
+    /// Version of the build, for the API's description.
+    pub build: String,
+}
+
+impl Settings {
+    /// Cache of each partition's database, where nothing else is set.
+    pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
+    /// Events of a batch, where nothing else is set.
+    pub const BATCH_EVENTS_DEFAULT: usize = 500;
+    /// Longest wait of a reader, where nothing else is set.
+    pub const WAIT_MS_DEFAULT: u64 = 30_000;
+
+    /// Settings for a data folder and a log; the rest as it is by default.
+    #[must_use]
+    pub fn new(data: PathBuf, partitions: u16) -> Self {
+        Self {
+            data,
+            partitions,
+            owned: None,
+            cache_bytes: Self::CACHE_BYTES_DEFAULT,
+            batch_events_max: Self::BATCH_EVENTS_DEFAULT,
+            api_tokens: Vec::new(),
+            wait_ms_max: Self::WAIT_MS_DEFAULT,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// Why a projector cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A log has 1 to [`PARTITIONS_MAX`] partitions.
+    #[error("{found} partitions, a log has 1 to {PARTITIONS_MAX}")]
+    Partitions {
+        /// What was asked for.
+        found: u16,
+    },
+    /// A partition to own is none of the log's.
+    #[error("partition {partition} is to be owned, the log has partitions 0 to {last}")]
+    NoSuchPartition {
+        /// What was asked for.
+        partition: u16,
+        /// The last one.
+        last: u16,
+    },
+    /// Nothing is to be owned.
+    #[error("no partition is to be owned")]
+    NothingOwned,
+    /// An empty token would open the API to everyone.
+    #[error("an API token is empty")]
+    EmptyToken,
+    /// A store cannot be opened.
+    #[error("a store cannot be opened")]
+    Store(#[from] store::Error),
+    /// A store broke its opener.
+    #[error("a store cannot be opened")]
+    Opener(#[source] tokio::task::JoinError),
+    /// The system has no randomness to give.
+    #[error("the system's random source failed")]
+    Random,
+}
+
+/// A running projector.
+#[derive(Debug, Clone)]
+pub struct Projector {
+    api: Api,
+    stores: Arc<Vec<Arc<Store>>>,
+    loops: TaskTracker,
+}
+
+impl Projector {
+    /// Opens the stores and starts a loop per owned partition. The loops connect by themselves, and end
+    /// when `shutdown` is cancelled.
+    ///
+    /// # Errors
+    /// The settings make no sense, or a store cannot be opened.
+    pub async fn start(
+        client: async_nats::Client,
+        settings: Settings,
+        registry: &mut Registry,
+        shutdown: CancellationToken,
+    ) -> Result<Self, StartError> {
+        let owned = owned(&settings)?;
+        let metrics = Metrics::register(registry);
+        let partitions = open(&settings, owned).await?;
+        let status = |partition: &Partition| (partition.id, partition.status.subscribe());
+        let statuses: BTreeMap<_, _> = partitions.iter().map(status).collect();
+        PartitionMetrics::register(registry, statuses);
+
+        let loops = TaskTracker::new();
+        for partition in &partitions {
+            let span = tracing::info_span!("partition", partition = partition.id);
+            let (partition, client) = (partition.clone(), client.clone());
+            let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+            let one = Loop::new(partition, client, settings.batch_events_max, metrics, shutdown)?;
+            loops.spawn(one.run().instrument(span));
+        }
+        loops.close();
+        let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
+        let reads = Arc::new(Reads::new(settings.partitions, partitions, settings.wait_ms_max));
+        let api =
+            Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
+        Ok(Self { api, stores, loops })
+    }
+
+    /// The query API, with health and metrics of the process around.
+    pub fn router(&self, ops: Ops) -> Router {
+        self.api.router(ops)
+    }
+
+    /// Serves the query API until `shutdown` is cancelled and what is under way is answered, or a bound
+    /// is over.
+    ///
+    /// # Errors
+    /// The listener failed.
+    pub async fn serve(
+        &self,
+        listener: TcpListener,
+        ops: Ops,
+        shutdown: CancellationToken,
+    ) -> std::io::Result<()> {
+        server::serve(listener, self.router(ops), shutdown).await
+    }
+
+    /// Why readers should rather ask elsewhere; empty if they need not.
+    #[must_use]
+    pub fn readiness(&self) -> Vec<String> {
+        self.api.reads.reasons()
+    }
+
+    /// Waits until all loops have ended, then closes the stores. Answers under way are waited for; later
+    /// ones are refused.
+    pub async fn stopped(&self) {
+        self.loops.wait().await;
+        let stores = Arc::clone(&self.stores);
+        let closed = tokio::task::spawn_blocking(move || stores.iter().for_each(|store| store.close()));
+        if let Err(error) = closed.await {
+            tracing::warn!(%error, "a store did not close");
+        }
+    }
+}
+
+fn owned(settings: &Settings) -> Result<Vec<u16>, StartError> {
+    let total = settings.partitions;
+    if !(1..=PARTITIONS_MAX).contains(&total) {
+        return Err(StartError::Partitions { found: total });
+    }
+    if settings.api_tokens.iter().any(|token| token.trim().is_empty()) {
+        return Err(StartError::EmptyToken);
+    }
+    let mut owned = settings.owned.clone().unwrap_or_else(|| (0..total).collect());
+    owned.sort_unstable();
+    owned.dedup();
+    match owned.last() {
+        None => Err(StartError::NothingOwned),
+        Some(&partition) if partition >= total => {
+            Err(StartError::NoSuchPartition { partition, last: total - 1 })
+        }
+        Some(_) => Ok(owned),
+    }
+}
+
+/// Opens all stores side by side: each reads itself once.
+async fn open(settings: &Settings, owned: Vec<u16>) -> Result<Vec<Partition>, StartError> {
+    let root = settings.data.join("store");
+    let (check_root, total) = (root.clone(), settings.partitions);
+    let check = tokio::task::spawn_blocking(move || Store::check_format(&check_root, total));
+    check.await.map_err(StartError::Opener)??;
+    let open_one = |partition| {
+        let settings = store::Settings { root: root.clone(), partition, cache_bytes: settings.cache_bytes };
+        tokio::task::spawn_blocking(move || Partition::new(Store::open(settings)?))
+    };
+    let opening: Vec<_> = owned.into_iter().map(open_one).collect();
+    let mut partitions = Vec::with_capacity(opening.len());
+    for one in opening {
+        partitions.push(one.await.map_err(StartError::Opener)??);
+    }
+    Ok(partitions)
+}

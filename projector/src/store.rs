@@ -1,0 +1,314 @@
+//! The store: the entries of one partition and how far they go, on sled, a folder per partition.
+//!
+//! ```text
+//! <data>/store/FORMAT            version and number of partitions
+//! <data>/store/3.lock            held by the one process that writes partition 3
+//! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable
+//! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
+//! ```
+//!
+//! Three promises. A batch and its position are one atomic write. Nothing is read by anyone before that
+//! write is on the device: the writer holds the partition's lock until the device has said so, and a
+//! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
+//! by the digest of all entries, later by the checksum of each, and set aside.
+
+mod format;
+mod open;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use groupfold_fold::apply::{Changes, Digest};
+use groupfold_fold::entry::{self, Memory};
+use groupfold_schemas::{frame, v1};
+
+pub use format::VERSION;
+pub(crate) use open::chain;
+pub use view::ReadView;
+
+/// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
+/// file of its own that it never syncs; with this bound and [`open::SEGMENT_BYTES`] no leaf does.
+pub const VALUE_BYTES_MAX: usize = 32 * 1024;
+
+const PROGRESS_KEY: &[u8] = b"P";
+const UNREADABLE_PREFIX: u8 = b'U';
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a store cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another process holds the partition.
+    #[error("{} is in use by another process", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// Another build wrote the store.
+    #[error("{} says version {found:?}, this build reads version {VERSION}", path.display())]
+    UnknownVersion {
+        /// The format file.
+        path: PathBuf,
+        /// What it says.
+        found: String,
+    },
+    /// The store belongs to a log of another shape.
+    #[error("{} is for {found} partitions, the log has {expected}", path.display())]
+    OtherPartitions {
+        /// The format file.
+        path: PathBuf,
+        /// Partitions of the log.
+        expected: u16,
+        /// Partitions of the store.
+        found: u16,
+    },
+    /// The operating system refused.
+    #[error("cannot {doing} {}", path.display())]
+    Io {
+        /// What was tried.
+        doing: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// What it said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database refused.
+    #[error("the database of partition {partition} failed")]
+    Database {
+        /// Whose.
+        partition: u16,
+        /// What it said.
+        #[source]
+        source: Cause,
+    },
+    /// What was read is not what was written.
+    #[error("the store of partition {partition} is damaged")]
+    Damaged {
+        /// Whose.
+        partition: u16,
+        /// How it was noticed.
+        #[source]
+        source: Cause,
+    },
+    /// Closed: at the end, while it is rebuilt, or because a write failed.
+    #[error("the store of partition {partition} is closed")]
+    Closed {
+        /// Whose.
+        partition: u16,
+    },
+}
+
+impl Error {
+    /// Whose store it is, where that is known.
+    #[must_use]
+    pub fn partition(&self) -> Option<u16> {
+        match self {
+            Self::Database { partition, .. }
+            | Self::Damaged { partition, .. }
+            | Self::Closed { partition } => Some(*partition),
+            Self::Locked { .. }
+            | Self::UnknownVersion { .. }
+            | Self::OtherPartitions { .. }
+            | Self::Io { .. } => None,
+        }
+    }
+
+    /// True if a store rebuilt from the log would not have it.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. })
+    }
+}
+
+/// What one partition's store needs to open.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder of all stores.
+    pub root: PathBuf,
+    /// Which partition.
+    pub partition: u16,
+    /// Bound of the database's cache.
+    pub cache_bytes: u64,
+}
+
+/// The store of one partition: one writer, many readers.
+#[derive(Debug)]
+pub struct Store {
+    settings: Settings,
+    /// Held as long as the store is open; the file stays, only the lock goes.
+    lock: Mutex<Option<File>>,
+    inner: RwLock<Option<Open>>,
+}
+
+/// An open database and what it says of itself.
+#[derive(Debug)]
+struct Open {
+    db: sled::Db,
+    /// A second handle to the database's file: sled's flush does not reach the device.
+    device: File,
+    progress: v1::Progress,
+    /// True from the first byte of a batch until the device has it. Stays true when that failed: then
+    /// memory is ahead of the device and nobody may look.
+    ahead: bool,
+}
+
+impl Store {
+    /// Opens the store of a partition. A damaged one is set aside, with a warning, and an empty one opened.
+    ///
+    /// # Errors
+    /// Another process has it, or the operating system refuses.
+    pub fn open(settings: Settings) -> Result<Self, Error> {
+        let lock = open::lock(&settings)?;
+        let open = open::open_or_set_aside(&settings)?;
+        Ok(Self { settings, lock: Mutex::new(Some(lock)), inner: RwLock::new(Some(open)) })
+    }
+
+    /// Checks that a folder of stores is of this version and shape, or marks an empty one so.
+    ///
+    /// # Errors
+    /// It is of another, or the operating system refuses.
+    pub fn check_format(root: &Path, partitions: u16) -> Result<(), Error> {
+        format::check(root, partitions)
+    }
+
+    /// Which partition this is.
+    #[must_use]
+    pub fn partition(&self) -> u16 {
+        self.settings.partition
+    }
+
+    /// A look at the store that no write can change while it lasts. Waits for a write under way.
+    ///
+    /// # Errors
+    /// [`Error::Closed`].
+    pub fn view(&self) -> Result<ReadView<'_>, Error> {
+        ReadView::new(self.inner.read().unwrap_or_else(PoisonError::into_inner), self.partition())
+    }
+
+    /// The entries of these keys that exist, as bytes.
+    ///
+    /// # Errors
+    /// The store is closed or cannot be read.
+    pub fn load<'a>(&self, keys: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<Memory, Error> {
+        let view = self.view()?;
+        let mut memory = Memory::default();
+        for key in keys {
+            if let Some(value) = view.bytes(key)? {
+                memory.0.insert(key.clone(), value);
+            }
+        }
+        Ok(memory)
+    }
+
+    /// Writes changes, unreadable records and the position they lead to as one batch, and returns when it
+    /// is on the device. After an error the store is closed: memory may be ahead of the device.
+    ///
+    /// # Errors
+    /// The store is closed, or a write failed.
+    pub fn commit(
+        &self,
+        changes: &Changes,
+        unreadable: &[v1::Unreadable],
+        progress: v1::Progress,
+    ) -> Result<(), Error> {
+        let partition = self.partition();
+        let mut batch = sled::Batch::default();
+        for (key, value) in &changes.puts {
+            batch.insert(key.as_slice(), value.as_slice());
+        }
+        for record in unreadable {
+            batch.insert(unreadable_key(record.sequence), frame::encode(record));
+        }
+        batch.insert(PROGRESS_KEY, frame::encode(&progress));
+
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        open.ahead = true;
+        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        open.db.flush().map_err(|error| database(partition, error))?;
+        open.device.sync_data().map_err(|source| Error::Io {
+            doing: "sync",
+            path: self.folder().join("db"),
+            source,
+        })?;
+        open.progress = progress;
+        open.ahead = false;
+        Ok(())
+    }
+
+    /// Sets a store that was found damaged aside and opens an empty one in its place.
+    ///
+    /// # Errors
+    /// The operating system refuses; the store stays closed.
+    pub fn start_over(&self, why: &Error) -> Result<(), Error> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        open::discard(inner.take());
+        open::set_aside(&self.settings, why)?;
+        *inner = Some(open::open_or_set_aside(&self.settings)?);
+        Ok(())
+    }
+
+    /// Closes the store for good and lets go of its lock. Waits for readers and the writer.
+    pub fn close(&self) {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        open::discard(inner.take());
+        self.lock().take();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<File>> {
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.settings.folder()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Settings {
+    fn folder(&self) -> PathBuf {
+        self.root.join(self.partition.to_string())
+    }
+}
+
+/// The digest that progress carries; that of nothing for progress that carries none.
+///
+/// # Errors
+/// [`entry::Error::Key`] if the bytes are no digest.
+pub fn digest_of(progress: &v1::Progress) -> Result<Digest, entry::Error> {
+    if progress.digest.is_empty() {
+        return Ok(Digest::default());
+    }
+    Digest::from_bytes(&progress.digest).ok_or(entry::Error::Key)
+}
+
+fn unreadable_key(sequence: u64) -> Vec<u8> {
+    let mut key = vec![UNREADABLE_PREFIX];
+    key.extend_from_slice(&sequence.to_be_bytes());
+    key
+}
+
+/// Tells damaged bytes from a machine that refuses: the latter comes with an error number of the
+/// operating system, save for the one that an offset read from garbage provokes.
+fn database(partition: u16, error: sled::Error) -> Error {
+    const EINVAL: i32 = 22;
+    let damage = match &error {
+        sled::Error::Io(io) => io.raw_os_error().is_none_or(|number| number == EINVAL),
+        sled::Error::Unsupported(_)
+        | sled::Error::ReportableBug(_)
+        | sled::Error::Corruption { .. }
+        | sled::Error::CollectionNotFound(_) => true,
+    };
+    let source = Box::new(error);
+    if damage { Error::Damaged { partition, source } } else { Error::Database { partition, source } }
+}

@@ -1,0 +1,202 @@
+//! Opening a partition's database, whatever state a crash left it in.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use groupfold_fold::apply::Digest;
+use groupfold_schemas::{frame, v1};
+
+use super::format::{io, sync_folder};
+use super::{Error, Open, PROGRESS_KEY, Settings, UNREADABLE_PREFIX, database, digest_of};
+
+/// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
+/// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
+pub(super) const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Damaged stores kept per partition; the oldest goes first.
+const DAMAGED_KEPT_MAX: usize = 3;
+
+/// How long sled's threads of a store just closed may hold on to its file.
+const RELEASE_WAIT: Duration = Duration::from_secs(10);
+
+#[derive(Debug, thiserror::Error)]
+enum Damage {
+    #[error("the database panicked while opening: {0}")]
+    Panic(String),
+    #[error("entries without a position")]
+    NoProgress,
+    #[error("the position cannot be read")]
+    Progress(#[source] frame::Error),
+    #[error("the digest cannot be read")]
+    Digest(#[source] groupfold_fold::entry::Error),
+    #[error("the digest of all entries is {found}, the position says {expected}")]
+    OtherDigest { found: Digest, expected: Digest },
+}
+
+pub(super) fn lock(settings: &Settings) -> Result<File, Error> {
+    fs::create_dir_all(&settings.root).map_err(|source| io("create", &settings.root, source))?;
+    let path = settings.root.join(format!("{}.lock", settings.partition));
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|source| io("open", &path, source))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
+        Err(TryLockError::Error(source)) => Err(io("lock", &path, source)),
+    }
+}
+
+pub(super) fn open_or_set_aside(settings: &Settings) -> Result<Open, Error> {
+    match open(settings) {
+        Err(damage) if damage.is_damage() => {
+            set_aside(settings, &damage)?;
+            open(settings)
+        }
+        other => other,
+    }
+}
+
+fn open(settings: &Settings) -> Result<Open, Error> {
+    let folder = settings.folder();
+    fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
+    remove_half_snapshots(&folder)?;
+    let opened = catch_unwind(AssertUnwindSafe(|| read(settings, &folder)));
+    let (db, progress) = opened.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(damaged(settings, Damage::Panic(text.to_owned())))
+    })?;
+    let file = folder.join("db");
+    let device = OpenOptions::new().read(true).write(true).open(&file);
+    let device = device.map_err(|source| io("open", &file, source))?;
+    device.sync_all().map_err(|source| io("sync", &file, source))?;
+    sync_folder(&folder)?;
+    sync_folder(&settings.root)?;
+    Ok(Open { db, device, progress, ahead: false })
+}
+
+/// A crash while sled writes its start-up snapshot leaves `snap.*.generating`, which the next open would
+/// take for the database's damage.
+fn remove_half_snapshots(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(|source| io("list", folder, source))? {
+        let entry = entry.map_err(|source| io("list", folder, source))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("snap.") && name.ends_with(".generating") {
+            fs::remove_file(entry.path()).map_err(|source| io("remove", &entry.path(), source))?;
+        }
+    }
+    Ok(())
+}
+
+fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, v1::Progress), Error> {
+    let db = open_released(settings, folder)?;
+    let progress = match db.get(PROGRESS_KEY).map_err(|error| database(settings.partition, error))? {
+        Some(bytes) => frame::decode(&bytes).map_err(|error| damaged(settings, Damage::Progress(error)))?,
+        None if db.is_empty() => v1::Progress::default(),
+        None => return Err(damaged(settings, Damage::NoProgress)),
+    };
+    let expected = digest_of(&progress).map_err(|error| damaged(settings, Damage::Digest(error)))?;
+    let found = sum(settings, &db)?;
+    if found != expected {
+        return Err(damaged(settings, Damage::OtherDigest { found, expected }));
+    }
+    Ok((db, progress))
+}
+
+/// Opens sled, waiting a while for the threads of an earlier open in this very process: nobody else can
+/// hold the file, since the partition's lock is ours.
+fn open_released(settings: &Settings, folder: &Path) -> Result<sled::Db, Error> {
+    let config = sled::Config::new()
+        .path(folder)
+        .mode(sled::Mode::HighThroughput)
+        .cache_capacity(settings.cache_bytes)
+        .segment_size(SEGMENT_BYTES)
+        .flush_every_ms(None);
+    let begun = Instant::now();
+    loop {
+        match config.open() {
+            Err(sled::Error::Io(error)) if error.to_string().contains("could not acquire lock") => {
+                if begun.elapsed() > RELEASE_WAIT {
+                    return Err(Error::Locked { path: folder.join("db") });
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            other => return other.map_err(|error| database(settings.partition, error)),
+        }
+    }
+}
+
+/// The digest of all entries: reads the whole store once, so that damage is found before it is served.
+fn sum(settings: &Settings, db: &sled::Db) -> Result<Digest, Error> {
+    let mut digest = Digest::default();
+    for entry in db.iter() {
+        let (key, value) = entry.map_err(|error| database(settings.partition, error))?;
+        if key != PROGRESS_KEY && key.first() != Some(&UNREADABLE_PREFIX) {
+            digest.add(&key, &value);
+        }
+    }
+    Ok(digest)
+}
+
+fn damaged(settings: &Settings, damage: Damage) -> Error {
+    Error::Damaged { partition: settings.partition, source: Box::new(damage) }
+}
+
+/// Drops a database that may be in any state: what it panics about is of no interest any more.
+pub(super) fn discard(open: Option<Open>) {
+    if catch_unwind(AssertUnwindSafe(|| drop(open))).is_err() {
+        tracing::warn!("the database panicked while closing");
+    }
+}
+
+pub(super) fn set_aside(settings: &Settings, why: &Error) -> Result<(), Error> {
+    let folder = settings.folder();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let aside = settings.root.join(format!("{}.damaged-{now_ms}", settings.partition));
+    tracing::warn!(
+        partition = settings.partition,
+        reason = %chain(why),
+        aside = %aside.display(),
+        "store set aside, it is rebuilt from the log"
+    );
+    match fs::rename(&folder, &aside) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        renamed => renamed.map_err(|source| io("rename", &folder, source))?,
+    }
+    sync_folder(&settings.root)?;
+    forget_oldest(settings)
+}
+
+fn forget_oldest(settings: &Settings) -> Result<(), Error> {
+    let prefix = format!("{}.damaged-", settings.partition);
+    let listing = fs::read_dir(&settings.root).map_err(|source| io("list", &settings.root, source))?;
+    let mut kept: Vec<PathBuf> = listing
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&prefix)))
+        .collect();
+    kept.sort();
+    while kept.len() > DAMAGED_KEPT_MAX {
+        let oldest = kept.remove(0);
+        fs::remove_dir_all(&oldest).map_err(|source| io("remove", &oldest, source))?;
+    }
+    Ok(())
+}
+
+/// An error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

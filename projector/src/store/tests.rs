@@ -1,0 +1,195 @@
+use std::fs;
+use std::sync::mpsc;
+
+use groupfold_fold::entry::{Key, Source as _};
+
+use super::*;
+use crate::testing::{Folder, created, joined, put};
+
+fn names(folder: &Folder) -> Vec<String> {
+    let entry = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<String> = fs::read_dir(folder.path()).unwrap().map(entry).collect();
+    names.sort();
+    names
+}
+
+fn aside(folder: &Folder) -> usize {
+    names(folder).iter().filter(|name| name.starts_with("3.damaged-")).count()
+}
+
+fn subject(store: &Store) -> Option<String> {
+    let view = store.view().unwrap();
+    groupfold_fold::view::group(&view, "G").unwrap().and_then(|group| group.subject)
+}
+
+#[test]
+fn a_store_opened_again_has_its_entries_and_its_position() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first"), joined("G", 2, "1")]);
+    let before = partition.store.view().unwrap().progress();
+    drop(partition);
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert_eq!(store.view().unwrap().progress(), before);
+    assert_eq!((before.sequence, before.stream.as_str()), (2, "GROUPFOLD_EVENTS_3"));
+    assert_eq!(subject(&store).as_deref(), Some("first"));
+    assert_eq!(aside(&folder), 0);
+}
+
+#[test]
+fn a_store_closed_once_is_not_read_and_can_be_opened_by_another() {
+    let folder = Folder::new();
+    let first = Store::open(folder.settings(3)).unwrap();
+    assert!(matches!(Store::open(folder.settings(3)), Err(Error::Locked { .. })));
+    first.close();
+    assert!(matches!(first.view(), Err(Error::Closed { partition: 3 })));
+    Store::open(folder.settings(3)).unwrap();
+}
+
+#[test]
+fn a_half_written_snapshot_is_removed() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    drop(partition);
+    let half = folder.path().join("3/snap.0000000000000001.generating");
+    fs::write(&half, b"half").unwrap();
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert!(!half.exists());
+    assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0));
+}
+
+#[test]
+fn a_damaged_store_is_set_aside_and_an_empty_one_opened() {
+    let damages: [fn(&Path); 4] = [
+        |db| {
+            let bytes = fs::read(db).unwrap();
+            fs::write(db, bytes.iter().map(|b| b ^ 0x55).collect::<Vec<_>>()).unwrap();
+        },
+        |db| fs::write(db.with_file_name("conf"), b"nonsense").unwrap(),
+        |db| {
+            let snap = |name: &str| name.starts_with("snap.");
+            let entries = fs::read_dir(db.parent().unwrap()).unwrap().map(|entry| entry.unwrap());
+            for entry in entries.filter(|entry| snap(&entry.file_name().to_string_lossy())) {
+                fs::write(entry.path(), b"nonsense").unwrap();
+            }
+            let bytes = fs::read(db).unwrap();
+            fs::write(db, vec![0xff; bytes.len()]).unwrap();
+        },
+        |db| fs::OpenOptions::new().write(true).open(db).unwrap().set_len(1000).unwrap(),
+    ];
+    for (number, damage) in damages.into_iter().enumerate() {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        put(&partition, &[created("G", 1, "first")]);
+        drop(partition);
+        damage(&folder.path().join("3/db"));
+        let store = Store::open(folder.settings(3)).unwrap();
+        assert_eq!(store.view().unwrap().sequence(), 0, "damage {number}");
+        assert_eq!(subject(&store), None, "damage {number}");
+        assert_eq!(aside(&folder), 1, "damage {number}");
+    }
+}
+
+#[test]
+fn an_entry_that_the_digest_does_not_know_is_damage() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let key = Key::Head { group: "other".to_owned() }.encode();
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    db.insert(key, b"x").unwrap();
+    db.flush().unwrap();
+    drop((db, partition));
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));
+}
+
+#[test]
+fn damaged_stores_do_not_pile_up() {
+    let folder = Folder::new();
+    let store = Store::open(folder.settings(3)).unwrap();
+    for number in 0..5 {
+        // Names are milliseconds: the next one must differ.
+        while folder.path().join(format!("3.damaged-{}", jiff::Timestamp::now().as_millisecond())).exists() {
+            std::hint::spin_loop();
+        }
+        store.start_over(&Error::Closed { partition: number }).unwrap();
+    }
+    assert_eq!(aside(&folder), 3);
+    assert_eq!(store.view().unwrap().sequence(), 0);
+}
+
+#[test]
+fn another_version_and_another_shape_are_refused() {
+    let folder = Folder::new();
+    Store::check_format(folder.path(), 8).unwrap();
+    Store::check_format(folder.path(), 8).unwrap();
+    let other = Store::check_format(folder.path(), 4).unwrap_err();
+    assert!(matches!(other, Error::OtherPartitions { expected: 4, found: 8, .. }), "{other}");
+    fs::write(folder.path().join("FORMAT"), "version = 2\npartitions = 8\n").unwrap();
+    let unknown = Store::check_format(folder.path(), 8).unwrap_err();
+    assert!(unknown.to_string().contains("says version \"2\", this build reads version 1"), "{unknown}");
+}
+
+#[test]
+fn nobody_reads_a_batch_before_it_is_on_the_device() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+
+    // A reader with a view keeps the writer out: what it derives belongs to one position.
+    let view = partition.store.view().unwrap();
+    let (tell, told) = mpsc::channel();
+    let writer = std::thread::spawn({
+        let partition = partition.clone();
+        move || {
+            put(&partition, &[joined("G", 2, "1")]);
+            tell.send(()).unwrap();
+        }
+    });
+    let window = Key::Head { group: "G".to_owned() };
+    for _ in 0..1000 {
+        assert_eq!(view.sequence(), 1);
+        assert!(view.get(&window).unwrap().is_some());
+        assert_eq!(told.try_recv(), Err(mpsc::TryRecvError::Empty));
+    }
+    drop(view);
+    writer.join().unwrap();
+    assert_eq!(partition.store.view().unwrap().sequence(), 2);
+}
+
+#[test]
+fn a_commit_that_failed_half_way_closes_the_store() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    // What a failed sync leaves behind: memory ahead of the device.
+    partition.store.inner.write().unwrap().as_mut().unwrap().ahead = true;
+    assert!(matches!(partition.store.view(), Err(Error::Closed { .. })));
+    let more = partition.store.commit(&Changes::default(), &[], v1::Progress::default());
+    assert!(matches!(more, Err(Error::Closed { .. })));
+    drop(partition);
+    assert_eq!(Store::open(folder.settings(3)).unwrap().view().unwrap().sequence(), 1);
+}
+
+#[test]
+fn a_failing_device_is_no_damage_but_garbage_is() {
+    let full = sled::Error::Io(std::io::Error::from_raw_os_error(28));
+    assert!(!database(3, full).is_damage());
+    let cut = sled::Error::Io(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+    assert!(database(3, cut).is_damage());
+    assert!(database(3, sled::Error::Corruption { at: None, bt: () }).is_damage());
+}
+
+#[test]
+fn groups_are_read_by_id_from_any_place() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &["b", "a", "c", "a\u{0}"].map(|group| created(group, 1, "x")));
+    let view = partition.store.view().unwrap();
+    let ids = |after| view.heads_after(after).unwrap().map(|head| head.unwrap().0).collect::<Vec<_>>();
+    assert_eq!(ids(None), ["a", "a\u{0}", "b", "c"]);
+    assert_eq!(ids(Some("a")), ["a\u{0}", "b", "c"]);
+    assert_eq!(ids(Some("bb")), ["c"]);
+}

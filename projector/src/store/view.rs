@@ -1,0 +1,116 @@
+//! Reading: one consistent look at a partition, with the position it reflects.
+
+use std::ops::Bound;
+use std::sync::RwLockReadGuard;
+
+use groupfold_fold::entry::{Key, Prefix, Source, Value};
+use groupfold_schemas::v1;
+
+use super::{Error, Open, database};
+
+/// A look at one partition. The writer waits while it lasts, so everything derived from it belongs to
+/// one position; keep it short.
+#[derive(Debug)]
+pub struct ReadView<'a> {
+    guard: RwLockReadGuard<'a, Option<Open>>,
+    partition: u16,
+}
+
+impl<'a> ReadView<'a> {
+    pub(super) fn new(guard: RwLockReadGuard<'a, Option<Open>>, partition: u16) -> Result<Self, Error> {
+        let view = Self { guard, partition };
+        view.open()?;
+        Ok(view)
+    }
+
+    fn open(&self) -> Result<&Open, Error> {
+        let open = self.guard.as_ref().filter(|open| !open.ahead);
+        open.ok_or(Error::Closed { partition: self.partition })
+    }
+
+    /// Which partition this is.
+    #[must_use]
+    pub fn partition(&self) -> u16 {
+        self.partition
+    }
+
+    /// How far the entries go.
+    #[must_use]
+    pub fn progress(&self) -> v1::Progress {
+        self.open().map(|open| open.progress.clone()).unwrap_or_default()
+    }
+
+    /// The last sequence applied.
+    #[must_use]
+    pub fn sequence(&self) -> u64 {
+        self.open().map(|open| open.progress.sequence).unwrap_or_default()
+    }
+
+    /// Group heads by group id, those after `after`, one at a time.
+    ///
+    /// # Errors
+    /// The store is closed; each step tells for itself whether an entry cannot be read.
+    pub fn heads_after(
+        &self,
+        after: Option<&str>,
+    ) -> Result<impl Iterator<Item = Result<(String, v1::GroupHead), Error>> + '_, Error> {
+        let prefix = Prefix::Heads.encode();
+        let from = match after {
+            Some(group) => Bound::Excluded(Key::Head { group: group.to_owned() }.encode()),
+            None => Bound::Included(prefix.clone()),
+        };
+        let entries = self.open()?.db.range((from, Bound::<Vec<u8>>::Unbounded));
+        let under = move |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
+            Ok((key, _)) => key.starts_with(&prefix),
+            Err(_) => true,
+        };
+        Ok(entries.take_while(under).map(|entry| match self.entry(entry)? {
+            (Key::Head { group }, Value::Head(head)) => Ok((group, *head)),
+            _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+        }))
+    }
+
+    /// The records that could not be read, by sequence, at most `limit`.
+    ///
+    /// # Errors
+    /// The store is closed or cannot be read.
+    pub fn unreadable(&self, limit: usize) -> Result<Vec<v1::Unreadable>, Error> {
+        let entries = self.open()?.db.scan_prefix([super::UNREADABLE_PREFIX]).take(limit);
+        entries
+            .map(|entry| {
+                let (_, value) = entry.map_err(|error| database(self.partition, error))?;
+                groupfold_schemas::frame::decode(&value)
+                    .map_err(|error| Error::Damaged { partition: self.partition, source: Box::new(error) })
+            })
+            .collect()
+    }
+
+    pub(super) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let value = self.open()?.db.get(key).map_err(|error| database(self.partition, error))?;
+        Ok(value.map(|bytes| bytes.to_vec()))
+    }
+
+    fn entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(Key, Value), Error> {
+        let (key, value) = entry.map_err(|error| database(self.partition, error))?;
+        let key = Key::decode(&key).map_err(|error| self.damaged(error))?;
+        let value = key.decode_value(&value).map_err(|error| self.damaged(error))?;
+        Ok((key, value))
+    }
+
+    fn damaged(&self, error: groupfold_fold::entry::Error) -> Error {
+        Error::Damaged { partition: self.partition, source: Box::new(error) }
+    }
+}
+
+impl Source for ReadView<'_> {
+    type Error = Error;
+
+    fn get(&self, key: &Key) -> Result<Option<Value>, Error> {
+        let bytes = self.bytes(&key.encode())?;
+        bytes.map(|bytes| key.decode_value(&bytes)).transpose().map_err(|error| self.damaged(error))
+    }
+
+    fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
+        self.open()?.db.scan_prefix(prefix.encode()).map(|entry| self.entry(entry)).collect()
+    }
+}

@@ -1,0 +1,377 @@
+//! The tail of one partition's stream: batches of log messages, contiguous, from our own position.
+//!
+//! A plain pull consumer, made anew from our position whenever anything about it is in doubt: a missed
+//! heartbeat, a reconnect, a hole in what it delivered, a log that grows while nothing comes. Before
+//! each reading the stream is fenced (see [`fence`]), so that a stream that is not the one we know stops
+//! the partition instead of leaving a gap.
+
+mod fence;
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::{self, Message};
+use futures_util::{FutureExt as _, StreamExt as _};
+use tokio::sync::watch;
+use tokio::time::{Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::status::{Run, Status, Stop};
+
+pub(crate) use fence::Identity;
+
+/// Most bytes of payload in one batch; a batch ends with the message that passes it.
+const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most bytes that the broker sends ahead of us; several times the largest message.
+const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The broker says that it is there at least this often; two missed and the consumer is made anew.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How long the broker keeps a consumer that nobody pulls from.
+const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
+/// How often the connection is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the stream is asked for its end and fenced again.
+const ASK_EVERY: Duration = Duration::from_secs(2);
+/// A log that grows while nothing comes for this long has lost our consumer.
+const STALL_MAX: Duration = Duration::from_secs(4);
+/// Bound of one request to the broker.
+const REQUEST_WAIT: Duration = Duration::from_secs(3);
+/// Waits between attempts to read again: doubled from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(100);
+const RETRY_LAST: Duration = Duration::from_secs(2);
+/// A stream must be missing this often in a row: a broker that starts may not know it yet.
+const MISSING_MAX: u32 = 4;
+
+/// A message of the log, as it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    /// Its sequence in the stream.
+    pub(crate) sequence: u64,
+    /// When the log took it, Unix milliseconds.
+    pub(crate) log_time_ms: i64,
+    /// The framed record.
+    pub(crate) payload: Vec<u8>,
+    /// Trace id of the request that appended it.
+    pub(crate) trace_id: Option<String>,
+}
+
+/// Why there is nothing to read at the moment.
+enum Fault {
+    /// Tried again.
+    Retry(String),
+    /// Not tried again.
+    Stop(Stop),
+    /// Another message came than the next one: to be looked into.
+    Hole { expected: u64, found: u64 },
+}
+
+/// The tail of one stream.
+pub(crate) struct Tail {
+    client: async_nats::Client,
+    context: jetstream::Context,
+    stream: String,
+    /// The stream that the store follows, once it is known.
+    identity: Identity,
+    batch_events_max: usize,
+    status: watch::Sender<Status>,
+    shutdown: CancellationToken,
+    reading: Option<Reading>,
+    look: Interval,
+    retry: Duration,
+    missing: u32,
+}
+
+/// A consumer that delivers.
+struct Reading {
+    messages: pull::Stream,
+    connects: u64,
+    asked: Instant,
+    delivered: Instant,
+}
+
+impl Tail {
+    /// A tail that goes on after what the store has.
+    pub(crate) fn new(
+        client: async_nats::Client,
+        stream: String,
+        identity: Identity,
+        batch_events_max: usize,
+        status: watch::Sender<Status>,
+        shutdown: CancellationToken,
+    ) -> Self {
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(REQUEST_WAIT);
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Self {
+            client,
+            context,
+            stream,
+            identity,
+            batch_events_max,
+            status,
+            shutdown,
+            reading: None,
+            look,
+            retry: RETRY_FIRST,
+            missing: 0,
+        }
+    }
+
+    /// The stream that the store follows: known once a batch has come.
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// Tells how far the store is now.
+    pub(crate) fn applied(&mut self, sequence: u64, log_time_ms: i64) {
+        self.identity.sequence = sequence;
+        self.identity.log_time_ms = log_time_ms;
+    }
+
+    /// Begins again from another position of the same stream.
+    pub(crate) fn start_over(&mut self, identity: Identity) {
+        self.identity = identity;
+        self.reading = None;
+    }
+
+    /// The next messages after our position: the first is waited for, all that are there already come
+    /// with it. `None` when it is time to end. May be dropped while it waits; nothing is lost.
+    pub(crate) async fn next_batch(&mut self) -> Result<Option<Vec<Item>>, Stop> {
+        let shutdown = self.shutdown.clone();
+        loop {
+            let Some(reading) = self.reading.as_mut() else {
+                let connected = tokio::select! {
+                    () = shutdown.cancelled() => return Ok(None),
+                    connected = self.connect() => connected,
+                };
+                self.settle(connected).await?;
+                continue;
+            };
+            let outcome = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(None),
+                _ = self.look.tick() => self.look().await,
+                message = reading.messages.next() => match self.gather(message) {
+                    Ok(items) if items.is_empty() => Ok(()),
+                    Ok(items) => return Ok(Some(items)),
+                    Err(fault) => Err(fault),
+                },
+            };
+            self.settle(outcome).await?;
+        }
+    }
+
+    /// Stops for good, or says why nothing is read and waits before the next attempt.
+    async fn settle(&mut self, outcome: Result<(), Fault>) -> Result<(), Stop> {
+        let outcome = match outcome {
+            Err(Fault::Hole { expected, found }) => self.look_into(expected, found).await,
+            other => other,
+        };
+        let why = match outcome {
+            Ok(()) => return Ok(()),
+            Err(Fault::Stop(stop)) => return Err(stop),
+            Err(Fault::Retry(why)) => why,
+            Err(Fault::Hole { expected, found }) => hole(expected, found),
+        };
+        // The first attempt after a loss is made at once: most losses are of the consumer alone.
+        let lost = self.reading.take().is_some();
+        tracing::debug!(reason = why, lost, "not reading");
+        self.status.send_if_modified(|status| {
+            let since = match &status.run {
+                Run::Connecting { since, .. } => *since,
+                Run::Running | Run::Stopped(_) => Instant::now(),
+            };
+            status.run = Run::Connecting { since, why };
+            true
+        });
+        if !lost {
+            tokio::select! {
+                () = self.shutdown.cancelled() => {}
+                () = tokio::time::sleep(self.retry) => {}
+            }
+            self.retry = (self.retry * 2).min(RETRY_LAST);
+        }
+        Ok(())
+    }
+
+    /// Fences the stream and makes a consumer from our position.
+    async fn connect(&mut self) -> Result<(), Fault> {
+        let connects = self.connects();
+        let end = self.fence(true).await?;
+        let stream = self.context.get_stream_no_info(&self.stream).await.map_err(retry)?;
+        let config = pull::Config {
+            description: Some("groupfold projector".to_owned()),
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next_sequence() },
+            ack_policy: AckPolicy::None,
+            inactive_threshold: CONSUMER_IDLE_MAX,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let consumer = stream.create_consumer(config).await.map_err(retry)?;
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(self.batch_events_max)
+            .max_bytes_per_batch(AHEAD_BYTES_MAX)
+            .heartbeat(HEARTBEAT)
+            .messages()
+            .await
+            .map_err(retry)?;
+        let now = Instant::now();
+        self.reading = Some(Reading { messages, connects, asked: now, delivered: now });
+        self.retry = RETRY_FIRST;
+        let position = self.identity.sequence;
+        tracing::info!(position, log_end = end, "reading");
+        self.status.send_modify(|status| status.run = Run::Running);
+        Ok(())
+    }
+
+    /// Looks whether the consumer still is to be trusted.
+    async fn look(&mut self) -> Result<(), Fault> {
+        let connects = self.connects();
+        let Some(reading) = self.reading.as_mut() else { return Ok(()) };
+        if reading.connects != connects {
+            return Err(Fault::Retry("connected anew".to_owned()));
+        }
+        if reading.asked.elapsed() < ASK_EVERY {
+            return Ok(());
+        }
+        reading.asked = Instant::now();
+        let quiet = reading.delivered.elapsed();
+        let end = self.fence(false).await?;
+        if end > self.identity.sequence && quiet > STALL_MAX {
+            return Err(Fault::Retry("the log grows and nothing comes".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Asks the broker for the stream and checks that it is ours; returns its end.
+    async fn fence(&mut self, anew: bool) -> Result<u64, Fault> {
+        let info = match fence::ask(&self.context, &self.stream).await {
+            Ok(info) => info,
+            Err(fence::Asked::Missing) if self.missing < MISSING_MAX => {
+                self.missing += 1;
+                return Err(Fault::Retry(format!("stream {} does not exist", self.stream)));
+            }
+            Err(fence::Asked::Missing) => {
+                return Err(Fault::Stop(Stop::StreamMissing { stream: self.stream.clone() }));
+            }
+            Err(fence::Asked::Unreachable(why)) => return Err(Fault::Retry(why)),
+        };
+        self.missing = 0;
+        self.identity.check(&info).map_err(Fault::Stop)?;
+        if anew {
+            fence::check_message(&self.context, &self.stream, &self.identity).await?;
+        }
+        self.status.send_if_modified(|status| {
+            let before = (status.log_end, status.caught_up);
+            status.saw_end(info.last_sequence);
+            status.caught_up |= status.lag_events() == 0;
+            before != (status.log_end, status.caught_up)
+        });
+        Ok(info.last_sequence)
+    }
+
+    /// Tells a hole in the log, which stops, from one on the way here, which a fresh consumer heals.
+    async fn look_into(&mut self, expected: u64, found: u64) -> Result<(), Fault> {
+        self.fence(false).await?;
+        match fence::has_message(&self.context, &self.stream, expected).await {
+            Ok(true) => Err(Fault::Retry(hole(expected, found))),
+            Ok(false) => Err(Fault::Stop(Stop::MissingSequence { expected, found })),
+            Err(why) => Err(Fault::Retry(why)),
+        }
+    }
+
+    /// Takes a message and all that are there behind it, up to the limits.
+    fn gather(&mut self, first: Option<Result<Message, pull::MessagesError>>) -> Result<Vec<Item>, Fault> {
+        let mut items = Vec::new();
+        let mut bytes = 0;
+        let mut log_end = 0;
+        let mut next = first;
+        let fault = loop {
+            let message = match next {
+                Some(Ok(message)) => message,
+                Some(Err(error)) => break Some(retry(error)),
+                None => break Some(Fault::Retry("the consumer ended".to_owned())),
+            };
+            let expected = self.next_sequence() + items.len() as u64;
+            match Self::accept(&message, expected) {
+                Ok(None) => {}
+                Ok(Some((item, end))) => {
+                    bytes += item.payload.len();
+                    log_end = end;
+                    items.push(item);
+                }
+                Err(fault) => break Some(fault),
+            }
+            if items.len() >= self.batch_events_max || bytes >= BATCH_BYTES_MAX {
+                break None;
+            }
+            let ready = self.reading.as_mut().and_then(|reading| reading.messages.next().now_or_never());
+            match ready {
+                Some(message) => next = message,
+                None => break None,
+            }
+        };
+        match fault {
+            // What came before the fault is good; the fault comes up again when it is gone.
+            Some(Fault::Retry(_) | Fault::Hole { .. }) if !items.is_empty() => self.reading = None,
+            Some(fault) => return Err(fault),
+            None => {}
+        }
+        if let Some(reading) = self.reading.as_mut() {
+            reading.delivered = Instant::now();
+        }
+        self.status.send_if_modified(|status| {
+            let grown = log_end > status.log_end;
+            status.saw_end(log_end);
+            grown
+        });
+        Ok(items)
+    }
+
+    /// Checks that a message is the next one. One that was applied before is skipped.
+    fn accept(message: &Message, expected: u64) -> Result<Option<(Item, u64)>, Fault> {
+        let info = message.info().map_err(|error| Fault::Retry(error.to_string()))?;
+        let found = info.stream_sequence;
+        if found < expected {
+            return Ok(None);
+        }
+        if found > expected {
+            return Err(Fault::Hole { expected, found });
+        }
+        let item = Item {
+            sequence: found,
+            log_time_ms: fence::millis(info.published),
+            payload: message.payload.to_vec(),
+            trace_id: trace_id(message),
+        };
+        Ok(Some((item, found.saturating_add(info.pending))))
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.identity.sequence + 1
+    }
+
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
+/// The trace id of a W3C `traceparent`: `version-trace-span-flags`.
+fn trace_id(message: &Message) -> Option<String> {
+    let header = message.headers.as_ref()?.get("traceparent")?;
+    let id = header.as_str().split('-').nth(1)?;
+    (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
+}
+
+fn hole(expected: u64, found: u64) -> String {
+    format!("{found} came instead of {expected}")
+}
+
+/// async-nats prints the cause of an error with it, so its text alone says all.
+fn retry(error: impl std::error::Error) -> Fault {
+    Fault::Retry(error.to_string())
+}

@@ -1,0 +1,156 @@
+//! The fence: is this still the stream that the store was folded from? A broker that lost data answers
+//! as if nothing had happened, so we ask what it cannot fake by accident.
+
+use async_nats::jetstream::{self, ErrorCode};
+
+use crate::status::Stop;
+
+use super::Fault;
+
+/// The stream that a store follows, and how far.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// Creation time of the stream; `None` until something of it was applied or seen.
+    pub(crate) created: Option<String>,
+    /// Last sequence applied.
+    pub(crate) sequence: u64,
+    /// When the log took it, Unix milliseconds; zero if unknown.
+    pub(crate) log_time_ms: i64,
+}
+
+/// What the broker says of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Info {
+    pub(super) created: String,
+    pub(super) first_sequence: u64,
+    pub(super) last_sequence: u64,
+}
+
+pub(super) enum Asked {
+    Missing,
+    Unreachable(String),
+}
+
+pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<Info, Asked> {
+    use jetstream::context::GetStreamErrorKind;
+    let found = context.get_stream(stream).await.map_err(|error| match error.kind() {
+        GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+            Asked::Missing
+        }
+        _ => Asked::Unreachable(error.to_string()),
+    })?;
+    let info = found.cached_info();
+    Ok(Info {
+        created: nanos(info.created.unix_timestamp_nanos()),
+        first_sequence: info.state.first_sequence,
+        last_sequence: info.state.last_sequence,
+    })
+}
+
+/// The message at our position must be the one that we applied: a stream restored from an older copy
+/// and grown past our position has another one there. One that retention took meanwhile tells nothing.
+pub(super) async fn check_message(
+    context: &jetstream::Context,
+    stream: &str,
+    identity: &Identity,
+) -> Result<(), Fault> {
+    use jetstream::stream::LastRawMessageErrorKind;
+    if identity.sequence == 0 || identity.log_time_ms == 0 {
+        return Ok(());
+    }
+    let handle = context.get_stream_no_info(stream).await.map_err(super::retry)?;
+    match handle.get_raw_message(identity.sequence).await {
+        Ok(message) => identity.check_time(millis(message.time)).map_err(Fault::Stop),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(()),
+        Err(error) => Err(super::retry(error)),
+    }
+}
+
+/// True if the stream holds a message of this sequence.
+pub(super) async fn has_message(
+    context: &jetstream::Context,
+    stream: &str,
+    sequence: u64,
+) -> Result<bool, String> {
+    use jetstream::stream::LastRawMessageErrorKind;
+    let handle = context.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+    match handle.get_raw_message(sequence).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+impl Identity {
+    /// Checks what the broker says, and keeps the creation time if it is the first that we hear.
+    pub(super) fn check(&mut self, info: &Info) -> Result<(), Stop> {
+        let expected = self.created.get_or_insert_with(|| info.created.clone());
+        if *expected != info.created {
+            let (expected, found) = (expected.clone(), info.created.clone());
+            return Err(Stop::StreamRecreated { expected, found });
+        }
+        let applied = self.sequence;
+        if info.last_sequence < applied {
+            return Err(Stop::StreamShortened { last: info.last_sequence, applied });
+        }
+        if info.first_sequence > applied + 1 {
+            return Err(Stop::RetentionOvertook { first: info.first_sequence, applied });
+        }
+        Ok(())
+    }
+
+    fn check_time(&self, found_ms: i64) -> Result<(), Stop> {
+        let (sequence, expected_ms) = (self.sequence, self.log_time_ms);
+        if found_ms == expected_ms {
+            return Ok(());
+        }
+        Err(Stop::StreamRewritten { sequence, expected_ms, found_ms })
+    }
+}
+
+/// Milliseconds of a time of the log.
+pub(super) fn millis(time: async_nats::datetime::DateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or_default()
+}
+
+fn nanos(nanos: i128) -> String {
+    jiff::Timestamp::from_nanosecond(nanos).map_or_else(|_| nanos.to_string(), |time| time.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(sequence: u64) -> Identity {
+        Identity { created: Some("c".to_owned()), sequence, log_time_ms: 5 }
+    }
+
+    fn info(created: &str, first_sequence: u64, last_sequence: u64) -> Info {
+        Info { created: created.to_owned(), first_sequence, last_sequence }
+    }
+
+    #[test]
+    fn the_same_stream_passes_also_when_all_applied_messages_are_gone() {
+        assert_eq!(at(7).check(&info("c", 1, 7)), Ok(()));
+        assert_eq!(at(7).check(&info("c", 8, 7)), Ok(()));
+        assert_eq!(Identity::default().check(&info("c", 0, 0)), Ok(()));
+        assert_eq!(at(7).check_time(5), Ok(()));
+    }
+
+    #[test]
+    fn each_change_of_the_stream_stops_by_its_name() {
+        let code = |identity: &mut Identity, info: Info| identity.check(&info).unwrap_err().code();
+        assert_eq!(code(&mut at(7), info("d", 1, 9)), "stream_recreated");
+        assert_eq!(code(&mut at(7), info("c", 1, 6)), "stream_shortened");
+        assert_eq!(code(&mut at(7), info("c", 9, 20)), "retention_overtook");
+        assert_eq!(code(&mut Identity::default(), info("c", 2, 20)), "retention_overtook");
+        assert_eq!(at(7).check_time(6).unwrap_err().code(), "stream_rewritten");
+    }
+
+    #[test]
+    fn a_stream_seen_once_is_known_before_anything_of_it_is_applied() {
+        let mut identity = Identity::default();
+        assert_eq!(identity.check(&info("c", 0, 0)), Ok(()));
+        assert_eq!(identity.check(&info("d", 0, 0)).unwrap_err().code(), "stream_recreated");
+    }
+}

@@ -1,0 +1,86 @@
+//! HTTP as a test sees it: every answer is read whole and can be printed.
+
+use std::fmt;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+/// Longer than any deadline of the product: whoever waits that long waits in vain.
+const ANSWER_WAIT: Duration = Duration::from_secs(30);
+
+/// An answer, read whole.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// Status code.
+    pub status: u16,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body as text.
+    pub text: String,
+    /// Body as JSON; `Null` if it is none.
+    pub json: Value,
+}
+
+impl Answer {
+    /// A header's value, if it is there and is text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The log position that the answer names.
+    #[must_use]
+    pub fn position(&self) -> Option<&str> {
+        self.header("groupfold-position")
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.status, self.text)
+    }
+}
+
+/// A client with bounded waits that ignores the proxies of its surroundings. A new one, so that a test's
+/// connections are its own.
+///
+/// # Panics
+/// It cannot be made.
+#[must_use]
+pub fn client() -> reqwest::Client {
+    static PROVIDER: OnceLock<()> = OnceLock::new();
+    PROVIDER.get_or_init(|| {
+        // Fails only if another provider was installed before, which serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    });
+    reqwest::Client::builder().no_proxy().timeout(ANSWER_WAIT).build().expect("an HTTP client")
+}
+
+/// `GET`s a URL.
+///
+/// # Errors
+/// Nobody answers.
+pub async fn try_get(url: &str) -> Result<Answer, reqwest::Error> {
+    read(client().get(url).send().await?).await
+}
+
+/// `GET`s a URL.
+///
+/// # Panics
+/// Nobody answers.
+pub async fn get(url: &str) -> Answer {
+    try_get(url).await.unwrap_or_else(|error| panic!("GET {url}: {error:?}"))
+}
+
+/// Reads an answer whole.
+///
+/// # Errors
+/// The connection broke.
+pub async fn read(response: reqwest::Response) -> Result<Answer, reqwest::Error> {
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    let text = response.text().await?;
+    let json = serde_json::from_str(&text).unwrap_or_default();
+    Ok(Answer { status, headers, text, json })
+}

@@ -1,0 +1,211 @@
+//! A real nats-server with JetStream for a test of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{Process, Scratch, http, nats_server_binary, wait_until};
+
+/// Time that a server gets to be up and healthy, recovery of its streams included.
+const START_WAIT: Duration = Duration::from_secs(30);
+/// Time that a server gets to end.
+const STOP_WAIT: Duration = Duration::from_secs(20);
+const ADDRESS_IN_USE: &str = "address already in use";
+
+/// How to run a server.
+#[derive(Debug, Clone)]
+pub struct NatsOptions {
+    /// Sync before every acknowledgement, as `deploy/nats/single.conf` does.
+    pub sync_always: bool,
+    /// Keep the streams here instead of in the server's own folder, and leave them behind.
+    pub store_dir: Option<PathBuf>,
+    /// Bound of all streams together, in bytes.
+    pub max_file_store: Option<u64>,
+    /// Further lines of the configuration.
+    pub config: String,
+}
+
+impl Default for NatsOptions {
+    fn default() -> Self {
+        Self { sync_always: true, store_dir: None, max_file_store: None, config: String::new() }
+    }
+}
+
+/// A nats-server on ports that the system chose, the same after each restart. Gone when dropped.
+#[derive(Debug)]
+pub struct NatsServer {
+    // Before the folder that it writes to: fields are dropped in this order.
+    process: Option<Process>,
+    scratch: Scratch,
+    options: NatsOptions,
+    ports: Option<Ports>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Ports {
+    client: u16,
+    monitor: u16,
+}
+
+impl NatsServer {
+    /// Starts one that syncs before it acknowledges.
+    pub async fn start() -> Self {
+        Self::start_with(NatsOptions::default()).await
+    }
+
+    /// Starts one.
+    pub async fn start_with(options: NatsOptions) -> Self {
+        let mut server = Self { process: None, scratch: Scratch::new("nats"), options, ports: None };
+        server.run().await;
+        server
+    }
+
+    /// Where clients connect to.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.known_ports().client)
+    }
+
+    /// Where it tells how it is.
+    #[must_use]
+    pub fn monitor_url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.known_ports().monitor)
+    }
+
+    /// The folder of its streams.
+    #[must_use]
+    pub fn store_dir(&self) -> PathBuf {
+        self.options.store_dir.clone().unwrap_or_else(|| self.scratch.path().join("store"))
+    }
+
+    /// A client of its own.
+    ///
+    /// # Panics
+    /// The server does not answer.
+    pub async fn client(&self) -> async_nats::Client {
+        async_nats::connect(self.url()).await.expect("nats-server answers")
+    }
+
+    /// The running server.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn process(&mut self) -> &mut Process {
+        self.process.as_mut().expect("nats-server runs")
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn kill9(&mut self) {
+        self.process.take().expect("nats-server runs").kill9();
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// It does not run, or does not end within a bound.
+    pub async fn stop(&mut self) {
+        self.process.take().expect("nats-server runs").terminate(STOP_WAIT).await;
+    }
+
+    /// Starts it again on the same ports and the same store; ends it first (SIGTERM) if it runs.
+    pub async fn restart(&mut self) {
+        if self.process.is_some() {
+            self.stop().await;
+        }
+        self.run().await;
+    }
+
+    /// Starts it again with another configuration, as [`Self::restart`] does.
+    pub async fn restart_with(&mut self, options: NatsOptions) {
+        if self.process.is_some() {
+            self.stop().await;
+        }
+        self.options = options;
+        self.run().await;
+    }
+
+    fn known_ports(&self) -> Ports {
+        self.ports.expect("nats-server was started")
+    }
+
+    /// Between two runs somebody else's connection may have been given our port for a moment: then again.
+    async fn run(&mut self) {
+        let start = Instant::now();
+        while !self.try_run().await {
+            assert!(start.elapsed() < START_WAIT, "{:?}: {ADDRESS_IN_USE}", self.ports);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// False if a port is taken.
+    async fn try_run(&mut self) -> bool {
+        let folder = self.scratch.path();
+        let config = folder.join("nats.conf");
+        std::fs::write(&config, self.config()).expect("configuration can be written");
+        let mut command = Command::new(nats_server_binary());
+        command.arg("--config").arg(&config);
+        let process = self.process.insert(Process::spawn("nats-server", command, &folder.join("log")));
+        let ports_file = folder.join(format!("nats-server_{}.ports", process.pid()));
+        let fixed = self.ports.is_some();
+
+        let ports = wait_until("nats-server is healthy", START_WAIT, async || {
+            if let Some(status) = process.exited() {
+                let log = process.log_tail();
+                // The ports are ours to keep only after the first start.
+                if fixed && log.contains(ADDRESS_IN_USE) {
+                    return Ok(None);
+                }
+                panic!("nats-server ended: {status}:\n{log}");
+            }
+            let ports = read_ports(&ports_file).ok_or_else(|| "no ports file yet".to_owned())?;
+            let url = format!("http://127.0.0.1:{}/healthz", ports.monitor);
+            match http::try_get(&url).await {
+                Ok(answer) if answer.status == 200 => Ok(Some(ports)),
+                Ok(answer) => Err(answer.to_string()),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+        .await;
+        if ports.is_none() {
+            self.process = None;
+            let _ = std::fs::remove_file(folder.join("log"));
+            return false;
+        }
+        self.ports = ports;
+        true
+    }
+
+    fn config(&self) -> String {
+        let port = |of: fn(Ports) -> u16| self.ports.map_or(-1, |ports| i32::from(of(ports)));
+        let mut jetstream = format!("store_dir: {}\n", quoted(&self.store_dir()));
+        if self.options.sync_always {
+            jetstream.push_str("sync_interval: always\n");
+        }
+        if let Some(bytes) = self.options.max_file_store {
+            jetstream.push_str(&format!("max_file_store: {bytes}\n"));
+        }
+        format!(
+            "server_name: test\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nports_file_dir: {}\n\
+             max_payload: 8MB\njetstream {{\n{jetstream}}}\n{}\n",
+            port(|ports| ports.client),
+            port(|ports| ports.monitor),
+            quoted(self.scratch.path()),
+            self.options.config,
+        )
+    }
+}
+
+fn quoted(path: &Path) -> String {
+    format!("\"{}\"", path.display())
+}
+
+/// `{"nats":["nats://127.0.0.1:45551"],"monitoring":["http://127.0.0.1:46129"]}`; `None` while it is not
+/// there or half written.
+fn read_ports(file: &Path) -> Option<Ports> {
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let port = |name: &str| json[name][0].as_str()?.rsplit_once(':')?.1.parse().ok();
+    Some(Ports { client: port("nats")?, monitor: port("monitoring")? })
+}

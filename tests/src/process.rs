@@ -1,0 +1,118 @@
+//! A child process that never outlives its test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::wait_until;
+
+/// Lines of a log that are shown when a test fails.
+const LOG_LINES_SHOWN: usize = 40;
+
+/// A child whose output goes to a file. Killed, by its own handle, when dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts a command; what it prints is appended to `log`.
+    ///
+    /// # Panics
+    /// It cannot be started.
+    #[must_use]
+    pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> Self {
+        let out = File::options().create(true).append(true).open(log).expect("log can be opened");
+        let err = out.try_clone().expect("log can be opened twice");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} cannot be started: {error}: {command:?}"));
+        Self { name, child, log: log.to_owned() }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it printed, stdout and stderr together.
+    #[must_use]
+    pub fn log(&self) -> String {
+        let bytes = std::fs::read(&self.log).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// What it printed last.
+    #[must_use]
+    pub fn log_tail(&self) -> String {
+        let text = self.log();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    /// Its exit status, if it has ended.
+    ///
+    /// # Panics
+    /// The system does not know the child.
+    pub fn exited(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("child can be asked for")
+    }
+
+    /// Sends a signal by its name: `TERM`, `INT`, `STOP`, `CONT`.
+    ///
+    /// # Panics
+    /// The child has ended, or `kill` cannot be run.
+    pub fn signal(&mut self, signal: &str) {
+        if let Some(status) = self.exited() {
+            panic!("{} has ended ({status}) before SIG{signal}:\n{}", self.name, self.log_tail());
+        }
+        let pid = self.pid().to_string();
+        let status = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill can be run");
+        assert!(status.success(), "kill -s {signal} {pid}: {status}");
+    }
+
+    /// Ends it at once, as `kill -9` does, and waits until it is gone.
+    pub fn kill9(&mut self) {
+        // Both fail only when it has ended before.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// It has not ended within the bound.
+    pub async fn wait(&mut self, bound: Duration) -> ExitStatus {
+        let (name, log) = (self.name, self.log.clone());
+        let child = &mut self.child;
+        wait_until(&format!("{name} ends (log: {})", log.display()), bound, async || {
+            child.try_wait().expect("child can be asked for").ok_or("it runs")
+        })
+        .await
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// It has not ended within the bound.
+    pub async fn terminate(&mut self, bound: Duration) -> ExitStatus {
+        self.signal("TERM");
+        self.wait(bound).await
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill9();
+        if std::thread::panicking() {
+            eprintln!("--- {} printed last:\n{}\n---", self.name, self.log_tail());
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The harness itself: a real nats-server that can be killed and started again, a groupfold that can be too,
+//! and the configurations that are shipped.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use async_nats::jetstream::{self, stream};
+use groupfold_tests::{
+    Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, fixture, http, nats_server_binary, post,
+    wait_until, workspace,
+};
+
+const SOON: Duration = Duration::from_secs(30);
+
+async fn a_stream(server: &NatsServer) -> jetstream::Context {
+    let context = jetstream::new(server.client().await);
+    let config =
+        stream::Config { name: "S".to_owned(), subjects: vec!["s".to_owned()], ..Default::default() };
+    context.create_stream(config).await.unwrap();
+    context
+}
+
+async fn last_sequence(server: &NatsServer) -> u64 {
+    let context = jetstream::new(server.client().await);
+    context.get_stream("S").await.unwrap().get_info().await.unwrap().state.last_sequence
+}
+
+#[tokio::test]
+async fn an_acknowledged_message_survives_kill_9_and_a_restart_on_the_same_port() {
+    let mut server = NatsServer::start().await;
+    let (url, monitor) = (server.url(), server.monitor_url());
+    let context = a_stream(&server).await;
+    let ack = context.publish("s", "hello".into()).await.unwrap().await.unwrap();
+    assert_eq!(ack.sequence, 1);
+
+    server.kill9();
+    server.restart().await;
+
+    assert_eq!((server.url(), server.monitor_url()), (url, monitor));
+    assert_eq!(last_sequence(&server).await, 1);
+    // The client from before the kill finds its way back by itself.
+    let sequence = wait_until("the old client publishes", SOON, async || {
+        let ack = context.publish("s", "again".into()).await.map_err(|error| error.to_string())?;
+        ack.await.map(|ack| ack.sequence).map_err(|error| error.to_string())
+    })
+    .await;
+    assert!(sequence >= 2);
+}
+
+#[tokio::test]
+async fn a_server_is_asked_to_end_and_comes_back_with_its_streams() {
+    let mut server = NatsServer::start().await;
+    let context = a_stream(&server).await;
+    context.publish("s", "hello".into()).await.unwrap().await.unwrap();
+    server.stop().await;
+    assert!(http::try_get(&server.monitor_url()).await.is_err(), "somebody still listens");
+    server.restart().await;
+    assert_eq!(last_sequence(&server).await, 1);
+}
+
+#[tokio::test]
+async fn the_sync_setting_is_told_on_the_monitoring_port() {
+    for sync_always in [true, false] {
+        let server = NatsServer::start_with(NatsOptions { sync_always, ..Default::default() }).await;
+        let answer = http::get(&format!("{}/jsz?config=1", server.monitor_url())).await;
+        // Absent is false.
+        let told = answer.json["config"]["sync_always"].as_bool().unwrap_or(false);
+        assert_eq!(told, sync_always, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn two_servers_share_nothing() {
+    let (one, other) = (NatsServer::start().await, NatsServer::start().await);
+    assert_ne!(one.url(), other.url());
+    a_stream(&one).await;
+    let context = jetstream::new(other.client().await);
+    assert!(context.get_stream("S").await.is_err());
+}
+
+const WEBHOOK: &str = "meta/group_status_update-group_suspend-filled.json";
+
+#[tokio::test]
+async fn an_up_takes_webhooks_is_killed_comes_back_and_ends_with_0() {
+    let mut groupfold = Groupfold::up(Options::default()).await;
+    let answer = groupfold.post(&fixture(WEBHOOK)).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(answer.json["appended"], 1, "{answer}");
+    let position = answer.position().unwrap().to_owned();
+    let wrong = post(&groupfold.webhook_url(), "not the secret", &fixture(WEBHOOK)).await.unwrap();
+    assert_eq!(wrong.status, 401, "{wrong}");
+
+    groupfold.kill9();
+    groupfold.restart().await;
+    let answer = groupfold.get(&format!("/v1/groups?min_position={position}&wait_ms=5000")).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(groupfold.terminate().await, 0);
+}
+
+#[tokio::test]
+async fn a_receiver_and_a_projector_of_their_own_meet_in_a_log_elsewhere() {
+    let server = NatsServer::start().await;
+    let provisioned = Groupfold::command().args(["provision", "--nats-url", &server.url()]).output().unwrap();
+    assert!(provisioned.status.success(), "{}", String::from_utf8_lossy(&provisioned.stderr));
+
+    let mut ingest = Groupfold::ingest(Options::on(&server)).await;
+    let mut project = Groupfold::project(Options::on(&server)).await;
+    let answer = ingest.post(&fixture(WEBHOOK)).await;
+    assert_eq!((answer.status, &answer.json["durability"]), (200, &"fsync".into()), "{answer}");
+    let position = answer.position().unwrap();
+    let answer = project.get(&format!("/v1/groups?min_position={position}&wait_ms=5000")).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!((ingest.terminate().await, project.terminate().await), (0, 0));
+}
+
+/// A shipped configuration with other ports and another store, everything else as it is.
+fn shipped(name: &str, scratch: &Scratch, ports: &[(&str, String)]) -> Process {
+    let file = workspace().join("deploy/nats").join(name);
+    let mut text = std::fs::read_to_string(&file).unwrap();
+    let store = scratch.path().join("store");
+    let store = ("/var/lib/nats", store.display().to_string());
+    for (from, to) in std::iter::once(&store).chain(ports) {
+        assert!(text.contains(from), "{name} does not mention {from}");
+        text = text.replace(from, to);
+    }
+    let stem = Path::new(name).file_stem().unwrap().to_str().unwrap();
+    text.push_str(&format!("\nports_file_dir: \"{}\"\n", scratch.path().display()));
+    let config = scratch.path().join(format!("{stem}.conf"));
+    std::fs::write(&config, text).unwrap();
+    let mut command = Command::new(nats_server_binary());
+    command.arg("--config").arg(config);
+    Process::spawn("nats-server", command, &scratch.path().join(format!("{stem}.log")))
+}
+
+async fn jsz(scratch: &Scratch, process: &mut Process) -> Result<serde_json::Value, String> {
+    if let Some(status) = process.exited() {
+        panic!("nats-server ended: {status}:\n{}", process.log_tail());
+    }
+    let ports = scratch.path().join(format!("nats-server_{}.ports", process.pid()));
+    let ports = std::fs::read(ports).map_err(|error| error.to_string())?;
+    let ports: serde_json::Value = serde_json::from_slice(&ports).map_err(|error| error.to_string())?;
+    let url = ports["monitoring"][0].as_str().ok_or("no monitoring port")?;
+    let answer = http::try_get(&format!("{url}/jsz?config=1")).await.map_err(|error| error.to_string())?;
+    Ok(answer.json)
+}
+
+#[tokio::test]
+async fn the_shipped_single_node_syncs_before_it_acknowledges() {
+    let scratch = Scratch::new("single");
+    let ports =
+        [("127.0.0.1:4222", "127.0.0.1:-1".to_owned()), ("127.0.0.1:8222", "127.0.0.1:-1".to_owned())];
+    let mut process = shipped("single.conf", &scratch, &ports);
+    let told = wait_until("it tells its configuration", SOON, async || {
+        let told = jsz(&scratch, &mut process).await?;
+        if told["config"].is_object() { Ok(told) } else { Err(told.to_string()) }
+    })
+    .await;
+    assert_eq!(told["config"]["sync_always"], true, "{told}");
+}
+
+/// Routes must be known beforehand, so these cannot be ports that the system chooses. Below the range that it
+/// chooses from: there, a port that is free now may be anyone's connection in a moment.
+fn route_addresses() -> [String; 3] {
+    let first = 10_000 + std::process::id() % 15_000;
+    let addresses = (first..).map(|port| format!("127.0.0.1:{port}"));
+    let mut free = addresses.filter(|address| std::net::TcpListener::bind(address).is_ok());
+    [(); 3].map(|()| free.next().unwrap())
+}
+
+#[tokio::test]
+async fn the_shipped_cluster_elects_a_leader() {
+    let scratch = Scratch::new("cluster");
+    let routes = route_addresses();
+    let mut nodes: Vec<Process> = Vec::new();
+    for (i, node) in ["a", "b", "c"].into_iter().enumerate() {
+        let mut ports = vec![
+            (["127.0.0.1:4222", "127.0.0.1:4223", "127.0.0.1:4224"][i], "127.0.0.1:-1".to_owned()),
+            (["127.0.0.1:8222", "127.0.0.1:8223", "127.0.0.1:8224"][i], "127.0.0.1:-1".to_owned()),
+        ];
+        ports.extend(["127.0.0.1:6222", "127.0.0.1:6223", "127.0.0.1:6224"].into_iter().zip(routes.clone()));
+        nodes.push(shipped(&format!("cluster/{node}.conf"), &scratch, &ports));
+    }
+    let mut leaders = Vec::new();
+    for node in &mut nodes {
+        let leader = wait_until("the node knows a leader", SOON, async || {
+            let told = jsz(&scratch, node).await?;
+            let cluster = &told["meta_cluster"];
+            match cluster["leader"].as_str() {
+                Some(leader) if cluster["cluster_size"] == 3 => Ok(leader.to_owned()),
+                _ => Err(told.to_string()),
+            }
+        })
+        .await;
+        leaders.push(leader);
+    }
+    assert!(leaders[0].starts_with("groupfold-") && leaders.iter().all(|l| *l == leaders[0]), "{leaders:?}");
+}

@@ -1,0 +1,165 @@
+//! Stored bytes are a contract: what a release wrote, every later build reads. The bytes of each release
+//! stay in the tree; `GROUPFOLD_UPDATE=1` adds the ones of a new kind of value, and never changes one.
+
+use std::path::{Path, PathBuf};
+
+use groupfold_fold::entry::{Key, Memory};
+use groupfold_fold::view;
+use groupfold_schemas::id::hex;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{self, Participant, Record};
+use groupfold_schemas::{frame, log, v1::FailedWebhook};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1")
+}
+
+fn bytes_of(text: &str) -> Vec<u8> {
+    let digits = text.trim().as_bytes();
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+/// The golden bytes of a name; written first if they do not exist and an update is wanted.
+fn golden(name: &str, today: &[u8]) -> Vec<u8> {
+    let path = folder().join(format!("{name}.hex"));
+    if !path.exists() && std::env::var_os("GROUPFOLD_UPDATE").is_some() {
+        std::fs::create_dir_all(folder()).unwrap();
+        std::fs::write(&path, format!("{}\n", hex(today))).unwrap();
+    }
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    bytes_of(&text)
+}
+
+fn record(kind: Kind, second: i64) -> Record {
+    Record {
+        event_id: format!("{second:032x}"),
+        provider: v1::Provider::Meta.into(),
+        account: "102290129340398".into(),
+        phone_number_id: "106540352242922".into(),
+        display_phone_number: "15550783881".into(),
+        group_id: "Y2FwaV9ncm91cDox".into(),
+        provider_time_ms: second * 1000,
+        time_quality: v1::TimeQuality::Provider.into(),
+        received_time_ms: second * 1000 + 17,
+        request_id: "0123456789abcdef0123456789abcdef".into(),
+        provider_request_id: Some("REQ".into()),
+        actor: Some(v1::Actor { kind: v1::ActorKind::Participant.into(), participant: None }),
+        evidence: v1::Evidence::Webhook.into(),
+        field: "group_participants_update".into(),
+        pointer: "/entry/0/changes/0/value/groups/0".into(),
+        original_json: b"{\"a\":1}".to_vec().into(),
+        original_contacts: vec![b"{}".to_vec().into()],
+        replayed: false,
+        event: Some(v1::Event { kind: Some(kind) }),
+    }
+}
+
+fn person() -> Participant {
+    Participant {
+        wa_id: Some("5511900000001".into()),
+        user_id: Some("BR.1".into()),
+        username: Some("maria".into()),
+        ..Default::default()
+    }
+}
+
+/// A small history that leaves every kind of entry behind.
+fn history() -> Vec<Record> {
+    let next = Participant { wa_id: Some("5511900000002".into()), ..Default::default() };
+    let receipt = v1::Receipt {
+        message_id: "wamid.A".into(),
+        status: v1::ReceiptStatus::Read.into(),
+        participant: Some(person()),
+        pricing: Some(v1::Pricing { billable: Some(true), category: Some("group_utility".into()), ..Default::default() }),
+        ..Default::default()
+    };
+    let created = v1::GroupCreated { subject: Some("Lucky Shrub".into()), ..Default::default() };
+    let joined = v1::ParticipantsJoined { participants: vec![person()], ..Default::default() };
+    let message = v1::MessageReceived { message_id: "wamid.B".into(), from: Some(person()), ..Default::default() };
+    let renamed = v1::IdentityChanged {
+        kind: v1::IdentityChangeKind::Number.into(),
+        previous: Some(Participant { wa_id: Some("5511900000001".into()), ..Default::default() }),
+        current: Some(next),
+        ..Default::default()
+    };
+    let mut records = vec![
+        record(Kind::GroupCreated(created), 1),
+        record(Kind::ParticipantsJoined(joined), 2),
+        record(Kind::Receipt(receipt), 3),
+        record(Kind::MessageReceived(message), 4),
+        record(Kind::IdentityChanged(renamed), 5),
+        record(Kind::AccountError(v1::AccountError::default()), 6),
+    ];
+    records[4].group_id.clear();
+    records[5].group_id.clear();
+    records
+}
+
+#[test]
+fn records_of_every_release_read_back() {
+    for record in history() {
+        let name = format!("record_{}", record.event.as_ref().unwrap().kind.as_ref().unwrap().name());
+        let golden = golden(&name, &frame::encode(&record));
+        assert_eq!(frame::decode::<Record>(&golden).unwrap(), record, "{name}");
+    }
+}
+
+#[test]
+fn failed_webhooks_of_every_release_read_back() {
+    let failed = FailedWebhook {
+        failed_id: "f".repeat(32),
+        provider: v1::Provider::Meta.into(),
+        cause: "missing_field".into(),
+        pointer: "/entry/0/id".into(),
+        expected: "a text".into(),
+        fingerprint: log::fingerprint([&b"x"[..]]),
+        raw: b"{}".to_vec().into(),
+        headers: vec![v1::Header { name: "content-type".into(), value: b"application/json".to_vec().into() }],
+        build: "0.1.0".into(),
+        ..Default::default()
+    };
+    let golden = golden("failed_webhook", &frame::encode(&failed));
+    assert_eq!(frame::decode::<FailedWebhook>(&golden).unwrap(), failed);
+}
+
+#[test]
+fn entries_of_every_release_read_back_and_mean_the_same() {
+    let mut today = Memory::default();
+    today.apply(&history()).unwrap();
+    let text: String = today.0.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value))).collect();
+    let path = folder().join("entries.txt");
+    if !path.exists() && std::env::var_os("GROUPFOLD_UPDATE").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let stored = std::fs::read_to_string(&path).unwrap();
+    let mut old = Memory::default();
+    for line in stored.lines() {
+        let (key, value) = line.split_once(' ').unwrap();
+        let (key, value) = (bytes_of(key), bytes_of(value));
+        let read = Key::decode(&key).unwrap().decode_value(&value).unwrap();
+        assert_eq!(read.encode(), value, "a value is written as it was read");
+        old.0.insert(key, value);
+    }
+    let prefixes: std::collections::BTreeSet<u8> = old.0.keys().map(|key| key[0]).collect();
+    assert_eq!(prefixes, b"afglmnrw".iter().copied().collect(), "every kind of entry is among them");
+    let group = view::group(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
+    assert_eq!(group.subject.as_deref(), Some("Lucky Shrub"));
+    assert_eq!(group.members[0].names.wa_id.as_deref(), Some("5511900000002"));
+    assert_eq!(old, today, "today's fold of the same history; a difference needs a new store version");
+}
+
+#[test]
+fn progress_of_every_release_reads_back() {
+    let progress = v1::Progress {
+        stream: log::stream(3),
+        stream_created: "2026-01-01T00:00:00Z".into(),
+        sequence: 1234,
+        log_time_ms: 1_767_225_600_000,
+        digest: vec![7; 16].into(),
+        events_applied: 1200,
+        records_unreadable: 34,
+    };
+    let golden = golden("progress", &frame::encode(&progress));
+    assert_eq!(frame::decode::<v1::Progress>(&golden).unwrap(), progress);
+}
