@@ -144,7 +144,12 @@ impl Appender<'_> {
                 Ok(ack) => return Ok(ack),
                 Err(error) => error,
             };
-            self.metrics.acks(if error.is_unknown() { AckOutcome::Unknown } else { AckOutcome::Rejected });
+            match error {
+                // Nothing was published.
+                Error::Disconnected => {}
+                _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown),
+                _ => self.metrics.acks(AckOutcome::Rejected),
+            }
             let again_at = Instant::now() + pause;
             if !error.is_worth_retrying() || again_at >= deadline {
                 return Err(error);

@@ -79,6 +79,7 @@ fn take(shared: &Arc<Shared>, stream: TcpStream, places: &Arc<Semaphore>, refusa
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         shared.door.metrics.refused("too_many_connections");
         if let Ok(place) = Arc::clone(refusals).try_acquire_owned() {
+            shared.door.metrics.answered(503);
             shared.connections.spawn(async move {
                 refuse::busy(stream).await;
                 drop(place);

@@ -59,8 +59,8 @@ impl Api {
         let v1 = v1.route_layer(middleware::from_fn_with_state(self.clone(), auth::require));
         let open = Router::new().route("/openapi.json", get(openapi::show));
         let api = v1.merge(open).with_state(self.clone());
-        // The routes of health bring the fallbacks along.
-        let all = ops::ops_router(ops).merge(api);
+        // The routes of health bring the fallback for unknown paths along, but not the one for methods.
+        let all = ops::ops_router(ops).merge(api).method_not_allowed_fallback(method_not_allowed);
         all.layer(middleware::from_fn_with_state(self.clone(), observe))
     }
 }

@@ -107,7 +107,8 @@ pub(crate) fn items(from: u64, records: &[v1::Record]) -> Vec<Item> {
 
 /// Folds records that follow what the partition has.
 pub(crate) fn put(partition: &Partition, records: &[v1::Record]) {
-    put_items(partition, items(partition.status.borrow().applied + 1, records)).unwrap();
+    let next = partition.status.borrow().applied + 1;
+    put_items(partition, items(next, records)).unwrap();
 }
 
 pub(crate) fn put_items(partition: &Partition, items: Vec<Item>) -> Result<(), store::Error> {

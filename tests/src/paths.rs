@@ -62,8 +62,16 @@ fn build(profile_dir: &Path) {
         Some(name) => name,
     };
     let target = profile_dir.parent().expect("a profile's folder is in the target folder");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // What cargo told the test about its package is not for another cargo: build scripts that look at it,
+    // such as ring's, would run again, and everything above them be compiled again, each time.
+    let about_the_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_PRIMARY_", "CARGO_BIN_"];
+    for (name, _) in std::env::vars_os() {
+        if about_the_package.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
+            cargo.env_remove(name);
+        }
+    }
+    let output = cargo
         .current_dir(workspace())
         .args(["build", "--quiet", "--workspace", "--bin", "groupfold", "--profile", profile, "--target-dir"])
         .arg(target)

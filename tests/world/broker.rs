@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::{self, stream};
 use groupfold_tests::{
-    Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, fixture, http, nats_server_binary, post,
+    Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, http, nats_server_binary, post,
     wait_until, workspace,
 };
 
@@ -79,16 +79,19 @@ async fn two_servers_share_nothing() {
     assert!(context.get_stream("S").await.is_err());
 }
 
-const WEBHOOK: &str = "meta/group_status_update-group_suspend-filled.json";
+const WEBHOOK: &[u8] = br#"{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{
+    "field":"group_status_update","value":{"messaging_product":"whatsapp",
+    "metadata":{"display_phone_number":"15550783881","phone_number_id":"2"},
+    "groups":[{"timestamp":"1767225600","group_id":"G","type":"group_suspend"}]}}]}]}"#;
 
 #[tokio::test]
 async fn an_up_takes_webhooks_is_killed_comes_back_and_ends_with_0() {
     let mut groupfold = Groupfold::up(Options::default()).await;
-    let answer = groupfold.post(&fixture(WEBHOOK)).await;
+    let answer = groupfold.post(WEBHOOK).await;
     assert_eq!(answer.status, 200, "{answer}");
     assert_eq!(answer.json["appended"], 1, "{answer}");
     let position = answer.position().unwrap().to_owned();
-    let wrong = post(&groupfold.webhook_url(), "not the secret", &fixture(WEBHOOK)).await.unwrap();
+    let wrong = post(&groupfold.webhook_url(), "not the secret", WEBHOOK).await.unwrap();
     assert_eq!(wrong.status, 401, "{wrong}");
 
     groupfold.kill9();
@@ -106,7 +109,7 @@ async fn a_receiver_and_a_projector_of_their_own_meet_in_a_log_elsewhere() {
 
     let mut ingest = Groupfold::ingest(Options::on(&server)).await;
     let mut project = Groupfold::project(Options::on(&server)).await;
-    let answer = ingest.post(&fixture(WEBHOOK)).await;
+    let answer = ingest.post(WEBHOOK).await;
     assert_eq!((answer.status, &answer.json["durability"]), (200, &"fsync".into()), "{answer}");
     let position = answer.position().unwrap();
     let answer = project.get(&format!("/v1/groups?min_position={position}&wait_ms=5000")).await;

@@ -71,12 +71,17 @@ fn history() -> Vec<Record> {
         message_id: "wamid.A".into(),
         status: v1::ReceiptStatus::Read.into(),
         participant: Some(person()),
-        pricing: Some(v1::Pricing { billable: Some(true), category: Some("group_utility".into()), ..Default::default() }),
+        pricing: Some(v1::Pricing {
+            billable: Some(true),
+            category: Some("group_utility".into()),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let created = v1::GroupCreated { subject: Some("Lucky Shrub".into()), ..Default::default() };
     let joined = v1::ParticipantsJoined { participants: vec![person()], ..Default::default() };
-    let message = v1::MessageReceived { message_id: "wamid.B".into(), from: Some(person()), ..Default::default() };
+    let message =
+        v1::MessageReceived { message_id: "wamid.B".into(), from: Some(person()), ..Default::default() };
     let renamed = v1::IdentityChanged {
         kind: v1::IdentityChangeKind::Number.into(),
         previous: Some(Participant { wa_id: Some("5511900000001".into()), ..Default::default() }),
@@ -130,6 +135,7 @@ fn entries_of_every_release_read_back_and_mean_the_same() {
     let text: String = today.0.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value))).collect();
     let path = folder().join("entries.txt");
     if !path.exists() && std::env::var_os("GROUPFOLD_UPDATE").is_some() {
+        std::fs::create_dir_all(folder()).unwrap();
         std::fs::write(&path, &text).unwrap();
     }
     let stored = std::fs::read_to_string(&path).unwrap();

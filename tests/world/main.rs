@@ -9,4 +9,10 @@
 
 mod broker;
 mod codegen;
+mod families;
+mod faults;
+mod golden;
+mod hook;
+mod laws;
+mod simulated;
 mod tidy;

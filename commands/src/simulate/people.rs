@@ -28,6 +28,8 @@ pub(crate) struct Person {
     pub(crate) username: String,
     pub(crate) name: String,
     pub(crate) shown: Shown,
+    /// A change told number and user id as one person's: who knows the one knows the other since.
+    pub(crate) number_told: bool,
     /// A hidden number is left out, or printed as an empty text.
     empty_number: bool,
     /// Groups that ever knew the person.
@@ -63,6 +65,7 @@ impl Person {
             username: format!("{sign}{plain}.{serial}"),
             name: format!("{first} {last}"),
             shown,
+            number_told: false,
             empty_number: dice.percent(30.0),
             groups: BTreeSet::new(),
             settled_at: i64::MIN,

@@ -322,7 +322,7 @@ async fn wrong_requests_are_named() {
         assert_eq!(world.get(path).await.problem(), (status, code.to_owned()), "{path}");
     }
     let put = world.send("PUT", "/v1/groups", "content-length: 0\r\n").await;
-    assert_eq!(put.header("allow"), Some("GET,HEAD"));
+    assert_eq!(put.header("allow"), Some("GET, HEAD"));
     assert_eq!(put.problem(), (405, "method_not_allowed".to_owned()));
     let bad = world.get("/v1/groups?limit=x").await;
     assert_eq!(bad.body["detail"], "limit is \"x\", expected a whole number from 1 to 1000");
@@ -420,6 +420,14 @@ async fn answers_have_the_shape_that_the_document_says() {
     };
     let changes = v1::SettingsUpdated { changes: vec![picture], errors: Vec::new() };
     world.tell(record("G", 5, Kind::SettingsUpdated(changes)));
+    let left = v1::ParticipantsEnded {
+        reason: v1::EndReason::Left.into(),
+        ended: vec![who("1")],
+        ..Default::default()
+    };
+    let actor = v1::Actor { kind: v1::ActorKind::Participant.into(), participant: None };
+    let left = record("G", 5, Kind::ParticipantsEnded(left));
+    world.tell(v1::Record { actor: Some(actor), ..left });
     world.tell(receipt("G", 6, "M", ReceiptStatus::Delivered, Some("1")));
     world.tell(receipt("G", 7, "M", ReceiptStatus::Failed, None));
 

@@ -59,36 +59,62 @@ fn a_half_written_snapshot_is_removed() {
     assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0));
 }
 
-#[test]
-fn a_damaged_store_is_set_aside_and_an_empty_one_opened() {
-    let damages: [fn(&Path); 4] = [
-        |db| {
-            let bytes = fs::read(db).unwrap();
-            fs::write(db, bytes.iter().map(|b| b ^ 0x55).collect::<Vec<_>>()).unwrap();
-        },
-        |db| fs::write(db.with_file_name("conf"), b"nonsense").unwrap(),
-        |db| {
-            let snap = |name: &str| name.starts_with("snap.");
-            let entries = fs::read_dir(db.parent().unwrap()).unwrap().map(|entry| entry.unwrap());
-            for entry in entries.filter(|entry| snap(&entry.file_name().to_string_lossy())) {
-                fs::write(entry.path(), b"nonsense").unwrap();
-            }
-            let bytes = fs::read(db).unwrap();
-            fs::write(db, vec![0xff; bytes.len()]).unwrap();
-        },
-        |db| fs::OpenOptions::new().write(true).open(db).unwrap().set_len(1000).unwrap(),
-    ];
-    for (number, damage) in damages.into_iter().enumerate() {
-        let folder = Folder::new();
-        let partition = folder.open(3);
-        put(&partition, &[created("G", 1, "first")]);
-        drop(partition);
-        damage(&folder.path().join("3/db"));
-        let store = Store::open(folder.settings(3)).unwrap();
-        assert_eq!(store.view().unwrap().sequence(), 0, "damage {number}");
-        assert_eq!(subject(&store), None, "damage {number}");
-        assert_eq!(aside(&folder), 1, "damage {number}");
+/// Opens what a damage left, and tells sequence and number of stores set aside. Whatever position comes
+/// up, the entries must be those of the records up to it.
+fn opened_after(records: &[v1::Record], damage: impl Fn(&mut Vec<u8>)) -> (usize, usize) {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    for record in records {
+        put(&partition, std::slice::from_ref(record));
     }
+    drop(partition);
+    let db = folder.path().join("3/db");
+    let mut bytes = fs::read(&db).unwrap();
+    damage(&mut bytes);
+    fs::write(&db, bytes).unwrap();
+
+    let partition = folder.open(3);
+    let view = partition.store.view().unwrap();
+    let sequence = usize::try_from(view.sequence()).unwrap();
+    let mut memory = Memory::default();
+    memory.apply(&records[..sequence]).unwrap();
+    let keys: Vec<Vec<u8>> = memory.0.keys().cloned().collect();
+    drop(view);
+    assert_eq!(partition.store.load(&keys).unwrap(), memory);
+    (sequence, aside(&folder))
+}
+
+#[test]
+fn damage_anywhere_leaves_a_state_that_once_was_or_an_empty_one() {
+    let records: Vec<v1::Record> = (0..40).map(|n| joined("G", n, &n.to_string())).collect();
+    let used = |bytes: &[u8]| bytes.iter().rposition(|&b| b != 0).unwrap();
+    let mut outcomes = Vec::new();
+    for part in 0..16 {
+        outcomes.push(opened_after(&records, |bytes| {
+            let at = used(bytes) * part / 16;
+            bytes[at] ^= 0x10;
+        }));
+        outcomes.push(opened_after(&records, |bytes| bytes.truncate(used(bytes) * part / 16)));
+    }
+    assert!(outcomes.iter().any(|(sequence, _)| *sequence < 40), "{outcomes:?}");
+}
+
+#[test]
+fn a_position_that_cannot_be_read_is_damage() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    db.insert(PROGRESS_KEY, b"x").unwrap();
+    db.flush().unwrap();
+    drop((db, partition));
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));
+    drop(store);
+    // The store that took its place works.
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "again")]);
+    assert_eq!(subject(&partition.store).as_deref(), Some("again"));
 }
 
 #[test]

@@ -74,6 +74,7 @@ impl World {
         person.settled_at = now + 1;
         if with_user_ids {
             person.new_user_id(&mut self.dice);
+            person.number_told = true;
         }
         let after = person.clone();
         let mut system = Map::new();
@@ -98,6 +99,7 @@ impl World {
         let Some(person) = self.people.get_mut(&key) else { return };
         let before = person.clone();
         person.new_user_id(&mut self.dice);
+        person.number_told |= person.shows_number();
         person.settled_at = now + 1;
         let after = person.clone();
         let mut system = Map::new();

@@ -25,6 +25,7 @@ impl World {
             let person = self.new_person();
             item.insert("added_participants".into(), json!([self.fields(person)]));
             self.line(key, "group_created");
+            self.line(key, "member_joined");
             self.set_member(key, person, MemberStatus::Member, 11);
         } else {
             let mode = self.dice.word(&["auto_approve", "approval_required"]);
@@ -52,7 +53,10 @@ impl World {
         let key = self.serial();
         let id = ids::group(&self.business.display_phone_number, key);
         let subject = ids::subject(&mut self.dice, key % 1000);
-        self.groups.insert(key, Group::new(id, Status::CreateFailed));
+        let mut group = Group::new(id, Status::CreateFailed);
+        // There is nothing else to call it by.
+        group.subject = Some(subject.clone());
+        self.groups.insert(key, group);
         let mut item = self.answer(key, "group_create");
         item.insert("subject".into(), json!(subject));
         if self.dice.percent(50.0) {

@@ -236,7 +236,7 @@ impl World {
             knows_username: false,
         });
         (member.status, member.stamp) = (status, stamp);
-        member.knows_number |= told && who.shows_number();
+        member.knows_number |= told && (who.shows_number() || who.number_told);
         member.knows_user_id |= told && who.shows_user_id();
         member.knows_username |= told && who.shown == Shown::UserId;
         if !self.keep {
