@@ -15,13 +15,7 @@ help: ## this list
 up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends it
 	@nats=$$(deploy/nats/install) && \
 	$(CARGO) build --locked --package groupfold --bin groupfold && \
-	printf '%s\n' \
-	  '' \
-	  '  look at it from another terminal:' \
-	  '    target/debug/groupfold group list --data $(DATA)' \
-	  '    curl -s http://127.0.0.1:8081/v1/groups' \
-	  '  state is kept in $(DATA); Ctrl-C ends it' \
-	  '' && \
+	printf '\n  the program is target/debug/groupfold; it says below where to look, Ctrl-C ends it\n\n' && \
 	exec target/debug/groupfold up --demo --data $(DATA) --nats-server "$$nats"
 
 test: ## all tests, against a real nats-server

@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(crate) monitor_url: Option<String>,
     /// Opens the API to verbs of the same owner, for as long as the process runs.
     pub(crate) api_token: Option<String>,
+    /// The secret of a demo that was given none: no secret of anybody's.
+    pub(crate) demo_app_secret: Option<String>,
 }
 
 impl DataFolder {
@@ -130,6 +132,7 @@ mod tests {
             nats_url: "nats://x".into(),
             monitor_url: None,
             api_token: None,
+            demo_app_secret: None,
         };
         let folder = DataFolder::take(&path).unwrap();
         assert!(matches!(Run::find(&path), Err(Failure::Again(_))));

@@ -67,6 +67,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         api_token: None,
+        demo_app_secret: None,
     })?;
     say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));

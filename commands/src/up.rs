@@ -77,6 +77,7 @@ async fn serve(
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         api_token: own_token,
+        demo_app_secret: config.meta_app_secrets.iter().find(|secret| *secret == DEMO_SECRET).cloned(),
     })?;
     let api_server = tokio::spawn({
         let (projector, stop) = (projector.clone(), api.clone());

@@ -30,3 +30,4 @@ pub use durability::Durability;
 pub use receiver::{Receiver, StartError};
 pub use server::DrainReport;
 pub use settings::Settings;
+pub use verify::SecretError;

@@ -50,7 +50,8 @@ pub enum StartError {
     /// A webhook of the largest size could never be appended.
     #[error(
         "the broker takes messages of {max_payload} bytes and bodies may have {body_bytes_max}: \
-         set max_payload to 8MB in the broker or body_bytes_max to at most {}",
+         set max_payload in the broker to at least {}, such as 8MB, or body_bytes_max to at most {}",
+        .body_bytes_max.saturating_add(AROUND_BYTES),
         .max_payload.saturating_sub(AROUND_BYTES)
     )]
     Payload {
@@ -142,6 +143,11 @@ impl Receiver {
 }
 
 impl Inner {
+    /// Webhooks being worked on, from their head to their answer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.settings.requests_max.saturating_sub(self.requests.available_permits())
+    }
+
     /// What the adapter is told around a body.
     pub(crate) fn delivery<'a>(
         &'a self,

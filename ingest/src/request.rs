@@ -3,6 +3,7 @@
 //! path, method ▸ announced size ▸ a place among the requests ▸ body ▸ signature ▸ items ▸ log
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -41,13 +42,7 @@ pub(crate) async fn answer(
     let _entered = span.enter();
     let answer = answered.unwrap_or_else(|refusal| {
         let (status, cause, _) = refusal.outline();
-        let source = std::error::Error::source(&refusal);
-        tracing::warn!(
-            status = status.as_u16(),
-            cause,
-            reason = source.map(tracing::field::display),
-            "refused"
-        );
+        tracing::warn!(status = status.as_u16(), cause, reason = reasons(&refusal), "refused");
         metrics.refused(cause);
         refusal.answer(&trace.request_id, version)
     });
@@ -141,6 +136,12 @@ fn log(receipt: &Receipt, began: Instant) {
     }
     let took_ms = began.elapsed().as_millis();
     tracing::debug!(appended, duplicate, failed, ignored, %position, took_ms, "webhook acknowledged");
+}
+
+/// An error's sources, outermost first. None of them holds anything of the request.
+fn reasons(error: &dyn Error) -> String {
+    let sources = std::iter::successors(error.source(), |error| (**error).source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// Headers that help to understand a failure, and to prove where it came from.

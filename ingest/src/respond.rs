@@ -134,3 +134,6 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes, request_i
     }
     answer
 }
+
+#[cfg(test)]
+mod tests;

@@ -102,13 +102,17 @@ fn take(shared: &Arc<Shared>, stream: TcpStream, places: &Arc<Semaphore>, refusa
 async fn drain(shared: &Shared) -> DrainReport {
     shared.work.close();
     shared.connections.close();
-    let in_flight = shared.work.len();
+    let in_flight = shared.door.in_flight();
     tracing::info!(in_flight, connections = shared.connections.len(), "draining");
     let budget = shared.door.settings.drain_budget;
-    let all = async { tokio::join!(shared.connections.wait(), shared.work.wait()) };
+    // In this order: connections hand out work until they end.
+    let all = async {
+        shared.connections.wait().await;
+        shared.work.wait().await;
+    };
     let cut = match tokio::time::timeout(budget, all).await {
-        Ok(_) => 0,
-        Err(_) => shared.work.len(),
+        Ok(()) => 0,
+        Err(_) => shared.door.in_flight(),
     };
     shared.cut.cancel();
     DrainReport { finished: in_flight.saturating_sub(cut), cut }

@@ -120,15 +120,15 @@ impl Collector for PartitionMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let encoder = &mut encoder;
-        self.gauge(encoder, "groupfold_projector_lag_events", "Log messages not yet folded", |s| {
+        self.gauge(encoder, "groupfold_projector_lag_events", "Log messages not yet folded.", |s| {
             s.lag_events() as f64
         })?;
-        let help = "Age of what is folded while more waits, zero at the end of the log";
+        let help = "Age of what is folded while more waits, zero at the end of the log.";
         self.gauge(encoder, "groupfold_projector_lag_seconds", help, |s| s.lag_seconds(now_ms))?;
-        let help = "1 while the partition reads the log, else 0";
+        let help = "1 while the partition reads the log, else 0.";
         self.gauge(encoder, "groupfold_projector_partition_up", help, |s| {
             f64::from(u8::from(matches!(s.run, Run::Running)))
         })?;
-        self.gauge(encoder, "groupfold_projector_position", "Last sequence folded", |s| s.applied as f64)
+        self.gauge(encoder, "groupfold_projector_position", "Last sequence folded.", |s| s.applied as f64)
     }
 }

@@ -93,8 +93,7 @@ impl Loop {
             let batch = tokio::select! {
                 batch = self.tail.next_batch() => batch?,
                 () = damage.notified() => {
-                    let why = store::Error::Closed { partition: self.partition.id };
-                    self.start_over(&why).await?;
+                    self.look_into_damage().await?;
                     continue;
                 }
             };
@@ -117,13 +116,26 @@ impl Loop {
             let _guard = span.enter();
             fold::fold(&partition, &metrics, &created, batch)
         });
-        let panicked =
-            |source| store::Error::Damaged { partition: self.partition.id, source: Box::new(source) };
-        // A panic is sled's way to say that it met what cannot be; so is it for the fold.
-        work.await.map_err(panicked)??;
+        work.await.map_err(|panic| self.panicked(panic))??;
         let progress = self.partition.store.view()?.progress();
         self.tail.applied(progress.sequence, progress.log_time_ms);
         Ok(())
+    }
+
+    /// Reads the whole store after a reader met damage: what was set right since is left alone.
+    async fn look_into_damage(&mut self) -> Result<(), Stop> {
+        let store = Arc::clone(&self.partition.store);
+        let verified = tokio::task::spawn_blocking(move || store.verify());
+        match verified.await.unwrap_or_else(|panic| Err(self.panicked(panic))) {
+            Ok(()) => Ok(()),
+            Err(error) if error.is_damage() => self.start_over(&error).await,
+            Err(error) => Err(Stop::store(&error)),
+        }
+    }
+
+    /// A panic is sled's way to say that it met what cannot be; so is it for the fold.
+    fn panicked(&self, panic: tokio::task::JoinError) -> store::Error {
+        store::Error::Damaged { partition: self.partition.id, source: Box::new(panic) }
     }
 
     /// Sets the damaged store aside and begins again at the first message of the log.

@@ -125,11 +125,16 @@ impl Reads {
             let _span = span.enter();
             // In the order of partitions, so that no two readers wait for each other.
             let views: Result<Vec<_>, _> = touched.iter().map(|partition| partition.store.view()).collect();
-            let result = views.map_err(Problem::from).and_then(|views| answer(&views));
-            if let Err(Problem { store: Some((id, error)), .. }) = &result
-                && let Some(partition) = touched.iter().find(|partition| partition.id == *id)
-            {
-                partition.report(error);
+            let mut result = views.map_err(Problem::from).and_then(|views| answer(&views));
+            // What is not there yet is not known to be absent.
+            if matches!(&result, Err(problem) if problem.is_absence()) {
+                let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
+                result = behind.map_or(result, |partition| Err(Problem::catching_up(partition.id)));
+            }
+            if let Err(Problem { store: Some(failed), .. }) = &result {
+                let (id, error) = &**failed;
+                let broken = touched.iter().filter(|partition| partition.id == *id);
+                broken.for_each(|partition| partition.report(error));
             }
             result
         });

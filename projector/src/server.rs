@@ -12,10 +12,13 @@ use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Open connections; more wait in the system's queue.
 const CONNECTIONS_MAX: usize = 1024;
+/// A connection on which nothing moves for this long is closed: well above the longest wait of a reader.
+const IDLE_MAX: Duration = Duration::from_secs(120);
 /// How long answers under way may take once it is time to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -28,7 +31,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
     let served = axum::serve(bounded, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let overdue = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(DRAIN).await;
+        sleep(DRAIN).await;
     };
     tokio::select! {
         served = std::future::IntoFuture::into_future(served) => served,
@@ -55,7 +58,7 @@ impl Listener for Bounded {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set nodelay");
         }
-        (Connection { stream, _permit: permit }, address)
+        (Connection { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -63,10 +66,20 @@ impl Listener for Bounded {
     }
 }
 
-/// A connection that counts as open until it is dropped.
+/// A connection that counts as open until it is dropped, and ends when nothing moves on it.
 struct Connection {
     stream: TcpStream,
+    idle: Pin<Box<Sleep>>,
     _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Connection {
+    fn moved<T>(&mut self, poll: Poll<T>) -> Poll<T> {
+        if poll.is_ready() {
+            self.idle.as_mut().reset(Instant::now() + IDLE_MAX);
+        }
+        poll
+    }
 }
 
 impl AsyncRead for Connection {
@@ -75,13 +88,19 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = self.moved(read);
+        if read.is_pending() && self.idle.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        read
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.moved(written)
     }
 
     fn poll_write_vectored(
@@ -89,7 +108,8 @@ impl AsyncWrite for Connection {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.moved(written)
     }
 
     fn is_write_vectored(&self) -> bool {

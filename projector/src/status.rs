@@ -178,7 +178,7 @@ impl Status {
 }
 
 /// How long a partition may be without its broker before readiness says so.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(3);
 /// How long events may wait while none is folded before readiness says so.
 const STUCK: Duration = Duration::from_secs(15);
 

@@ -241,6 +241,17 @@ impl Store {
         Ok(())
     }
 
+    /// Reads every entry and compares the digest of all with the one that the position says.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] if an entry cannot be read or the digests differ.
+    pub fn verify(&self) -> Result<(), Error> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().filter(|open| !open.ahead);
+        let open = open.ok_or(Error::Closed { partition: self.partition() })?;
+        open::verify(&self.settings, &open.db, &open.progress)
+    }
+
     /// Sets a store that was found damaged aside and opens an empty one in its place.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod fence;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use async_nats::connection::State;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -39,7 +40,7 @@ const STALL_MAX: Duration = Duration::from_secs(4);
 const REQUEST_WAIT: Duration = Duration::from_secs(3);
 /// Waits between attempts to read again: doubled from the first to the last.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(2);
+const RETRY_LAST: Duration = Duration::from_secs(1);
 /// A stream must be missing this often in a row: a broker that starts may not know it yet.
 const MISSING_MAX: u32 = 4;
 
@@ -198,6 +199,7 @@ impl Tail {
 
     /// Fences the stream and makes a consumer from our position.
     async fn connect(&mut self) -> Result<(), Fault> {
+        self.connected()?;
         let connects = self.connects();
         let end = self.fence(true).await?;
         let stream = self.context.get_stream_no_info(&self.stream).await.map_err(retry)?;
@@ -230,6 +232,7 @@ impl Tail {
 
     /// Looks whether the consumer still is to be trusted.
     async fn look(&mut self) -> Result<(), Fault> {
+        self.connected()?;
         let connects = self.connects();
         let Some(reading) = self.reading.as_mut() else { return Ok(()) };
         if reading.connects != connects {
@@ -353,6 +356,16 @@ impl Tail {
 
     fn next_sequence(&self) -> u64 {
         self.identity.sequence + 1
+    }
+
+    /// A request without a connection would wait for its whole bound.
+    fn connected(&self) -> Result<(), Fault> {
+        match self.client.connection_state() {
+            State::Connected => Ok(()),
+            State::Pending | State::Disconnected => {
+                Err(Fault::Retry("the broker is not connected".to_owned()))
+            }
+        }
     }
 
     fn connects(&self) -> u64 {

@@ -51,6 +51,15 @@ fn a_variable_of_digits_stays_a_text_and_a_list_is_split() {
 }
 
 #[test]
+fn a_secret_that_arrived_empty_is_a_fault() {
+    for text in ["", " ", "a,,b"] {
+        let environment = |name: &str| (name == "GROUPFOLD_API_TOKEN").then(|| text.to_owned());
+        let faults = Config::typed(&Layers::gather(&Flags::default(), environment).unwrap()).unwrap_err();
+        assert!(faults[0].0.contains("GROUPFOLD_API_TOKEN"), "{faults:?}");
+    }
+}
+
+#[test]
 fn an_unknown_key_of_the_file_is_a_fault() {
     let path = std::env::temp_dir().join(format!("groupfold-config-{}.toml", std::process::id()));
     std::fs::write(&path, "partitons = 4\nreplicas = 3\nmeta_app_secret = [\"a\", \"b\"]\n").unwrap();

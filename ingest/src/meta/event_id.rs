@@ -5,6 +5,7 @@
 //! order of members do not matter.
 
 use groupfold_schemas::id::EventId;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::PROVIDER;
@@ -23,6 +24,43 @@ pub(super) fn failed_id(raw: &[u8], pointer: &str) -> EventId {
 /// JSON without blanks, with sorted members, as a hash. Falls back to the text itself where it is nested
 /// too deeply to be parsed.
 pub(super) fn of_json(raw: &RawValue) -> String {
-    let canonical = serde_json::from_str::<serde_json::Value>(raw.get()).map(|value| value.to_string());
-    EventId::hash([canonical.as_deref().unwrap_or(raw.get()).as_bytes()]).as_str().to_owned()
+    let canonical = serde_json::from_str(raw.get()).map_or_else(
+        |_| raw.get().to_owned(),
+        |value| {
+            let mut out = String::with_capacity(raw.get().len());
+            write_canonical(&value, &mut out);
+            out
+        },
+    );
+    EventId::hash([canonical.as_bytes()]).as_str().to_owned()
+}
+
+/// Sorts by itself: whether a parsed object keeps its members sorted depends on a feature that any crate
+/// of a build can switch. The parser bounds the depth.
+fn write_canonical(value: &Value, out: &mut String) {
+    match value {
+        Value::Object(members) => {
+            let mut sorted: Vec<_> = members.iter().collect();
+            sorted.sort_unstable_by_key(|(name, _)| name.as_str());
+            out.push('{');
+            for (name, value) in sorted {
+                out.push_str(&Value::from(name.as_str()).to_string());
+                out.push(':');
+                write_canonical(value, out);
+                out.push(',');
+            }
+            out.push('}');
+        }
+        Value::Array(elements) => {
+            out.push('[');
+            for value in elements {
+                write_canonical(value, out);
+                out.push(',');
+            }
+            out.push(']');
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            out.push_str(&value.to_string())
+        }
+    }
 }

@@ -146,7 +146,7 @@ pub(crate) async fn show(
     params: Params,
 ) -> Result<Answer<shape::Group>, Problem> {
     params.no_time_travel()?;
-    group(&api, path, &params, |group, position| convert::group(group, position)).await
+    group(&api, path, &params, convert::group).await
 }
 
 /// The members of a group

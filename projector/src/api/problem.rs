@@ -17,9 +17,8 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: String,
     position: Option<Position>,
-    header: Option<(HeaderName, &'static str)>,
     /// The store that could not be read, and why: for the log and the partition's loop, not the answer.
-    pub(crate) store: Option<(u16, store::Error)>,
+    pub(crate) store: Option<Box<(u16, store::Error)>>,
 }
 
 /// Body of every answer with status 400 and above, as `application/problem+json`.
@@ -45,7 +44,7 @@ pub(crate) struct ProblemBody {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, code, title, detail, position: None, header: None, store: None }
+        Self { status, code, title, detail, position: None, store: None }
     }
 
     /// A query parameter that does not say what it must.
@@ -85,15 +84,13 @@ impl Problem {
     pub(crate) fn method_not_allowed(method: &str) -> Self {
         let detail = format!("{method} is not answered here, GET is");
         let title = "The method is not answered";
-        let problem = Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail);
-        Self { header: Some((header::ALLOW, "GET, HEAD")), ..problem }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail)
     }
 
     pub(crate) fn unauthorized() -> Self {
         let detail = "send one of the configured tokens: Authorization: Bearer <token>";
         let title = "A token is needed";
-        let problem = Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail);
-        Self { header: Some((header::WWW_AUTHENTICATE, "Bearer")), ..problem }
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail)
     }
 
     pub(crate) fn position_not_reached(wanted: &Position, present: &Position) -> Self {
@@ -110,16 +107,38 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "partition_not_owned", title, detail)
     }
 
+    /// Instead of an absence that a log not yet folded may disprove.
+    pub(crate) fn catching_up(partition: u16) -> Self {
+        let detail = format!("partition {partition} has not folded the log up to its end since it started");
+        let title = "Not known yet";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)
+    }
+
+    /// True if it says that something is not there.
+    pub(crate) fn is_absence(&self) -> bool {
+        matches!(self.code, "group_not_found" | "message_not_found")
+    }
+
     pub(crate) fn busy() -> Self {
         let detail = "as many answers as allowed are being worked out";
         let title = "Too many requests at once";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail);
-        Self { header: Some((header::RETRY_AFTER, "1")), ..problem }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail)
     }
 
     pub(crate) fn internal() -> Self {
         let detail = "a fault of groupfold's own; the log tells more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer failed", detail)
+    }
+
+    /// The header that clients expect beside a status.
+    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        let (name, value) = match self.status {
+            StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
+            StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
+            StatusCode::SERVICE_UNAVAILABLE => (header::RETRY_AFTER, "1"),
+            _ => return None,
+        };
+        Some((name, HeaderValue::from_static(value)))
     }
 
     /// Stable name of the problem.
@@ -136,17 +155,20 @@ impl From<store::Error> for Problem {
             let title = "The store cannot be read";
             let status = StatusCode::INTERNAL_SERVER_ERROR;
             let problem = Self::new(status, "store_unreadable", title, detail);
-            return Self { store: error.partition().map(|partition| (partition, error)), ..problem };
+            return Self {
+                store: error.partition().map(|partition| Box::new((partition, error))),
+                ..problem
+            };
         };
         let detail = format!("partition {partition} is stopped, being rebuilt or shutting down; see /readyz");
         let title = "The store is closed";
-        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", title, detail);
-        Self { header: Some((header::RETRY_AFTER, "5")), ..problem }
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", title, detail)
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
+        let header = self.header();
         let body = ProblemBody {
             kind: format!("urn:groupfold:problem:{}", self.code),
             title: self.title,
@@ -158,9 +180,7 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if let Some((name, value)) = self.header {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
+        headers.extend(header);
         response
     }
 }
@@ -188,8 +208,9 @@ mod tests {
             (Problem::partition_not_owned(3), 421, "partition_not_owned", None),
             (Problem::internal(), 500, "internal", None),
             (damaged.into(), 500, "store_unreadable", None),
+            (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
-            (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "5"))),
+            (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
         ];
         for (problem, status, code, header) in cases {
             assert_eq!(problem.code(), code);

@@ -102,12 +102,18 @@ fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, v1::Progress), 
         None if db.is_empty() => v1::Progress::default(),
         None => return Err(damaged(settings, Damage::NoProgress)),
     };
-    let expected = digest_of(&progress).map_err(|error| damaged(settings, Damage::Digest(error)))?;
-    let found = sum(settings, &db)?;
-    if found != expected {
-        return Err(damaged(settings, Damage::OtherDigest { found, expected }));
-    }
+    verify(settings, &db, &progress)?;
     Ok((db, progress))
+}
+
+/// The digest of all entries must be the one that the position says.
+pub(super) fn verify(settings: &Settings, db: &sled::Db, progress: &v1::Progress) -> Result<(), Error> {
+    let expected = digest_of(progress).map_err(|error| damaged(settings, Damage::Digest(error)))?;
+    let found = sum(settings, db)?;
+    if found == expected {
+        return Ok(());
+    }
+    Err(damaged(settings, Damage::OtherDigest { found, expected }))
 }
 
 /// Opens sled, waiting a while for the threads of an earlier open in this very process: nobody else can

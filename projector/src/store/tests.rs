@@ -124,8 +124,10 @@ fn an_entry_that_the_digest_does_not_know_is_damage() {
     put(&partition, &[created("G", 1, "first")]);
     let key = Key::Head { group: "other".to_owned() }.encode();
     let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    partition.store.verify().unwrap();
     db.insert(key, b"x").unwrap();
     db.flush().unwrap();
+    assert!(partition.store.verify().unwrap_err().is_damage());
     drop((db, partition));
     let store = Store::open(folder.settings(3)).unwrap();
     assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));

@@ -1,0 +1,93 @@
+//! A slow and obvious fold, to hold the real one against. It shares no code with it: it looks at all records
+//! at once, sorts them by time and tells the story from the beginning, for each question anew.
+//!
+//! Its answers are lines of text, one per thing that is true, so that a difference reads by itself.
+
+mod group;
+mod persons;
+mod receipts;
+mod said;
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::v1::Record;
+
+use persons::Persons;
+use said::Said;
+
+pub(crate) use said::Who;
+
+/// All that is to be known of a set of records.
+pub(crate) struct Oracle {
+    /// Each event once, by time and id.
+    records: Vec<Record>,
+}
+
+/// One group's story: what was said of it, and who is who in it.
+struct Story<'a> {
+    records: Vec<&'a Record>,
+    facts: Vec<Said>,
+    persons: Persons,
+}
+
+impl Oracle {
+    /// Duplicates and order are of no matter.
+    pub(crate) fn new<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
+        let each: BTreeMap<(i64, &str), &Record> =
+            records.into_iter().map(|r| ((r.provider_time_ms, r.event_id.as_str()), r)).collect();
+        Self { records: each.into_values().cloned().collect() }
+    }
+
+    /// Group ids that records name.
+    pub(crate) fn groups(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.records.iter().map(|r| r.group_id.clone()).collect();
+        ids.retain(|id| !id.is_empty());
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// Message ids that receipts name.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        let mut ids: Vec<String> =
+            self.records.iter().filter_map(|r| said::receipt(r).map(|receipt| receipt.message)).collect();
+        ids.sort();
+        ids.dedup();
+        ids
+    }
+
+    /// A group and its members, as lines.
+    pub(crate) fn group(&self, group: &str) -> Vec<String> {
+        let story = self.story(group);
+        let mut lines = group::head(&story);
+        lines.extend(group::members(&story));
+        lines.sort();
+        lines
+    }
+
+    /// A group's history, as lines.
+    pub(crate) fn timeline(&self, group: &str) -> Vec<String> {
+        group::timeline(&self.story(group))
+    }
+
+    /// A message's receipts, as lines.
+    pub(crate) fn receipts(&self, message: &str) -> Vec<String> {
+        let group = self
+            .records
+            .iter()
+            .find(|r| said::receipt(r).is_some_and(|receipt| receipt.message == message))
+            .map(|r| r.group_id.clone())
+            .unwrap_or_default();
+        receipts::of(&self.story(&group), message)
+    }
+
+    fn story(&self, group: &str) -> Story<'_> {
+        let records: Vec<&Record> = self.records.iter().filter(|r| r.group_id == group).collect();
+        let mut facts: Vec<Said> = records.iter().flat_map(|r| said::facts(r)).collect();
+        facts.sort_by(|a, b| (a.time, a.rank, &a.event).cmp(&(b.time, b.rank, &b.event)));
+        let reports: Vec<(i64, Who)> = records.iter().flat_map(|r| said::people(r)).collect();
+        let changes = self.records.iter().filter_map(said::change).collect();
+        let persons = Persons::new(&reports, &facts, changes);
+        Story { records, facts, persons }
+    }
+}

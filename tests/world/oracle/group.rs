@@ -1,0 +1,205 @@
+//! A group, its members and its history, as lines.
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::v1::{Outcome, Setting};
+
+use super::Story;
+use super::said::{self, Said};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// The names of a person as one text.
+pub(crate) fn called(names: &BTreeMap<char, String>) -> String {
+    names.iter().map(|(kind, text)| format!("{kind}:{text}")).collect::<Vec<_>>().join(" ")
+}
+
+/// All of a group but its members.
+pub(super) fn head(story: &Story<'_>) -> Vec<String> {
+    let times = |rank| story.facts.iter().filter(move |f| f.rank == rank).map(|f| f.time);
+    let created = times(1).min();
+    let deleted = times(21).min();
+    let failed = story.facts.iter().find(|fact| fact.rank == 2);
+    let suspended = story.facts.iter().rev().find(|fact| [18, 19].contains(&fact.rank)).map(|f| f.rank == 19);
+    let status = if deleted.is_some() {
+        "Deleted"
+    } else if suspended == Some(true) {
+        "Suspended"
+    } else if created.is_some() || suspended.is_some() {
+        "Active"
+    } else if failed.is_some() {
+        "CreateFailed"
+    } else {
+        "Unknown"
+    };
+    let mut subject = setting(story, Setting::Subject, Outcome::Succeeded).map(|(_, text)| text);
+    if status == "CreateFailed" {
+        subject = failed.and_then(|fact| fact.text.clone());
+    }
+    let mut lines = vec![
+        format!("status {status}"),
+        format!("created {created:?} deleted {deleted:?}"),
+        format!("subject {subject:?}"),
+    ];
+    for of in [Setting::Description, Setting::Picture, Setting::JoinApprovalMode, Setting::InviteLink] {
+        let value = setting(story, of, Outcome::Succeeded).map(|(_, text)| text);
+        lines.push(format!("{of:?} {value:?}"));
+    }
+    for of in [Setting::Subject, Setting::Description, Setting::Picture] {
+        let stamp = |outcome| setting(story, of, outcome).map(|(stamp, _)| stamp);
+        if stamp(Outcome::Unknown) > stamp(Outcome::Succeeded) {
+            lines.push(format!("unconfirmed {of:?}"));
+        }
+    }
+    let failures = story.records.iter().filter_map(|r| {
+        let (rank, kind, codes) = said::failure(r)?;
+        Some(((r.provider_time_ms, rank, &r.event_id), kind, codes))
+    });
+    let failure = failures.max_by_key(|(stamp, ..)| *stamp).map(|(_, kind, codes)| (kind, codes));
+    lines.push(format!("failure {failure:?}"));
+    lines.extend(window(story));
+    lines
+}
+
+type Stamp = (i64, u32, String);
+
+/// The last report of a setting that went so.
+fn setting(story: &Story<'_>, of: Setting, outcome: Outcome) -> Option<(Stamp, String)> {
+    let mut reports = Vec::new();
+    for record in &story.records {
+        for (setting, how, value, rank) in said::settings_of(record) {
+            if setting == of && how == outcome {
+                reports.push(((record.provider_time_ms, rank, record.event_id.clone()), value));
+            }
+        }
+    }
+    reports.into_iter().max()
+}
+
+fn window(story: &Story<'_>) -> Option<String> {
+    let messages = story.records.iter().filter_map(|r| Some((r.provider_time_ms, &r.event_id, said::sender(r)?)));
+    let (time, _, who) = messages.max_by_key(|(time, event, _)| (*time, *event))?;
+    let person = story.persons.person(&who, time)?;
+    Some(format!("window until {} by {}", time + DAY_MS, name_of(story, person, &who)))
+}
+
+/// A person's names, the user name as the history last told it.
+pub(super) fn name_of(story: &Story<'_>, person: usize, who: &super::Who) -> String {
+    let mut names = story.persons.names(person, who);
+    if let Some(username) = username(&facts_of(story, person)) {
+        names.insert('n', username);
+    }
+    called(&names)
+}
+
+/// What was said of a person's membership, by time and rank.
+fn facts_of<'a>(story: &'a Story<'_>, person: usize) -> Vec<&'a Said> {
+    let of_membership = |fact: &&Said| (8..=16).contains(&fact.rank);
+    let of_person =
+        |fact: &&Said| fact.who.as_ref().and_then(|who| story.persons.person(who, fact.time)) == Some(person);
+    story.facts.iter().filter(of_membership).filter(of_person).collect()
+}
+
+fn username(facts: &[&Said]) -> Option<String> {
+    // A role alone makes nobody known.
+    let begin = facts.iter().position(|fact| ![12, 13].contains(&fact.rank))?;
+    facts[begin..].iter().rev().find_map(|fact| fact.who.as_ref().and_then(super::Who::username))
+}
+
+/// One line per person with a membership fact.
+pub(super) fn members(story: &Story<'_>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for person in persons(story) {
+        let facts = facts_of(story, person);
+        let Some(status) = status(&facts) else { continue };
+        let who = facts.iter().rev().find_map(|fact| fact.who.clone()).unwrap_or_default();
+        let last = |ranks: &[u32]| facts.iter().rposition(|fact| ranks.contains(&fact.rank));
+        let joined = last(&[11]);
+        let ended = last(&[14, 15, 16]);
+        let left_at = ended.filter(|ended| joined.is_none_or(|joined| joined < *ended));
+        let admin = match (last(&[12]), last(&[13]), joined) {
+            (Some(up), down, joined) => Some(up) > down && Some(up) > joined && facts[..up].iter().any(is_firm),
+            (None, ..) => false,
+        };
+        let request = facts.iter().rev().find(|f| f.rank == 8 || ([9, 10].contains(&f.rank) && f.join_request.is_some()));
+        lines.push(format!(
+            "member {}: {status} {} via {} joined {:?} left {:?} request {:?}",
+            name_of(story, person, &who),
+            if admin { "Admin" } else { "Member" },
+            joined.map_or("Unknown".to_owned(), |joined| via(&facts[..=joined])),
+            joined.map(|joined| facts[joined].time),
+            left_at.map(|ended| facts[ended].time),
+            request.and_then(|fact| fact.join_request.clone()),
+        ));
+    }
+    lines
+}
+
+fn is_firm(fact: &&Said) -> bool {
+    ![12, 13].contains(&fact.rank)
+}
+
+/// How the membership that the last fact begins came about.
+fn via(until_joined: &[&Said]) -> String {
+    let (joined, before) = until_joined.split_last().expect("there is a join");
+    let last = before.iter().rev().find(|fact| ![12, 13].contains(&fact.rank));
+    if last.is_some_and(|fact| fact.rank == 8) { "JoinRequest".to_owned() } else { format!("{:?}", joined.via) }
+}
+
+fn status(facts: &[&Said]) -> Option<&'static str> {
+    let last = facts.iter().rev().find(|fact| is_firm(fact))?;
+    Some(match last.rank {
+        8 => "Pending",
+        9 | 10 => "Revoked",
+        11 => "Member",
+        16 => "Removed",
+        _ => "Left",
+    })
+}
+
+fn persons(story: &Story<'_>) -> Vec<usize> {
+    let person = |fact: &Said| story.persons.person(fact.who.as_ref()?, fact.time);
+    let mut persons: Vec<usize> = story.facts.iter().filter_map(person).collect();
+    persons.sort_unstable();
+    persons.dedup();
+    persons
+}
+
+/// The history, sorted as lines within a second: the order there is a matter of ids.
+pub(super) fn timeline(story: &Story<'_>) -> Vec<String> {
+    let mut lines: Vec<(i64, u32, String)> = Vec::new();
+    for (i, fact) in story.facts.iter().enumerate() {
+        let who = fact.who.as_ref();
+        let person = who.and_then(|who| story.persons.person(who, fact.time));
+        let about = match (person, who) {
+            (Some(person), Some(_)) if status(&facts_of(story, person)).is_none() => "somebody".to_owned(),
+            (Some(person), Some(who)) => name_of(story, person, who),
+            _ => "-".to_owned(),
+        };
+        let via = match person {
+            Some(person) if fact.rank == 11 => {
+                let ours = |f: &&Said| {
+                    f.who.as_ref().and_then(|who| story.persons.person(who, f.time)) == Some(person)
+                        && (8..=16).contains(&f.rank)
+                };
+                via(&story.facts[..=i].iter().filter(ours).collect::<Vec<_>>())
+            }
+            _ => "Unknown".to_owned(),
+        };
+        let text = if fact.rank == 7 { &None } else { &fact.text };
+        lines.push((fact.time, fact.rank, format!("{about} actor {} via {via} {text:?}", fact.actor)));
+    }
+    for (change, person) in &story.persons.changes {
+        let facts: Vec<&Said> =
+            facts_of(story, *person).into_iter().filter(|fact| fact.time <= change.time).collect();
+        if matches!(status(&facts), Some("Member" | "Pending")) {
+            let kind = if change.of_number { 'w' } else { 'u' };
+            let text = change.current.iter().find(|name| name.0 == kind).map(|name| name.1.clone());
+            let about = name_of(story, *person, &super::Who::default());
+            let rank = if change.of_number { 1000 } else { 1001 };
+            lines.push((change.time, rank, format!("{about} actor 2 via Unknown {text:?}")));
+        }
+    }
+    lines.sort();
+    lines.into_iter().map(|(time, rank, line)| format!("{time} kind {rank} {line}")).collect()
+}
