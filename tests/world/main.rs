@@ -9,6 +9,8 @@
 
 mod broker;
 mod codegen;
+mod fold_laws;
+mod oracle;
 mod families;
 mod faults;
 mod golden;

@@ -50,9 +50,13 @@ impl Persons {
             pairs.iter().for_each(|(a, b)| persons.are_one(a, b, second));
             given_up.iter().for_each(|name| persons.give_up(name, second));
         }
-        for fact in facts {
-            let name = fact.who.as_ref().and_then(Who::best).and_then(|name| persons.meant(&name));
-            name.into_iter().for_each(|name| persons.mention(&name, fact.time));
+        // What a spelling means depends on all names known.
+        for spellings in [false, true] {
+            for fact in facts {
+                let name = fact.who.as_ref().and_then(Who::best).filter(|name| (name.0 == 'i') == spellings);
+                let meant = name.and_then(|name| persons.meant(&name));
+                meant.into_iter().for_each(|name| persons.mention(&name, fact.time));
+            }
         }
         persons
     }
