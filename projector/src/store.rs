@@ -31,7 +31,7 @@ pub(crate) use open::chain;
 pub use view::ReadView;
 
 /// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
-/// file of its own that it never syncs; with this bound and [`open::SEGMENT_BYTES`] no leaf does.
+/// file of its own that it never syncs; with this bound and segments of 4 MiB no leaf does.
 pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 const PROGRESS_KEY: &[u8] = b"P";

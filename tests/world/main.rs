@@ -9,12 +9,13 @@
 
 mod broker;
 mod codegen;
-mod fold_laws;
-mod oracle;
+mod door;
 mod families;
 mod faults;
+mod fold_laws;
 mod golden;
 mod hook;
 mod laws;
+mod oracle;
 mod simulated;
 mod tidy;

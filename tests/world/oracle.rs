@@ -8,7 +8,7 @@ mod persons;
 mod receipts;
 mod said;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groupfold_schemas::v1::Record;
 
@@ -86,8 +86,28 @@ impl Oracle {
         let mut facts: Vec<Said> = records.iter().flat_map(|r| said::facts(r)).collect();
         facts.sort_by(|a, b| (a.time, a.rank, &a.event).cmp(&(b.time, b.rank, &b.event)));
         let reports: Vec<(i64, Who)> = records.iter().flat_map(|r| said::people(r)).collect();
-        let changes = self.records.iter().filter_map(said::change).collect();
-        let persons = Persons::new(&reports, &facts, changes);
+        let persons = Persons::new(&reports, &facts, self.changes_of(&reports));
         Story { records, facts, persons }
+    }
+
+    /// Changes of number and user id are told to the account. A group's own are those of the names that its
+    /// reports use, of the names that those became, and so on.
+    fn changes_of(&self, reports: &[(i64, Who)]) -> Vec<said::Change> {
+        let mut known: BTreeSet<said::Name> = reports.iter().flat_map(|(_, who)| who.firm()).collect();
+        loop {
+            let changes: Vec<said::Change> = self
+                .records
+                .iter()
+                .filter_map(said::change)
+                .filter(|change| {
+                    change.previous.iter().chain(&change.current).any(|name| known.contains(name))
+                })
+                .collect();
+            let before = known.len();
+            known.extend(changes.iter().flat_map(|c| c.previous.iter().chain(&c.current)).cloned());
+            if known.len() == before {
+                return changes;
+            }
+        }
     }
 }

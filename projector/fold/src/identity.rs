@@ -80,7 +80,12 @@ impl Identity {
         let mut identity = Self::default();
         let mut steps: BTreeMap<(At, String, String), Step<'_>> = BTreeMap::new();
         for (a, b, time_ms) in links {
-            steps.insert(((*time_ms, Phase::Use), a.encode(), b.encode()), Step::Link(a, b));
+            // A number that changes hands does so before anything else is linked to it in that second.
+            let rank = if number_and_user_id(a, b).is_some() { '0' } else { '1' };
+            steps.insert(
+                ((*time_ms, Phase::Use), format!("{rank}{}", a.encode()), b.encode()),
+                Step::Link(a, b),
+            );
         }
         for rename in renames {
             let stamp = rename.stamp.clone().unwrap_or_default();
@@ -164,10 +169,8 @@ impl Identity {
     }
 
     fn link(&mut self, a: &Alias, b: &Alias, time_ms: i64) {
-        for (number, user_id) in [(a, b), (b, a)] {
-            if number.kind == AliasKind::WaId && user_id.kind == AliasKind::UserId {
-                self.pass_on(number, user_id, time_ms);
-            }
+        if let Some((number, user_id)) = number_and_user_id(a, b) {
+            self.pass_on(number, user_id, time_ms);
         }
         let (a, b) = (self.current(a), self.current(b));
         self.see(&a, time_ms);
@@ -190,12 +193,18 @@ impl Identity {
     fn take(&mut self, rename: &v1::Rename, time_ms: i64) -> Vec<Alias> {
         let previous = rename.previous.as_ref().map(names_of_links).unwrap_or_default();
         let current = rename.current.as_ref().map(names_of_links).unwrap_or_default();
-        let replaced = |old: &Alias| current.iter().any(|new| new.kind == old.kind && new != old);
-        let given_up: Vec<Alias> = previous.iter().filter(|old| replaced(old)).cloned().collect();
-        let taken: Vec<&Alias> = current.iter().filter(|new| !previous.contains(new)).collect();
+        // Only a name that stands against another of its kind changes hands. One without a counterpart, such
+        // as the number in a report of a new user id, is theirs before and after.
+        let stands_against = |name: &Alias, others: &[Alias]| {
+            !others.contains(name) && others.iter().any(|other| other.kind == name.kind)
+        };
+        let given_up: Vec<Alias> =
+            previous.iter().filter(|old| stands_against(old, &current)).cloned().collect();
+        let taken: Vec<&Alias> = current.iter().filter(|new| stands_against(new, &previous)).collect();
         let Some(first) = previous.first().or(current.first()) else { return Vec::new() };
 
-        if !given_up.is_empty() && given_up.iter().all(|old| self.was_given_up_for(old, &taken)) {
+        let known = !given_up.is_empty() && given_up.iter().all(|old| self.was_given_up_for(old, &taken));
+        if known || self.was_told(rename, time_ms) {
             return Vec::new();
         }
         let whole: Vec<Node> = previous.iter().map(|old| self.current(old)).collect();
@@ -218,6 +227,16 @@ impl Identity {
         let node = self.current(first);
         self.applied.push(Applied { rename: rename.clone(), node });
         given_up
+    }
+
+    /// True if the same change was applied in this second: each number of a business hears of it.
+    fn was_told(&self, rename: &v1::Rename, time_ms: i64) -> bool {
+        let names = |who: &Option<v1::Participant>| who.as_ref().map(names_of_links).unwrap_or_default();
+        self.applied.iter().map(|applied| &applied.rename).any(|other| {
+            other.stamp.as_ref().is_some_and(|stamp| stamp.time_ms == time_ms)
+                && names(&other.previous) == names(&rename.previous)
+                && names(&other.current) == names(&rename.current)
+        })
     }
 
     /// True if the last holder of a name gave it up for names they hold now: the same change reported again.
@@ -305,6 +324,15 @@ impl Identity {
             let (root, child) = if a < b { (a, b) } else { (b, a) };
             self.parents.insert(child, root);
         }
+    }
+}
+
+/// The two of them in this order, if that is what they are.
+fn number_and_user_id<'a>(a: &'a Alias, b: &'a Alias) -> Option<(&'a Alias, &'a Alias)> {
+    match (a.kind, b.kind) {
+        (AliasKind::WaId, AliasKind::UserId) => Some((a, b)),
+        (AliasKind::UserId, AliasKind::WaId) => Some((b, a)),
+        _ => None,
     }
 }
 

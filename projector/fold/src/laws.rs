@@ -136,6 +136,17 @@ fn a_change_reported_twice_changes_once() {
 }
 
 #[test]
+fn a_new_user_id_leaves_the_number_with_its_holder() {
+    let mut change = renamed(3, &["u:A"], &["u:B", "w:1"]);
+    if let Some(v1::Event { kind: Some(Kind::IdentityChanged(event)) }) = &mut change.event {
+        event.kind = v1::IdentityChangeKind::UserId.into();
+    }
+    let group = group(&[joined(1, &["w:1"]), change, ended(5, EndReason::Left, &["u:B"])]);
+    assert_eq!(who_is(&group, MemberStatus::Left), ["1"]);
+    assert_eq!((group.members.len(), group.members[0].names.user_id.as_deref()), (1, Some("B")));
+}
+
+#[test]
 fn somebody_who_goes_back_to_an_old_number_is_the_same_person() {
     let story = [joined(1, &["w:1"]), renamed(3, &["w:1"], &["w:2"]), renamed(5, &["w:2"], &["w:1"])];
     let group = group(&story);

@@ -19,6 +19,10 @@ pub(super) const SEGMENT_BYTES: usize = 4 * 1024 * 1024;
 /// Damaged stores kept per partition; the oldest goes first.
 const DAMAGED_KEPT_MAX: usize = 3;
 
+/// How long a killed process may hold on to its lock: it dies when its last sync returns.
+const LOCK_WAIT: Duration = Duration::from_secs(2);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// How long sled's threads of a store just closed may hold on to its file.
 const RELEASE_WAIT: Duration = Duration::from_secs(10);
 
@@ -45,10 +49,14 @@ pub(super) fn lock(settings: &Settings) -> Result<File, Error> {
         .write(true)
         .open(&path)
         .map_err(|source| io("open", &path, source))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::Locked { path }),
-        Err(TryLockError::Error(source)) => Err(io("lock", &path, source)),
+    let begun = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if begun.elapsed() < LOCK_WAIT => std::thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
+            Err(TryLockError::Error(source)) => return Err(io("lock", &path, source)),
+        }
     }
 }
 
@@ -132,7 +140,7 @@ fn open_released(settings: &Settings, folder: &Path) -> Result<sled::Db, Error> 
                 if begun.elapsed() > RELEASE_WAIT {
                     return Err(Error::Locked { path: folder.join("db") });
                 }
-                std::thread::sleep(Duration::from_millis(5));
+                std::thread::sleep(LOOK_AGAIN);
             }
             other => return other.map_err(|error| database(settings.partition, error)),
         }

@@ -24,6 +24,8 @@ pub(crate) struct Story {
     people: Vec<Person>,
     /// Numbers given up, and when.
     free: Vec<(i64, String)>,
+    /// Numbers with a second holder.
+    had_been: Vec<String>,
     /// Messages: their number, the group and the second they were sent in.
     messages: Vec<(usize, &'static str, i64)>,
     records: Vec<Record>,
@@ -39,6 +41,7 @@ pub(crate) fn random(seed: u64) -> Vec<Record> {
         serial: 0,
         people: Vec::new(),
         free: Vec::new(),
+        had_been: Vec::new(),
         messages: Vec::new(),
         records: Vec::new(),
     };

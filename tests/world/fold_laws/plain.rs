@@ -45,7 +45,9 @@ pub(crate) fn group(memory: &Memory, group: &str) -> Vec<String> {
     });
     lines.push(format!("failure {failure:?}"));
     let window = group.window;
-    lines.extend(window.map(|w| format!("window until {} by {}", w.open_until_ms, called(&w.opened_by.names))));
+    lines.extend(
+        window.map(|w| format!("window until {} by {}", w.open_until_ms, called(&w.opened_by.names))),
+    );
     lines.extend(group.members.iter().map(|member| {
         let role = if member.role == groupfold_schemas::v1::Role::Admin { "Admin" } else { "Member" };
         format!(
@@ -100,7 +102,9 @@ pub(crate) fn timeline(memory: &Memory, group: &str) -> Result<Vec<String>, Stri
 
 /// A message's receipts.
 pub(crate) fn receipts(memory: &Memory, message: &str) -> Vec<String> {
-    let Some(receipts) = view::receipts(memory, message).expect("entries can be read") else { return Vec::new() };
+    let Some(receipts) = view::receipts(memory, message).expect("entries can be read") else {
+        return Vec::new();
+    };
     let codes = |errors: Vec<groupfold_schemas::v1::ProviderError>| {
         errors.into_iter().map(|error| error.code).collect::<Vec<_>>()
     };

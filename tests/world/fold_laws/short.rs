@@ -3,7 +3,9 @@
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::v1::event::Kind;
-use groupfold_schemas::v1::{self, EndReason, IdentityChangeKind, JoinVia, Participant, ReceiptStatus, Record};
+use groupfold_schemas::v1::{
+    self, EndReason, IdentityChangeKind, JoinVia, Participant, ReceiptStatus, Record,
+};
 
 use super::history::{record, told};
 

@@ -77,7 +77,8 @@ fn setting(story: &Story<'_>, of: Setting, outcome: Outcome) -> Option<(Stamp, S
 }
 
 fn window(story: &Story<'_>) -> Option<String> {
-    let messages = story.records.iter().filter_map(|r| Some((r.provider_time_ms, &r.event_id, said::sender(r)?)));
+    let messages =
+        story.records.iter().filter_map(|r| Some((r.provider_time_ms, &r.event_id, said::sender(r)?)));
     let (time, _, who) = messages.max_by_key(|(time, event, _)| (*time, *event))?;
     let person = story.persons.person(&who, time)?;
     Some(format!("window until {} by {}", time + DAY_MS, name_of(story, person, &who)))
@@ -118,10 +119,15 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
         let ended = last(&[14, 15, 16]);
         let left_at = ended.filter(|ended| joined.is_none_or(|joined| joined < *ended));
         let admin = match (last(&[12]), last(&[13]), joined) {
-            (Some(up), down, joined) => Some(up) > down && Some(up) > joined && facts[..up].iter().any(is_firm),
+            (Some(up), down, joined) => {
+                Some(up) > down && Some(up) > joined && facts[..up].iter().any(is_firm)
+            }
             (None, ..) => false,
         };
-        let request = facts.iter().rev().find(|f| f.rank == 8 || ([9, 10].contains(&f.rank) && f.join_request.is_some()));
+        let request = facts
+            .iter()
+            .rev()
+            .find(|f| f.rank == 8 || ([9, 10].contains(&f.rank) && f.join_request.is_some()));
         lines.push(format!(
             "member {}: {status} {} via {} joined {:?} left {:?} request {:?}",
             name_of(story, person, &who),
@@ -143,7 +149,11 @@ fn is_firm(fact: &&Said) -> bool {
 fn via(until_joined: &[&Said]) -> String {
     let (joined, before) = until_joined.split_last().expect("there is a join");
     let last = before.iter().rev().find(|fact| ![12, 13].contains(&fact.rank));
-    if last.is_some_and(|fact| fact.rank == 8) { "JoinRequest".to_owned() } else { format!("{:?}", joined.via) }
+    if last.is_some_and(|fact| fact.rank == 8) {
+        "JoinRequest".to_owned()
+    } else {
+        format!("{:?}", joined.via)
+    }
 }
 
 fn status(facts: &[&Said]) -> Option<&'static str> {

@@ -89,11 +89,16 @@ impl Persons {
     /// Applies a change; returns the names that are free after its second.
     fn change(&mut self, change: &Change) -> Vec<Name> {
         let Change { previous, current, time, .. } = change;
-        let taken: Vec<&Name> = current.iter().filter(|name| !previous.contains(name)).collect();
-        let freed: Vec<&Name> = previous.iter().filter(|name| !current.contains(name)).collect();
-        let told_just_now = self.changes.iter().any(|(other, _)| {
-            (other.time, &other.previous, &other.current) == (*time, previous, current)
-        });
+        // A name without a counterpart of its kind changes no hands: it only says more of the person.
+        let against = |name: &Name, others: &[Name]| {
+            !others.contains(name) && others.iter().any(|other| other.0 == name.0)
+        };
+        let taken: Vec<&Name> = current.iter().filter(|name| against(name, previous)).collect();
+        let freed: Vec<&Name> = previous.iter().filter(|name| against(name, current)).collect();
+        let told_just_now = self
+            .changes
+            .iter()
+            .any(|(other, _)| (other.time, &other.previous, &other.current) == (*time, previous, current));
         if told_just_now || self.holds_already(&freed, &taken) {
             return Vec::new();
         }

@@ -149,7 +149,9 @@ fn settings(event: &v1::SettingsUpdated, blank: &Said) -> Vec<Said> {
     let of = |outcome| event.changes.iter().filter(move |change| change.outcome() == outcome);
     let mut facts: Vec<Said> = of(Outcome::Succeeded)
         .map(|change| {
-            let text = Some(value(change)).filter(|_| change.setting() != Setting::Picture);
+            // A picture is no text, and an invite link is a secret of the group, not of its history.
+            let untold = [Setting::Picture, Setting::InviteLink];
+            let text = Some(value(change)).filter(|_| !untold.contains(&change.setting()));
             Said { rank: rank_of(change.setting()), text, ..blank.clone() }
         })
         .collect();

@@ -11,7 +11,8 @@ pub(crate) struct Person {
     pub(crate) names: Participant,
     /// Names given up in this second, which reports of the same second may still use.
     pub(crate) before: Option<(i64, Participant)>,
-    /// Messages sent before this second did not reach the person.
+    /// No receipt of a message sent before this second is told: the name may have been another's then, and
+    /// receipts are kept by message and name.
     pub(crate) since: i64,
 }
 
@@ -25,8 +26,7 @@ impl Story {
             0..4 => names.wa_id = Some(number),
             4..7 => (names.wa_id, names.user_id) = (Some(number), Some(user)),
             7 | 8 => {
-                (names.wa_id, names.user_id, names.parent_user_id) =
-                    (Some(number), Some(user), Some(parent));
+                (names.wa_id, names.user_id, names.parent_user_id) = (Some(number), Some(user), Some(parent));
             }
             9 => (names.user_id, names.username) = (Some(user), Some(username)),
             10 => names.username = Some(username),
@@ -44,7 +44,9 @@ impl Story {
     fn number(&mut self) -> String {
         let rested = self.free.iter().position(|(freed, _)| *freed < self.second);
         if let Some(i) = rested.filter(|_| self.dice.percent(50)) {
-            return self.free.remove(i).1;
+            let number = self.free.remove(i).1;
+            self.had_been.push(number.clone());
+            return number;
         }
         self.serial += 1;
         let n = self.serial;
@@ -65,7 +67,9 @@ impl Story {
             _ => person.names.clone(),
         };
         match self.dice.below(10) {
-            0 if names.wa_id.is_some() => (names.user_id, names.parent_user_id, names.lid) = (None, None, None),
+            0 if names.wa_id.is_some() => {
+                (names.user_id, names.parent_user_id, names.lid) = (None, None, None)
+            }
             1 if names.user_id.is_some() => (names.wa_id, names.parent_user_id) = (None, None),
             // The empty text stands for a hidden number.
             2 if names.wa_id.is_none() => names.wa_id = Some(String::new()),
@@ -121,6 +125,12 @@ impl Story {
         if current == previous {
             return;
         }
+        // A change may also tell a name that no other is given up for.
+        match self.dice.below(12) {
+            0 if with_user && previous.wa_id.is_some() => previous.user_id = None,
+            1 if !of_number && previous.wa_id.is_some() => previous.wa_id = None,
+            _ => {}
+        }
         if of_number {
             self.free.extend(whole.wa_id.clone().map(|number| (self.second, number)));
         }
@@ -130,6 +140,9 @@ impl Story {
             parent_user_id: current.parent_user_id.clone().or(whole.parent_user_id.clone()),
             ..whole.clone()
         };
+        if current.wa_id.as_ref().is_some_and(|number| self.had_been.contains(number)) {
+            self.people[i].since = self.second;
+        }
         self.people[i].names = after;
         self.people[i].before = Some((self.second, whole));
         self.tell_change(&previous, &current, of_number);
@@ -159,7 +172,8 @@ impl Story {
     /// The provider gives a number to somebody else and tells nobody.
     pub(super) fn number_is_passed_on(&mut self) {
         let i = self.dice.below(self.people.len());
-        let (Some(number), Some(_)) = (self.people[i].names.wa_id.clone(), &self.people[i].names.user_id) else {
+        let (Some(number), Some(_)) = (self.people[i].names.wa_id.clone(), &self.people[i].names.user_id)
+        else {
             return;
         };
         self.second += 2;
@@ -177,11 +191,13 @@ impl Story {
     /// Somebody turns up under another number and the same user id.
     pub(super) fn number_changes_silently(&mut self) {
         let i = self.dice.below(self.people.len());
-        let (Some(number), Some(_)) = (self.people[i].names.wa_id.clone(), &self.people[i].names.user_id) else {
+        let (Some(number), Some(_)) = (self.people[i].names.wa_id.clone(), &self.people[i].names.user_id)
+        else {
             return;
         };
         self.second += 2;
         self.people[i].names.wa_id = Some(self.number());
+        self.people[i].since = self.second;
         self.free.push((self.second, number));
         let names = self.people[i].names.clone();
         let group = self.group();
