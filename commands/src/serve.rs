@@ -102,11 +102,17 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
         .map_err(|error| Failure::failed("the simulation ended", &error))?;
     let text = match output {
         Output::Json => report.to_json().to_string(),
+        Output::Table if checks && report.is_clean() => "the API agrees with the truth".to_owned(),
+        Output::Table if checks => report.differences.join("\n"),
         Output::Table => report.to_string(),
     };
     say(&format!("{text}\n"));
-    if report.differences.is_empty() {
-        return Ok(());
+    match (report.is_clean(), checks) {
+        (true, _) => Ok(()),
+        (false, true) => {
+            let points = report.differences.len();
+            Err(Failure::Found(format!("the API differs from the truth in {points} point(s)")))
+        }
+        (false, false) => Err(Failure::Found("the receiver did not answer as it must, see above".to_owned())),
     }
-    Err(Failure::Found(format!("the API differs from the truth in {} point(s)", report.differences.len())))
 }

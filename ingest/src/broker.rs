@@ -8,11 +8,13 @@ use async_nats::Client;
 use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
+use groupfold_schemas::log;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::append;
 use crate::durability::{self, Durability};
+use crate::provision;
 
 /// How often the connection is looked at; a lost one ends waits for its acknowledgements.
 const WATCH_INTERVAL: Duration = Duration::from_millis(50);
@@ -57,6 +59,8 @@ pub(crate) struct Broker {
 struct Health {
     answered_at: Option<Instant>,
     refused: Option<(Instant, &'static str)>,
+    /// A stream of the log that is not there: emptied broker, or the wrong one.
+    missing: Option<String>,
 }
 
 impl Broker {
@@ -145,6 +149,9 @@ impl Broker {
         {
             reasons.push(format!("log: {reason}"));
         }
+        if let Some(stream) = &health.missing {
+            reasons.push(format!("log: the stream {stream} is missing"));
+        }
         reasons
     }
 
@@ -166,6 +173,20 @@ impl Broker {
             tracing::info!(durability = found.name(), "durability determined");
         }
         *known = Some((epoch, found));
+    }
+
+    /// Looks whether all streams are there; a broker that does not tell leaves open what was known.
+    async fn look_for_streams(&self) {
+        let streams = (0..self.partitions).map(log::stream).chain([log::FAILED_STREAM.to_owned()]);
+        let mut missing = None;
+        for stream in streams {
+            match provision::lookup(&self.context, &stream).await {
+                Ok(Some(_)) => {}
+                Ok(None) => missing = missing.or(Some(stream)),
+                Err(_) => return,
+            }
+        }
+        self.health.lock().unwrap_or_else(PoisonError::into_inner).missing = missing;
     }
 
     /// Asks the broker whether it answers.
@@ -221,6 +242,7 @@ impl Broker {
                 _ = connection.changed() => {}
             }
             if self.is_connected() {
+                self.look_for_streams().await;
                 self.determine_durability().await;
             }
         }

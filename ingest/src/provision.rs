@@ -167,7 +167,7 @@ fn compare(found: &Config, wanted: &Config, plan: &Plan, report: &mut Report) ->
     Ok(())
 }
 
-async fn lookup(context: &Context, name: &str) -> Result<Option<Config>, Error> {
+pub(crate) async fn lookup(context: &Context, name: &str) -> Result<Option<Config>, Error> {
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
         Err(source) => match source.kind() {

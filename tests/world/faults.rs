@@ -120,7 +120,8 @@ async fn in_the_state(groupfold: &Groupfold) -> BTreeSet<u64> {
     let mut numbers = BTreeSet::new();
     for group in 0..16 {
         let members = groupfold.get(&format!("/v1/groups/G{group}/members")).await.json;
-        for member in members["members"].as_array().unwrap() {
+        // A group that nobody joined is not known.
+        for member in members["members"].as_array().into_iter().flatten() {
             let fresh = numbers.insert(member["wa_id"].as_str().unwrap()[4..].parse().unwrap());
             assert!(fresh, "applied twice: {member}");
         }

@@ -86,7 +86,16 @@ impl Oracle {
         let mut facts: Vec<Said> = records.iter().flat_map(|r| said::facts(r)).collect();
         facts.sort_by(|a, b| (a.time, a.rank, &a.event).cmp(&(b.time, b.rank, &b.event)));
         let reports: Vec<(i64, Who)> = records.iter().flat_map(|r| said::people(r)).collect();
-        let persons = Persons::new(&reports, &facts, self.changes_of(&reports));
+        let mut persons = Persons::new(&reports, self.changes_of(&reports));
+        // A spelling means a name that the history uses, that was reported with another, or that came of those.
+        let told: Vec<(i64, Who)> =
+            facts.iter().filter_map(|fact| Some((fact.time, fact.who.clone()?))).collect();
+        let several = reports.iter().filter(|(_, who)| who.firm().len() > 1).cloned();
+        let spoken_of: Vec<(i64, Who)> = told.into_iter().chain(several).collect();
+        let changed = self.changes_of(&spoken_of).into_iter().flat_map(|c| [c.previous, c.current].concat());
+        let firm = spoken_of.iter().flat_map(|(_, who)| who.firm());
+        let best = facts.iter().filter_map(|fact| fact.who.as_ref()?.best());
+        persons.know(firm.chain(best).chain(changed).collect(), &facts);
         Story { records, facts, persons }
     }
 

@@ -71,13 +71,15 @@ enum Step<'a> {
 
 impl Identity {
     /// Computes the persons from links (two names and when first seen together), from identity changes (each
-    /// once, any order) and from the names and times of facts.
+    /// once, any order) and from the names and times of facts. `known` are the names that spellings in
+    /// commands may mean: the same for every question about a group, else its persons would differ.
     pub(crate) fn derive(
         links: &[(Alias, Alias, i64)],
         renames: &[v1::Rename],
         uses: impl IntoIterator<Item = (Vec<Alias>, i64)>,
+        known: BTreeSet<Alias>,
     ) -> Self {
-        let mut identity = Self::default();
+        let mut identity = Self { known, ..Self::default() };
         let mut steps: BTreeMap<(At, String, String), Step<'_>> = BTreeMap::new();
         for (a, b, time_ms) in links {
             // A number that changes hands does so before anything else is linked to it in that second.
@@ -280,7 +282,7 @@ impl Identity {
         let text = &input.text;
         let known = |kind| {
             let alias = Alias { kind, text: text.clone() };
-            self.is_known(&alias).then_some(alias)
+            self.known.contains(&alias).then_some(alias)
         };
         if !input.is_number() {
             return known(AliasKind::UserId)
@@ -289,19 +291,11 @@ impl Identity {
         }
         known(AliasKind::WaId).or_else(|| {
             let canonical = canonical_number(text);
-            self.aliases()
+            self.known
+                .iter()
                 .find(|alias| alias.kind == AliasKind::WaId && canonical_number(&alias.text) == canonical)
                 .cloned()
         })
-    }
-
-    fn is_known(&self, alias: &Alias) -> bool {
-        self.epochs.contains_key(alias)
-            || self.seen.range((alias.clone(), 0)..=(alias.clone(), usize::MAX)).next().is_some()
-    }
-
-    fn aliases(&self) -> impl Iterator<Item = &Alias> {
-        self.seen.keys().map(|(alias, _)| alias)
     }
 
     fn see(&mut self, node: &Node, time_ms: i64) {

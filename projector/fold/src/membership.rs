@@ -68,12 +68,15 @@ impl Roster {
             .collect();
         let named = facts.iter().filter_map(|(_, fact)| fact.participant.as_ref()).flat_map(names);
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
-        let renames = renames(source, account, named.chain(linked).chain(beside).collect())?;
+        let mut known: BTreeSet<Alias> = named.chain(linked).collect();
+        let own = renames(source, account, known.iter().cloned().collect())?;
+        let all = renames(source, account, known.iter().cloned().chain(beside).collect())?;
+        known.extend(own.iter().flat_map(names_of_rename));
         let uses = facts
             .iter()
             .filter_map(|(at, fact)| Some((names(fact.participant.as_ref()?), at.time_ms)))
             .collect::<Vec<_>>();
-        let identity = Identity::derive(&links, &renames, uses);
+        let identity = Identity::derive(&links, &all, uses, known);
         let mut roster = Self { identity, members: BTreeMap::new(), lines: Vec::new(), changes: Vec::new() };
         roster.replay(facts);
         Ok(roster)

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use axum::Json;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use prometheus_client::encoding::text::encode;
@@ -14,8 +14,10 @@ use prometheus_client::registry::Registry;
 
 use super::shape;
 
-/// OpenMetrics text, as Prometheus has read it for years.
-const METRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The text is OpenMetrics; whoever does not ask for that reads it as the older Prometheus format, of which it
+/// is a superset in comments alone.
+const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Reasons against sending requests to this process; empty if there are none.
 pub type Health = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
@@ -90,11 +92,14 @@ pub(crate) async fn readyz(State(ops): State<Ops>) -> Response {
 
 /// Metrics, for Prometheus
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(ops): State<Ops>) -> Response {
+pub(crate) async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Response {
+    let accepted = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let wanted =
+        if accepted.contains("application/openmetrics-text") { OPENMETRICS_TYPE } else { PROMETHEUS_TYPE };
     let mut text = String::new();
     let registry = ops.registry.lock().unwrap_or_else(PoisonError::into_inner);
     match encode(&mut text, &registry) {
-        Ok(()) => ([(header::CONTENT_TYPE, METRICS_TYPE)], text).into_response(),
+        Ok(()) => ([(header::CONTENT_TYPE, wanted)], text).into_response(),
         Err(_) => super::problem::Problem::internal().into_response(),
     }
 }

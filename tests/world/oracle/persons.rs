@@ -27,6 +27,8 @@ struct Hold {
 pub(crate) struct Persons {
     /// The holds of each name, by time; the first is for ever back.
     holds: BTreeMap<Name, Vec<Hold>>,
+    /// Names that spellings may mean.
+    known: BTreeSet<Name>,
     /// Persons so far, those included that turned out to be another.
     count: usize,
     /// Changes that changed something, with the person.
@@ -34,8 +36,8 @@ pub(crate) struct Persons {
 }
 
 impl Persons {
-    /// `reports` are all reports of people of the group; `facts` those of them that make its history.
-    pub(crate) fn new(reports: &[(i64, Who)], facts: &[Said], mut changes: Vec<Change>) -> Self {
+    /// `reports` are all reports of people of the group.
+    pub(crate) fn new(reports: &[(i64, Who)], mut changes: Vec<Change>) -> Self {
         let mut persons = Self::default();
         let together = first_seen_together(reports);
         changes.sort_by(|a, b| (a.time, &a.event).cmp(&(b.time, &b.event)));
@@ -50,21 +52,22 @@ impl Persons {
             pairs.iter().for_each(|(a, b)| persons.are_one(a, b, second));
             given_up.iter().for_each(|name| persons.give_up(name, second));
         }
-        // What a spelling means depends on all names known.
-        for spellings in [false, true] {
-            for fact in facts {
-                let name = fact.who.as_ref().and_then(Who::best).filter(|name| (name.0 == 'i') == spellings);
-                let meant = name.and_then(|name| persons.meant(&name));
-                meant.into_iter().for_each(|name| persons.mention(&name, fact.time));
-            }
-        }
         persons
+    }
+
+    /// Says which names a spelling may mean, and so who the history speaks of.
+    pub(crate) fn know(&mut self, known: BTreeSet<Name>, facts: &[Said]) {
+        self.known = known;
+        for fact in facts {
+            let name = fact.who.as_ref().and_then(Who::best).map(|name| self.meant(&name));
+            name.into_iter().for_each(|name| self.mention(&name, fact.time));
+        }
     }
 
     /// The person that a report means.
     pub(crate) fn person(&self, who: &Who, time: i64) -> Option<usize> {
         let name = who.best()?;
-        let name = self.meant(&name).unwrap_or(name);
+        let name = self.meant(&name);
         Some(self.hold_at(&name, time).map_or_else(|| stranger(&name), |hold| hold.person))
     }
 
@@ -201,20 +204,19 @@ impl Persons {
     }
 
     /// The name that a spelling means among those known; a name that is no spelling means itself.
-    fn meant(&self, name: &Name) -> Option<Name> {
+    fn meant(&self, name: &Name) -> Name {
         let (kind, text) = name;
         if *kind != 'i' {
-            return Some(name.clone());
+            return name.clone();
         }
-        let known = |kind: char| {
-            let name = (kind, text.clone());
-            self.holds.contains_key(&name).then_some(name)
+        let known = |kind: char| self.known.get(&(kind, text.clone())).cloned();
+        let meant = if text.chars().all(|c| c.is_ascii_digit()) {
+            let same = |other: &&Name| other.0 == 'w' && bare(&other.1) == bare(text);
+            known('w').or_else(|| self.known.iter().find(same).cloned())
+        } else {
+            known('u').or(known('p')).or(known('n'))
         };
-        if !text.chars().all(|c| c.is_ascii_digit()) {
-            return known('u').or(known('p')).or(known('n')).or(Some(name.clone()));
-        }
-        let same = |other: &&Name| other.0 == 'w' && bare(&other.1) == bare(text);
-        known('w').or_else(|| self.holds.keys().find(same).cloned()).or(Some(name.clone()))
+        meant.unwrap_or_else(|| name.clone())
     }
 }
 
