@@ -36,7 +36,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Infallible> {
     let trace = Trace::of(request.headers());
     let version = request.version();
-    let span = tracing::info_span!("webhook", request_id = trace.request_id);
+    let span = tracing::info_span!("webhook", request_id = trace.request_id, trace_id = trace.trace_id());
     let metrics = door.metrics.clone();
     let answered = route(door, work, request, &trace).instrument(span.clone()).await;
     let _entered = span.enter();

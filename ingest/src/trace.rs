@@ -22,6 +22,11 @@ impl Trace {
         let traceparent = sent.map_or_else(|| format!("00-{request_id}-{span}-01"), str::to_owned);
         Self { request_id, traceparent }
     }
+
+    /// The trace alone: what the commit of the webhook's records logs, too.
+    pub(crate) fn trace_id(&self) -> &str {
+        self.traceparent.split('-').nth(1).unwrap_or_default()
+    }
 }
 
 /// The system's randomness does not fail on platforms we run on; if it did, an id of zeros is a lesser

@@ -384,3 +384,29 @@ async fn an_unknown_field_about_groups_is_kept_and_others_are_ignored() {
     let ignored = groupfold.post(&body("account_alerts", "alerts", &[])).await.json;
     assert_eq!((&ignored["failed"], &ignored["ignored"]), (&json!(0), &json!(1)), "{ignored}");
 }
+
+#[tokio::test]
+async fn a_webhook_can_be_followed_from_the_request_to_the_commit() {
+    let mut groupfold =
+        Groupfold::up(Options { args: vec!["--log".into(), "debug".into()], ..Options::default() }).await;
+    let body = participants(&[joined("G1", "15550001111", T)]);
+    let trace_id = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let answer = http::client()
+        .post(groupfold.webhook_url())
+        .header("x-hub-signature-256", sign("app-secret-of-a-test", &body))
+        .header("traceparent", format!("00-{trace_id}-00f067aa0ba902b7-01"))
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    let answer = http::read(answer).await.unwrap();
+    let request_id = answer.header("groupfold-request-id").unwrap().to_owned();
+    let position = answer.position().unwrap().to_owned();
+    read_at(&groupfold, "/v1/groups/G1", &position).await;
+    let log = groupfold.process().log();
+    let door = log.lines().find(|line| line.contains(&request_id)).expect("the request is logged");
+    assert!(door.contains(trace_id), "{door}");
+    let commits: Vec<_> =
+        log.lines().filter(|line| line.contains(trace_id) && line.contains("partition{")).collect();
+    assert!(!commits.is_empty(), "the commit names the trace: {log}");
+}

@@ -211,7 +211,7 @@ fn modules_are_named_by_their_file() {
 #[test]
 fn no_test_sleeps_and_hopes() {
     let needle = concat!("thread::", "sleep");
-    let of_tests = |file: &File| file.path.starts_with("tests/") || file.path.ends_with("tests.rs");
+    let of_tests = |file: &&File| file.path.starts_with("tests/") || file.path.ends_with("tests.rs");
     let found = rust_files().filter(of_tests).flat_map(|file| file.code_with(&[needle])).collect();
     nowhere(found, "wait for a condition with a bound: groupfold_tests::wait_until");
 }

@@ -59,6 +59,8 @@ pub(crate) struct Identity {
     /// The user id that a number was seen with in an epoch.
     user_ids: BTreeMap<Node, Alias>,
     applied: Vec<Applied>,
+    /// Names that spellings in commands may mean.
+    known: BTreeSet<Alias>,
     /// The nodes of each person, by root.
     persons: BTreeMap<Node, Vec<Node>>,
 }
