@@ -74,41 +74,57 @@ enum GroupVerb {
     },
 }
 
-/// Asks, and prints the answer as the person wants it.
-pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
-    let text = |value: u32| Some(value.to_string());
-    let (reach, path, query, table): (Reach, Vec<&str>, Vec<(&str, Option<String>)>, tables::Table) =
-        match &args.verb {
-            GroupVerb::List { status, phone_number_id, limit, cursor, reach } => (
-                reach.clone(),
-                vec!["v1", "groups"],
-                vec![
+/// What to ask and how to lay the answer out.
+struct Question<'a> {
+    reach: &'a Reach,
+    path: Vec<&'a str>,
+    query: Vec<(&'static str, Option<String>)>,
+    table: tables::Table,
+}
+
+impl GroupVerb {
+    fn question(&self) -> Question<'_> {
+        let text = |value: &u32| Some(value.to_string());
+        match self {
+            Self::List { status, phone_number_id, limit, cursor, reach } => Question {
+                reach,
+                path: vec!["v1", "groups"],
+                query: vec![
                     ("status", status.clone()),
                     ("phone_number_id", phone_number_id.clone()),
-                    ("limit", text(*limit)),
+                    ("limit", text(limit)),
                     ("cursor", cursor.clone()),
                 ],
-                tables::groups,
-            ),
-            GroupVerb::Show { group_id, reach } => {
-                (reach.clone(), vec!["v1", "groups", group_id], vec![], tables::group)
+                table: tables::groups,
+            },
+            Self::Show { group_id, reach } => {
+                Question { reach, path: vec!["v1", "groups", group_id], query: vec![], table: tables::group }
             }
-            GroupVerb::Members { group_id, status, reach } => (
-                reach.clone(),
-                vec!["v1", "groups", group_id, "members"],
-                vec![("status", status.clone())],
-                tables::members,
-            ),
-            GroupVerb::Timeline { group_id, lang, limit, cursor, reach } => (
-                reach.clone(),
-                vec!["v1", "groups", group_id, "timeline"],
-                vec![("lang", Some(lang.clone())), ("limit", text(*limit)), ("cursor", cursor.clone())],
-                tables::timeline,
-            ),
-            GroupVerb::Receipts { message_id, reach } => {
-                (reach.clone(), vec!["v1", "messages", message_id, "receipts"], vec![], tables::receipts)
-            }
-        };
+            Self::Members { group_id, status, reach } => Question {
+                reach,
+                path: vec!["v1", "groups", group_id, "members"],
+                query: vec![("status", status.clone())],
+                table: tables::members,
+            },
+            Self::Timeline { group_id, lang, limit, cursor, reach } => Question {
+                reach,
+                path: vec!["v1", "groups", group_id, "timeline"],
+                query: vec![("lang", Some(lang.clone())), ("limit", text(limit)), ("cursor", cursor.clone())],
+                table: tables::timeline,
+            },
+            Self::Receipts { message_id, reach } => Question {
+                reach,
+                path: vec!["v1", "messages", message_id, "receipts"],
+                query: vec![],
+                table: tables::receipts,
+            },
+        }
+    }
+}
+
+/// Asks, and prints the answer as the person wants it.
+pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
+    let Question { reach, path, query, table } = args.verb.question();
     let answer = reach.get(&path, &query).await?;
     let printed = match reach.output {
         Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),

@@ -143,7 +143,9 @@ impl Identity {
         let first = self.nodes_of(person).iter().min_by_key(|node| (first_seen(node), *node));
         let (alias, epoch) = first.unwrap_or(&person.0);
         let begin = match epoch.checked_sub(1).and_then(|i| self.epochs.get(alias)?.get(i)) {
-            Some((time_ms, _)) => time_ms.to_string(),
+            // Within a second a name may begin two epochs.
+            Some((time_ms, Phase::GiveUp)) => format!("{time_ms} free"),
+            Some((time_ms, Phase::Take | Phase::Use)) => time_ms.to_string(),
             None => String::new(),
         };
         let hash = sha256([&b"member"[..], alias.encode().as_bytes(), begin.as_bytes()]);

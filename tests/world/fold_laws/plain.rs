@@ -66,10 +66,14 @@ pub(crate) fn group(memory: &Memory, group: &str) -> Vec<String> {
 
 /// A group's history. Its own order and its ids are checked here: the oracle knows neither.
 pub(crate) fn timeline(memory: &Memory, group: &str) -> Result<Vec<String>, String> {
-    let members: BTreeMap<String, String> = view::group(memory, group)
-        .expect("entries can be read")
-        .map(|group| group.members.into_iter().map(|m| (m.member_id, called(&m.names))).collect())
-        .unwrap_or_default();
+    let members = view::group(memory, group).expect("entries can be read").map(|group| group.members);
+    let members = members.unwrap_or_default();
+    let persons = members.len();
+    let members: BTreeMap<String, String> =
+        members.into_iter().map(|member| (member.member_id, called(&member.names))).collect();
+    if members.len() != persons {
+        return Err(format!("two members of {group} have one id"));
+    }
     let entries = view::timeline(memory, group).expect("entries can be read").unwrap_or_default();
     let ids: BTreeSet<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
     if ids.len() != entries.len() {

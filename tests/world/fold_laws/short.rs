@@ -257,3 +257,13 @@ fn spellings_of_brazil_and_mexico() {
         ended(4, EndReason::Removed, "i:+49 171 3920000"),
     ]);
 }
+
+#[test]
+fn two_numbers_that_change_in_one_second_are_two_members() {
+    check(&[
+        changed(3, "w:2", "w:3", "m1"),
+        changed(3, "w:1", "w:2", "m2"),
+        ended(5, EndReason::Left, "w:3"),
+        joined(6, "w:2"),
+    ]);
+}

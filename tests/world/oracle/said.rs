@@ -125,7 +125,8 @@ pub(crate) fn facts(record: &Record) -> Vec<Said> {
                 EndReason::Removed => 16,
             };
             let failed = e.failed.iter().map(|f| about(17, f.participant.as_ref().expect("somebody stays")));
-            let nobody = (e.failed.is_empty() && !e.errors.is_empty()).then(|| one(17)).unwrap_or_default();
+            let whole = e.failed.is_empty() && !e.errors.is_empty();
+            let nobody = if whole { one(17) } else { Vec::new() };
             e.ended.iter().map(|who| about(rank, who)).chain(failed).chain(nobody).collect()
         }
         Kind::JoinRequested(e) => request(8, &e.participant, &e.join_request_id),

@@ -40,9 +40,9 @@ impl Story {
         format!("{tag}{}", self.serial)
     }
 
-    /// A number nobody has: a new one, or one that somebody gave up before this second.
+    /// A number nobody has: a new one, or one that somebody gave up, with time for all to hear of it.
     fn number(&mut self) -> String {
-        let rested = self.free.iter().position(|(freed, _)| *freed < self.second);
+        let rested = self.free.iter().position(|(freed, _)| *freed + 1 < self.second);
         if let Some(i) = rested.filter(|_| self.dice.percent(50)) {
             let number = self.free.remove(i).1;
             self.had_been.push(number.clone());
