@@ -6,7 +6,8 @@ mod orphan;
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::data::DataFolder;
@@ -26,13 +27,17 @@ pub(crate) struct Broker {
 
 impl Broker {
     /// The broker of the settings, or a child of our own.
-    pub(crate) async fn start(config: &Config, data: &DataFolder) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        config: &Config,
+        data: &DataFolder,
+        told: &CancellationToken,
+    ) -> Result<Self, Failure> {
         if let Some(url) = &config.nats_url {
             return Ok(Self { url: url.clone(), monitor_url: config.nats_monitor_url.clone(), child: None });
         }
         let program = find::nats_server(config.nats_server.as_deref())?;
         let folder = data.path().join("nats");
-        let child = child::Supervisor::start(program, folder).await?;
+        let child = child::Supervisor::start(program, folder, told).await?;
         Ok(Self {
             url: child.url().to_owned(),
             monitor_url: Some(child.monitor_url().to_owned()),
@@ -53,7 +58,12 @@ impl Broker {
 
     /// A connection that comes back by itself for as long as the process lives.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        connect(&self.url).await
+        // A child that does not answer yet is no missing dependency.
+        let own = self.child.is_some();
+        connect(&self.url).await.map_err(|failure| match failure {
+            Failure::Missing(line) if own => Failure::Again(line),
+            failure => failure,
+        })
     }
 
     /// Ends the child, if there is one: last of all.
@@ -66,11 +76,23 @@ impl Broker {
 
 /// Connects to a broker by URL.
 pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
-    let servers: Vec<&str> = url.split(',').map(str::trim).collect();
-    let options = ConnectOptions::new()
-        .name("groupfold")
-        .connection_timeout(CONNECT_DEADLINE)
-        .reconnect_delay_callback(|attempts| {
+    let servers: Vec<ServerAddr> =
+        url.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>().map_err(
+            |error: std::io::Error| {
+                Failure::Usage(format!("nats_url: {} is no address of a broker: {error}", shown(url)))
+            },
+        )?;
+    // The client does not look for them in the address.
+    let credentials = servers.iter().find(|server| server.has_user_pass());
+    let options = match credentials.map(|server| (server.username(), server.password())) {
+        Some((Some(user), Some(password))) => {
+            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
+        }
+        Some((Some(token), None)) => ConnectOptions::with_token(token.to_owned()),
+        _ => ConnectOptions::new(),
+    };
+    let options =
+        options.name("groupfold").connection_timeout(CONNECT_DEADLINE).reconnect_delay_callback(|attempts| {
             let wait_ms = 50_u64.saturating_mul(1 << attempts.min(6));
             Duration::from_millis(wait_ms).min(RECONNECT_WAIT_MAX)
         });

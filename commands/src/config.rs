@@ -66,6 +66,7 @@ impl Layers {
             }
         };
         let mut layers = Self::default();
+        // A variable that is empty is one that was not set, but for secrets: there it is one that did not arrive.
         for key in KEYS {
             let from_file = file.remove(key.name).map(|value| texts(key, &value)).transpose();
             let from_file = from_file.unwrap_or_else(|fault| {
@@ -74,7 +75,9 @@ impl Layers {
             });
             let setting = if let Some(values) = flags.values.get(key.name) {
                 Setting { values: values.clone(), origin: Origin::Flag(key.flag()) }
-            } else if let Some(text) = environment(&key.variable()) {
+            } else if let Some(text) =
+                environment(&key.variable()).filter(|text| key.secret || !text.is_empty())
+            {
                 let values = if key.many { split(&text) } else { vec![text] };
                 Setting { values, origin: Origin::Environment(key.variable()) }
             } else if let (Some(values), Some(path)) = (from_file, &path) {

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +12,8 @@ use crate::exit::Failure;
 
 const RUN_FILE: &str = "run.json";
 const LOCK_FILE: &str = "lock";
+const LOOKS: usize = 20;
+const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
 /// The data folder, held by this process alone until it is dropped.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl DataFolder {
             .mode(0o600)
             .open(path.join(LOCK_FILE))
             .map_err(unusable)?;
-        match lock.try_lock() {
+        match patiently(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -85,6 +88,25 @@ impl Drop for DataFolder {
         let _ = std::fs::remove_file(self.path.join(RUN_FILE));
         let _ = self.lock.unlock();
     }
+}
+
+/// Another verb that looks for what runs holds the lock for an instant: that is not somebody at work.
+fn patiently(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..LOOKS {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_AGAIN),
+            other => return other,
+        }
+    }
+    lock.try_lock()
+}
+
+/// 24 random bytes, for a password or a token.
+pub(crate) fn random_hex() -> Result<String, Failure> {
+    let mut bytes = [0; 24];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
+        .map_err(|_| Failure::Failed("the system's random source failed".to_owned()))?;
+    Ok(groupfold_schemas::id::hex(&bytes))
 }
 
 /// Writes a file that only its owner may read, by way of a new one beside it.

@@ -34,6 +34,14 @@ fn is_link(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
+/// Lets panics speak through the same net.
+pub(crate) fn panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let line = redact(&format!("groupfold: a fault of groupfold, please report it: {panic}\n"));
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
+    }));
+}
+
 /// A writer that redacts whole lines on their way to another.
 #[derive(Debug)]
 pub(crate) struct Redacting<W>(pub(crate) W);

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::cli::{Cli, Verb};
 use crate::config::{Config, Flags};
-use crate::data::{DataFolder, Run};
+use crate::data::{DataFolder, Run, random_hex};
 use crate::exit::Failure;
 use crate::{pipeline, simulate, telemetry};
 
@@ -33,6 +33,12 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     telemetry::start(&config)?;
     if args.demo {
         if config.meta_app_secrets.is_empty() {
+            if !config.webhook_addr.ip().is_loopback() {
+                return Err(Failure::Usage(
+                    "meta_app_secret: a demo that is open to others needs a secret of its own, or --webhook-addr 127.0.0.1:8080"
+                        .to_owned(),
+                ));
+            }
             config.meta_app_secrets.push(DEMO_SECRET.to_owned());
         }
         config.meta_verify_token.get_or_insert_with(|| DEMO_VERIFY_TOKEN.to_owned());
@@ -40,7 +46,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     pipeline::check_receiver(&config)?;
     let told = pipeline::until_told_to_stop()?;
     let data = DataFolder::take(&config.data)?;
-    let broker = Broker::start(&config, &data).await?;
+    let broker = Broker::start(&config, &data, &told).await?;
     let outcome = serve(&config, &data, &broker, told, args.demo).await;
     broker.stop().await;
     outcome
@@ -65,7 +71,7 @@ async fn serve(
 
     // Verbs of the same owner reach a guarded API by a token that lives as long as this process.
     let mut tokens = config.api_tokens.clone();
-    let own_token = if tokens.is_empty() { None } else { Some(random_token()?) };
+    let own_token = if tokens.is_empty() { None } else { Some(random_hex()?) };
     tokens.extend(own_token.clone());
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
     let projector = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
@@ -175,11 +181,4 @@ fn simulated(
             tracing::error!(%error, "the simulated provider ended");
         }
     }
-}
-
-fn random_token() -> Result<String, Failure> {
-    let mut bytes = [0; 24];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)
-        .map_err(|_| Failure::Failed("the system's random source failed".to_owned()))?;
-    Ok(groupfold_schemas::id::hex(&bytes))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use groupfold_schemas::{frame, v1};
-use groupfold_tests::{Groupfold, NatsServer, Options, http, sign, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, Process, http, sign, wait_until};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -246,7 +246,12 @@ async fn up_starts_its_broker_again_and_ends_the_one_that_a_killed_up_left() {
     let second = std::fs::read_to_string(&pid_file).unwrap();
     assert_ne!(first, second);
     groupfold.kill9();
+    // Somebody who merely reads the broker's config is no broker.
+    let mut reader = std::process::Command::new("tail");
+    reader.arg("-f").arg(groupfold.data().join("nats/nats.conf"));
+    let mut reader = Process::spawn("tail", reader, &groupfold.data().join("tail.log"));
     groupfold.restart().await;
+    assert!(reader.exited().is_none(), "a stranger was ended");
     // One that has ended and is not yet reaped has no command line any more.
     let command_line = std::fs::read(format!("/proc/{}/cmdline", second.trim())).unwrap_or_default();
     assert!(command_line.is_empty(), "the orphan still runs: {}", String::from_utf8_lossy(&command_line));

@@ -9,16 +9,19 @@ use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
 use super::orphan;
-use crate::data::write_private;
+use crate::data::{random_hex, write_private};
 use crate::exit::Failure;
 
-const START_DEADLINE: Duration = Duration::from_secs(20);
-const STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// A server that recovers a large log takes its time; how often to say that it does.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
 const RESTART_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A child that lived so long starts again without a wait.
 const STEADY: Duration = Duration::from_secs(60);
+
+const USER: &str = "groupfold";
 
 /// The keeper of the child.
 #[derive(Debug)]
@@ -40,24 +43,34 @@ struct Ports {
 struct Home {
     program: PathBuf,
     folder: PathBuf,
+    /// Keeps other users of the machine out of the log.
+    password: String,
 }
 
 impl Supervisor {
     /// Ends what a former run left, starts the server on ports of its own choice, and waits until it answers.
-    pub(crate) async fn start(program: PathBuf, folder: PathBuf) -> Result<Self, Failure> {
+    pub(crate) async fn start(
+        program: PathBuf,
+        folder: PathBuf,
+        told: &CancellationToken,
+    ) -> Result<Self, Failure> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::failed(&format!("cannot create {}", folder.display()), &error))?;
-        let home = Home { program, folder };
+        let home = Home { program, folder, password: random_hex()? };
         orphan::end(&home.config_file(), &home.folder.join("nats.pid")).await?;
         let mut child = home.spawn(None)?;
-        let ports = match home.wait_until_up(&mut child).await {
+        let ports = tokio::select! {
+            up = home.wait_until_up(&mut child) => up,
+            () = told.cancelled() => Err(Failure::Again("told to stop before nats-server was up".to_owned())),
+        };
+        let ports = match ports {
             Ok(ports) => ports,
             Err(failure) => {
-                let _ = child.kill().await;
+                end(child).await;
                 return Err(failure);
             }
         };
-        tracing::info!(url = ports.url, program = %home.program.display(), "nats-server is up");
+        tracing::info!(port = ports.client, program = %home.program.display(), "nats-server is up");
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(home, child, ports.clone(), stop.clone()));
         Ok(Self { ports, stop, watch })
@@ -159,6 +172,7 @@ impl Home {
             format!("pid_file: {}", file("nats.pid")),
             format!("log_file: {}", file("nats.log")),
             "logfile_size_limit: 64MB".to_owned(),
+            format!("authorization {{ user: {USER}, password: {:?} }}", self.password),
             "# A webhook of 3 MiB that is not JSON is kept whole in one message.".to_owned(),
             "max_payload: 8MB".to_owned(),
             "# Acknowledged means on the device.".to_owned(),
@@ -167,10 +181,11 @@ impl Home {
         .join("\n")
     }
 
+    /// As long as the child lives it may become ready: only its end is a failure.
     async fn wait_until_up(&self, child: &mut Child) -> Result<Ports, Failure> {
         let log = self.folder.join("nats.log");
-        let begin = Instant::now();
-        while begin.elapsed() < START_DEADLINE {
+        let mut said = Instant::now();
+        loop {
             if let Some(ports) = self.read_ports() {
                 return Ok(ports);
             }
@@ -180,10 +195,12 @@ impl Home {
                     log.display()
                 )));
             }
+            if said.elapsed() > SAY_EVERY {
+                said = Instant::now();
+                tracing::info!(log = %log.display(), "waiting for nats-server, which recovers the log");
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let waited = START_DEADLINE.as_secs();
-        Err(Failure::Failed(format!("nats-server was not up after {waited} s; see {}", log.display())))
     }
 
     /// The server leaves its ports in a file named after itself, once it listens.
@@ -193,6 +210,8 @@ impl Home {
         let first = |kind: &str| json.get(kind)?.get(0)?.as_str().map(str::to_owned);
         let port = |url: &str| url.rsplit(':').next()?.parse().ok();
         let (url, monitor_url) = (first("nats")?, first("monitoring")?);
-        Some(Ports { client: port(&url)?, monitor: port(&monitor_url)?, url, monitor_url })
+        let (client, monitor) = (port(&url)?, port(&monitor_url)?);
+        let url = format!("nats://{USER}:{}@127.0.0.1:{client}", self.password);
+        Some(Ports { url, monitor_url, client, monitor })
     }
 }

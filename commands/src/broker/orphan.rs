@@ -1,7 +1,7 @@
 //! A nats-server that outlived its `up`, killed with -9 say. The next `up` ends it before it starts its own:
-//! two servers on one folder would destroy it. Ours is the one whose command line names our config file;
-//! nobody else's can be hit.
+//! two servers on one folder would destroy it. Ours is the one that was started as we start it, on our config file.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,15 +50,23 @@ fn candidates(pid_file: &Path) -> Vec<Pid> {
     }
 }
 
+/// True for a process that was started as we start ours, on this very file: `PROGRAM --config FILE`. An editor that
+/// shows the file, or a server in a container that has a file of the same name, is somebody else's.
 fn runs_on(pid: Pid, config_file: &Path) -> bool {
     let raw = pid.as_raw_nonzero();
-    let Some(config_file) = config_file.to_str() else { return false };
-    match std::fs::read(format!("/proc/{raw}/cmdline")) {
-        Ok(words) => words.split(|b| *b == 0).any(|word| word == config_file.as_bytes()),
-        Err(_) if Path::new("/proc").is_dir() => false,
-        Err(_) => std::process::Command::new("ps")
-            .args(["-o", "command=", "-p", &raw.to_string()])
-            .output()
-            .is_ok_and(|ps| String::from_utf8_lossy(&ps.stdout).contains(config_file)),
+    let Some(name) = config_file.to_str() else { return false };
+    if !Path::new("/proc").is_dir() {
+        let ps = std::process::Command::new("ps").args(["-o", "command=", "-p", &raw.to_string()]).output();
+        return ps.is_ok_and(|ps| {
+            String::from_utf8_lossy(&ps.stdout).trim_end().ends_with(&format!("--config {name}"))
+        });
     }
+    let Ok(words) = std::fs::read(format!("/proc/{raw}/cmdline")) else { return false };
+    let words: Vec<&[u8]> = words.split(|b| *b == 0).filter(|word| !word.is_empty()).collect();
+    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
+    let theirs =
+        Path::new(&format!("/proc/{raw}/root")).join(config_file.strip_prefix("/").unwrap_or(config_file));
+    matches!(words[..], [_, b"--config", file] if file == name.as_bytes())
+        && identity(config_file).is_some()
+        && identity(config_file) == identity(&theirs)
 }

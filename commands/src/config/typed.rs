@@ -72,7 +72,7 @@ impl Config {
             partitions: read
                 .within("partitions", 1, u64::from(PARTITIONS_MAX))
                 .and_then(|n| n.try_into().ok()),
-            replicas: read.within("replicas", 1, 5).and_then(|n| n.try_into().ok()).unwrap_or(1),
+            replicas: read.one::<Replicas>("replicas", "1, 3 or 5").map_or(1, |replicas| replicas.0),
             log_bytes_max: read.within("log_bytes_max", 1 << 20, 1 << 62),
             own: read.one::<Partitions>("own", "partitions such as 0,1,2").map(|own| own.0),
             batch_events_max: read.size("batch_events_max", 1, 10_000),
@@ -103,6 +103,12 @@ impl Config {
                 "api_addr: {addr} is not loopback, and no api_token is set: give one, or bind 127.0.0.1"
             )));
         }
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log) {
+            faults.push(Fault(format!(
+                "log: {:?} is no filter ({error}); expected info, or module=debug,…",
+                self.log
+            )));
+        }
         if self.bytes_in_flight_max < self.body_bytes_max {
             faults.push(Fault(
                 "bytes_in_flight_max: is less than body_bytes_max: no large body could ever come in"
@@ -129,6 +135,16 @@ impl FromStr for Format {
             "json" => Ok(Self::Json),
             _ => Err(()),
         }
+    }
+}
+
+struct Replicas(usize);
+
+impl FromStr for Replicas {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        text.parse().ok().filter(|n| [1, 3, 5].contains(n)).map(Self).ok_or(())
     }
 }
 

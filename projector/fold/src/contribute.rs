@@ -89,8 +89,11 @@ impl Contribution<'_> {
     /// Adds a line to the history of the group, or of the account where there is no group.
     fn fact(&mut self, kind: FactKind, about: &str, fact: v1::Fact) {
         let record = self.record;
+        // A time that is our own clock's differs each time the provider says the same again: it may stand in
+        // the fact, where the earliest wins, but not in its key.
+        let ours = record.time_quality() == v1::TimeQuality::Received;
         let at = FactAt {
-            time_ms: record.provider_time_ms,
+            time_ms: if ours { 0 } else { record.provider_time_ms },
             rank: kind as u32,
             event_id: record.event_id.clone(),
             about: about.to_owned(),

@@ -147,6 +147,19 @@ fn a_new_user_id_leaves_the_number_with_its_holder() {
 }
 
 #[test]
+fn an_account_error_that_is_told_again_later_is_one_line() {
+    let error = |second: i64| {
+        let mut record = at(second, Kind::AccountError(v1::AccountError::default()));
+        record.group_id.clear();
+        record.event_id = "e".repeat(32);
+        record.time_quality = v1::TimeQuality::Received.into();
+        record
+    };
+    let lines = view::account_timeline(&fold(&[error(7), error(5), error(900)]), "WABA").unwrap();
+    assert_eq!(lines.iter().map(|line| line.at_ms).collect::<Vec<_>>(), [5000]);
+}
+
+#[test]
 fn somebody_who_goes_back_to_an_old_number_is_the_same_person() {
     let story = [joined(1, &["w:1"]), renamed(3, &["w:1"], &["w:2"]), renamed(5, &["w:2"], &["w:1"])];
     let group = group(&story);

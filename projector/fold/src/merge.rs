@@ -15,7 +15,7 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
         (Value::Link(old), Value::Link(new)) => {
             Value::Link(v1::Link { first_seen_ms: old.first_seen_ms.min(new.first_seen_ms) })
         }
-        (Value::Fact(old), Value::Fact(new)) => Value::Fact(greater(old, new)),
+        (Value::Fact(old), Value::Fact(new)) => Value::Fact(fact(old, new)),
         (Value::Rename(old), Value::Rename(new)) => Value::Rename(greater(old, new)),
         (Value::Message(old), Value::Message(new)) => Value::Message(v1::MessageHead {
             group_id: either(old.group_id, new.group_id, earliest),
@@ -93,6 +93,15 @@ fn is_before<T: Stamped>(a: &T, b: &T) -> bool {
         .cmp(&b.stamp().map(order))
         .then_with(|| a.encode_to_vec().cmp(&b.encode_to_vec()))
         .is_lt()
+}
+
+/// Reports of one event differ in nothing but a time that is our own clock's: the earliest stays.
+fn fact(a: v1::Fact, b: v1::Fact) -> v1::Fact {
+    match a.time_ms.cmp(&b.time_ms) {
+        std::cmp::Ordering::Less => a,
+        std::cmp::Ordering::Greater => b,
+        std::cmp::Ordering::Equal => greater(a, b),
+    }
 }
 
 fn greater<T: Message>(a: T, b: T) -> T {

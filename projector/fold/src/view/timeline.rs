@@ -25,7 +25,7 @@ pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entr
     Ok(Some(entries.into_iter().map(|(_, _, entry)| entry).collect()))
 }
 
-/// The events of an account that have no group, by time, rank and id.
+/// The events of an account that have no group, by time and id.
 ///
 /// # Errors
 /// The source cannot be read.
@@ -35,7 +35,9 @@ pub fn account_timeline<S: Source>(source: &S, account: &str) -> Result<Vec<Entr
         (Key::AccountFact { at, .. }, Value::Fact(fact)) => Some(bare(&at, &fact)),
         _ => None,
     };
-    Ok(entries.into_iter().filter_map(entry).collect())
+    let mut lines: Vec<Entry> = entries.into_iter().filter_map(entry).collect();
+    lines.sort_by(|a, b| (a.at_ms, &a.id).cmp(&(b.at_ms, &b.id)));
+    Ok(lines)
 }
 
 fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
@@ -46,7 +48,7 @@ fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
     };
     Entry {
         id,
-        at_ms: at.time_ms,
+        at_ms: fact.time_ms,
         kind: EntryKind::Fact(fact.kind()),
         member: None,
         actor: fact.actor.as_ref().map(v1::Actor::kind).unwrap_or_default(),
