@@ -66,7 +66,7 @@ impl Refusal {
                 handshake::Error::Mode | handshake::Error::Token | handshake::Error::Challenge,
             ) => (S::FORBIDDEN, "handshake_refused", None),
             Self::Append(error) => (S::SERVICE_UNAVAILABLE, error.reason(), Some(RETRY_BROKER_S)),
-            Self::Fault => (S::INTERNAL_SERVER_ERROR, "fault", Some(RETRY_BUSY_S)),
+            Self::Fault => (S::SERVICE_UNAVAILABLE, "fault", Some(RETRY_BUSY_S)),
         }
     }
 

@@ -114,6 +114,9 @@ impl<'d> Items<'d> {
         match read_entry(raw, &at, &mut origin) {
             Ok(changes) => {
                 for (i, change) in changes.into_iter().enumerate() {
+                    if self.found.len() > ITEMS_MAX {
+                        return;
+                    }
                     self.change(change, format!("{at}/changes/{i}"), &origin, Some(raw));
                 }
             }

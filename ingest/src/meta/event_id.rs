@@ -16,9 +16,12 @@ pub(super) fn event_id(account: &str, phone_number_id: &str, field: &str, key: &
     EventId::hash(around.into_iter().chain(key.iter().map(String::as_str)).map(str::as_bytes))
 }
 
-/// Hashes what failed and where: the same body sent again fails under the same id.
-pub(super) fn failed_id(raw: &[u8], pointer: &str) -> EventId {
-    EventId::hash([b"failed", PROVIDER.name().as_bytes(), raw, pointer.as_bytes()])
+/// Hashes what failed, where, and whose it was: the same body sent again fails under the same id, equal items of
+/// two accounts do not.
+pub(super) fn failed_id(around: [&str; 3], raw: &[u8], pointer: &str) -> EventId {
+    let [account, phone_number_id, field] = around.map(str::as_bytes);
+    let provider = PROVIDER.name().as_bytes();
+    EventId::hash([b"failed", provider, account, phone_number_id, field, raw, pointer.as_bytes()])
 }
 
 /// JSON without blanks, with sorted members, as a hash. Falls back to the text itself where it is nested

@@ -60,7 +60,13 @@ fn failed(
 ) -> Item {
     let group_id = node.and_then(|node| node.id("group_id").ok().flatten());
     Item::Failed(Box::new(FailedWebhook {
-        failed_id: event_id::failed_id(raw, &fault.pointer).as_str().to_owned(),
+        failed_id: event_id::failed_id(
+            [&origin.account, &origin.phone_number_id, &origin.field],
+            raw,
+            &fault.pointer,
+        )
+        .as_str()
+        .to_owned(),
         provider: PROVIDER.into(),
         account: origin.account.clone(),
         phone_number_id: origin.phone_number_id.clone(),
@@ -97,7 +103,13 @@ pub(crate) fn oversize(record: Record, delivery: &Delivery<'_>) -> FailedWebhook
         "an item whose record fits into one log message",
     );
     FailedWebhook {
-        failed_id: event_id::failed_id(&record.original_json, &fault.pointer).as_str().to_owned(),
+        failed_id: event_id::failed_id(
+            [&record.account, &record.phone_number_id, &record.field],
+            &record.original_json,
+            &fault.pointer,
+        )
+        .as_str()
+        .to_owned(),
         provider: record.provider,
         account: record.account,
         phone_number_id: record.phone_number_id,

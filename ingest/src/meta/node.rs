@@ -11,6 +11,10 @@ use serde_json::value::RawValue;
 
 use super::fault::{Fault, Result};
 
+/// Longest text of an event: a description of 2,048 characters (Meta's bound) of four bytes each. Message bodies are
+/// not read.
+const TEXT_BYTES_MAX: usize = 8192;
+
 const ID: &str = "an id of 1 to 512 bytes without control characters";
 
 pub(super) struct Node<'a> {
@@ -71,8 +75,13 @@ impl<'a> Node<'a> {
             Some(b'-' | b'0'..=b'9') => Some(raw.get().to_owned()),
             _ => None,
         };
-        text.map(|text: String| (!text.is_empty()).then_some(text))
-            .ok_or_else(|| self.malformed(name, "a text or a number"))
+        match text {
+            Some(text) if text.len() > TEXT_BYTES_MAX => {
+                Err(self.malformed(name, "a text of at most 8192 bytes"))
+            }
+            Some(text) => Ok((!text.is_empty()).then_some(text)),
+            None => Err(self.malformed(name, "a text or a number")),
+        }
     }
 
     pub(super) fn required_text(&self, name: &str) -> Result<String> {

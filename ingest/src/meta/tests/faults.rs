@@ -215,3 +215,34 @@ fn contacts_beside_a_failed_item_are_kept_but_not_all_of_them() {
     let failed = failed(read(&webhook("messages", &json!({"messages": [bad], "contacts": contacts}))));
     assert_eq!(failed.original_contacts, [&br#"{"wa_id":"42"}"#[..]]);
 }
+
+#[test]
+fn equal_unreadable_items_of_two_accounts_are_two_failures() {
+    let item = json!({ "type": "nonsense" });
+    let one = group("group_status_update", &item);
+    let mut other = one.clone();
+    other["entry"][0]["id"] = json!("another account");
+    assert_ne!(failed(read(&one)).failed_id, failed(read(&other)).failed_id);
+    assert_eq!(failed(read(&one)).failed_id, failed(read(&one)).failed_id);
+}
+
+#[test]
+fn a_body_of_endless_broken_changes_is_one_failure() {
+    let changes = vec![json!(1); ITEMS_MAX * 3];
+    let body = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": changes }] });
+    assert_eq!(failed(read(&body)).cause, "malformed_envelope");
+}
+
+#[test]
+fn texts_and_lists_of_people_are_bounded() {
+    let mut item =
+        json!({ "type": "group_create", "timestamp": "1767225600", "group_id": "G", "request_id": "R" });
+    item["subject"] = json!("x".repeat(8193));
+    let fault = failed(read(&group("group_lifecycle_update", &item)));
+    assert!(fault.pointer.ends_with("/subject") && fault.expected.contains("8192"), "{fault:?}");
+
+    let people = vec![json!({ "wa_id": "15550001111" }); 1025];
+    let item = json!({ "type": "group_participants_add", "timestamp": "1767225600", "group_id": "G", "added_participants": people });
+    let fault = failed(read(&participants(&item)));
+    assert!(fault.pointer.ends_with("/added_participants") && fault.expected.contains("1024"), "{fault:?}");
+}
