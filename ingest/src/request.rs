@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use groupfold_schemas::v1::Header;
@@ -24,6 +24,10 @@ use crate::verify::{RawWebhook, SIGNATURE};
 use crate::{body, meta};
 
 const PATH: &str = "/webhooks/meta";
+
+const APPEND_PER_ITEM: Duration = Duration::from_millis(10);
+/// The provider hangs up at a time that it does not publish.
+const APPEND_MORE_MAX: Duration = Duration::from_secs(15);
 
 /// Longest header value kept with a failure.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -116,7 +120,7 @@ async fn accept(
         broker: &door.broker,
         metrics: &door.metrics,
         partitions: door.partitions,
-        deadline: door.settings.append_deadline,
+        deadline: append_deadline(door.settings.append_deadline, items.len()),
     };
     let began = Instant::now();
     let appended = appender.append(items, &delivery, &trace.traceparent).await;
@@ -126,6 +130,13 @@ async fn accept(
     door.metrics.receipt(&receipt);
     log(&receipt, began);
     Ok(respond::receipt(&receipt, door.broker.durability(), &trace.request_id))
+}
+
+/// A log that syncs each message takes about 10 ms for one on a slow disk. A webhook of a thousand items for one group
+/// that could never be done in time would be sent again for ever, and grow the log each time.
+fn append_deadline(base: Duration, items: usize) -> Duration {
+    let items = u32::try_from(items).unwrap_or(u32::MAX);
+    base + APPEND_PER_ITEM.saturating_mul(items).min(APPEND_MORE_MAX)
 }
 
 fn log(receipt: &Receipt, began: Instant) {
