@@ -3,6 +3,7 @@
 //! The loop is the only writer of the partition's store. It waits in one place (the tail, cancellable)
 //! and works in another (load, fold, commit: blocking, never interrupted), one batch at a time.
 
+mod bound;
 pub(crate) mod fold;
 
 use std::sync::Arc;
@@ -39,6 +40,11 @@ impl Partition {
         Ok(Self { id: store.partition(), store: Arc::new(store), status, damage: Arc::default() })
     }
 
+    /// Says that nothing is applied: the store is about to start over.
+    pub(crate) fn forget_progress(&self) {
+        self.status.send_replace(status_of(&v1::Progress::default()));
+    }
+
     /// Tells the loop about a store that was found damaged while reading.
     pub(crate) fn report(&self, error: &store::Error) {
         tracing::error!(partition = self.id, error = %store::chain(error), "store cannot be read");
@@ -72,7 +78,7 @@ impl Loop {
         let identity = identity_of(&partition.store.view()?.progress());
         let status = partition.status.clone();
         let stream = log::stream(partition.id);
-        let tail = Tail::new(client, stream, identity, batch_events_max.max(1), status, shutdown);
+        let tail = Tail::new(client, stream, identity, batch_events_max, status, shutdown);
         Ok(Self { partition, tail, metrics, start_overs: 0 })
     }
 
@@ -147,13 +153,14 @@ impl Loop {
         let store = Arc::clone(&self.partition.store);
         let partition = self.partition.id;
         let reason = store::Error::Damaged { partition, source: store::chain(why).into() };
+        // Before the empty store can be read: it must not be taken for one that is caught up.
+        self.partition.forget_progress();
         let work = tokio::task::spawn_blocking(move || store.start_over(&reason));
         let joined = work.await.map_err(|error| Stop::StoreFailed { why: error.to_string() })?;
         joined.map_err(|error| Stop::store(&error))?;
         // The stream stays the one we know: an empty store must not follow another one.
         let created = self.tail.identity().created.clone();
         self.tail.start_over(Identity { created, ..Identity::default() });
-        self.partition.status.send_replace(status_of(&v1::Progress::default()));
         Ok(())
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use groupfold_schemas::log::partition_of;
 use groupfold_schemas::position::Position;
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::api::problem::Problem;
 use crate::partition::Partition;
@@ -16,8 +17,9 @@ use crate::store::{self, ReadView};
 
 /// Answers worked out at the same time; each holds a thread.
 const READS_MAX: usize = 64;
-/// Readers waiting for a position at the same time.
-const WAITING_MAX: usize = 1024;
+/// Readers waiting for a position at the same time: a part of the connections, so that health and those
+/// who do not wait find a place.
+const WAITING_MAX: usize = crate::server::CONNECTIONS_MAX / 4;
 /// How long an answer may wait for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(2);
 
@@ -74,6 +76,19 @@ impl Reads {
 
     /// Waits until the partitions that an answer touches are as fresh as asked.
     pub(crate) async fn reach(&self, freshness: &Freshness, touched: &[Partition]) -> Result<(), Problem> {
+        self.reach_until(freshness, self.deadline(freshness), touched).await
+    }
+
+    fn deadline(&self, freshness: &Freshness) -> Instant {
+        Instant::now() + Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max))
+    }
+
+    async fn reach_until(
+        &self,
+        freshness: &Freshness,
+        deadline: Instant,
+        touched: &[Partition],
+    ) -> Result<(), Problem> {
         let Some(min) = &freshness.min_position else { return Ok(()) };
         if let Some((partition, _)) = min.iter().find(|(partition, _)| *partition >= self.partitions_total) {
             return Err(Problem::no_such_partition(partition, self.partitions_total));
@@ -85,7 +100,6 @@ impl Reads {
             return Ok(());
         }
         let _waiting = self.waiting.try_acquire().map_err(|_| Problem::busy())?;
-        let wait = Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max));
         let all = async {
             for partition in touched {
                 let wanted = min.get(partition.id).unwrap_or_default();
@@ -100,18 +114,48 @@ impl Reads {
             }
             true
         };
-        match tokio::time::timeout(wait, all).await {
+        match tokio::time::timeout_at(deadline, all).await {
             Ok(true) => Ok(()),
-            Ok(false) | Err(_) => {
-                let touched =
-                    touched.iter().map(|partition| (partition.id, partition.status.borrow().applied));
-                Err(Problem::position_not_reached(min, &touched.collect()))
+            Ok(false) | Err(_) => Err(not_reached(min, touched)),
+        }
+    }
+
+    /// Works an answer out on a thread that may block, over views of the partitions it touches, once they
+    /// are as fresh as asked.
+    pub(crate) async fn read<T, F>(
+        &self,
+        touched: Vec<Partition>,
+        freshness: &Freshness,
+        answer: F,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&[ReadView<'_>]) -> Result<T, Problem> + Send + 'static,
+    {
+        let deadline = self.deadline(freshness);
+        self.reach_until(freshness, deadline, &touched).await?;
+        match self.attempt(&touched, freshness, answer).await? {
+            Attempt::Done(result) => result,
+            // A store started over since: its status said so before, so there is something to wait for.
+            Attempt::Behind(answer) => {
+                self.reach_until(freshness, deadline, &touched).await?;
+                match self.attempt(&touched, freshness, answer).await? {
+                    Attempt::Done(result) => result,
+                    Attempt::Behind(_) => {
+                        let min = freshness.min_position.clone().unwrap_or_default();
+                        Err(not_reached(&min, &touched))
+                    }
+                }
             }
         }
     }
 
-    /// Works an answer out on a thread that may block, over views of the partitions it touches.
-    pub(crate) async fn read<T, F>(&self, touched: Vec<Partition>, answer: F) -> Result<T, Problem>
+    async fn attempt<T, F>(
+        &self,
+        touched: &[Partition],
+        freshness: &Freshness,
+        answer: F,
+    ) -> Result<Attempt<T, F>, Problem>
     where
         T: Send + 'static,
         F: FnOnce(&[ReadView<'_>]) -> Result<T, Problem> + Send + 'static,
@@ -120,32 +164,107 @@ impl Reads {
         let turn = tokio::time::timeout(TURN_WAIT, turn).await.ok().and_then(Result::ok);
         let turn = turn.ok_or_else(Problem::busy)?;
         let span = tracing::Span::current();
+        let (touched, min) = (touched.to_vec(), freshness.min_position.clone());
         let work = tokio::task::spawn_blocking(move || {
             let _turn = turn;
             let _span = span.enter();
-            // In the order of partitions, so that no two readers wait for each other.
-            let views: Result<Vec<_>, _> = touched.iter().map(|partition| partition.store.view()).collect();
-            let mut result = views.map_err(Problem::from).and_then(|views| answer(&views));
-            // What is not there yet is not known to be absent.
-            if matches!(&result, Err(problem) if problem.is_absence()) {
-                let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
-                result = behind.map_or(result, |partition| Err(Problem::catching_up(partition.id)));
-            }
-            if let Err(Problem { store: Some(failed), .. }) = &result {
-                let (id, error) = &**failed;
-                let broken = touched.iter().filter(|partition| partition.id == *id);
-                broken.for_each(|partition| partition.report(error));
-            }
-            result
+            look(&touched, min.as_ref(), answer)
         });
-        work.await.unwrap_or_else(|panic| {
+        work.await.map_err(|panic| {
             tracing::error!(error = %store::chain(&panic), "answer panicked");
-            Err(Problem::internal())
+            Problem::internal()
         })
     }
+}
+
+/// What came of a look at the stores.
+enum Attempt<T, F> {
+    Done(Result<T, Problem>),
+    /// They are not as fresh as asked, whatever their status said before.
+    Behind(F),
+}
+
+fn look<T, F>(touched: &[Partition], min: Option<&Position>, answer: F) -> Attempt<T, F>
+where
+    F: FnOnce(&[ReadView<'_>]) -> Result<T, Problem>,
+{
+    // In the order of partitions, so that no two readers wait for each other.
+    let views: Result<Vec<_>, _> = touched.iter().map(|partition| partition.store.view()).collect();
+    let result = match views {
+        Err(error) => Err(Problem::from(error)),
+        Ok(views) => {
+            let wanted = |view: &ReadView<'_>| min.and_then(|min| min.get(view.partition()));
+            if views.iter().any(|view| view.sequence() < wanted(view).unwrap_or_default()) {
+                return Attempt::Behind(answer);
+            }
+            let result = answer(&views);
+            // What is not there yet is not known to be absent. Asked while the views last: after them the
+            // writer may have gone on to what they did not show.
+            match result {
+                Err(problem) if problem.is_absence() => {
+                    let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
+                    Err(behind.map_or(problem, |partition| Problem::catching_up(partition.id)))
+                }
+                other => other,
+            }
+        }
+    };
+    if let Err(Problem { store: Some(failed), .. }) = &result {
+        let (id, error) = &**failed;
+        let broken = touched.iter().filter(|partition| partition.id == *id);
+        broken.for_each(|partition| partition.report(error));
+    }
+    Attempt::Done(result)
+}
+
+fn not_reached(min: &Position, touched: &[Partition]) -> Problem {
+    let present = touched.iter().map(|partition| (partition.id, partition.status.borrow().applied));
+    Problem::position_not_reached(min, &present.collect())
 }
 
 /// The position that an answer over these views reflects.
 pub(crate) fn position_of(views: &[ReadView<'_>]) -> Position {
     views.iter().map(|view| (view.partition(), view.sequence())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Folder, created, put};
+
+    fn freshness(partition: u16, sequence: u64) -> Freshness {
+        Freshness { min_position: Some([(partition, sequence)].into_iter().collect()), wait_ms: 0 }
+    }
+
+    /// The moment between the reopening of an empty store and what readers are told about it.
+    #[tokio::test]
+    async fn a_store_that_started_over_since_is_not_taken_for_the_position_asked_for() {
+        let folder = Folder::new();
+        let partition = folder.open(0);
+        put(&partition, &[created("G", 1, "x")]);
+        let damage = store::Error::Damaged { partition: 0, source: "test".into() };
+        partition.store.start_over(&damage).unwrap();
+        assert_eq!(partition.status.borrow().applied, 1, "the status is stale");
+        let reads = Reads::new(1, [partition.clone()], 0);
+        let answer = |views: &[ReadView<'_>]| Ok(views.len());
+        let stale = reads.read(vec![partition.clone()], &freshness(0, 1), answer).await;
+        assert_eq!(stale.unwrap_err().code(), "position_not_reached");
+        let free = reads.read(vec![partition], &Freshness::default(), answer).await;
+        assert_eq!(free.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_partition_about_to_start_over_is_neither_fresh_nor_caught_up() {
+        let folder = Folder::new();
+        let partition = folder.open(0);
+        put(&partition, &[created("G", 1, "x")]);
+        partition.status.send_modify(|status| status.caught_up = true);
+        partition.forget_progress();
+        let reads = Reads::new(1, [partition.clone()], 0);
+        let absent = |_: &[ReadView<'_>]| Err::<(), _>(Problem::group_not_found("H", &Position::default()));
+        let asked = reads.read(vec![partition.clone()], &Freshness::default(), absent).await;
+        assert_eq!(asked.unwrap_err().code(), "catching_up");
+        let asked = reads.reach(&freshness(0, 1), &[partition]).await;
+        assert_eq!(asked.unwrap_err().code(), "position_not_reached");
+    }
 }

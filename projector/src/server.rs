@@ -1,44 +1,75 @@
-//! Serving a router with every bound that axum leaves open: connections, and the time of the end.
+//! Serving a router with every bound that axum leaves open: connections, the time that a request's head may
+//! take, and the time of the end.
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::Listener;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Sleep, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// Open connections; more wait in the system's queue.
-const CONNECTIONS_MAX: usize = 1024;
+pub(crate) const CONNECTIONS_MAX: usize = 1024;
 /// A connection on which nothing moves for this long is closed: well above the longest wait of a reader.
 const IDLE_MAX: Duration = Duration::from_secs(120);
+/// How long the head of a request may take to come, and the next request on a connection kept open. A sender
+/// that trickles would hold its place for ever: something always moves.
+const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How long answers under way may take once it is time to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Serves until `shutdown` is cancelled and what is under way is answered, at most ten seconds later.
 ///
 /// # Errors
-/// The listener failed.
+/// None today: a listener that fails to accept tries again.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
-    let bounded = Bounded { listener, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
-    let served = axum::serve(bounded, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
-    let overdue = async {
-        shutdown.cancelled().await;
-        sleep(DRAIN).await;
-    };
-    tokio::select! {
-        served = std::future::IntoFuture::into_future(served) => served,
-        () = overdue => {
-            tracing::warn!("connections still open were dropped");
-            Ok(())
+    let mut bounded = Bounded { listener, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            (connection, _) = bounded.accept() => {
+                open.spawn(answer(connection, router.clone(), HEAD_MAX, shutdown.clone()));
+            }
+            Some(_) = open.join_next() => {}
         }
+    }
+    drop(bounded);
+    let all = async { while open.join_next().await.is_some() {} };
+    if timeout(DRAIN, all).await.is_err() {
+        tracing::warn!("connections still open were dropped");
+    }
+    Ok(())
+}
+
+/// Answers what comes on a connection until it ends, or, at the end of all, what is under way.
+async fn answer(connection: Connection, router: Router, head_max: Duration, shutdown: CancellationToken) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(head_max);
+    let service = TowerToHyperService::new(router);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(connection), service));
+    let ended = tokio::select! {
+        biased;
+        ended = served.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke");
     }
 }
 
@@ -58,7 +89,7 @@ impl Listener for Bounded {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set nodelay");
         }
-        (Connection { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }, address)
+        (Connection::new(stream, permit), address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -74,6 +105,10 @@ struct Connection {
 }
 
 impl Connection {
+    fn new(stream: TcpStream, permit: Option<OwnedSemaphorePermit>) -> Self {
+        Self { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }
+    }
+
     fn moved<T>(&mut self, poll: Poll<T>) -> Poll<T> {
         if poll.is_ready() {
             self.idle.as_mut().reset(Instant::now() + IDLE_MAX);
@@ -122,5 +157,37 @@ impl AsyncWrite for Connection {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_head_that_trickles_loses_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let (head_max, shutdown) = (Duration::from_millis(200), CancellationToken::new());
+        let answered = tokio::spawn(answer(Connection::new(stream, None), Router::new(), head_max, shutdown));
+        let (mut from, mut to) = sender.split();
+        let trickles = async {
+            to.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();
+            while to.write_all(b"x").await.is_ok() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ends = async { from.read_to_end(&mut Vec::new()).await };
+        let ended = async {
+            tokio::select! {
+                () = trickles => {}
+                _ = ends => {}
+            }
+        };
+        timeout(Duration::from_secs(10), ended).await.unwrap();
+        answered.await.unwrap();
     }
 }

@@ -21,6 +21,9 @@ pub(crate) struct Status {
     pub(crate) run: Run,
     /// True from the moment when all that was in the log at start (or at start over) is folded.
     pub(crate) caught_up: bool,
+    /// End of the log when it was first seen at start: how far `caught_up` asks. It does not move, since
+    /// a busy log has no moment in which nothing waits.
+    start_end: Option<u64>,
     /// When `applied` moved last.
     moved: Instant,
     /// Since when messages wait; `None` while none does.
@@ -108,6 +111,7 @@ impl Status {
             digest,
             run: Run::Connecting { since: now, why: "not connected yet".to_owned() },
             caught_up: false,
+            start_end: None,
             moved: now,
             behind_since: None,
         }
@@ -117,6 +121,12 @@ impl Status {
     pub(crate) fn saw_end(&mut self, end: u64) {
         self.log_end = self.log_end.max(end).max(self.applied);
         self.settle();
+    }
+
+    /// Takes note of the end of the log as the broker itself says it.
+    pub(crate) fn fenced(&mut self, end: u64) {
+        self.start_end.get_or_insert(end);
+        self.saw_end(end);
     }
 
     /// Takes note of a commit.
@@ -129,6 +139,7 @@ impl Status {
     }
 
     fn settle(&mut self) {
+        self.caught_up |= self.start_end.is_some_and(|end| self.applied >= end);
         if self.lag_events() == 0 {
             self.behind_since = None;
         } else if self.behind_since.is_none() {
@@ -203,6 +214,22 @@ mod tests {
         assert!(status.lag_seconds(3_601_000) < 60.0, "an idle hour before is no lag");
         status.moved_to(5, 2_000, Digest::default());
         assert_eq!((status.lag_events(), status.lag_seconds(10_000)), (0, 0.0));
+    }
+
+    #[test]
+    fn caught_up_is_what_was_there_at_start_though_the_log_grows_on() {
+        let mut status = running(3);
+        status.moved_to(4, 1, Digest::default());
+        assert!(!status.caught_up, "nobody has said yet where the log ends");
+        status.fenced(6);
+        status.moved_to(5, 1, Digest::default());
+        status.fenced(90);
+        assert!(!status.caught_up);
+        status.moved_to(6, 1, Digest::default());
+        assert!(status.caught_up && status.lag_events() == 84);
+        let mut idle = running(3);
+        idle.fenced(3);
+        assert!(idle.caught_up);
     }
 
     #[test]

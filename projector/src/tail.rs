@@ -6,6 +6,7 @@
 //! the partition instead of leaving a gap.
 
 mod fence;
+mod patience;
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -21,11 +22,16 @@ use tokio_util::sync::CancellationToken;
 use crate::status::{Run, Status, Stop};
 
 pub(crate) use fence::Identity;
+use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Most bytes that the broker sends ahead of us; several times the largest message.
-const AHEAD_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes that the broker sends ahead of us, save where a single message may have more.
+const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+/// What the broker counts of a message beside its payload and headers: subjects, and room to spare.
+const AROUND_BYTES: usize = 64 * 1024;
+/// Most messages asked for at once, whatever the settings say: each takes its place here before it is folded.
+const PULL_MESSAGES_MAX: usize = 10_000;
 /// The broker says that it is there at least this often; two missed and the consumer is made anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the broker keeps a consumer that nobody pulls from.
@@ -38,9 +44,6 @@ const ASK_EVERY: Duration = Duration::from_secs(2);
 const STALL_MAX: Duration = Duration::from_secs(4);
 /// Bound of one request to the broker.
 const REQUEST_WAIT: Duration = Duration::from_secs(3);
-/// Waits between attempts to read again: doubled from the first to the last.
-const RETRY_FIRST: Duration = Duration::from_millis(100);
-const RETRY_LAST: Duration = Duration::from_secs(1);
 /// A stream must be missing this often in a row: a broker that starts may not know it yet.
 const MISSING_MAX: u32 = 4;
 
@@ -79,7 +82,7 @@ pub(crate) struct Tail {
     shutdown: CancellationToken,
     reading: Option<Reading>,
     look: Interval,
-    retry: Duration,
+    patience: Patience,
     missing: u32,
 }
 
@@ -88,7 +91,17 @@ struct Reading {
     messages: pull::Stream,
     connects: u64,
     asked: Instant,
+    /// When something came last, or what had come was folded.
     delivered: Instant,
+    begun: Instant,
+    /// True once it delivered a message that was new.
+    proved: bool,
+}
+
+impl Reading {
+    fn is_good(&self) -> bool {
+        self.proved || self.begun.elapsed() > LASTING
+    }
 }
 
 impl Tail {
@@ -110,12 +123,12 @@ impl Tail {
             context,
             stream,
             identity,
-            batch_events_max,
+            batch_events_max: batch_events_max.clamp(1, PULL_MESSAGES_MAX),
             status,
             shutdown,
             reading: None,
             look,
-            retry: RETRY_FIRST,
+            patience: Patience::new(),
             missing: 0,
         }
     }
@@ -125,10 +138,13 @@ impl Tail {
         &self.identity
     }
 
-    /// Tells how far the store is now.
+    /// Tells how far the store is now. While it was folding nothing could come: that is no silence.
     pub(crate) fn applied(&mut self, sequence: u64, log_time_ms: i64) {
         self.identity.sequence = sequence;
         self.identity.log_time_ms = log_time_ms;
+        if let Some(reading) = self.reading.as_mut() {
+            reading.delivered = Instant::now();
+        }
     }
 
     /// Begins again from another position of the same stream.
@@ -176,23 +192,14 @@ impl Tail {
             Err(Fault::Retry(why)) => why,
             Err(Fault::Hole { expected, found }) => hole(expected, found),
         };
-        // The first attempt after a loss is made at once: most losses are of the consumer alone.
-        let lost = self.reading.take().is_some();
-        tracing::debug!(reason = why, lost, "not reading");
-        self.status.send_if_modified(|status| {
-            let since = match &status.run {
-                Run::Connecting { since, .. } => *since,
-                Run::Running | Run::Stopped(_) => Instant::now(),
-            };
-            status.run = Run::Connecting { since, why };
-            true
-        });
-        if !lost {
-            tokio::select! {
-                () = self.shutdown.cancelled() => {}
-                () = tokio::time::sleep(self.retry) => {}
-            }
-            self.retry = (self.retry * 2).min(RETRY_LAST);
+        let good = self.reading.take().is_some_and(|reading| reading.is_good());
+        let now = Instant::now();
+        let (since, wait) = if good { self.patience.first_fault(now) } else { self.patience.fault(now) };
+        tracing::debug!(reason = why, ?wait, "not reading");
+        self.status.send_modify(|status| status.run = Run::Connecting { since, why });
+        tokio::select! {
+            () = self.shutdown.cancelled() => {}
+            () = tokio::time::sleep(wait) => {}
         }
         Ok(())
     }
@@ -216,14 +223,14 @@ impl Tail {
         let messages = consumer
             .stream()
             .max_messages_per_batch(self.batch_events_max)
-            .max_bytes_per_batch(AHEAD_BYTES_MAX)
+            .max_bytes_per_batch(ahead_bytes(self.client.max_payload()))
             .heartbeat(HEARTBEAT)
             .messages()
             .await
             .map_err(retry)?;
         let now = Instant::now();
-        self.reading = Some(Reading { messages, connects, asked: now, delivered: now });
-        self.retry = RETRY_FIRST;
+        self.reading =
+            Some(Reading { messages, connects, asked: now, delivered: now, begun: now, proved: false });
         let position = self.identity.sequence;
         tracing::info!(position, log_end = end, "reading");
         self.status.send_modify(|status| status.run = Run::Running);
@@ -237,6 +244,9 @@ impl Tail {
         let Some(reading) = self.reading.as_mut() else { return Ok(()) };
         if reading.connects != connects {
             return Err(Fault::Retry("connected anew".to_owned()));
+        }
+        if reading.is_good() {
+            self.patience.proved();
         }
         if reading.asked.elapsed() < ASK_EVERY {
             return Ok(());
@@ -270,8 +280,7 @@ impl Tail {
         }
         self.status.send_if_modified(|status| {
             let before = (status.log_end, status.caught_up);
-            status.saw_end(info.last_sequence);
-            status.caught_up |= status.lag_events() == 0;
+            status.fenced(info.last_sequence);
             before != (status.log_end, status.caught_up)
         });
         Ok(info.last_sequence)
@@ -318,6 +327,9 @@ impl Tail {
                 None => break None,
             }
         };
+        if !items.is_empty() {
+            self.patience.proved();
+        }
         match fault {
             // What came before the fault is good; the fault comes up again when it is gone.
             Some(Fault::Retry(_) | Fault::Hole { .. }) if !items.is_empty() => self.reading = None,
@@ -326,6 +338,7 @@ impl Tail {
         }
         if let Some(reading) = self.reading.as_mut() {
             reading.delivered = Instant::now();
+            reading.proved |= !items.is_empty();
         }
         self.status.send_if_modified(|status| {
             let grown = log_end > status.log_end;
@@ -373,6 +386,11 @@ impl Tail {
     }
 }
 
+/// A message larger than what is asked for at once would never come.
+fn ahead_bytes(max_payload: usize) -> usize {
+    AHEAD_BYTES.max(max_payload.saturating_add(AROUND_BYTES))
+}
+
 /// The trace id of a W3C `traceparent`: `version-trace-span-flags`.
 fn trace_id(message: &Message) -> Option<String> {
     let header = message.headers.as_ref()?.get("traceparent")?;
@@ -387,4 +405,15 @@ fn hole(expected: u64, found: u64) -> String {
 /// async-nats prints the cause of an error with it, so its text alone says all.
 fn retry(error: impl std::error::Error) -> Fault {
     Fault::Retry(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_message_of_the_broker_fits_into_what_is_asked_for_at_once() {
+        assert_eq!(ahead_bytes(1024 * 1024), AHEAD_BYTES);
+        assert!(ahead_bytes(64 * 1024 * 1024) > 64 * 1024 * 1024);
+    }
 }

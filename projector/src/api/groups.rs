@@ -6,7 +6,7 @@ use groupfold_fold::view;
 use groupfold_schemas::v1;
 
 use super::answer::Answer;
-use super::params::{Params, id_cursor};
+use super::params::{Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::reads::position_of;
@@ -15,6 +15,8 @@ use crate::store::{self, ReadView};
 /// Groups looked at for one page, in each partition: a filter that few pass ends a page early, with a
 /// cursor, instead of reading a whole store at once.
 const LOOKED_AT_MAX: usize = 20_000;
+/// Groups of a page: all partitions' writers wait while they are derived.
+const LIMIT: Limit = Limit { default: 50, max: 200 };
 
 /// Groups, by id
 ///
@@ -26,7 +28,7 @@ const LOOKED_AT_MAX: usize = 20_000;
     params(
         ("status" = Option<shape::GroupStatus>, Query, description = "Only groups of this status"),
         ("phone_number_id" = Option<String>, Query, description = "Only groups of this business number"),
-        ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 1000, 100 if absent"),
+        ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 200, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
@@ -42,11 +44,11 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Answer<shape::GroupPage>, Problem> {
     let filter = Filter { status: params.group_status()?, phone_number_id: params.phone_number_id() };
-    let (limit, after) = (params.limit()?, params.cursor_id()?);
+    let (limit, after) = (params.limit(LIMIT)?, params.cursor_id()?);
     let touched = api.reads.all();
-    api.reads.reach(&params.freshness()?, &touched).await?;
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref());
-    api.reads.read(touched, answer).await
+    api.reads.read(touched, &freshness, answer).await
 }
 
 struct Filter {
@@ -191,12 +193,12 @@ async fn group<T: Send + 'static>(
 ) -> Result<Answer<T>, Problem> {
     let id = id_of(path)?;
     let touched = vec![api.reads.home_of(&id)?];
-    api.reads.reach(&params.freshness()?, &touched).await?;
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
         let group = found.ok_or_else(|| Problem::group_not_found(&id, &position))?;
         Ok(Answer { body: body(group, &position), position })
     };
-    api.reads.read(touched, answer).await
+    api.reads.read(touched, &freshness, answer).await
 }

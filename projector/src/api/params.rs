@@ -12,10 +12,14 @@ use super::shape::{GroupStatus, MemberStatus};
 use crate::reads::Freshness;
 use crate::text::Lang;
 
-/// Items of a page where nothing else is asked for.
-const LIMIT_DEFAULT: usize = 100;
-/// Most items of a page.
-const LIMIT_MAX: usize = 1000;
+/// Items of a page.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit {
+    /// Where nothing else is asked for.
+    pub(crate) default: usize,
+    /// At most.
+    pub(crate) max: usize,
+}
 
 /// The query string, not yet read.
 #[derive(Debug, Default)]
@@ -58,10 +62,10 @@ impl Params {
     }
 
     /// `limit`.
-    pub(crate) fn limit(&self) -> Result<usize, Problem> {
-        let expected = format!("a whole number from 1 to {LIMIT_MAX}");
-        let limit = self.parse("limit", "bad_limit", &expected)?.unwrap_or(LIMIT_DEFAULT);
-        if (1..=LIMIT_MAX).contains(&limit) {
+    pub(crate) fn limit(&self, Limit { default, max }: Limit) -> Result<usize, Problem> {
+        let expected = format!("a whole number from 1 to {max}");
+        let limit = self.parse("limit", "bad_limit", &expected)?.unwrap_or(default);
+        if (1..=max).contains(&limit) {
             return Ok(limit);
         }
         Err(Problem::parameter("bad_limit", "limit", &limit.to_string(), &expected))
@@ -173,6 +177,8 @@ fn unhex(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    const LIMIT: Limit = Limit { default: 50, max: 200 };
+
     fn params(query: &str) -> Params {
         let uri = format!("/x?{query}").parse().unwrap();
         Params(Query::try_from_uri(&uri).unwrap().0)
@@ -184,9 +190,10 @@ mod tests {
 
     #[test]
     fn each_wrong_parameter_has_its_code() {
-        for limit in ["0", "1001", "x", "-1", "99999999999999999999"] {
-            assert_eq!(code(params(&format!("limit={limit}")).limit()), "bad_limit");
+        for limit in ["0", "201", "x", "-1", "99999999999999999999"] {
+            assert_eq!(code(params(&format!("limit={limit}")).limit(LIMIT)), "bad_limit");
         }
+        assert_eq!(params("limit=200").limit(LIMIT).unwrap(), 200);
         assert_eq!(code(params("lang=de").lang()), "bad_lang");
         assert_eq!(code(params("status=x").group_status()), "bad_status");
         assert_eq!(code(params("status=active").member_status()), "bad_status");
@@ -203,7 +210,7 @@ mod tests {
     #[test]
     fn unknown_and_empty_parameters_are_as_good_as_none() {
         let params = params("limit=&colour=red&lang=pt-BR");
-        assert_eq!(params.limit().unwrap(), LIMIT_DEFAULT);
+        assert_eq!(params.limit(LIMIT).unwrap(), 50);
         assert_eq!(params.lang().unwrap(), Lang::Portuguese);
     }
 

@@ -36,7 +36,7 @@ pub(crate) async fn of_message(
     params.no_time_travel()?;
     let id = id_of(path)?;
     let touched = api.reads.all();
-    api.reads.reach(&params.freshness()?, &touched).await?;
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {
         let mut found = None;
         for view in views {
@@ -56,5 +56,5 @@ pub(crate) async fn of_message(
         let position = position_of(std::slice::from_ref(view));
         Ok(Answer { body: convert::receipts(receipts, &position), position })
     };
-    api.reads.read(touched, answer).await
+    api.reads.read(touched, &freshness, answer).await
 }

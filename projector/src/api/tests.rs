@@ -310,6 +310,8 @@ async fn wrong_requests_are_named() {
         ("/v1/groups/none", 404, "group_not_found"),
         ("/v1/groups/none/timeline", 404, "group_not_found"),
         ("/v1/groups?limit=0", 400, "bad_limit"),
+        ("/v1/groups?limit=201", 400, "bad_limit"),
+        ("/v1/groups/G/timeline?limit=1001", 400, "bad_limit"),
         ("/v1/groups?cursor=zz", 400, "bad_cursor"),
         ("/v1/groups?status=x", 400, "bad_status"),
         ("/v1/groups/G/timeline?lang=de", 400, "bad_lang"),
@@ -326,7 +328,7 @@ async fn wrong_requests_are_named() {
     assert_eq!(put.header("allow"), Some("GET, HEAD"));
     assert_eq!(put.problem(), (405, "method_not_allowed".to_owned()));
     let bad = world.get("/v1/groups?limit=x").await;
-    assert_eq!(bad.body["detail"], "limit is \"x\", expected a whole number from 1 to 1000");
+    assert_eq!(bad.body["detail"], "limit is \"x\", expected a whole number from 1 to 200");
 }
 
 #[tokio::test]

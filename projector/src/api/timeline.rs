@@ -6,12 +6,15 @@ use groupfold_fold::view::{self, EntryKind};
 use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
-use super::params::{EntryCursor, Params};
+use super::params::{EntryCursor, Limit, Params};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::reads::position_of;
 use crate::store::ReadView;
 use crate::text::Lang;
+
+/// Entries of a page.
+const LIMIT: Limit = Limit { default: 100, max: 1000 };
 
 /// The history of a group, oldest first
 #[utoipa::path(
@@ -79,9 +82,9 @@ async fn history(
 ) -> Result<Answer<shape::Timeline>, Problem> {
     params.no_time_travel()?;
     let id = id_of(path)?;
-    let (lang, limit, after) = (params.lang()?, params.limit()?, params.cursor_entry()?);
+    let (lang, limit, after) = (params.lang()?, params.limit(LIMIT)?, params.cursor_entry()?);
     let touched = vec![api.reads.home_of(&id)?];
-    api.reads.reach(&params.freshness()?, &touched).await?;
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let whole = views.first().map(|view| entries(view, &id, &position)).transpose()?.unwrap_or_default();
@@ -89,7 +92,7 @@ async fn history(
         let body = shape::Timeline { entries, cursor, position: position.to_string() };
         Ok(Answer { body, position })
     };
-    api.reads.read(touched, answer).await
+    api.reads.read(touched, &freshness, answer).await
 }
 
 fn page(

@@ -6,7 +6,7 @@ use std::time::Instant;
 use groupfold_fold::apply::{Changes, Contributions, apply_all};
 use groupfold_schemas::{frame, log, v1};
 
-use super::Partition;
+use super::{Partition, bound};
 use crate::metrics::Metrics;
 use crate::store::{self, VALUE_BYTES_MAX};
 use crate::tail::Item;
@@ -35,10 +35,10 @@ pub(crate) fn fold(
     stream_created: &str,
     items: Vec<Item>,
 ) -> Result<(), store::Error> {
-    let mut messages: Vec<Message> = items.into_iter().map(read).collect();
-    let mut rest = messages.as_mut_slice();
+    let messages: Vec<Message> = items.into_iter().map(read).collect();
+    let mut rest = messages.as_slice();
     while !rest.is_empty() {
-        let (chunk, later) = rest.split_at_mut(chunk_len(rest));
+        let (chunk, later) = rest.split_at(chunk_len(rest));
         Commit { partition, metrics, stream_created }.chunk(chunk)?;
         rest = later;
     }
@@ -49,6 +49,7 @@ fn read(item: Item) -> Message {
     let record = match frame::decode::<v1::Record>(&item.payload) {
         Err(error) => Err(error.name()),
         Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => Err(NO_EVENT),
+        Ok(record) if !bound::fits(&record) => Err(VALUE_TOO_LARGE),
         Ok(record) => Ok(record),
     };
     let keys = record.as_ref().map(|record| Contributions::of([record]).keys()).unwrap_or_default();
@@ -75,22 +76,15 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn chunk(&self, messages: &mut [Message]) -> Result<(), store::Error> {
+    fn chunk(&self, messages: &[Message]) -> Result<(), store::Error> {
         let changes = self.changes(messages)?;
-        if changes.puts.values().all(|value| value.len() <= VALUE_BYTES_MAX) {
-            return self.commit(messages, &changes);
-        }
-        match messages {
-            // Which one it was is found by halving; it alone is left out.
-            [one] => {
-                one.record = Err(VALUE_TOO_LARGE);
-                self.commit(messages, &Changes::default())
-            }
-            more => {
-                let (left, right) = more.split_at_mut(more.len() / 2);
-                self.chunk(left)?;
-                self.chunk(right)
-            }
+        match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
+            None => self.commit(messages, &changes),
+            // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
+            Some(len) => Err(store::Error::Damaged {
+                partition: self.partition.id,
+                source: format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}").into(),
+            }),
         }
     }
 
@@ -126,7 +120,6 @@ impl Commit<'_> {
         self.tell(messages, changes, &unreadable);
         self.partition.status.send_modify(|status| {
             status.moved_to(last.sequence, last.log_time_ms, digest);
-            status.caught_up |= status.lag_events() == 0;
         });
         Ok(())
     }
@@ -192,6 +185,27 @@ mod tests {
         let keys = |part: &[Message]| part.iter().flat_map(|m| &m.keys).collect::<BTreeSet<_>>().len();
         assert!(len < 300 && keys(&messages[..len]) <= KEYS_MAX, "{len}");
         assert!(keys(&messages[..=len]) > KEYS_MAX, "{len}");
+    }
+
+    #[test]
+    fn which_record_is_too_large_depends_neither_on_order_nor_on_batches() {
+        let subject = |second, len| created("G", second, &"x".repeat(len));
+        let mut records = [subject(1, 900), subject(2, 2_000), subject(3, 20_000), subject(4, 800)];
+        for _ in 0..2 {
+            let mut memory = Memory::default();
+            let kept: Vec<_> = records.iter().filter(|record| bound::fits(record)).cloned().collect();
+            assert_eq!(kept.len(), 2);
+            let expected = memory.apply(&kept).unwrap();
+            for cut in [1, 2, 4] {
+                let folder = Folder::new();
+                let partition = folder.open(3);
+                records.chunks(cut).for_each(|batch| put(&partition, batch));
+                let status = partition.status.borrow().clone();
+                assert_eq!((status.applied, status.digest), (4, expected), "batches of {cut}");
+                assert_eq!(partition.store.view().unwrap().progress().records_unreadable, 2);
+            }
+            records.reverse();
+        }
     }
 
     #[test]

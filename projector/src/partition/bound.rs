@@ -1,0 +1,131 @@
+//! How large a record's contributions may be. Asked of each record alone, before anything is merged: which
+//! ones are refused then depends neither on their order nor on how they fall into batches.
+//!
+//! A merge takes each register whole from one of its sides. So what is merged keeps within
+//! [`VALUE_BYTES_MAX`] if the bounds of all its registers together do.
+
+use groupfold_fold::contribute::contributions;
+use groupfold_fold::entry::Value;
+use groupfold_schemas::{frame, v1};
+
+use crate::store::VALUE_BYTES_MAX;
+
+/// A description may have 2,048 characters, each of up to four bytes.
+const DESCRIPTION_BYTES: usize = 9 * 1024;
+/// Errors of the provider, each with its texts.
+const ERRORS_BYTES: usize = 4 * 1024;
+const PICTURE_BYTES: usize = 1024;
+/// A subject may have 128 characters.
+const SUBJECT_BYTES: usize = 1024;
+/// Ids, links and modes.
+const SHORT_BYTES: usize = 512;
+/// A stamp and a number.
+const NUMBER_BYTES: usize = 256;
+/// What a merged value has beside its registers: their tags and lengths, and the frame.
+const AROUND_BYTES: usize = 256;
+
+/// A head holds two descriptions, three subjects, two pictures and so on, see [`head_fits`].
+const HEAD_BYTES: usize = 2 * DESCRIPTION_BYTES
+    + ERRORS_BYTES
+    + 2 * PICTURE_BYTES
+    + 3 * SUBJECT_BYTES
+    + 6 * SHORT_BYTES
+    + 4 * NUMBER_BYTES;
+const _: () = assert!(HEAD_BYTES + AROUND_BYTES <= VALUE_BYTES_MAX);
+
+/// Values of up to three registers, all of one record in the worst case.
+const THIRD_BYTES: usize = (VALUE_BYTES_MAX - AROUND_BYTES) / 3;
+
+/// True if all that a record contributes keeps within its bounds.
+pub(super) fn fits(record: &v1::Record) -> bool {
+    contributions(record).iter().all(|(_, value)| value_fits(value))
+}
+
+fn value_fits(value: &Value) -> bool {
+    match value {
+        Value::Head(head) => head_fits(head),
+        Value::Message(_) | Value::Receipt(_) => value.encode().len() <= THIRD_BYTES,
+        // Merging takes one side whole.
+        Value::Window(_) | Value::Fact(_) | Value::Link(_) | Value::Rename(_) => {
+            value.encode().len() <= VALUE_BYTES_MAX
+        }
+    }
+}
+
+fn head_fits(head: &v1::GroupHead) -> bool {
+    // No `..`: a register added to the head must be given its bound here, and its share above.
+    let v1::GroupHead {
+        origin,
+        created,
+        create_failed,
+        deleted,
+        suspended,
+        subject,
+        description,
+        picture,
+        join_approval_mode,
+        invite_link,
+        last_failure,
+        announce,
+        locked,
+        member_add_mode,
+        ephemeral_seconds,
+        subject_unconfirmed,
+        description_unconfirmed,
+        picture_unconfirmed,
+    } = head;
+    let text = |register: &Option<v1::TextRegister>, most| {
+        register.as_ref().is_none_or(|register| frame::encode(register).len() <= most)
+    };
+    let picture_fits = |register: &Option<v1::PictureRegister>| {
+        register.as_ref().is_none_or(|register| frame::encode(register).len() <= PICTURE_BYTES)
+    };
+    let flag = |register: &Option<v1::FlagRegister>| {
+        register.as_ref().is_none_or(|register| frame::encode(register).len() <= NUMBER_BYTES)
+    };
+    [description, description_unconfirmed].into_iter().all(|register| text(register, DESCRIPTION_BYTES))
+        && [subject, subject_unconfirmed, create_failed]
+            .into_iter()
+            .all(|register| text(register, SUBJECT_BYTES))
+        && [created, deleted, join_approval_mode, invite_link, member_add_mode]
+            .into_iter()
+            .all(|register| text(register, SHORT_BYTES))
+        && origin.as_ref().is_none_or(|register| frame::encode(register).len() <= SHORT_BYTES)
+        && [picture, picture_unconfirmed].into_iter().all(picture_fits)
+        && [suspended, announce, locked].into_iter().all(flag)
+        && ephemeral_seconds.as_ref().is_none_or(|register| frame::encode(register).len() <= NUMBER_BYTES)
+        && last_failure.as_ref().is_none_or(|register| frame::encode(register).len() <= ERRORS_BYTES)
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1::event::Kind;
+
+    use super::*;
+    use crate::testing::{created, receipt, record};
+
+    #[test]
+    fn the_longest_texts_of_the_provider_fit_and_what_is_longer_does_not() {
+        assert!(fits(&created("G", 1, &"😀".repeat(128))));
+        assert!(!fits(&created("G", 1, &"x".repeat(SUBJECT_BYTES))));
+        let described = |text: String| {
+            let event = v1::GroupCreated { description: Some(text), ..Default::default() };
+            record("G", 1, Kind::GroupCreated(event))
+        };
+        assert!(fits(&described("😀".repeat(2048))));
+        assert!(!fits(&described("x".repeat(DESCRIPTION_BYTES))));
+    }
+
+    #[test]
+    fn a_receipt_may_fill_a_third_of_a_value() {
+        let failed = |text: String| {
+            let mut record = receipt("G", 1, "m", v1::ReceiptStatus::Failed, None);
+            if let Some(v1::Event { kind: Some(Kind::Receipt(event)) }) = &mut record.event {
+                event.errors = vec![v1::ProviderError { details: text, ..Default::default() }];
+            }
+            record
+        };
+        assert!(fits(&failed("x".repeat(8 * 1024))));
+        assert!(!fits(&failed("x".repeat(THIRD_BYTES))));
+    }
+}
