@@ -90,7 +90,9 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
         simulate.api_url = Some(format!("http://{}", run.api_addr));
         simulate.api_token = simulate.api_token.or(run.api_token.map(Into::into));
     } else if !checks && simulate.url.is_none() {
-        let addr = Run::find(&data)?.webhook_addr.ok_or_else(|| {
+        let run = Run::find(&data)?;
+        simulate.app_secret = simulate.app_secret.or(run.demo_app_secret.map(Into::into));
+        let addr = run.webhook_addr.ok_or_else(|| {
             Failure::Missing(
                 "what runs on the data folder takes no webhooks: name an address by --url".into(),
             )

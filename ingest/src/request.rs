@@ -26,8 +26,8 @@ use crate::{body, meta};
 const PATH: &str = "/webhooks/meta";
 
 const APPEND_PER_ITEM: Duration = Duration::from_millis(10);
-/// The provider hangs up at a time that it does not publish.
-const APPEND_MORE_MAX: Duration = Duration::from_secs(15);
+/// The provider hangs up at a time that it does not publish, and all must fit into the default drain budget.
+const APPEND_MORE_MAX: Duration = Duration::from_secs(9);
 
 /// Longest header value kept with a failure.
 const HEADER_BYTES_MAX: usize = 1024;
@@ -136,7 +136,7 @@ async fn accept(
 /// that could never be done in time would be sent again for ever, and grow the log each time.
 fn append_deadline(base: Duration, items: usize) -> Duration {
     let items = u32::try_from(items).unwrap_or(u32::MAX);
-    base + APPEND_PER_ITEM.saturating_mul(items).min(APPEND_MORE_MAX)
+    base.saturating_add(APPEND_PER_ITEM.saturating_mul(items).min(APPEND_MORE_MAX))
 }
 
 fn log(receipt: &Receipt, began: Instant) {

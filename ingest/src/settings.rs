@@ -35,7 +35,7 @@ pub struct Settings {
     pub header_deadline: Duration,
     /// Time for a request's body; after it 408.
     pub body_deadline: Duration,
-    /// Time for a webhook of one item to be acknowledged, after it 503; 10 ms more for each further one, 15 s more at
+    /// Time for a webhook of one item to be acknowledged, after it 503; 10 ms more for each further one, 9 s more at
     /// the most.
     pub append_deadline: Duration,
     /// Time that requests in flight get to finish when told to stop.

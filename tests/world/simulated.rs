@@ -57,3 +57,34 @@ async fn a_truth_that_is_not_so_is_found() {
     let checked = simulate(&groupfold, &["--check", truth.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(3), "{}", String::from_utf8_lossy(&checked.stdout));
 }
+
+#[tokio::test]
+async fn the_demo_lives_and_is_simulated_against_without_a_word_of_secrets() {
+    let mut command = Groupfold::command();
+    let scratch = Scratch::new("demo");
+    let data = scratch.path().join("data");
+    command
+        .args(["up", "--demo", "--webhook-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--data"])
+        .arg(&data);
+    command.arg("--nats-server").arg(groupfold_tests::nats_server_binary());
+    let mut demo = groupfold_tests::Process::spawn("groupfold", command, &scratch.path().join("log"));
+    let bound = std::time::Duration::from_secs(60);
+    let api = groupfold_tests::wait_until("it says where it listens", bound, async || {
+        let text = std::fs::read(data.join("run.json")).map_err(|error| error.to_string())?;
+        let run: Value = serde_json::from_slice(&text).map_err(|error| error.to_string())?;
+        Ok::<_, String>(run["api_addr"].as_str().unwrap().to_owned())
+    })
+    .await;
+    groupfold_tests::wait_until("somebody is in a group", bound, async || {
+        let groups = groupfold_tests::http::get(&format!("http://{api}/v1/groups")).await;
+        let members = |group: &Value| group["counts"]["member"].as_u64().unwrap_or_default() > 0;
+        let found = groups.json["groups"].as_array().is_some_and(|groups| groups.iter().any(members));
+        if found { Ok(()) } else { Err(groups) }
+    })
+    .await;
+    let mut simulate = Groupfold::command();
+    simulate.args(["simulate", "--quiet", "--events", "50", "--rate", "0", "--data"]).arg(&data);
+    let output = simulate.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(demo.terminate(bound).await.success());
+}

@@ -122,7 +122,10 @@ fn created(node: &Node<'_>, mut common: Common) -> Result<Draft> {
     let (subject, description) =
         (first("subject", "group_subject")?, first("description", "group_description")?);
     let people = person::participants(node, "added_participants")?;
-    let key = common.key(common.outcome(false), person::keys(&people), "", String::new());
+    // Without a request or a group, what was asked for is all that tells two failures of one second apart.
+    let nameless = common.request_id.is_none() && !common.errors.is_empty();
+    let asked = if nameless { format!("{subject:?}{description:?}") } else { String::new() };
+    let key = common.key(common.outcome(false), person::keys(&people), "", asked);
     let kind = if common.errors.is_empty() {
         Kind::GroupCreated(GroupCreated {
             subject,

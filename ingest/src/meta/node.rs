@@ -15,6 +15,9 @@ use super::fault::{Fault, Result};
 /// not read.
 const TEXT_BYTES_MAX: usize = 8192;
 
+/// WhatsApp lets 1,024 people into a group, Meta's Groups API eight. One event becomes one commit, which this bounds.
+const OBJECTS_MAX: usize = 1024;
+
 const ID: &str = "an id of 1 to 512 bytes without control characters";
 
 pub(super) struct Node<'a> {
@@ -123,6 +126,9 @@ impl<'a> Node<'a> {
     /// The elements of a list of objects; none if there is no list.
     pub(super) fn objects(&self, name: &str) -> Result<Vec<Node<'a>>> {
         let list = self.list(name)?.unwrap_or_default();
+        if list.len() > OBJECTS_MAX {
+            return Err(self.malformed(name, "a list of at most 1024 objects"));
+        }
         list.into_iter()
             .enumerate()
             .map(|(i, raw)| Node::read(raw, format!("{}/{name}/{i}", self.pointer)))

@@ -48,9 +48,6 @@ pub(super) fn read(node: &Node<'_>, names: &Names) -> Result<Participant> {
     })
 }
 
-/// WhatsApp lets 1,024 people into a group, Meta's Groups API eight. One event becomes one commit, which this bounds.
-const PEOPLE_MAX: usize = 1024;
-
 /// A username without the `@` that some sources print before it.
 pub(super) fn bare_username(username: String) -> Option<String> {
     let bare = username.strip_prefix('@').map_or(username.as_str(), |rest| rest);
@@ -59,11 +56,7 @@ pub(super) fn bare_username(username: String) -> Option<String> {
 
 /// Reads the elements of `added_participants` and its like. Each must have a name.
 pub(super) fn participants(node: &Node<'_>, list: &str) -> Result<Vec<Participant>> {
-    let people = node.objects(list)?;
-    if people.len() > PEOPLE_MAX {
-        return Err(node.malformed(list, "at most 1024 participants"));
-    }
-    people.iter().map(participant).collect()
+    node.objects(list)?.iter().map(participant).collect()
 }
 
 /// Reads one element of such a list.

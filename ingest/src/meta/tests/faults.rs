@@ -246,3 +246,13 @@ fn texts_and_lists_of_people_are_bounded() {
     let fault = failed(read(&participants(&item)));
     assert!(fault.pointer.ends_with("/added_participants") && fault.expected.contains("1024"), "{fault:?}");
 }
+
+#[test]
+fn two_failed_creations_of_one_second_are_two_events() {
+    let id = |subject: &str| {
+        let item = json!({ "type": "group_create", "timestamp": "1767225600", "subject": subject, "errors": [{ "code": 1 }] });
+        record(read(&webhook("group_lifecycle_update", &json!({ "groups": [item] })))).event_id
+    };
+    assert_ne!(id("Plants"), id("Trees"));
+    assert_eq!(id("Plants"), id("Plants"));
+}
