@@ -56,6 +56,10 @@ async fn a_truth_that_is_not_so_is_found() {
     std::fs::write(&truth, told.to_string()).unwrap();
     let checked = simulate(&groupfold, &["--check", truth.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(3), "{}", String::from_utf8_lossy(&checked.stdout));
+
+    std::fs::write(&truth, "{}").unwrap();
+    let checked = simulate(&groupfold, &["--check", truth.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(1), "a file that says nothing agrees with nothing");
 }
 
 #[tokio::test]

@@ -29,6 +29,11 @@ pub(crate) async fn compare(truth: &Path, api_url: &str, token: Option<&str>) ->
     let text = std::fs::read(truth).map_err(|source| Error::ReadTruth { path: path(), source })?;
     let truth: Value =
         serde_json::from_slice(&text).map_err(|source| Error::ParseTruth { path: path(), source })?;
+    // A file that says nothing would agree with anything.
+    if !(truth["groups"].is_object() && truth["messages"].is_object()) {
+        let source = serde::de::Error::custom("`groups` and `messages` must be objects");
+        return Err(Error::ParseTruth { path: path(), source });
+    }
     let client = reqwest::Client::builder()
         .timeout(std::time::Duration::from_millis(2 * WAIT_MS))
         .build()
