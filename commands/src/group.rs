@@ -9,6 +9,7 @@ pub(crate) use reach::Reach;
 
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::print;
 
 /// Read the state of groups.
 #[derive(Args, Debug)]
@@ -130,16 +131,5 @@ pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
         Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),
         Output::Table => table(&answer),
     };
-    print(&printed)
-}
-
-/// Prints to stdout; a reader that went away (`| head`) is no failure.
-fn print(text: &str) -> Result<(), Failure> {
-    use std::io::Write;
-    match writeln!(std::io::stdout(), "{text}") {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed("cannot print", &error))
-        }
-        _ => Ok(()),
-    }
+    print::line(&printed)
 }

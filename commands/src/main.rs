@@ -8,13 +8,17 @@ mod config;
 mod data;
 mod exit;
 mod group;
+mod log;
 mod pipeline;
+mod print;
+mod progress;
 mod provision;
 mod redact;
 mod serve;
 mod simulate;
 mod telemetry;
 mod up;
+mod when;
 
 use clap::Parser;
 

@@ -14,6 +14,7 @@ mod metrics;
 mod partition;
 mod projector;
 mod reads;
+pub mod scan;
 mod server;
 mod status;
 pub mod store;

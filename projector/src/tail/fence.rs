@@ -109,7 +109,7 @@ impl Identity {
 }
 
 /// Milliseconds of a time of the log.
-pub(super) fn millis(time: async_nats::datetime::DateTime) -> i64 {
+pub(crate) fn millis(time: async_nats::datetime::DateTime) -> i64 {
     i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or_default()
 }
 

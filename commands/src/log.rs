@@ -1,0 +1,52 @@
+//! How a verb reaches the log: the broker of what runs on the data folder, or one elsewhere.
+
+use std::path::PathBuf;
+
+use async_nats::Client;
+use async_nats::jetstream::{self, Context};
+use groupfold_ingest::provision;
+
+use crate::broker;
+use crate::data::Run;
+use crate::exit::{Failure, with_causes};
+
+/// Which broker.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct LogReach {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Broker of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    pub(crate) nats_url: Option<String>,
+}
+
+/// A log that can be read.
+pub(crate) struct Log {
+    pub(crate) client: Client,
+    pub(crate) context: Context,
+    pub(crate) partitions: u16,
+}
+
+impl LogReach {
+    /// Connects to the broker; its log need not be provisioned.
+    pub(crate) async fn connect(&self) -> Result<Client, Failure> {
+        let url = match &self.nats_url {
+            Some(url) => url.clone(),
+            None => Run::find(&self.data)?.nats_url,
+        };
+        broker::connect(&url).await
+    }
+
+    /// Connects and looks how many partitions the log has.
+    pub(crate) async fn open(&self) -> Result<Log, Failure> {
+        let client = self.connect().await?;
+        let partitions = provision::discover(&client)
+            .await
+            .map_err(|error| Failure::Failed(with_causes("the log cannot be read", &error)))?
+            .ok_or_else(|| {
+                Failure::Missing("there is no log on this broker: run `groupfold provision` first".into())
+            })?;
+        Ok(Log { context: jetstream::new(client.clone()), client, partitions })
+    }
+}

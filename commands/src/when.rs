@@ -1,0 +1,76 @@
+//! A moment as it is typed: a time, an age, a position of the log, or its beginning.
+
+use std::str::FromStr;
+
+use groupfold_schemas::position::Position;
+
+/// A moment of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Moment {
+    /// The first event.
+    Beginning,
+    /// Unix milliseconds.
+    Time(i64),
+    /// `partition:sequence`, several joined by commas.
+    Position(Position),
+}
+
+impl FromStr for Moment {
+    type Err = String;
+
+    /// `beginning`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), or `3:1234,5:88`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let text = text.trim();
+        if text == "beginning" {
+            return Ok(Self::Beginning);
+        }
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Time(time.as_millisecond()));
+        }
+        if let Ok(date) = text.parse::<jiff::civil::Date>()
+            && let Ok(midnight) = date.to_zoned(jiff::tz::TimeZone::UTC)
+        {
+            return Ok(Self::Time(midnight.timestamp().as_millisecond()));
+        }
+        if let Some(age) = text.strip_prefix('-').and_then(|age| age.parse::<jiff::SignedDuration>().ok()) {
+            let then = jiff::Timestamp::now().checked_sub(age).map_err(|error| error.to_string())?;
+            return Ok(Self::Time(then.as_millisecond()));
+        }
+        match text.parse::<Position>() {
+            Ok(position) if !position.is_empty() => Ok(Self::Position(position)),
+            _ => Err("expected a time (2026-01-31T12:00:00Z), an age (-1h), a position (3:1234,5:88) or \
+                      `beginning`"
+                .to_owned()),
+        }
+    }
+}
+
+/// A time alone, for filters over what has no position: Unix milliseconds.
+pub(crate) fn time_ms(text: &str) -> Result<i64, String> {
+    match text.parse() {
+        Ok(Moment::Time(ms)) => Ok(ms),
+        Ok(Moment::Beginning) => Ok(0),
+        Ok(Moment::Position(_)) | Err(_) => {
+            Err("expected a time (2026-01-31T12:00:00Z), a day (2026-01-31) or an age (-1h)".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_ages_and_positions_are_told_apart() {
+        assert_eq!("1970-01-01T00:00:01Z".parse(), Ok(Moment::Time(1000)));
+        assert_eq!("1970-01-02".parse(), Ok(Moment::Time(86_400_000)));
+        assert_eq!("beginning".parse(), Ok(Moment::Beginning));
+        assert!(matches!("3:1234,5:88".parse(), Ok(Moment::Position(_))));
+        let Ok(Moment::Time(hour_ago)) = "-1h".parse() else { panic!("an age") };
+        assert!((jiff::Timestamp::now().as_millisecond() - hour_ago - 3_600_000).abs() < 60_000);
+        for bad in ["", "yesterday", "3", "-", "1h"] {
+            assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+        assert!(time_ms("3:4").is_err());
+    }
+}

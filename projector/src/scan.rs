@@ -1,0 +1,261 @@
+//! Reading a stretch of a stream, from one end to the other: what verification, rebuilds, time travel and
+//! exports read by.
+//!
+//! A plain pull consumer, made anew after the last message whenever it fails. A stretch that is read whole
+//! (without subjects) must be contiguous: a hole is an error, never skipped.
+
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::{self, Message};
+use futures_util::{FutureExt as _, StreamExt as _};
+
+/// Messages asked for at once.
+const PULL_MESSAGES: usize = 5_000;
+/// Bytes that the broker sends ahead of us, save where a single message may have more.
+const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+const AROUND_BYTES: usize = 64 * 1024;
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
+/// Attempts in a row without a message before reading is given up.
+const ATTEMPTS_MAX: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Where a stretch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With this sequence; the first is 1.
+    Sequence(u64),
+    /// With the first message that the log took at this time or later, Unix milliseconds.
+    LogTime(i64),
+}
+
+/// What to read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// The stream's name.
+    pub stream: String,
+    /// The first message.
+    pub from: From,
+    /// The last sequence, itself included.
+    pub to: u64,
+    /// Only messages of these subjects (wildcards as the broker has them); empty for all.
+    pub subjects: Vec<String>,
+}
+
+/// A message of a stream, as it came.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its sequence in the stream.
+    pub sequence: u64,
+    /// When the log took it, Unix milliseconds.
+    pub log_time_ms: i64,
+    /// Its subject.
+    pub subject: String,
+    /// Its bytes: a framed record, see `groupfold_schemas::frame`.
+    pub payload: bytes::Bytes,
+    /// Its headers, among them `Nats-Msg-Id` and `traceparent`.
+    pub headers: Option<HeaderMap>,
+}
+
+/// Why a stretch cannot be read to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The broker does not deliver.
+    #[error("the stream {stream} cannot be read: {why}")]
+    Unreadable {
+        /// Its name.
+        stream: String,
+        /// What the broker said last.
+        why: String,
+    },
+    /// A message within the stretch is gone.
+    #[error("the stream {stream} has no message {expected}, {found} follows")]
+    Hole {
+        /// Its name.
+        stream: String,
+        /// The sequence that should have come.
+        expected: u64,
+        /// The one that came.
+        found: u64,
+    },
+}
+
+/// First and last sequence of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ends {
+    /// First sequence that is there; one above `last` if there is none.
+    pub first: u64,
+    /// Last sequence that was given; zero if none was.
+    pub last: u64,
+}
+
+/// First and last sequence of a stream, as the broker says.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Error> {
+    let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
+    let found = context.get_stream(stream).await.map_err(|error| unreadable(error.to_string()))?;
+    let state = &found.cached_info().state;
+    Ok(Ends { first: state.first_sequence, last: state.last_sequence })
+}
+
+/// A stretch being read.
+pub struct Scan {
+    context: jetstream::Context,
+    stretch: Stretch,
+    /// The last sequence that was handed out.
+    last: Option<u64>,
+    messages: Option<pull::Stream>,
+    attempts: u32,
+    over: bool,
+}
+
+impl Scan {
+    /// Nothing is asked of the broker before the first batch.
+    #[must_use]
+    pub fn new(context: jetstream::Context, stretch: Stretch) -> Self {
+        let over = matches!(stretch.from, From::Sequence(from) if from > stretch.to) || stretch.to == 0;
+        Self { context, stretch, last: None, messages: None, attempts: 0, over }
+    }
+
+    /// The next messages, in order, at least one and at most `most`; `None` at the end of the stretch.
+    ///
+    /// # Errors
+    /// The broker does not deliver, again and again, or a message is missing.
+    pub async fn next_batch(&mut self, most: usize) -> Result<Option<Vec<Found>>, Error> {
+        while !self.over {
+            match self.attempt(most).await {
+                Ok(batch) if batch.is_empty() => {}
+                Ok(batch) => {
+                    self.attempts = 0;
+                    return Ok(Some(batch));
+                }
+                Err(Fault::Final(error)) => return Err(error),
+                Err(Fault::Retry(why)) => {
+                    self.messages = None;
+                    self.attempts += 1;
+                    if self.attempts >= ATTEMPTS_MAX {
+                        return Err(Error::Unreadable { stream: self.stretch.stream.clone(), why });
+                    }
+                    tracing::debug!(stream = self.stretch.stream, why, "reading again");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn attempt(&mut self, most: usize) -> Result<Vec<Found>, Fault> {
+        if self.messages.is_none() {
+            let opened = self.open().await?;
+            self.messages = opened;
+        }
+        let mut batch = Vec::new();
+        let Some(messages) = self.messages.as_mut() else { return Ok(batch) };
+        let mut next = messages.next().await;
+        loop {
+            let message = match next {
+                Some(Ok(message)) => message,
+                // What came before the fault is good; the fault comes up again.
+                Some(Err(_)) | None if !batch.is_empty() => break,
+                Some(Err(error)) => return Err(Fault::Retry(error.to_string())),
+                None => return Err(Fault::Retry("the consumer ended".to_owned())),
+            };
+            let (found, pending) = read(message)?;
+            if found.sequence > self.stretch.to {
+                self.over = true;
+                break;
+            }
+            if self.last.is_some_and(|last| found.sequence <= last) {
+                next = messages.next().await;
+                continue;
+            }
+            check_contiguous(&self.stretch, self.last, found.sequence)?;
+            self.last = Some(found.sequence);
+            self.over = found.sequence == self.stretch.to || pending == 0;
+            batch.push(found);
+            if self.over || batch.len() >= most.max(1) {
+                break;
+            }
+            match messages.next().now_or_never() {
+                Some(ready) => next = ready,
+                None => break,
+            }
+        }
+        if self.over {
+            self.messages = None;
+        }
+        Ok(batch)
+    }
+
+    /// A consumer after what was read; `None`, and the end, if nothing is left.
+    async fn open(&mut self) -> Result<Option<pull::Stream>, Fault> {
+        let deliver_policy = match (self.last, self.stretch.from) {
+            (Some(last), _) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
+            (None, From::Sequence(from)) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
+            (None, From::LogTime(time_ms)) => {
+                let nanos = i128::from(time_ms) * 1_000_000;
+                let start_time = async_nats::datetime::DateTime::from_unix_timestamp_nanos(nanos);
+                DeliverPolicy::ByStartTime { start_time: start_time.map_err(|error| retry(&error))? }
+            }
+        };
+        let config = pull::Config {
+            description: Some("groupfold reader".to_owned()),
+            deliver_policy,
+            ack_policy: AckPolicy::None,
+            filter_subjects: self.stretch.subjects.clone(),
+            inactive_threshold: CONSUMER_IDLE_MAX,
+            memory_storage: true,
+            num_replicas: 1,
+            ..pull::Config::default()
+        };
+        let stream = self.context.get_stream_no_info(&self.stretch.stream).await;
+        let consumer = stream.map_err(|error| retry(&error))?.create_consumer(config).await;
+        let consumer = consumer.map_err(|error| retry(&error))?;
+        if consumer.cached_info().num_pending == 0 {
+            self.over = true;
+            return Ok(None);
+        }
+        let ahead = AHEAD_BYTES.max(self.context.client().max_payload().saturating_add(AROUND_BYTES));
+        let messages = consumer
+            .stream()
+            .max_messages_per_batch(PULL_MESSAGES)
+            .max_bytes_per_batch(ahead)
+            .heartbeat(HEARTBEAT)
+            .messages();
+        messages.await.map(Some).map_err(|error| retry(&error))
+    }
+}
+
+enum Fault {
+    Retry(String),
+    Final(Error),
+}
+
+fn retry(error: &dyn std::error::Error) -> Fault {
+    Fault::Retry(error.to_string())
+}
+
+fn read(message: Message) -> Result<(Found, u64), Fault> {
+    let info = message.info().map_err(|error| Fault::Retry(error.to_string()))?;
+    let (sequence, pending) = (info.stream_sequence, info.pending);
+    let log_time_ms = crate::tail::millis(info.published);
+    let message = message.split().0;
+    let (subject, payload, headers) = (message.subject.to_string(), message.payload, message.headers);
+    Ok((Found { sequence, log_time_ms, subject, payload, headers }, pending))
+}
+
+fn check_contiguous(stretch: &Stretch, last: Option<u64>, found: u64) -> Result<(), Fault> {
+    let expected = match (last, stretch.from) {
+        (Some(last), _) => last + 1,
+        (None, From::Sequence(from)) => from.max(1),
+        (None, From::LogTime(_)) => return Ok(()),
+    };
+    if !stretch.subjects.is_empty() || found == expected {
+        return Ok(());
+    }
+    Err(Fault::Final(Error::Hole { stream: stretch.stream.clone(), expected, found }))
+}
