@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
+use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
 use crate::simulate::SimulateArgs;
 use crate::{config, provision, up};
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Provision(provision::ProvisionArgs),
     /// Read the state of groups
     Group(GroupArgs),
+    /// What could not be read: list, show, raw, replay, discard
+    Failed(FailedArgs),
     /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
     Simulate(Box<SimulateVerb>),
     /// Check or show the settings that hold

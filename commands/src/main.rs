@@ -7,6 +7,7 @@ mod cli;
 mod config;
 mod data;
 mod exit;
+mod failed;
 mod group;
 mod log;
 mod pipeline;
@@ -45,6 +46,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Ingest(flags) => serve::ingest(flags).await,
         Verb::Project(flags) => serve::project(flags).await,
         Verb::Provision(args) => provision::run(args).await,
+        Verb::Failed(args) => failed::run(args).await,
         Verb::Group(args) => group::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Config(args) => config::run(args),

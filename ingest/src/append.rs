@@ -16,8 +16,8 @@ use futures_util::stream::FuturesUnordered;
 use groupfold_schemas::position::Position;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-pub(crate) use message::AROUND_BYTES;
-use message::{Destination, Fate, Message};
+use message::Fate;
+pub(crate) use message::{AROUND_BYTES, Destination, Message, destinations};
 pub(crate) use outcome::Error;
 
 use crate::broker::Broker;

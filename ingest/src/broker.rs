@@ -177,7 +177,7 @@ impl Broker {
 
     /// Looks whether all streams are there; a broker that does not tell leaves open what was known.
     async fn look_for_streams(&self) {
-        let streams = (0..self.partitions).map(log::stream).chain([log::FAILED_STREAM.to_owned()]);
+        let streams = (0..self.partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned));
         let mut missing = None;
         for stream in streams {
             match provision::lookup(&self.context, &stream).await {

@@ -40,7 +40,7 @@ impl Durability {
 
 /// Reads the streams and, where those do not settle it, the broker's monitoring port.
 pub(crate) async fn determine(context: &Context, partitions: u16, monitor_url: Option<&str>) -> Durability {
-    let streams = (0..partitions).map(log::stream).chain([log::FAILED_STREAM.to_owned()]);
+    let streams = (0..partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned));
     let mut all_replicated = true;
     let server = context.client().server_info();
     for name in streams {

@@ -19,6 +19,7 @@ pub mod meta;
 mod metrics;
 pub mod provision;
 mod receiver;
+pub mod replay;
 mod request;
 mod respond;
 mod server;

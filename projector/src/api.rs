@@ -2,7 +2,7 @@
 
 mod answer;
 mod auth;
-mod convert;
+pub(crate) mod convert;
 mod groups;
 mod openapi;
 pub(crate) mod ops;

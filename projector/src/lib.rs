@@ -14,6 +14,7 @@ mod metrics;
 mod partition;
 mod projector;
 mod reads;
+pub mod refold;
 pub mod scan;
 mod server;
 mod status;
@@ -24,5 +25,6 @@ mod testing;
 mod text;
 
 pub use api::ops::{Health, Ops, ops_router};
+pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
 pub use server::serve;

@@ -12,6 +12,14 @@ pub const FAILED_STREAM: &str = "GROUPFOLD_FAILED";
 /// All subjects of [`FAILED_STREAM`].
 pub const FAILED_SUBJECTS: &str = "groupfold.failed.>";
 
+/// The stream of what settled failures.
+pub const RESOLVED_STREAM: &str = "GROUPFOLD_RESOLVED";
+/// All subjects of [`RESOLVED_STREAM`].
+pub const RESOLVED_SUBJECTS: &str = "groupfold.resolved.>";
+
+/// The streams beside those of the partitions.
+pub const SIDE_STREAMS: [&str; 2] = [FAILED_STREAM, RESOLVED_STREAM];
+
 /// The stream of a partition.
 #[must_use]
 pub fn stream(partition: u16) -> String {
@@ -61,6 +69,28 @@ pub fn group_subjects(partition: u16, group: &str) -> String {
 #[must_use]
 pub fn failed_subject(provider: &str, cause: &str) -> String {
     format!("groupfold.failed.{provider}.{cause}")
+}
+
+/// The subject of what settled a failure: `groupfold.resolved.{failed_id}`.
+#[must_use]
+pub fn resolved_subject(failed_id: &str) -> String {
+    format!("groupfold.resolved.{}", token(failed_id))
+}
+
+/// What the subject of an event says: partition, account, kind, and the group if it has one.
+#[must_use]
+pub fn read_event_subject(subject: &str) -> Option<(u16, String, String, Option<String>)> {
+    let mut tokens = subject.strip_prefix("groupfold.event.")?.split('.');
+    let partition = tokens.next()?.parse().ok()?;
+    let (account, kind, group) = (tokens.next()?, tokens.next()?, tokens.next()?);
+    let group = if group == NO_GROUP { None } else { Some(untoken(group)?) };
+    tokens.next().is_none().then_some((partition, untoken(account)?, kind.to_owned(), group))
+}
+
+/// Identity changes in a partition: they concern every group of it and have none themselves.
+#[must_use]
+pub fn identity_subjects(partition: u16) -> String {
+    format!("groupfold.event.{partition}.*.identity_changed.{NO_GROUP}")
 }
 
 /// The group token of an event without a group.
@@ -125,6 +155,16 @@ mod tests {
             assert!(!token.contains(['.', '*', '>', ' ']), "{id:?}");
             assert_eq!(untoken(&token).as_deref(), Some(id));
         }
+    }
+
+    #[test]
+    fn a_subject_reads_back() {
+        let subject = event_subject(3, "WABA.1", "receipt_read", Some("1@g.us"));
+        let read = (3, "WABA.1".to_owned(), "receipt_read".to_owned(), Some("1@g.us".to_owned()));
+        assert_eq!(read_event_subject(&subject), Some(read));
+        let read = (3, "A".to_owned(), "account_error".to_owned(), None);
+        assert_eq!(read_event_subject(&event_subject(3, "A", "account_error", None)), Some(read));
+        assert_eq!(read_event_subject("groupfold.failed.meta.not_json"), None);
     }
 
     #[test]

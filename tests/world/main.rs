@@ -10,6 +10,7 @@
 mod broker;
 mod codegen;
 mod door;
+mod failed;
 mod families;
 mod faults;
 mod fold_laws;

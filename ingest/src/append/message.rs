@@ -88,11 +88,16 @@ impl Message {
             .expected_stream(&to.stream)
             .header("traceparent", traceparent)
     }
+
+    /// The same for what comes in by no request.
+    pub(crate) fn publish_bare(&self, to: &Destination) -> PublishMessage {
+        PublishMessage::build().payload(self.payload.clone()).message_id(&self.id).expected_stream(&to.stream)
+    }
 }
 
 /// A group's events live in its partition, those without a group in their account's; a change of a
 /// person's names concerns every group and goes everywhere.
-fn destinations(record: &Record, partitions: u16) -> Vec<Destination> {
+pub(crate) fn destinations(record: &Record, partitions: u16) -> Vec<Destination> {
     let group = (!record.group_id.is_empty()).then_some(record.group_id.as_str());
     let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
     let everywhere = matches!(kind, Some(Kind::IdentityChanged(_)));

@@ -39,7 +39,8 @@ pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
         phone_number_id: old.phone_number_id.clone(),
         display_phone_number: old.display_phone_number.clone(),
         field: old.field.clone(),
-        ..Origin::default()
+        entry_time_ms: old.entry_time_ms,
+        entry_hash: old.entry_hash.clone(),
     };
     let at = old.item_pointer.clone();
     let mut items = Items::new(delivery);
@@ -108,6 +109,26 @@ impl<'d> Items<'d> {
         self.found.push(failed::level(raw, at, fault, origin, self.delivery));
     }
 
+    /// A failure below an entry keeps the entry's hash: read again, its errors must have the ids they would
+    /// have had.
+    fn fail_within(
+        &mut self,
+        raw: &RawValue,
+        at: String,
+        fault: Fault,
+        origin: &mut Origin,
+        entry: Option<&RawValue>,
+    ) {
+        self.hash_entry(origin, entry);
+        self.fail(raw, at, fault, origin);
+    }
+
+    fn hash_entry(&mut self, origin: &mut Origin, entry: Option<&RawValue>) {
+        if let Some(entry) = entry {
+            origin.entry_hash = self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone();
+        }
+    }
+
     fn entry(&mut self, raw: &RawValue, at: String) {
         let mut origin = Origin::default();
         self.entry_hash = None;
@@ -130,19 +151,19 @@ impl<'d> Items<'d> {
             Ok(value) if canonical_field(&origin.field).is_some() => {
                 self.value(value, format!("{at}/value"), &origin, entry);
             }
-            Ok(_) => self.other_field(raw, at, &origin),
-            Err(fault) => self.fail(raw, at, fault, &origin),
+            Ok(_) => self.other_field(raw, at, &mut origin, entry),
+            Err(fault) => self.fail_within(raw, at, fault, &mut origin, entry),
         }
     }
 
-    fn other_field(&mut self, raw: &RawValue, at: String, origin: &Origin) {
+    fn other_field(&mut self, raw: &RawValue, at: String, origin: &mut Origin, entry: Option<&RawValue>) {
         let about_groups = origin.field.starts_with("group");
         if !about_groups && self.delivery.ignore_other_fields {
             self.found.push(Item::Ignored(IgnoreCause::OtherField));
         } else {
             let fault =
                 Fault::new(Cause::UnknownField, format!("{at}/field"), "a field about groups, or messages");
-            self.fail(raw, at, fault, origin);
+            self.fail_within(raw, at, fault, origin, entry);
         }
     }
 
@@ -150,10 +171,10 @@ impl<'d> Items<'d> {
         let mut origin = origin.clone();
         let lists = match read_value(raw, &at, &mut origin) {
             Ok(lists) => lists,
-            Err(fault) => return self.fail(raw, at, fault, &origin),
+            Err(fault) => return self.fail_within(raw, at, fault, &mut origin, entry),
         };
-        if let Some(entry) = entry.filter(|_| lists.items.iter().any(|(list, _)| *list == "errors")) {
-            origin.entry_hash = self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone();
+        if lists.items.iter().any(|(list, _)| *list == "errors") {
+            self.hash_entry(&mut origin, entry);
         }
         let field = canonical_field(&origin.field).unwrap_or("messages");
         let around =

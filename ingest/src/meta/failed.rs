@@ -84,6 +84,9 @@ fn failed(
         headers: delivery.headers.clone(),
         build: delivery.build.to_owned(),
         original_contacts: Vec::new(),
+        entry_hash: origin.entry_hash.clone(),
+        entry_time_ms: origin.entry_time_ms,
+        ..FailedWebhook::default()
     }))
 }
 
@@ -126,6 +129,6 @@ pub(crate) fn oversize(record: Record, delivery: &Delivery<'_>) -> FailedWebhook
         raw: record.original_json,
         headers: delivery.headers.clone(),
         build: delivery.build.to_owned(),
-        original_contacts: Vec::new(),
+        ..FailedWebhook::default()
     }
 }

@@ -34,7 +34,7 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// All streams of a plan: the partitions in order, then the failures.
+/// All streams of a plan: the partitions in order, then the failures and what settled them.
 pub(super) fn all(plan: &Plan) -> Vec<Config> {
     let events = (0..plan.partitions).map(|partition| {
         let subjects = log::stream_subjects(partition);
@@ -46,7 +46,13 @@ pub(super) fn all(plan: &Plan) -> Vec<Config> {
         log::FAILED_SUBJECTS.to_owned(),
         "groupfold: webhooks that could not become events",
     );
-    events.chain([failures]).collect()
+    let resolved = stream(
+        plan,
+        log::RESOLVED_STREAM.to_owned(),
+        log::RESOLVED_SUBJECTS.to_owned(),
+        "groupfold: what settled failed webhooks",
+    );
+    events.chain([failures, resolved]).collect()
 }
 
 fn stream(plan: &Plan, name: String, subjects: String, description: &str) -> Config {
@@ -157,8 +163,8 @@ mod tests {
     fn a_stream_as_planned_has_no_difference_and_each_change_is_named() {
         let plan = Plan { max_bytes: Some(1 << 30), ..Plan::default() };
         let all = all(&plan);
-        assert_eq!(all.len(), 9);
-        assert_eq!(all[8].name, "GROUPFOLD_FAILED");
+        assert_eq!(all.len(), 10);
+        assert_eq!((all[8].name.as_str(), all[9].name.as_str()), ("GROUPFOLD_FAILED", "GROUPFOLD_RESOLVED"));
         assert_eq!(all[3].subjects, ["groupfold.event.3.>"]);
         assert!(differences(&all[0], &all[0]).is_empty());
         let mut found = all[0].clone();

@@ -45,13 +45,21 @@ pub(crate) fn fold(
     Ok(())
 }
 
-fn read(item: Item) -> Message {
-    let record = match frame::decode::<v1::Record>(&item.payload) {
+/// The record in a log message, or why it takes no part in the fold: the same for every way of folding.
+///
+/// # Errors
+/// Stable name of the reason.
+pub fn record_of(payload: &[u8]) -> Result<v1::Record, &'static str> {
+    match frame::decode::<v1::Record>(payload) {
         Err(error) => Err(error.name()),
         Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => Err(NO_EVENT),
         Ok(record) if !bound::fits(&record) => Err(VALUE_TOO_LARGE),
         Ok(record) => Ok(record),
-    };
+    }
+}
+
+fn read(item: Item) -> Message {
+    let record = record_of(&item.payload);
     let keys = record.as_ref().map(|record| Contributions::of([record]).keys()).unwrap_or_default();
     let Item { sequence, log_time_ms, trace_id, .. } = item;
     Message { sequence, log_time_ms, trace_id, record, keys }

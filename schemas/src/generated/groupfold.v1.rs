@@ -446,6 +446,36 @@ pub struct FailedWebhook {
     /// JSON of the contacts beside the item, kept for the replay.
     #[prost(bytes = "bytes", repeated, tag = "18")]
     pub original_contacts: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// Hash and time of the entry around: what tells apart items that have neither id nor time.
+    #[prost(string, tag = "19")]
+    pub entry_hash: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "20")]
+    pub entry_time_ms: ::core::option::Option<i64>,
+    /// For a log record that the projector could not read: where it stands, and its subject.
+    #[prost(string, tag = "21")]
+    pub log_position: ::prost::alloc::string::String,
+    #[prost(string, tag = "22")]
+    pub log_subject: ::prost::alloc::string::String,
+}
+/// What settled a failure. The failure itself stays where it is.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Resolution {
+    #[prost(string, tag = "1")]
+    pub failed_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "ResolutionOutcome", tag = "2")]
+    pub outcome: i32,
+    /// The reason that a person gave.
+    #[prost(string, tag = "3")]
+    pub why: ::prost::alloc::string::String,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "4")]
+    pub time_ms: i64,
+    /// The events that came of it.
+    #[prost(string, repeated, tag = "5")]
+    pub event_ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Version of the build that settled it.
+    #[prost(string, tag = "6")]
+    pub build: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Header {
@@ -891,6 +921,46 @@ impl IdentityChangeKind {
             "IDENTITY_CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
             "IDENTITY_CHANGE_KIND_NUMBER" => Some(Self::Number),
             "IDENTITY_CHANGE_KIND_USER_ID" => Some(Self::UserId),
+            _ => None,
+        }
+    }
+}
+/// How a failure was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ResolutionOutcome {
+    Unspecified = 0,
+    /// Read again, and what came of it is in the log.
+    Replayed = 1,
+    /// Read again, and all that came of it was in the log already.
+    Duplicate = 2,
+    /// Read again, and of no concern by configuration.
+    Ignored = 3,
+    /// Given up by a person, with a reason.
+    Discarded = 4,
+}
+impl ResolutionOutcome {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "RESOLUTION_OUTCOME_UNSPECIFIED",
+            Self::Replayed => "RESOLUTION_OUTCOME_REPLAYED",
+            Self::Duplicate => "RESOLUTION_OUTCOME_DUPLICATE",
+            Self::Ignored => "RESOLUTION_OUTCOME_IGNORED",
+            Self::Discarded => "RESOLUTION_OUTCOME_DISCARDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "RESOLUTION_OUTCOME_UNSPECIFIED" => Some(Self::Unspecified),
+            "RESOLUTION_OUTCOME_REPLAYED" => Some(Self::Replayed),
+            "RESOLUTION_OUTCOME_DUPLICATE" => Some(Self::Duplicate),
+            "RESOLUTION_OUTCOME_IGNORED" => Some(Self::Ignored),
+            "RESOLUTION_OUTCOME_DISCARDED" => Some(Self::Discarded),
             _ => None,
         }
     }

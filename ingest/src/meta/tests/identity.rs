@@ -148,3 +148,19 @@ fn every_level_can_be_read_again() {
         );
     }
 }
+
+#[test]
+fn an_account_error_read_again_has_the_id_that_its_entry_gives_it() {
+    let body =
+        webhook("messages", &json!({"errors": [{"code": 1, "title": "t", "message": "m"}, {"href": "x"}]}));
+    let items = read(&body);
+    let [Item::Event(good), Item::Failed(bad)] = &items[..] else { panic!("{items:?}") };
+    let past = FailedWebhook {
+        item_pointer: good.pointer.clone(),
+        raw: good.original_json.clone(),
+        ..FailedWebhook::clone(bad)
+    };
+    assert_eq!(record(readapt(&past, &delivery())).event_id, good.event_id);
+    let elsewhere = FailedWebhook { entry_hash: "another entry".to_owned(), ..past };
+    assert_ne!(record(readapt(&elsewhere, &delivery())).event_id, good.event_id);
+}

@@ -1,0 +1,160 @@
+//! `groupfold failed`: what could not be read, why, and the way back.
+//!
+//! Everything is read from the log itself: the stream of failures, and the stream of what settled them. A
+//! failure is never deleted; it is settled by a replay or by a person's word.
+
+mod catalog;
+mod fate;
+mod lease;
+mod list;
+mod preview;
+mod replay;
+mod show;
+
+use clap::{Args, Subcommand};
+
+use crate::cli::Output;
+use crate::exit::Failure;
+use crate::log::LogReach;
+use crate::when;
+
+/// What could not be read, why, and the way back.
+#[derive(Args, Debug)]
+pub(crate) struct FailedArgs {
+    #[command(subcommand)]
+    verb: FailedVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum FailedVerb {
+    /// Failures that are not settled, grouped by what is wrong with them
+    List(ListArgs),
+    /// One failure in words: what was expected where, its JSON, and its fate with this build
+    Show(OneArgs),
+    /// The bytes of one failure, as they came
+    Raw(OneArgs),
+    /// Read failures again: a preview, or with --execute the thing itself
+    #[command(after_help = REPLAY_HELP)]
+    Replay(ReplayArgs),
+    /// Settle failures without a replay, with a reason
+    Discard(DiscardArgs),
+}
+
+const REPLAY_HELP: &str = "Without --execute nothing is changed: it says what each failure would become and how the state of \
+     groups would differ.\nWith it, what can be read is appended to the log under the event id it would have had, and the \
+     failure is settled.\nIt can be stopped (Ctrl-C) and started again: what is settled is not replayed twice. Exit codes: \
+     0 all settled, 1 some failed again,\n75 stopped, or another replay is running.";
+
+/// Which failures; all that are given must hold.
+#[derive(Args, Debug, Clone, Default)]
+struct Filter {
+    /// Failures of one kind: the fingerprint that `failed list` shows
+    #[arg(long, value_name = "F")]
+    fingerprint: Option<String>,
+    /// not_json, malformed_envelope, unknown_object, unknown_field, unknown_type, missing_field,
+    /// malformed_field or unreadable_record
+    #[arg(long, value_name = "CAUSE", value_parser = cause)]
+    cause: Option<String>,
+    /// Received at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or -1h
+    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    since: Option<i64>,
+    /// Received before this time
+    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    until: Option<i64>,
+    /// meta
+    #[arg(long, value_name = "PROVIDER")]
+    provider: Option<String>,
+    /// Of one group
+    #[arg(long, value_name = "GROUP_ID")]
+    group: Option<String>,
+}
+
+fn cause(text: &str) -> Result<String, String> {
+    use groupfold_schemas::failure::Cause;
+    Cause::from_name(text).map(|cause| cause.name().to_owned()).ok_or_else(|| {
+        let names: Vec<_> = Cause::ALL.into_iter().map(Cause::name).collect();
+        format!("expected one of {}", names.join(", "))
+    })
+}
+
+#[derive(Args, Debug)]
+struct ListArgs {
+    #[command(flatten)]
+    filter: Filter,
+    /// Every single failure instead of kinds of failures
+    #[arg(long)]
+    all: bool,
+    /// Those that are settled, and how, instead of those that are not
+    #[arg(long)]
+    resolved: bool,
+    #[command(flatten)]
+    reach: LogReach,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct OneArgs {
+    /// The failure's id, or the beginning of it (six digits at least)
+    id: String,
+    #[command(flatten)]
+    reach: LogReach,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct ReplayArgs {
+    /// Ids of failures, or their beginnings
+    ids: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
+    /// Do it; without this it only says what would happen
+    #[arg(long)]
+    execute: bool,
+    /// Most failures per second; 0 for as many as go
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    rate: u32,
+    #[command(flatten)]
+    reach: LogReach,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
+struct DiscardArgs {
+    /// Ids of failures, or their beginnings
+    #[arg(required = true)]
+    ids: Vec<String>,
+    /// Why they need no replay; kept with them for ever
+    #[arg(long, value_name = "TEXT")]
+    why: String,
+    #[command(flatten)]
+    reach: LogReach,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+impl Filter {
+    fn is_empty(&self) -> bool {
+        let Self { fingerprint, cause, since, until, provider, group } = self;
+        [fingerprint, cause, provider, group].into_iter().all(Option::is_none)
+            && since.is_none()
+            && until.is_none()
+    }
+}
+
+/// Does what was typed.
+pub(crate) async fn run(args: FailedArgs) -> Result<(), Failure> {
+    match args.verb {
+        FailedVerb::List(args) => list::run(args).await,
+        FailedVerb::Show(args) => show::run(args).await,
+        FailedVerb::Raw(args) => show::raw(args).await,
+        FailedVerb::Replay(args) => replay::run(args).await,
+        FailedVerb::Discard(args) => replay::discard(args).await,
+    }
+}

@@ -1,0 +1,184 @@
+//! All failures of the log and what settled them, without their bytes.
+
+use std::collections::HashMap;
+
+use groupfold_projector::scan::{self, From, Scan, Stretch};
+use groupfold_schemas::{frame, log, v1};
+
+use super::Filter;
+use crate::exit::Failure;
+use crate::log::Log;
+use crate::progress;
+
+const BATCH: usize = 2_000;
+/// Fewest digits by which a failure can be named.
+const PREFIX_MIN: usize = 6;
+
+/// A failure, however often it was reported.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) failed_id: String,
+    /// Where its bytes stand in the stream of failures: the first report.
+    pub(super) sequence: u64,
+    pub(super) cause: String,
+    pub(super) fingerprint: String,
+    pub(super) pointer: String,
+    pub(super) expected: String,
+    pub(super) provider: &'static str,
+    pub(super) group_id: String,
+    pub(super) first_ms: i64,
+    pub(super) last_ms: i64,
+    pub(super) times: u64,
+    pub(super) resolution: Option<v1::Resolution>,
+}
+
+/// The failures up to the newest one of this moment.
+pub(super) struct Catalog {
+    pub(super) entries: Vec<Entry>,
+    /// Messages of the stream that are no failures that this build can read.
+    pub(super) unreadable: u64,
+}
+
+impl Catalog {
+    pub(super) async fn read(log: &Log) -> Result<Self, Failure> {
+        let mut entries: Vec<Entry> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut unreadable = 0;
+        each(log, log::FAILED_STREAM, "reading failures", |found| {
+            let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else {
+                unreadable += 1;
+                return;
+            };
+            if let Some(&place) = places.get(&failed.failed_id) {
+                entries[place].seen_again(failed.received_time_ms);
+            } else {
+                places.insert(failed.failed_id.clone(), entries.len());
+                entries.push(Entry::new(failed, found.sequence));
+            }
+        })
+        .await?;
+        each(log, log::RESOLVED_STREAM, "reading what is settled", |found| {
+            let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
+            if let Some(&place) = places.get(&resolution.failed_id) {
+                entries[place].resolution = Some(resolution);
+            }
+        })
+        .await?;
+        Ok(Self { entries, unreadable })
+    }
+
+    /// The failures that pass a filter.
+    pub(super) fn select(self, filter: &Filter) -> Vec<Entry> {
+        self.entries.into_iter().filter(|entry| entry.passes(filter)).collect()
+    }
+
+    /// The failure that an id, or the beginning of one, names.
+    pub(super) fn find(&self, id: &str) -> Result<&Entry, Failure> {
+        let id = id.trim().to_ascii_lowercase();
+        if id.len() < PREFIX_MIN {
+            return Err(Failure::Usage(format!("{id}: an id needs {PREFIX_MIN} digits at least")));
+        }
+        let mut found = self.entries.iter().filter(|entry| entry.failed_id.starts_with(&id));
+        match (found.next(), found.next()) {
+            (Some(entry), None) => Ok(entry),
+            (Some(_), Some(_)) => {
+                Err(Failure::Usage(format!("{id}: several failures begin so, give more digits")))
+            }
+            (None, _) => Err(Failure::Failed(format!(
+                "{id}: there is no such failure; `groupfold failed list --all` shows all"
+            ))),
+        }
+    }
+}
+
+/// Reads a stream from its first message to its last one of this moment. A stream that is missing is empty: the log
+/// was provisioned by an older build.
+async fn each(
+    log: &Log,
+    stream: &str,
+    what: &'static str,
+    mut take: impl FnMut(&scan::Found),
+) -> Result<(), Failure> {
+    if log.context.get_stream(stream).await.is_err() {
+        return Ok(());
+    }
+    let failed = |error: scan::Error| Failure::failed("cannot read the failures", &error);
+    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
+    let bar = progress::bar(ends.last, what);
+    let stretch = Stretch {
+        stream: stream.to_owned(),
+        from: From::Sequence(ends.first),
+        to: ends.last,
+        subjects: Vec::new(),
+    };
+    let mut scan = Scan::new(log.context.clone(), stretch);
+    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
+        batch.iter().for_each(&mut take);
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+impl Entry {
+    fn new(failed: v1::FailedWebhook, sequence: u64) -> Self {
+        Self {
+            sequence,
+            provider: failed.provider().name(),
+            failed_id: failed.failed_id,
+            cause: failed.cause,
+            fingerprint: failed.fingerprint,
+            pointer: failed.pointer,
+            expected: failed.expected,
+            group_id: failed.group_id,
+            first_ms: failed.received_time_ms,
+            last_ms: failed.received_time_ms,
+            times: 1,
+            resolution: None,
+        }
+    }
+
+    fn seen_again(&mut self, received_ms: i64) {
+        self.times += 1;
+        self.first_ms = self.first_ms.min(received_ms);
+        self.last_ms = self.last_ms.max(received_ms);
+    }
+
+    fn passes(&self, filter: &Filter) -> bool {
+        let is =
+            |wanted: &Option<String>, found: &str| wanted.as_deref().is_none_or(|wanted| wanted == found);
+        is(&filter.fingerprint, &self.fingerprint)
+            && is(&filter.cause, &self.cause)
+            && is(&filter.provider, self.provider)
+            && is(&filter.group, &self.group_id)
+            && filter.since.is_none_or(|since| self.last_ms >= since)
+            && filter.until.is_none_or(|until| self.first_ms < until)
+    }
+
+    /// The whole failure, with its bytes.
+    pub(super) async fn load(&self, log: &Log) -> Result<v1::FailedWebhook, Failure> {
+        let failed = |error: &dyn std::error::Error| Failure::failed("cannot read the failure", error);
+        let stream =
+            log.context.get_stream_no_info(log::FAILED_STREAM).await.map_err(|error| failed(&error))?;
+        let message = stream.direct_get(self.sequence).await.map_err(|error| failed(&error))?;
+        frame::decode(&message.payload).map_err(|error| failed(&error))
+    }
+}
+
+/// A JSON pointer with `*` for each index, as kinds of failures are shown.
+pub(super) fn without_indices(pointer: &str) -> String {
+    let is_index = |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
+    let segments: Vec<&str> = pointer.split('/').map(|s| if is_index(s) { "*" } else { s }).collect();
+    segments.join("/")
+}
+
+/// How a failure was settled, in one word.
+pub(super) fn outcome(resolution: &v1::Resolution) -> &'static str {
+    match resolution.outcome() {
+        v1::ResolutionOutcome::Unspecified => "settled",
+        v1::ResolutionOutcome::Replayed => "replayed",
+        v1::ResolutionOutcome::Duplicate => "duplicate",
+        v1::ResolutionOutcome::Ignored => "ignored",
+        v1::ResolutionOutcome::Discarded => "discarded",
+    }
+}

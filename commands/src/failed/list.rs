@@ -1,0 +1,145 @@
+//! `groupfold failed list`.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::ListArgs;
+use super::catalog::{Catalog, Entry, outcome, without_indices};
+use crate::cli::Output;
+use crate::exit::Failure;
+use crate::print;
+
+pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
+    let log = args.reach.open().await?;
+    let catalog = Catalog::read(&log).await?;
+    let unreadable = catalog.unreadable;
+    let mut entries = catalog.select(&args.filter);
+    entries.retain(|entry| entry.resolution.is_some() == args.resolved);
+    let total = entries.len();
+    let kinds = if args.all { Vec::new() } else { kinds(&entries) };
+    if args.output == Output::Json {
+        let rows: Vec<Value> = if args.all {
+            entries.iter().map(single).collect()
+        } else {
+            kinds.iter().map(|kind| kind.to_json()).collect()
+        };
+        let name = if args.all { "failures" } else { "kinds" };
+        let whole =
+            json!({ name: rows, "total": total, "resolved": args.resolved, "unreadable": unreadable });
+        return print::line(&whole.to_string());
+    }
+    if total == 0 {
+        let what =
+            if args.resolved { "nothing is settled" } else { "nothing waits: every failure is settled" };
+        return print::line(what);
+    }
+    let table = if args.all { single_rows(&entries) } else { kind_rows(&kinds) };
+    print::line(&table.to_string())?;
+    print::line(&if args.resolved {
+        format!("{total} settled")
+    } else if args.all {
+        format!("{total} not settled; next: groupfold failed show ID")
+    } else {
+        format!("{total} not settled, of {} kind(s); next: groupfold failed show SAMPLE", kinds.len())
+    })
+}
+
+/// Failures with one fingerprint.
+struct Kind<'a> {
+    first: &'a Entry,
+    count: u64,
+    first_ms: i64,
+    last_ms: i64,
+}
+
+fn kinds(entries: &[Entry]) -> Vec<Kind<'_>> {
+    let mut kinds: BTreeMap<&str, Kind<'_>> = BTreeMap::new();
+    for entry in entries {
+        let kind = kinds.entry(&entry.fingerprint).or_insert(Kind {
+            first: entry,
+            count: 0,
+            first_ms: entry.first_ms,
+            last_ms: entry.last_ms,
+        });
+        kind.count += 1;
+        kind.first_ms = kind.first_ms.min(entry.first_ms);
+        kind.last_ms = kind.last_ms.max(entry.last_ms);
+    }
+    let mut kinds: Vec<_> = kinds.into_values().collect();
+    kinds.sort_by(|a, b| (b.count, &a.first.fingerprint).cmp(&(a.count, &b.first.fingerprint)));
+    kinds
+}
+
+impl Kind<'_> {
+    fn to_json(&self) -> Value {
+        json!({
+            "fingerprint": self.first.fingerprint,
+            "cause": self.first.cause,
+            "field": without_indices(&self.first.pointer),
+            "expected": self.first.expected,
+            "provider": self.first.provider,
+            "count": self.count,
+            "first_seen": print::time(self.first_ms),
+            "last_seen": print::time(self.last_ms),
+            "sample": self.first.failed_id,
+        })
+    }
+}
+
+fn kind_rows(kinds: &[Kind<'_>]) -> comfy_table::Table {
+    let header = ["FINGERPRINT", "COUNT", "CAUSE", "FIELD", "FIRST SEEN", "LAST SEEN", "SAMPLE"];
+    let mut table = print::table(header);
+    for kind in kinds {
+        table.add_row([
+            kind.first.fingerprint.clone(),
+            kind.count.to_string(),
+            kind.first.cause.clone(),
+            without_indices(&kind.first.pointer),
+            print::time(kind.first_ms),
+            print::time(kind.last_ms),
+            kind.first.failed_id.clone(),
+        ]);
+    }
+    table
+}
+
+fn single(entry: &Entry) -> Value {
+    json!({
+        "failed_id": entry.failed_id,
+        "fingerprint": entry.fingerprint,
+        "cause": entry.cause,
+        "pointer": entry.pointer,
+        "expected": entry.expected,
+        "provider": entry.provider,
+        "group_id": (!entry.group_id.is_empty()).then_some(&entry.group_id),
+        "first_seen": print::time(entry.first_ms),
+        "last_seen": print::time(entry.last_ms),
+        "times": entry.times,
+        "resolution": entry.resolution.as_ref().map(|resolution| json!({
+            "outcome": outcome(resolution),
+            "why": (!resolution.why.is_empty()).then_some(&resolution.why),
+            "at": print::time(resolution.time_ms),
+            "event_ids": resolution.event_ids,
+        })),
+    })
+}
+
+fn single_rows(entries: &[Entry]) -> comfy_table::Table {
+    let mut table = print::table(["ID", "CAUSE", "FIELD", "GROUP", "RECEIVED", "SETTLED"]);
+    for entry in entries {
+        let settled = entry.resolution.as_ref().map(|resolution| {
+            let why = if resolution.why.is_empty() { String::new() } else { format!(": {}", resolution.why) };
+            format!("{} {}{why}", outcome(resolution), print::time(resolution.time_ms))
+        });
+        table.add_row([
+            entry.failed_id.clone(),
+            entry.cause.clone(),
+            entry.pointer.clone(),
+            entry.group_id.clone(),
+            print::time(entry.first_ms),
+            settled.unwrap_or_default(),
+        ]);
+    }
+    table
+}

@@ -1,0 +1,284 @@
+//! `groupfold failed replay` and `groupfold failed discard`.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use groupfold_ingest::meta::Item;
+use groupfold_ingest::replay;
+use groupfold_schemas::failure::Cause;
+use groupfold_schemas::v1::{self, ResolutionOutcome};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::catalog::{Catalog, Entry, outcome};
+use super::lease::Lease;
+use super::preview::{self, Seen};
+use super::{DiscardArgs, ReplayArgs, fate};
+use crate::cli::Output;
+use crate::exit::Failure;
+use crate::log::Log;
+use crate::pipeline::{VERSION, until_told_to_stop};
+use crate::{print, progress};
+
+pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
+    if args.ids.is_empty() && args.filter.is_empty() {
+        return Err(Failure::Usage(
+            "say which: ids, --fingerprint, --cause, --since, --until, --provider or --group (`--since beginning` is all)"
+                .to_owned(),
+        ));
+    }
+    let log = args.reach.open().await?;
+    if !args.execute {
+        let entries = selected(Catalog::read(&log).await?, &args)?;
+        let preview = preview::preview(&log, &entries).await?;
+        return preview::show(&preview, args.output);
+    }
+    let told = until_told_to_stop()?;
+    let lease = Lease::take(&log.context).await?;
+    // Read once the claim is ours: what another replay settled before is settled.
+    let outcome = match Catalog::read(&log).await.and_then(|catalog| selected(catalog, &args)) {
+        Ok(entries) => Work::new(&log, entries.len()).all(entries, &args, &lease, &told).await,
+        Err(failure) => Err(failure),
+    };
+    lease.release().await;
+    let report = outcome?;
+    print::line(&match args.output {
+        Output::Json => report.to_json().to_string(),
+        Output::Table => report.to_text(),
+    })?;
+    report.verdict()
+}
+
+/// What is meant and not settled, in the order it came: the newest of this moment is the last.
+fn selected(catalog: Catalog, args: &ReplayArgs) -> Result<Vec<Entry>, Failure> {
+    let mut entries = if args.ids.is_empty() {
+        catalog.select(&args.filter)
+    } else {
+        let ids = args.ids.iter().map(|id| catalog.find(id).cloned()).collect::<Result<Vec<_>, _>>()?;
+        Catalog { entries: ids, unreadable: 0 }.select(&args.filter)
+    };
+    entries.retain(|entry| entry.resolution.is_none());
+    // By group, so that each group's events are looked through once.
+    entries.sort_by(|a, b| (&a.group_id, a.sequence).cmp(&(&b.group_id, b.sequence)));
+    entries.dedup_by(|a, b| a.failed_id == b.failed_id);
+    Ok(entries)
+}
+
+/// What became of the failures.
+#[derive(Default)]
+struct Report {
+    selected: u64,
+    landed: u64,
+    duplicate: u64,
+    ignored: u64,
+    again: BTreeMap<String, u64>,
+    events: u64,
+    stopped: Option<String>,
+}
+
+struct Work<'a> {
+    log: &'a Log,
+    writer: replay::Log,
+    seen: Seen,
+    report: Report,
+}
+
+impl<'a> Work<'a> {
+    fn new(log: &'a Log, selected: usize) -> Self {
+        let writer = replay::Log::new(log.client.clone(), log.partitions);
+        let report = Report { selected: selected as u64, ..Report::default() };
+        Self { log, writer, seen: Seen::default(), report }
+    }
+
+    async fn all(
+        mut self,
+        entries: Vec<Entry>,
+        args: &ReplayArgs,
+        lease: &Lease,
+        told: &CancellationToken,
+    ) -> Result<Report, Failure> {
+        let bar = progress::bar(entries.len() as u64, "replaying");
+        let mut pace = (args.rate > 0).then(|| tokio::time::interval(Duration::from_secs(1) / args.rate));
+        for entry in entries {
+            let turn = async {
+                if let Some(pace) = &mut pace {
+                    pace.tick().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = told.cancelled() => self.report.stopped = Some("told to stop".to_owned()),
+                () = turn => {}
+            }
+            if lease.is_lost() {
+                self.report.stopped =
+                    Some("the claim on the replay was lost: is the broker well?".to_owned());
+            }
+            if self.report.stopped.is_some() {
+                break;
+            }
+            if let Err(error) = self.one(&entry).await? {
+                self.report.stopped = Some(error);
+                break;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        Ok(self.report)
+    }
+
+    /// Appends what a failure has become, then settles it. Killed in between, the next replay finds the event in the
+    /// log and settles the failure as a duplicate. The inner error is why the log did not take it.
+    async fn one(&mut self, entry: &Entry) -> Result<Result<(), String>, Failure> {
+        let failed = entry.load(self.log).await?;
+        let items = fate::today(&failed);
+        let same = |item: &&Item| matches!(item, Item::Failed(again) if again.failed_id == failed.failed_id);
+        if items.is_empty() || items.iter().any(|item| same(&item)) {
+            *self.report.again.entry(failed.cause).or_default() += 1;
+            return Ok(Ok(()));
+        }
+        let (mut event_ids, mut fresh, mut ignored, mut again) = (Vec::new(), 0, 0, None);
+        for item in items {
+            let appended = match item {
+                Item::Ignored(_) => {
+                    ignored += 1;
+                    continue;
+                }
+                // An item of what failed whole: a failure of its own from now on.
+                Item::Failed(part) => {
+                    again = Some(part.cause.clone());
+                    self.writer.keep(&part).await
+                }
+                Item::Event(record) => {
+                    event_ids.push(record.event_id.clone());
+                    // What the projector could not read is in the log, yet not in the state.
+                    let unread = failed.cause == Cause::UnreadableRecord.name();
+                    if !unread && preview::is_known(self.log, &record, &mut self.seen).await? {
+                        continue;
+                    }
+                    fresh += 1;
+                    self.writer.append(*record, &fate::delivery()).await.map(|_| ())
+                }
+            };
+            if let Err(error) = appended {
+                return Ok(Err(error.to_string()));
+            }
+        }
+        self.report.events += fresh;
+        let outcome = if fresh > 0 || again.is_some() {
+            ResolutionOutcome::Replayed
+        } else if event_ids.is_empty() && ignored > 0 {
+            ResolutionOutcome::Ignored
+        } else {
+            ResolutionOutcome::Duplicate
+        };
+        match (again, outcome) {
+            (Some(cause), _) => *self.report.again.entry(cause).or_default() += 1,
+            (None, ResolutionOutcome::Ignored) => self.report.ignored += 1,
+            (None, ResolutionOutcome::Duplicate) => self.report.duplicate += 1,
+            (None, _) => self.report.landed += 1,
+        }
+        let settled = self.writer.settle(&resolution(&failed.failed_id, outcome, "", event_ids)).await;
+        Ok(settled.map_err(|error| error.to_string()))
+    }
+}
+
+fn resolution(
+    failed_id: &str,
+    outcome: ResolutionOutcome,
+    why: &str,
+    event_ids: Vec<String>,
+) -> v1::Resolution {
+    v1::Resolution {
+        failed_id: failed_id.to_owned(),
+        outcome: outcome.into(),
+        why: why.to_owned(),
+        time_ms: jiff::Timestamp::now().as_millisecond(),
+        event_ids,
+        build: VERSION.to_owned(),
+    }
+}
+
+impl Report {
+    fn to_json(&self) -> Value {
+        json!({
+            "execute": true,
+            "failures": self.selected,
+            "landed": self.landed,
+            "duplicate": self.duplicate,
+            "ignored": self.ignored,
+            "failed_again": self.again,
+            "events_appended": self.events,
+            "stopped": self.stopped,
+        })
+    }
+
+    fn done(&self) -> u64 {
+        self.landed + self.duplicate + self.ignored + self.again.values().sum::<u64>()
+    }
+
+    fn to_text(&self) -> String {
+        let again: u64 = self.again.values().sum();
+        let mut lines = vec![format!(
+            "{} of {} read again: {} landed ({} event(s)), {} in the log already, {} ignored, {again} failed again",
+            self.done(),
+            self.selected,
+            self.landed,
+            self.events,
+            self.duplicate,
+            self.ignored
+        )];
+        for (cause, count) in &self.again {
+            lines.push(format!("  {count:>7}  failed again: {cause}"));
+        }
+        lines.join("\n")
+    }
+
+    fn verdict(&self) -> Result<(), Failure> {
+        if let Some(why) = &self.stopped {
+            let rest = self.selected - self.done();
+            return Err(Failure::Again(format!("stopped, {rest} to go: {why}; the same command goes on")));
+        }
+        match self.again.values().sum::<u64>() {
+            0 => Ok(()),
+            again => Err(Failure::Failed(format!(
+                "{again} failed again with this build; `groupfold failed list` shows them"
+            ))),
+        }
+    }
+}
+
+/// Settles failures by a person's word.
+pub(super) async fn discard(args: DiscardArgs) -> Result<(), Failure> {
+    let why = args.why.trim();
+    if why.is_empty() {
+        return Err(Failure::Usage("--why: is empty; say why they need no replay".to_owned()));
+    }
+    let log = args.reach.open().await?;
+    let catalog = Catalog::read(&log).await?;
+    let entries = args.ids.iter().map(|id| catalog.find(id)).collect::<Result<Vec<_>, _>>()?;
+    let writer = replay::Log::new(log.client.clone(), log.partitions);
+    let mut rows = Vec::new();
+    for entry in entries {
+        let (state, done) = match &entry.resolution {
+            Some(before) => (format!("was settled before: {}", outcome(before)), false),
+            None => {
+                let resolution = resolution(&entry.failed_id, ResolutionOutcome::Discarded, why, Vec::new());
+                let settled = writer.settle(&resolution).await;
+                settled.map_err(|error| Failure::Again(format!("{}: {error}", entry.failed_id)))?;
+                ("discarded".to_owned(), true)
+            }
+        };
+        rows.push((entry.failed_id.clone(), state, done));
+    }
+    print::line(&match args.output {
+        Output::Json => json!({
+            "discarded": rows.iter().filter(|row| row.2).map(|row| &row.0).collect::<Vec<_>>(),
+            "settled_before": rows.iter().filter(|row| !row.2).map(|row| &row.0).collect::<Vec<_>>(),
+        })
+        .to_string(),
+        Output::Table => {
+            rows.iter().map(|(id, state, _)| format!("{id} {state}")).collect::<Vec<_>>().join("\n")
+        }
+    })
+}

@@ -1,0 +1,130 @@
+//! Appending once more: what a failure has become since a better adapter can read it, and what settled it.
+
+use std::time::Duration;
+
+use async_nats::Client;
+use async_nats::jetstream::Context;
+use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::message::PublishMessage;
+use groupfold_schemas::position::Position;
+use groupfold_schemas::{frame, log, v1};
+
+use crate::append::{self, Destination, Message};
+use crate::meta::Delivery;
+
+/// How long one message may take to be acknowledged, all attempts together.
+const DEADLINE: Duration = Duration::from_secs(10);
+const ATTEMPT: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The writing side of a log, for one message at a time.
+#[derive(Debug, Clone)]
+pub struct Log {
+    context: Context,
+    partitions: u16,
+}
+
+/// Why a message is not known to be in the log. Trying again later changes nothing twice.
+#[derive(Debug, thiserror::Error)]
+#[error("the log did not take it: {reason}")]
+pub struct Error {
+    /// Stable name of the reason, as the receiver's 503 carries it.
+    pub reason: &'static str,
+    #[source]
+    source: append::Error,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    /// Where it stands.
+    pub position: Position,
+    /// The broker knew it already, in every partition that it goes to.
+    pub duplicate: bool,
+}
+
+impl Log {
+    /// Nothing is asked of the broker yet.
+    #[must_use]
+    pub fn new(client: Client, partitions: u16) -> Self {
+        let context = ContextBuilder::new().timeout(ATTEMPT).ack_timeout(ATTEMPT).build(client);
+        Self { context, partitions }
+    }
+
+    /// Appends a record wherever it belongs, under its event id.
+    ///
+    /// # Errors
+    /// The log refuses, or does not acknowledge in time; it may be there all the same.
+    pub async fn append(&self, record: v1::Record, delivery: &Delivery<'_>) -> Result<Appended, Error> {
+        let payload_max = self.context.client().max_payload();
+        let message = Message::of_event(record, self.partitions, payload_max, delivery);
+        let mut appended = Appended { position: Position::default(), duplicate: true };
+        for to in &message.destinations {
+            let ack = self.publish(&message.id, to, || message.publish_bare(to)).await?;
+            appended.duplicate &= ack.1;
+            if let Some(partition) = to.partition {
+                appended.position.raise(partition, ack.0);
+            }
+        }
+        Ok(appended)
+    }
+
+    /// Keeps a failure: an item of a body that failed whole and could be split since.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn keep(&self, failed: &v1::FailedWebhook) -> Result<(), Error> {
+        let message = Message::of_failed(failed, self.context.client().max_payload());
+        for to in &message.destinations {
+            self.publish(&message.id, to, || message.publish_bare(to)).await?;
+        }
+        Ok(())
+    }
+
+    /// Appends what settled a failure.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn settle(&self, resolution: &v1::Resolution) -> Result<(), Error> {
+        let to = Destination {
+            partition: None,
+            stream: log::RESOLVED_STREAM.to_owned(),
+            subject: log::resolved_subject(&resolution.failed_id),
+        };
+        let id = format!("resolved-{}-{}", resolution.failed_id, resolution.time_ms);
+        let payload = bytes::Bytes::from(frame::encode(resolution));
+        let message =
+            || PublishMessage::build().payload(payload.clone()).message_id(&id).expected_stream(&to.stream);
+        self.publish(&id, &to, message).await.map(|_| ())
+    }
+
+    async fn publish(
+        &self,
+        id: &str,
+        to: &Destination,
+        message: impl Fn() -> PublishMessage,
+    ) -> Result<(u64, bool), Error> {
+        let deadline = tokio::time::Instant::now() + DEADLINE;
+        loop {
+            let attempt = async {
+                let ack = self.context.send_publish(to.subject.clone(), message()).await?;
+                ack.await
+            };
+            let error = match attempt.await {
+                Ok(ack) => return Ok((ack.sequence, ack.duplicate)),
+                Err(error) => append::Error::from(error),
+            };
+            if !error.is_worth_retrying() || tokio::time::Instant::now() + PAUSE >= deadline {
+                return Err(Error { reason: error.reason(), source: error });
+            }
+            tracing::debug!(id, reason = error.reason(), "published again");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+/// Partitions that a record goes to.
+#[must_use]
+pub fn partitions_of(record: &v1::Record, partitions: u16) -> Vec<u16> {
+    append::destinations(record, partitions).into_iter().filter_map(|to| to.partition).collect()
+}

@@ -1,0 +1,209 @@
+//! One group folded anew, from its own subjects of the log, as far as asked: what previews, comparisons and
+//! time travel look at. The same fold and the same views as those of the store, over entries in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_nats::jetstream;
+use groupfold_fold::entry::{self, Key, Memory};
+use groupfold_fold::view;
+use groupfold_schemas::position::Position;
+use groupfold_schemas::{log, v1};
+use serde_json::{Map, Value, json};
+
+use crate::api::convert;
+use crate::partition::fold::record_of;
+use crate::scan::{self, From, Scan, Stretch};
+use crate::text::Lang;
+
+/// Most events of one group that are folded at once: a bound of memory and time, ten times what a group of
+/// eight with a thousand messages has.
+pub const EVENTS_MAX: usize = 500_000;
+const BATCH: usize = 1_000;
+
+/// Why a group cannot be folded anew.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Its events cannot be read.
+    #[error("the events of the group cannot be read")]
+    Scan(#[from] scan::Error),
+    /// An entry that was just written cannot be read back.
+    #[error("the group's events cannot be folded")]
+    Entry(#[from] entry::Error),
+    /// It has too many.
+    #[error("the group has more than {EVENTS_MAX} events, too many to be folded at once")]
+    TooMany,
+}
+
+/// The state of one group at one sequence of its partition.
+#[derive(Debug, Clone)]
+pub struct Refolded {
+    group_id: String,
+    /// The partition that the group lives in.
+    pub partition: u16,
+    /// The last sequence of the partition that was looked at.
+    pub sequence: u64,
+    /// The entries.
+    pub memory: Memory,
+    /// Ids of the group's events.
+    pub event_ids: BTreeSet<String>,
+}
+
+/// Folds a group from the beginning to a sequence of its partition, itself included; `u64::MAX` for all.
+/// Messages of the sequences in `skip` are left out, as a build would that could not read them.
+///
+/// # Errors
+/// The log cannot be read, or the group has more than [`EVENTS_MAX`] events.
+pub async fn group(
+    context: &jetstream::Context,
+    partitions: u16,
+    group_id: &str,
+    to: u64,
+    skip: &BTreeSet<u64>,
+) -> Result<Refolded, Error> {
+    let partition = log::partition_of(group_id, partitions);
+    let stream = log::stream(partition);
+    let end = scan::ends(context, &stream).await?.last;
+    let sequence = to.min(end);
+    let mut refolded = Refolded::empty(group_id, partition, sequence);
+    let subjects = vec![log::group_subjects(partition, group_id), log::identity_subjects(partition)];
+    let stretch = Stretch { stream, from: From::Sequence(1), to: sequence, subjects };
+    let mut scan = Scan::new(context.clone(), stretch);
+    let mut events = 0;
+    while let Some(batch) = scan.next_batch(BATCH).await? {
+        events += batch.len();
+        if events > EVENTS_MAX {
+            return Err(Error::TooMany);
+        }
+        let records: Vec<v1::Record> = batch
+            .iter()
+            .filter(|found| !skip.contains(&found.sequence))
+            .filter_map(|found| record_of(&found.payload).ok())
+            .collect();
+        refolded.apply(&records)?;
+    }
+    Ok(refolded)
+}
+
+impl Refolded {
+    fn empty(group_id: &str, partition: u16, sequence: u64) -> Self {
+        let (memory, event_ids) = (Memory::default(), BTreeSet::new());
+        Self { group_id: group_id.to_owned(), partition, sequence, memory, event_ids }
+    }
+
+    /// Folds further records, as a look at what would be.
+    ///
+    /// # Errors
+    /// An entry that was just written cannot be read back.
+    pub fn apply(&mut self, records: &[v1::Record]) -> Result<(), Error> {
+        self.memory.apply(records)?;
+        self.event_ids.extend(records.iter().map(|record| record.event_id.clone()));
+        Ok(())
+    }
+
+    /// What the query API says of the group, with lists as objects by id, so that two of them can be compared:
+    /// `group`, `members`, `timeline`, `receipts` (by message, then member).
+    ///
+    /// # Errors
+    /// An entry cannot be read.
+    pub fn describe(&self) -> Result<Value, Error> {
+        let position: Position = Position::default();
+        let mut whole = Map::new();
+        if let Some(group) = view::group(&self.memory, &self.group_id)? {
+            let mut group = json!(convert::group(group, &position));
+            let members = group["members"].take();
+            if let Some(fields) = group.as_object_mut() {
+                fields.remove("position");
+                fields.remove("members");
+            }
+            whole.insert("group".to_owned(), group);
+            whole.insert("members".to_owned(), by_id(members, "member_id"));
+        }
+        let lines = view::timeline(&self.memory, &self.group_id)?.unwrap_or_default();
+        let lines: Vec<_> = lines.iter().map(|line| json!(convert::entry(Lang::English, line))).collect();
+        whole.insert("timeline".to_owned(), by_id(Value::Array(lines), "id"));
+        let mut receipts = BTreeMap::new();
+        for message in self.messages()? {
+            let Some(found) = view::receipts(&self.memory, &message)? else { continue };
+            let mut found = json!(convert::receipts(found, &position));
+            found["members"] = by_id(found["members"].take(), "member_id");
+            if let Some(fields) = found.as_object_mut() {
+                fields.remove("position");
+            }
+            receipts.insert(message, found);
+        }
+        whole.insert("receipts".to_owned(), json!(receipts));
+        Ok(Value::Object(whole))
+    }
+
+    fn messages(&self) -> Result<Vec<String>, Error> {
+        let keys = self.memory.0.keys().filter(|key| key.first() == Some(&b'm'));
+        let keys = keys.map(|key| match Key::decode(key)? {
+            Key::Message { message } => Ok(Some(message)),
+            _ => Ok(None),
+        });
+        keys.filter_map(Result::transpose).collect()
+    }
+}
+
+fn by_id(list: Value, id: &str) -> Value {
+    let Value::Array(list) = list else { return Value::Object(Map::new()) };
+    let named = list.into_iter().map(|one| (one[id].as_str().unwrap_or_default().to_owned(), one));
+    Value::Object(named.collect())
+}
+
+/// One thing that differs between two descriptions.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct Difference {
+    /// Where, such as `members/mbr_1/status`.
+    pub path: String,
+    /// What is there before; `null` if nothing is.
+    pub before: Value,
+    /// What is there after; `null` if nothing is.
+    pub after: Value,
+}
+
+/// Where two descriptions differ, by path.
+#[must_use]
+pub fn differences(before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare("", before, after, &mut found);
+    found
+}
+
+fn compare(path: &str, before: &Value, after: &Value, found: &mut Vec<Difference>) {
+    if before == after {
+        return;
+    }
+    if let (Value::Object(old), Value::Object(new)) = (before, after) {
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for name in names {
+            let deeper = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            let (old, new) = (old.get(name).unwrap_or(&Value::Null), new.get(name).unwrap_or(&Value::Null));
+            compare(&deeper, old, new, found);
+        }
+        return;
+    }
+    found.push(Difference { path: path.to_owned(), before: before.clone(), after: after.clone() });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{created, joined, receipt};
+
+    #[test]
+    fn what_one_event_changes_is_told_by_path() {
+        let mut refolded = Refolded::empty("G", 0, 0);
+        refolded.apply(&[created("G", 1, "Team"), joined("G", 2, "5511")]).unwrap();
+        let before = refolded.describe().unwrap();
+        refolded.apply(&[joined("G", 2, "5511")]).unwrap();
+        assert_eq!(differences(&before, &refolded.describe().unwrap()), []);
+        refolded
+            .apply(&[joined("G", 3, "5522"), receipt("G", 4, "m", v1::ReceiptStatus::Sent, None)])
+            .unwrap();
+        let found = differences(&before, &refolded.describe().unwrap());
+        let paths: Vec<&str> = found.iter().map(|one| one.path.split('/').next().unwrap()).collect();
+        assert_eq!(paths, ["group", "members", "receipts", "timeline"], "{found:?}");
+        assert_eq!((&found[0].before, &found[0].after), (&json!(1), &json!(2)));
+    }
+}
