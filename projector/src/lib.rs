@@ -10,6 +10,7 @@
 //! this crate knows the database.
 
 mod api;
+mod failures;
 mod metrics;
 mod partition;
 mod projector;

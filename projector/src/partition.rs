@@ -30,6 +30,8 @@ pub(crate) struct Partition {
     pub(crate) status: watch::Sender<Status>,
     /// Readers tell here that an entry could not be read.
     pub(crate) damage: Arc<tokio::sync::Notify>,
+    /// The loop tells here that a record could not be read.
+    pub(crate) unreadable: Arc<tokio::sync::Notify>,
 }
 
 impl Partition {
@@ -37,7 +39,13 @@ impl Partition {
     pub(crate) fn new(store: Store) -> Result<Self, store::Error> {
         let progress = store.view()?.progress();
         let status = watch::Sender::new(status_of(&progress));
-        Ok(Self { id: store.partition(), store: Arc::new(store), status, damage: Arc::default() })
+        Ok(Self {
+            id: store.partition(),
+            store: Arc::new(store),
+            status,
+            damage: Arc::default(),
+            unreadable: Arc::default(),
+        })
     }
 
     /// Says that nothing is applied: the store is about to start over.

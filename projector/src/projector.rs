@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::api::Api;
 use crate::api::ops::Ops;
+use crate::failures;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
@@ -121,12 +122,20 @@ impl Projector {
     ) -> Result<Self, StartError> {
         let owned = owned(&settings)?;
         let metrics = Metrics::register(registry);
-        let partitions = open(&settings, owned).await?;
+        let mut partitions = open(&settings, owned).await?;
         let status = |partition: &Partition| (partition.id, partition.status.subscribe());
         let statuses: BTreeMap<_, _> = partitions.iter().map(status).collect();
         PartitionMetrics::register(registry, statuses);
 
         let loops = TaskTracker::new();
+        let met = Arc::new(tokio::sync::Notify::new());
+        for partition in &mut partitions {
+            partition.unreadable = Arc::clone(&met);
+        }
+        let (parking, following) =
+            failures::tasks(client.clone(), partitions.clone(), met, registry, shutdown.clone());
+        loops.spawn(parking);
+        loops.spawn(following);
         for partition in &partitions {
             let span = tracing::info_span!("partition", partition = partition.id);
             let (partition, client) = (partition.clone(), client.clone());

@@ -301,3 +301,53 @@ async fn a_replay_is_stopped_goes_on_and_runs_alone() {
     .await;
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
 }
+
+#[tokio::test]
+async fn a_record_that_the_projector_cannot_read_is_parked_once_and_the_group_goes_on() {
+    let (nats, mut groupfold) = quick().await;
+    groupfold.post(&participants(&[joined("G", "5511", T)])).await;
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let partition = log::partition_of("G", 8);
+    let subject = log::event_subject(partition, "WABA", "participants_joined", Some("G"));
+    let garbage = async |last| {
+        let bytes = vec![9, 0, 0, 0, 0, last];
+        jetstream.publish(subject.clone(), bytes.into()).await.unwrap().await.unwrap();
+    };
+    garbage(1).await;
+    groupfold.post(&participants(&[joined("G", "5522", T + 1)])).await;
+    digest(&groupfold).await;
+    assert_eq!(groupfold.get("/v1/groups/G/members").await.json["members"].as_array().unwrap().len(), 2);
+
+    let parked = async |groupfold: &Groupfold, total: u64| {
+        wait_until("the record is parked", BOUND, async || {
+            let list = answer(groupfold, &["list", "--all"], 0);
+            if list["total"] == total { Ok(list["failures"][0].clone()) } else { Err(list) }
+        })
+        .await
+    };
+    let failure = parked(&groupfold, 1).await;
+    assert_eq!((&failure["cause"], &failure["group_id"]), (&json!("unreadable_record"), &json!("G")));
+    let id = failure["failed_id"].as_str().unwrap().to_owned();
+    assert_eq!(failed(&groupfold, &["raw", &id]).stdout, [9, 0, 0, 0, 0, 1]);
+    let shown = answer(&groupfold, &["show", &id], 0);
+    assert_eq!(shown["log_position"], format!("{partition}:2"));
+    wait_until("the metric says so", BOUND, async || {
+        let metrics = groupfold.get("/metrics").await.to_string();
+        if metrics.contains("groupfold_failed_unresolved 1") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+
+    // Neither a restart nor a store folded anew parks it again; a later one, parked after it, proves that it was looked at.
+    groupfold.terminate().await;
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.restart().await;
+    garbage(2).await;
+    let first = parked(&groupfold, 2).await;
+    assert_eq!((&first["failed_id"], &first["times"]), (&json!(id), &json!(1)));
+    answer(&groupfold, &["discard", &id, "--why", "a test"], 0);
+    wait_until("the metric says that it is settled", BOUND, async || {
+        let metrics = groupfold.get("/metrics").await.to_string();
+        if metrics.contains("groupfold_failed_unresolved 1") { Ok(()) } else { Err(metrics) }
+    })
+    .await;
+}

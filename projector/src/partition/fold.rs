@@ -137,6 +137,9 @@ impl Commit<'_> {
             self.metrics.unreadable(&record.reason);
             tracing::warn!(sequence = record.sequence, reason = record.reason, "record cannot be read");
         }
+        if !unreadable.is_empty() {
+            self.partition.unreadable.notify_one();
+        }
         tracing::debug!(
             applied = messages.last().map(|last| last.sequence),
             events = messages.len(),
@@ -229,7 +232,7 @@ mod tests {
         put_items(&partition, items).unwrap();
 
         let view = partition.store.view().unwrap();
-        let unreadable = view.unreadable(10).unwrap();
+        let unreadable = view.unreadable_after(0, 10).unwrap();
         let unreadable: Vec<_> = unreadable.iter().map(|u| (u.sequence, u.reason.as_str())).collect();
         assert_eq!(unreadable, [(2, VALUE_TOO_LARGE), (4, NO_EVENT), (6, "unknown_version")]);
         let progress = view.progress();

@@ -70,12 +70,14 @@ impl<'a> ReadView<'a> {
         }))
     }
 
-    /// The records that could not be read, by sequence, at most `limit`.
+    /// The records that could not be read, by sequence, those after a sequence, at most `limit`.
     ///
     /// # Errors
     /// The store is closed or cannot be read.
-    pub fn unreadable(&self, limit: usize) -> Result<Vec<v1::Unreadable>, Error> {
-        let entries = self.open()?.db.scan_prefix([super::UNREADABLE_PREFIX]).take(limit);
+    pub fn unreadable_after(&self, sequence: u64, limit: usize) -> Result<Vec<v1::Unreadable>, Error> {
+        let from = Bound::Excluded(super::unreadable_key(sequence));
+        let end = Bound::Excluded(vec![super::UNREADABLE_PREFIX + 1]);
+        let entries = self.open()?.db.range((from, end)).take(limit);
         entries
             .map(|entry| {
                 let (_, value) = entry.map_err(|error| database(self.partition, error))?;
