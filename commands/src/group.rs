@@ -10,12 +10,27 @@ pub(crate) use reach::Reach;
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
+use crate::when::Moment;
 
 /// Read the state of groups.
 #[derive(Args, Debug)]
 pub(crate) struct GroupArgs {
     #[command(subcommand)]
     verb: GroupVerb,
+}
+
+/// The moment that an answer is to reflect.
+#[derive(Args, Debug)]
+struct At {
+    /// As the log had it at this position (3:1234), time (2026-01-31T12:00:00Z) or age (-1h)
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
+    at: Option<Moment>,
+}
+
+impl At {
+    fn query(&self) -> (&'static str, Option<String>) {
+        ("at", self.at.as_ref().map(Moment::for_api))
+    }
 }
 
 #[derive(Subcommand, Debug)]
@@ -41,11 +56,15 @@ enum GroupVerb {
     Show {
         group_id: String,
         #[command(flatten)]
+        at: At,
+        #[command(flatten)]
         reach: Reach,
     },
     /// Who is, was, or wants to be in a group
     Members {
         group_id: String,
+        #[command(flatten)]
+        at: At,
         /// member, pending, left, removed or revoked
         #[arg(long)]
         status: Option<String>,
@@ -55,6 +74,8 @@ enum GroupVerb {
     /// What happened in a group
     Timeline {
         group_id: String,
+        #[command(flatten)]
+        at: At,
         /// en, pt-BR or es
         #[arg(long, default_value = "en")]
         lang: String,
@@ -70,6 +91,8 @@ enum GroupVerb {
     /// Who received and read a message
     Receipts {
         message_id: String,
+        #[command(flatten)]
+        at: At,
         #[command(flatten)]
         reach: Reach,
     },
@@ -98,25 +121,33 @@ impl GroupVerb {
                 ],
                 table: tables::groups,
             },
-            Self::Show { group_id, reach } => {
-                Question { reach, path: vec!["v1", "groups", group_id], query: vec![], table: tables::group }
-            }
-            Self::Members { group_id, status, reach } => Question {
+            Self::Show { group_id, at, reach } => Question {
+                reach,
+                path: vec!["v1", "groups", group_id],
+                query: vec![at.query()],
+                table: tables::group,
+            },
+            Self::Members { group_id, at, status, reach } => Question {
                 reach,
                 path: vec!["v1", "groups", group_id, "members"],
-                query: vec![("status", status.clone())],
+                query: vec![("status", status.clone()), at.query()],
                 table: tables::members,
             },
-            Self::Timeline { group_id, lang, limit, cursor, reach } => Question {
+            Self::Timeline { group_id, at, lang, limit, cursor, reach } => Question {
                 reach,
                 path: vec!["v1", "groups", group_id, "timeline"],
-                query: vec![("lang", Some(lang.clone())), ("limit", text(limit)), ("cursor", cursor.clone())],
+                query: vec![
+                    ("lang", Some(lang.clone())),
+                    ("limit", text(limit)),
+                    ("cursor", cursor.clone()),
+                    at.query(),
+                ],
                 table: tables::timeline,
             },
-            Self::Receipts { message_id, reach } => Question {
+            Self::Receipts { message_id, at, reach } => Question {
                 reach,
                 path: vec!["v1", "messages", message_id, "receipts"],
-                query: vec![],
+                query: vec![at.query()],
                 table: tables::receipts,
             },
         }

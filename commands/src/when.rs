@@ -15,6 +15,19 @@ pub(crate) enum Moment {
     Position(Position),
 }
 
+impl Moment {
+    /// As the query API takes it: a position, or RFC 3339.
+    pub(crate) fn for_api(&self) -> String {
+        let time_ms = match self {
+            Self::Position(position) => return position.to_string(),
+            Self::Beginning => 0,
+            Self::Time(time_ms) => *time_ms,
+        };
+        // Every moment comes out of the calendar, see below.
+        jiff::Timestamp::from_millisecond(time_ms).unwrap_or_default().to_string()
+    }
+}
+
 impl FromStr for Moment {
     type Err = String;
 

@@ -7,6 +7,7 @@ mod groups;
 mod openapi;
 pub(crate) mod ops;
 mod params;
+mod past;
 mod position;
 pub(crate) mod problem;
 mod receipts;
@@ -30,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::reads::Reads;
 use auth::Tokens;
 use ops::Ops;
+pub(crate) use past::Past;
 use problem::Problem;
 
 /// What handlers need: it can be built over any stores, with no log behind them.
@@ -39,13 +41,24 @@ pub(crate) struct Api {
     tokens: Arc<Tokens>,
     metrics: Metrics,
     build: Arc<str>,
+    /// Absent where there is no log.
+    past: Option<Past>,
 }
 
 impl Api {
     /// `None` if the system has no randomness to give.
     pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
         let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
-        Some(Self { reads, tokens, metrics, build: build.into() })
+        Some(Self { reads, tokens, metrics, build: build.into(), past: None })
+    }
+
+    /// With a log to look back to.
+    pub(crate) fn with_past(self, past: Past) -> Self {
+        Self { past: Some(past), ..self }
+    }
+
+    fn past(&self) -> Result<&Past, Problem> {
+        self.past.as_ref().ok_or_else(|| Problem::not_supported("at needs a log, and there is none here"))
     }
 
     /// All routes, with health and metrics of the process around.

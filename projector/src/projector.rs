@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
-use crate::api::Api;
 use crate::api::ops::Ops;
+use crate::api::{Api, Past};
 use crate::failures;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
@@ -148,6 +148,7 @@ impl Projector {
         let reads = Arc::new(Reads::new(settings.partitions, partitions, settings.wait_ms_max));
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
+        let api = api.with_past(Past::new(async_nats::jetstream::new(client)));
         Ok(Self { api, stores, loops })
     }
 

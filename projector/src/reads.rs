@@ -64,7 +64,11 @@ impl Reads {
 
     /// The partition that a group, or an account's events without a group, live in.
     pub(crate) fn home_of(&self, key: &str) -> Result<Partition, Problem> {
-        let id = partition_of(key, self.partitions_total);
+        self.owned(partition_of(key, self.partitions_total))
+    }
+
+    /// One partition, if this process owns it.
+    pub(crate) fn owned(&self, id: u16) -> Result<Partition, Problem> {
         self.owned.get(&id).cloned().ok_or_else(|| Problem::partition_not_owned(id))
     }
 

@@ -1,6 +1,8 @@
 //! One group folded anew, from its own subjects of the log, as far as asked: what previews, comparisons and
 //! time travel look at. The same fold and the same views as those of the store, over entries in memory.
 
+pub mod past;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_nats::jetstream;

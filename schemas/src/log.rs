@@ -65,6 +65,12 @@ pub fn group_subjects(partition: u16, group: &str) -> String {
     format!("groupfold.event.{partition}.*.*.{}", token(group))
 }
 
+/// All events of a partition without a group, identity changes among them.
+#[must_use]
+pub fn groupless_subjects(partition: u16) -> String {
+    format!("groupfold.event.{partition}.*.*.{NO_GROUP}")
+}
+
 /// The subject of a failed webhook: `groupfold.failed.{provider}.{cause}`.
 #[must_use]
 pub fn failed_subject(provider: &str, cause: &str) -> String {

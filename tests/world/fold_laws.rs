@@ -6,9 +6,9 @@
 //!
 //! [`oracle`]: crate::oracle
 
-mod dice;
-mod history;
-mod plain;
+pub(crate) mod dice;
+pub(crate) mod history;
+pub(crate) mod plain;
 mod short;
 
 use groupfold_fold::apply::Digest;

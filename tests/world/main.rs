@@ -20,3 +20,4 @@ mod laws;
 mod oracle;
 mod simulated;
 mod tidy;
+mod time_travel;

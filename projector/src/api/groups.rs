@@ -2,7 +2,9 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use groupfold_fold::entry::Memory;
 use groupfold_fold::view;
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
 use super::answer::Answer;
@@ -10,6 +12,7 @@ use super::params::{Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::reads::position_of;
+use crate::refold::past as refold;
 use crate::store::{self, ReadView};
 
 /// Groups looked at for one page, in each partition: a filter that few pass ends a page early, with a
@@ -133,6 +136,7 @@ fn page(
     path = "/v1/groups/{group_id}",
     params(
         ("group_id" = String, Path, description = "Percent-encoded"),
+        ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
     ),
@@ -147,7 +151,6 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::Group>, Problem> {
-    params.no_time_travel()?;
     group(&api, path, &params, convert::group).await
 }
 
@@ -158,6 +161,7 @@ pub(crate) async fn show(
     params(
         ("group_id" = String, Path, description = "Percent-encoded"),
         ("status" = Option<shape::MemberStatus>, Query, description = "Only persons of this status"),
+        ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
     ),
@@ -172,7 +176,6 @@ pub(crate) async fn members(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::MemberList>, Problem> {
-    params.no_time_travel()?;
     let status = params.member_status()?;
     let wanted = move |member: &view::Member| {
         status.is_none_or(|status| status == convert::member_status(member.status))
@@ -189,16 +192,26 @@ async fn group<T: Send + 'static>(
     api: &Api,
     path: Result<Path<String>, PathRejection>,
     params: &Params,
-    body: impl FnOnce(view::Group, &groupfold_schemas::position::Position) -> T + Send + 'static,
+    body: impl FnOnce(view::Group, &Position) -> T + Send + 'static,
 ) -> Result<Answer<T>, Problem> {
     let id = id_of(path)?;
-    let touched = vec![api.reads.home_of(&id)?];
-    let freshness = params.freshness()?;
+    let home = api.reads.home_of(&id)?;
+    let (freshness, at) = (params.freshness()?, params.at()?);
+    if let Some(at) = at {
+        let subjects = refold::group_subjects(home.id, &id);
+        let then = api.past()?.then(&api.reads, &home, subjects, &at, freshness).await?;
+        let answer = move |memory: &Memory, position: &Position| {
+            let found = view::group(memory, &id)?;
+            let group = found.ok_or_else(|| Problem::group_not_found(&id, position))?;
+            Ok(Answer { body: body(group, position), position: position.clone() })
+        };
+        return then.answer(answer).await;
+    }
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
         let group = found.ok_or_else(|| Problem::group_not_found(&id, &position))?;
         Ok(Answer { body: body(group, &position), position })
     };
-    api.reads.read(touched, &freshness, answer).await
+    api.reads.read(vec![home], &freshness, answer).await
 }

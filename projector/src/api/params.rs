@@ -6,6 +6,7 @@ use std::str::FromStr;
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
 use groupfold_schemas::id;
+use groupfold_schemas::position::Position;
 
 use super::problem::Problem;
 use super::shape::{GroupStatus, MemberStatus};
@@ -19,6 +20,29 @@ pub(crate) struct Limit {
     pub(crate) default: usize,
     /// At most.
     pub(crate) max: usize,
+}
+
+/// A moment to look back to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum At {
+    /// What the log had at this position.
+    Position(Position),
+    /// What the log had taken by this time of the broker's, Unix milliseconds.
+    Time(i64),
+}
+
+impl FromStr for At {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self::Time(time.as_millisecond()));
+        }
+        match text.parse::<Position>() {
+            Ok(position) if !position.is_empty() => Ok(Self::Position(position)),
+            _ => Err(()),
+        }
+    }
 }
 
 /// The query string, not yet read.
@@ -112,11 +136,23 @@ impl Params {
         self.get("phone_number_id").map(str::to_owned)
     }
 
-    /// `at`, which later builds will know.
+    /// `at` where there is no looking back.
     pub(crate) fn no_time_travel(&self) -> Result<(), Problem> {
         match self.get("at") {
             None => Ok(()),
-            Some(_) => Err(Problem::not_supported("at is not supported yet: only the present state is kept")),
+            Some(_) => Err(Problem::not_supported("at is not supported here, only of a group or a message")),
+        }
+    }
+
+    /// `at`: the moment that the answer is to reflect; the present if absent. What is still to come is none.
+    pub(crate) fn at(&self) -> Result<Option<At>, Problem> {
+        let expected = "a time that is over, like 2026-01-31T12:00:00Z, or a position, like 3:1234";
+        let at = self.parse("at", "bad_at", expected)?;
+        match (&at, self.get("at")) {
+            (Some(At::Time(time_ms)), Some(text)) if *time_ms >= jiff::Timestamp::now().as_millisecond() => {
+                Err(Problem::parameter("bad_at", "at", text, expected))
+            }
+            _ => Ok(at),
         }
     }
 
@@ -200,6 +236,11 @@ mod tests {
         assert_eq!(code(params("min_position=3").freshness()), "bad_position");
         assert_eq!(code(params("wait_ms=-3").freshness()), "bad_wait");
         assert_eq!(code(params("at=2026-01-01").no_time_travel()), "not_supported");
+        for at in ["2026-01-01", "x", "3", ":", "2999-01-01T00:00:00Z"] {
+            assert_eq!(code(params(&format!("at={at}")).at()), "bad_at", "{at}");
+        }
+        assert_eq!(params("at=1970-01-01T00:00:01Z").at().unwrap(), Some(At::Time(1000)));
+        assert!(matches!(params("at=3:4,5:6").at().unwrap(), Some(At::Position(_))));
         for cursor in ["x", "6", "zz", "673a", "é"].map(|text| format!("cursor={text}")) {
             let entry = params(&cursor).cursor_entry();
             assert_eq!(code(entry), "bad_cursor", "{cursor}");

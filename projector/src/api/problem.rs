@@ -57,6 +57,33 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "not_supported", "This build cannot do that yet", detail)
     }
 
+    /// A moment to look back to that does not speak of the partition where the answer lives.
+    pub(crate) fn at_elsewhere(at: &Position, partition: u16) -> Self {
+        let expected =
+            format!("a position of partition {partition}, as the answer without it names, or a time");
+        Self::parameter("bad_at", "at", &at.to_string(), &expected)
+    }
+
+    /// Looking back costs a fold of all that the group ever did.
+    pub(crate) fn history_too_long(most: usize) -> Self {
+        let detail = format!("more than {most} events would have to be folded; ask for an earlier moment");
+        let title = "The history is too long to look back";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "history_too_long", title, detail)
+    }
+
+    pub(crate) fn beginning_gone(partition: u16, first: u64) -> Self {
+        let detail =
+            format!("the log of partition {partition} begins with sequence {first}; what was is unknown");
+        let title = "The log has lost its beginning";
+        Self::new(StatusCode::GONE, "beginning_gone", title, detail)
+    }
+
+    pub(crate) fn log_unreadable(partition: u16) -> Self {
+        let detail = format!("the log of partition {partition} cannot be read now; the present state can");
+        let title = "The log does not answer";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "log_unreadable", title, detail)
+    }
+
     pub(crate) fn no_such_partition(partition: u16, total: u16) -> Self {
         let expected = format!("partitions 0 to {}", total.saturating_sub(1));
         Self::parameter("bad_position", "min_position", &format!("{partition}:…"), &expected)
@@ -163,6 +190,14 @@ impl From<store::Error> for Problem {
         let detail = format!("partition {partition} is stopped, being rebuilt or shutting down; see /readyz");
         let title = "The store is closed";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", title, detail)
+    }
+}
+
+/// Entries in memory are ours alone: that one cannot be read is a fault of ours.
+impl From<groupfold_fold::entry::Error> for Problem {
+    fn from(error: groupfold_fold::entry::Error) -> Self {
+        tracing::error!(error = %store::chain(&error), "a folded entry cannot be read");
+        Self::internal()
     }
 }
 

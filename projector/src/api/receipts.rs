@@ -2,13 +2,16 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use groupfold_fold::entry::Memory;
 use groupfold_fold::view;
+use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
 use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::reads::position_of;
+use crate::refold::past as refold;
 use crate::store::ReadView;
 
 /// The receipts of a message
@@ -19,6 +22,7 @@ use crate::store::ReadView;
     path = "/v1/messages/{message_id}/receipts",
     params(
         ("message_id" = String, Path, description = "Percent-encoded"),
+        ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
     ),
@@ -33,28 +37,44 @@ pub(crate) async fn of_message(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::Receipts>, Problem> {
-    params.no_time_travel()?;
     let id = id_of(path)?;
+    let (freshness, at) = (params.freshness()?, params.at()?);
     let touched = api.reads.all();
-    let freshness = params.freshness()?;
-    let answer = move |views: &[ReadView<'_>]| {
-        let mut found = None;
-        for view in views {
-            match view::receipts(view, &id)? {
-                // A report that left the group out went to the account's partition: the group's knows more.
-                Some(receipts) if receipts.group_id.is_some() => {
-                    found = Some((receipts, view));
-                    break;
-                }
-                Some(receipts) if found.is_none() => found = Some((receipts, view)),
-                Some(_) | None => {}
-            }
-        }
-        let Some((receipts, view)) = found else {
-            return Err(Problem::message_not_found(&id, &position_of(views)));
+    let Some(at) = at else {
+        let answer = move |views: &[ReadView<'_>]| {
+            let (receipts, view) = find(views, &id)?;
+            let position = position_of(std::slice::from_ref(view));
+            Ok(Answer { body: convert::receipts(receipts, &position), position })
         };
-        let position = position_of(std::slice::from_ref(view));
-        Ok(Answer { body: convert::receipts(receipts, &position), position })
+        return api.reads.read(touched, &freshness, answer).await;
     };
-    api.reads.read(touched, &freshness, answer).await
+    // The present state alone tells where a message lives.
+    let message = id.clone();
+    let home = move |views: &[ReadView<'_>]| {
+        let (receipts, view) = find(views, &message)?;
+        Ok((receipts.group_id, view.partition()))
+    };
+    let (group, partition) = api.reads.read(touched, &freshness, home).await?;
+    let home = api.reads.owned(partition)?;
+    let subjects = refold::message_subjects(partition, group.as_deref());
+    let then = api.past()?.then(&api.reads, &home, subjects, &at, freshness).await?;
+    let answer = move |memory: &Memory, position: &Position| {
+        let found = view::receipts(memory, &id)?;
+        let receipts = found.ok_or_else(|| Problem::message_not_found(&id, position))?;
+        Ok(Answer { body: convert::receipts(receipts, position), position: position.clone() })
+    };
+    then.answer(answer).await
+}
+
+fn find<'a, 'b>(views: &'a [ReadView<'b>], id: &str) -> Result<(view::Receipts, &'a ReadView<'b>), Problem> {
+    let mut found = None;
+    for view in views {
+        match view::receipts(view, id)? {
+            // A report that left the group out went to the account's partition: the group's knows more.
+            Some(receipts) if receipts.group_id.is_some() => return Ok((receipts, view)),
+            Some(receipts) if found.is_none() => found = Some((receipts, view)),
+            Some(_) | None => {}
+        }
+    }
+    found.ok_or_else(|| Problem::message_not_found(id, &position_of(views)))
 }

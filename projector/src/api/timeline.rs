@@ -2,6 +2,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use groupfold_fold::entry::{Memory, Source};
 use groupfold_fold::view::{self, EntryKind};
 use groupfold_schemas::position::Position;
 
@@ -10,6 +11,7 @@ use super::params::{EntryCursor, Limit, Params};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::reads::position_of;
+use crate::refold::past as refold;
 use crate::store::ReadView;
 use crate::text::Lang;
 
@@ -25,6 +27,7 @@ const LIMIT: Limit = Limit { default: 100, max: 1000 };
         ("lang" = Option<String>, Query, description = "Language of the texts: en, pt-BR or es"),
         ("limit" = Option<u32>, Query, description = "Entries per page, 1 to 1000, 100 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
     ),
@@ -39,10 +42,26 @@ pub(crate) async fn of_group(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::Timeline>, Problem> {
-    history(&api, path, &params, |view, id, position| {
-        view::timeline(view, id)?.ok_or_else(|| Problem::group_not_found(id, position))
-    })
-    .await
+    let Some(at) = params.at()? else {
+        return history(&api, path, &params, |view, id, position| of_group_in(view, id, position)).await;
+    };
+    let id = id_of(path)?;
+    let (lang, limit, after) = (params.lang()?, params.limit(LIMIT)?, params.cursor_entry()?);
+    let home = api.reads.home_of(&id)?;
+    let subjects = refold::group_subjects(home.id, &id);
+    let then = api.past()?.then(&api.reads, &home, subjects, &at, params.freshness()?).await?;
+    let answer = move |memory: &Memory, position: &Position| {
+        let whole = of_group_in(memory, &id, position)?;
+        Ok(answer(&whole, after.as_ref(), limit, lang, position.clone()))
+    };
+    then.answer(answer).await
+}
+
+fn of_group_in<S: Source>(source: &S, id: &str, position: &Position) -> Result<Vec<view::Entry>, Problem>
+where
+    Problem: From<S::Error>,
+{
+    view::timeline(source, id)?.ok_or_else(|| Problem::group_not_found(id, position))
 }
 
 /// What happened to an account outside any group, oldest first
@@ -71,6 +90,7 @@ pub(crate) async fn of_account(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::Timeline>, Problem> {
+    params.no_time_travel()?;
     history(&api, path, &params, |view, id, _| Ok(view::account_timeline(view, id)?)).await
 }
 
@@ -80,7 +100,6 @@ async fn history(
     params: &Params,
     entries: fn(&ReadView<'_>, &str, &Position) -> Result<Vec<view::Entry>, Problem>,
 ) -> Result<Answer<shape::Timeline>, Problem> {
-    params.no_time_travel()?;
     let id = id_of(path)?;
     let (lang, limit, after) = (params.lang()?, params.limit(LIMIT)?, params.cursor_entry()?);
     let touched = vec![api.reads.home_of(&id)?];
@@ -88,11 +107,20 @@ async fn history(
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let whole = views.first().map(|view| entries(view, &id, &position)).transpose()?.unwrap_or_default();
-        let (entries, cursor) = page(&whole, after.as_ref(), limit, lang);
-        let body = shape::Timeline { entries, cursor, position: position.to_string() };
-        Ok(Answer { body, position })
+        Ok(self::answer(&whole, after.as_ref(), limit, lang, position))
     };
     api.reads.read(touched, &freshness, answer).await
+}
+
+fn answer(
+    whole: &[view::Entry],
+    after: Option<&EntryCursor>,
+    limit: usize,
+    lang: Lang,
+    position: Position,
+) -> Answer<shape::Timeline> {
+    let (entries, cursor) = page(whole, after, limit, lang);
+    Answer { body: shape::Timeline { entries, cursor, position: position.to_string() }, position }
 }
 
 fn page(

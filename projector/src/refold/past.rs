@@ -1,0 +1,122 @@
+//! Looking back: the entries of one group, or of one message, as the store had them at a position.
+//!
+//! State is a function of the set of events, and those that concern a group stand on the group's own
+//! subjects and on that of identity changes. So a group is folded from them alone, up to a sequence, and the
+//! outcome is what the store held for it when it had applied that sequence.
+
+use async_nats::jetstream;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use groupfold_fold::entry::{self, Memory};
+use groupfold_schemas::{log, v1};
+
+use crate::partition::fold::record_of;
+use crate::scan::{self, From, Scan, Stretch};
+
+/// Most log messages that one refolding takes; a group with more is not refolded.
+pub const EVENTS_MAX: usize = 100_000;
+/// Messages folded at a time.
+const BATCH_EVENTS: usize = 1_000;
+
+/// Why a part of the log cannot be folded anew.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The log cannot be read.
+    #[error("the log cannot be read")]
+    Log(#[from] scan::Error),
+    /// The log has lost its beginning, so no fold of it is the whole.
+    #[error("the log of partition {partition} begins with sequence {first}, what was before is gone")]
+    BeginningGone {
+        /// Which partition.
+        partition: u16,
+        /// The first sequence that is there.
+        first: u64,
+    },
+    /// There are more than [`EVENTS_MAX`] messages to fold.
+    #[error("more than {EVENTS_MAX} log messages would have to be folded")]
+    TooMany,
+    /// What was just folded cannot be read: a fault of ours.
+    #[error("a folded entry cannot be read")]
+    Entry(#[from] entry::Error),
+    /// Folding broke down.
+    #[error("the fold broke down")]
+    Broke(#[from] tokio::task::JoinError),
+}
+
+/// The subjects that decide what a group is: its own, and those of identity changes.
+#[must_use]
+pub fn group_subjects(partition: u16, group: &str) -> Vec<String> {
+    vec![log::group_subjects(partition, group), log::identity_subjects(partition)]
+}
+
+/// The subjects that decide what a message's receipts are: those of its group, and those of events without
+/// one, as some reports leave the group out.
+#[must_use]
+pub fn message_subjects(partition: u16, group: Option<&str>) -> Vec<String> {
+    let groups = group.map(|group| log::group_subjects(partition, group));
+    groups.into_iter().chain([log::groupless_subjects(partition)]).collect()
+}
+
+/// Folds the messages of these subjects up to the sequence `to`, itself included. Memory holds the entries of
+/// at most [`EVENTS_MAX`] messages; records that the projector passes over are passed over.
+///
+/// # Errors
+/// The log cannot be read, lost its beginning, or has too many such messages.
+pub async fn fold(
+    context: &jetstream::Context,
+    partition: u16,
+    subjects: Vec<String>,
+    to: u64,
+) -> Result<Memory, Error> {
+    let stream = log::stream(partition);
+    let first = scan::ends(context, &stream).await?.first;
+    if first > 1 {
+        return Err(Error::BeginningGone { partition, first });
+    }
+    let stretch = Stretch { stream, from: From::Sequence(1), to, subjects };
+    let mut scan = Scan::new(context.clone(), stretch);
+    let (mut memory, mut events) = (Memory::default(), 0);
+    while let Some(batch) = scan.next_batch(BATCH_EVENTS).await? {
+        events += batch.len();
+        if events > EVENTS_MAX {
+            return Err(Error::TooMany);
+        }
+        let folded = tokio::task::spawn_blocking(move || {
+            let records: Vec<v1::Record> =
+                batch.iter().filter_map(|found| record_of(&found.payload).ok()).collect();
+            memory.apply(&records).map(|_| memory)
+        });
+        memory = folded.await??;
+    }
+    Ok(memory)
+}
+
+/// The last sequence that the log of a partition had taken at a time (Unix milliseconds, the whole of that
+/// millisecond included), by the time that the broker stamps on each message; zero if it had none.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn sequence_at(context: &jetstream::Context, partition: u16, time_ms: i64) -> Result<u64, Error> {
+    let name = log::stream(partition);
+    let unreadable = |why: String| scan::Error::Unreadable { stream: name.clone(), why };
+    let nanos = i128::from(time_ms.saturating_add(1)) * 1_000_000;
+    let start_time = async_nats::datetime::DateTime::from_unix_timestamp_nanos(nanos)
+        .map_err(|error| unreadable(error.to_string()))?;
+    // A consumer that begins right after that time stands behind the last message up to it. Nothing is read.
+    let config = pull::Config {
+        description: Some("groupfold, sequence at a time".to_owned()),
+        deliver_policy: DeliverPolicy::ByStartTime { start_time },
+        ack_policy: AckPolicy::None,
+        inactive_threshold: std::time::Duration::from_secs(5),
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let stream = context.get_stream_no_info(&name).await.map_err(|error| unreadable(error.to_string()))?;
+    let consumer = stream.create_consumer(config).await.map_err(|error| unreadable(error.to_string()))?;
+    let info = consumer.cached_info();
+    let (sequence, consumer) = (info.delivered.stream_sequence, info.name.clone());
+    if let Err(error) = stream.delete_consumer(&consumer).await {
+        tracing::debug!(%error, "a consumer is left to end by itself");
+    }
+    Ok(sequence)
+}
