@@ -111,7 +111,7 @@ impl Refolded {
         let position: Position = Position::default();
         let mut whole = Map::new();
         if let Some(group) = view::group(&self.memory, &self.group_id)? {
-            let mut group = json!(convert::group(group, &position));
+            let mut group = json!(convert::group(group, &position, None));
             let members = group["members"].take();
             if let Some(fields) = group.as_object_mut() {
                 fields.remove("position");

@@ -3,7 +3,8 @@
 //! ```text
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
-//! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable
+//! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
+//!                                `D`+group digest of the group's entries
 //! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
@@ -12,6 +13,7 @@
 //! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
 //! by the digest of all entries, later by the checksum of each, and set aside.
 
+mod digests;
 mod format;
 mod open;
 #[cfg(test)]
@@ -228,6 +230,7 @@ impl Store {
 
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        digests::add(partition, &open.db, &changes.groups, &mut batch)?;
         open.ahead = true;
         open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         open.db.flush().map_err(|error| database(partition, error))?;

@@ -6,7 +6,7 @@ use groupfold_schemas::id::sha256;
 use groupfold_schemas::v1::Record;
 
 use crate::contribute::contributions;
-use crate::entry::{Error, Key, Memory, Value};
+use crate::entry::{Error, Key, Memory, Value, group_of};
 use crate::merge::merge;
 
 /// What a batch of records contributes: all that must be loaded before it can be applied.
@@ -33,6 +33,8 @@ pub struct Changes {
     pub puts: BTreeMap<Vec<u8>, Vec<u8>>,
     /// What the changes add to the digest.
     pub digest: Digest,
+    /// What the changes add to the digests of groups: of the entries whose keys name one.
+    pub groups: BTreeMap<String, Digest>,
 }
 
 /// The canonical digest of a set of entries: the sum of the hashes of all, so that order does not
@@ -105,10 +107,16 @@ pub fn apply_all(loaded: &Memory, contributions: Contributions) -> Result<Change
         if old == Some(&new) {
             continue;
         }
+        let mut way = Digest::default();
         if let Some(old) = old {
-            changes.digest.remove(&key, old);
+            way.remove(&key, old);
         }
-        changes.digest.add(&key, &new);
+        way.add(&key, &new);
+        changes.digest = changes.digest.plus(way);
+        if let Some(group) = group_of(&key) {
+            let digest = changes.groups.entry(group).or_default();
+            *digest = digest.plus(way);
+        }
         changes.puts.insert(key, new);
     }
     Ok(changes)
@@ -123,5 +131,15 @@ impl Memory {
         let changes = apply_all(self, Contributions::of(records))?;
         self.0.extend(changes.puts);
         Ok(changes.digest)
+    }
+
+    /// Digest of the entries whose keys name a group.
+    #[must_use]
+    pub fn group_digest(&self, group: &str) -> Digest {
+        let mut digest = Digest::default();
+        for (key, value) in self.0.iter().filter(|(key, _)| group_of(key).as_deref() == Some(group)) {
+            digest.add(key, value);
+        }
+        digest
     }
 }

@@ -13,7 +13,8 @@
 //! | `r` | message, name | [`v1::MemberReceipt`] |
 //! | `w` | group | [`v1::Window`] |
 //!
-//! The store keeps its own keys under `P` (progress) and `U` (unreadable records).
+//! The store keeps its own keys under `P` (progress) and `U` (unreadable records), `D` (digests of
+//! groups).
 
 use std::collections::BTreeMap;
 
@@ -322,6 +323,15 @@ impl Key {
             Self::Receipt { .. } => frame::decode(bytes).map(Value::Receipt),
         };
         value.map_err(Error::Value)
+    }
+}
+
+/// The group that an entry's key names: those of heads, windows, facts and links do.
+#[must_use]
+pub fn group_of(key: &[u8]) -> Option<String> {
+    match key.split_first()? {
+        (b'g' | b'w' | b'f' | b'l', rest) => KeyReader(rest).text(),
+        _ => None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From the fold's views to the shapes of answers.
 
+use groupfold_fold::apply::Digest;
 use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, ActorKind, FactKind, JoinVia};
@@ -25,7 +26,7 @@ fn known(text: impl Into<Option<String>>) -> Option<String> {
     text.into().filter(|text| !text.is_empty())
 }
 
-pub(crate) fn group(group: view::Group, position: &Position) -> shape::Group {
+pub(crate) fn group(group: view::Group, position: &Position, digest: Option<Digest>) -> shape::Group {
     let counts = counts(&group.members);
     shape::Group {
         group_id: group.group_id,
@@ -51,6 +52,7 @@ pub(crate) fn group(group: view::Group, position: &Position) -> shape::Group {
         }),
         last_failure: group.last_failure.map(failure),
         unconfirmed: group.unconfirmed.into_iter().map(setting).collect(),
+        digest: digest.map(|digest| digest.to_string()),
         position: position.to_string(),
     }
 }

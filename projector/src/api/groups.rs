@@ -2,6 +2,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::Memory;
 use groupfold_fold::view;
 use groupfold_schemas::position::Position;
@@ -121,7 +122,8 @@ fn page(
     for (id, index) in found {
         let view = &views[index];
         if let Some(group) = view::group(view, &id)? {
-            groups.push(convert::group(group, &position_of(std::slice::from_ref(view))));
+            let position = position_of(std::slice::from_ref(view));
+            groups.push(convert::group(group, &position, Some(view.group_digest(&id)?)));
         }
     }
     let position = position_of(views);
@@ -180,7 +182,7 @@ pub(crate) async fn members(
     let wanted = move |member: &view::Member| {
         status.is_none_or(|status| status == convert::member_status(member.status))
     };
-    let body = move |group: view::Group, position: &_| shape::MemberList {
+    let body = move |group: view::Group, position: &_, _| shape::MemberList {
         counts: convert::counts(&group.members),
         members: group.members.into_iter().filter(wanted).map(convert::member).collect(),
         position: ToString::to_string(position),
@@ -192,7 +194,7 @@ async fn group<T: Send + 'static>(
     api: &Api,
     path: Result<Path<String>, PathRejection>,
     params: &Params,
-    body: impl FnOnce(view::Group, &Position) -> T + Send + 'static,
+    body: impl FnOnce(view::Group, &Position, Option<Digest>) -> T + Send + 'static,
 ) -> Result<Answer<T>, Problem> {
     let id = id_of(path)?;
     let home = api.reads.home_of(&id)?;
@@ -203,7 +205,8 @@ async fn group<T: Send + 'static>(
         let answer = move |memory: &Memory, position: &Position| {
             let found = view::group(memory, &id)?;
             let group = found.ok_or_else(|| Problem::group_not_found(&id, position))?;
-            Ok(Answer { body: body(group, position), position: position.clone() })
+            let digest = Some(memory.group_digest(&id));
+            Ok(Answer { body: body(group, position, digest), position: position.clone() })
         };
         return then.answer(answer).await;
     }
@@ -211,7 +214,8 @@ async fn group<T: Send + 'static>(
         let position = position_of(views);
         let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
         let group = found.ok_or_else(|| Problem::group_not_found(&id, &position))?;
-        Ok(Answer { body: body(group, &position), position })
+        let digest = views.first().map(|view| view.group_digest(&id)).transpose()?;
+        Ok(Answer { body: body(group, &position, digest), position })
     };
     api.reads.read(vec![home], &freshness, answer).await
 }

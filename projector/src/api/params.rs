@@ -131,6 +131,11 @@ impl Params {
         found.map(Some).ok_or_else(wrong)
     }
 
+    /// `group`.
+    pub(crate) fn group(&self) -> Option<String> {
+        self.get("group").map(str::to_owned)
+    }
+
     /// `phone_number_id`.
     pub(crate) fn phone_number_id(&self) -> Option<String> {
         self.get("phone_number_id").map(str::to_owned)

@@ -10,12 +10,14 @@ use super::problem::{Problem, ProblemBody};
 use super::{Api, shape};
 use crate::partition::Partition;
 use crate::status::{Run, Status};
+use crate::store::ReadView;
 
 /// How far the projection is, by partition
 #[utoipa::path(
     get,
     path = "/v1/position",
     params(
+        ("group" = Option<String>, Query, description = "Tell the digest of this group, too"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
     ),
@@ -27,8 +29,18 @@ use crate::status::{Run, Status};
 )]
 pub(crate) async fn show(State(api): State<Api>, params: Params) -> Result<Answer<shape::Progress>, Problem> {
     let touched = api.reads.all();
-    api.reads.reach(&params.freshness()?, &touched).await?;
-    Ok(progress(&touched))
+    let freshness = params.freshness()?;
+    api.reads.reach(&freshness, &touched).await?;
+    let mut answer = progress(&touched);
+    if let Some(group) = params.group() {
+        let home = api.reads.home_of(&group)?;
+        let digest = move |views: &[ReadView<'_>]| {
+            let digest = views.first().map(|view| view.group_digest(&group)).transpose()?;
+            Ok(shape::GroupDigest { digest: digest.unwrap_or_default().to_string(), group_id: group })
+        };
+        answer.body.groups.push(api.reads.read(vec![home], &freshness, digest).await?);
+    }
+    Ok(answer)
 }
 
 fn progress(partitions: &[Partition]) -> Answer<shape::Progress> {
@@ -41,6 +53,7 @@ fn progress(partitions: &[Partition]) -> Answer<shape::Progress> {
         lag_seconds: all.iter().map(|(_, status)| status.lag_seconds(now_ms)).fold(0.0, f64::max),
         digest: digest.to_string(),
         partitions: all.iter().map(|(id, status)| one(*id, status)).collect(),
+        groups: Vec::new(),
     };
     let position: Position = all.iter().map(|(id, status)| (*id, status.applied)).collect();
     Answer { body, position }

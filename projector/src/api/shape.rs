@@ -49,6 +49,9 @@ pub(crate) struct Group {
     pub(crate) last_failure: Option<Failure>,
     /// Settings whose last change was reported without telling whether it succeeded.
     pub(crate) unconfirmed: Vec<SettingName>,
+    /// Digest of the entries that this was derived from, receipts apart: equal wherever the same events
+    /// were folded, in whatever order.
+    pub(crate) digest: Option<String>,
     /// The log position that the answer reflects.
     pub(crate) position: String,
 }
@@ -373,6 +376,16 @@ pub(crate) struct Progress {
     /// Sum of the digests of all partitions.
     pub(crate) digest: String,
     pub(crate) partitions: Vec<PartitionPosition>,
+    /// The group that was asked for, see `group`.
+    pub(crate) groups: Vec<GroupDigest>,
+}
+
+/// Digest of one group.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct GroupDigest {
+    pub(crate) group_id: String,
+    /// As in the group itself; zeros for a group that is not known.
+    pub(crate) digest: String,
 }
 
 /// Whether to send requests here.

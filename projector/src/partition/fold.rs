@@ -186,6 +186,11 @@ mod tests {
             assert_eq!((status.applied, status.digest), (300, expected), "batches of {cut}");
             let progress = partition.store.view().unwrap().progress();
             assert_eq!((progress.events_applied, progress.records_unreadable), (300, 0));
+            assert_eq!(
+                partition.store.view().unwrap().group_digest("G").unwrap(),
+                expected,
+                "all is of one group"
+            );
         }
     }
 

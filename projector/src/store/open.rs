@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use groupfold_fold::apply::Digest;
 use groupfold_schemas::{frame, v1};
 
+use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
-use super::{Error, Open, PROGRESS_KEY, Settings, UNREADABLE_PREFIX, database, digest_of};
+use super::{Error, Open, PROGRESS_KEY, Settings, database, digest_of};
 
 /// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
 /// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
@@ -38,6 +39,8 @@ enum Damage {
     Digest(#[source] groupfold_fold::entry::Error),
     #[error("the digest of all entries is {found}, the position says {expected}")]
     OtherDigest { found: Digest, expected: Digest },
+    #[error("the digests of groups do not add up to that of their entries")]
+    OtherGroups,
 }
 
 pub(super) fn lock(settings: &Settings) -> Result<File, Error> {
@@ -114,14 +117,19 @@ fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, v1::Progress), 
     Ok((db, progress))
 }
 
-/// The digest of all entries must be the one that the position says.
+/// The digest of all entries must be the one that the position says, and those of groups must add up.
 pub(super) fn verify(settings: &Settings, db: &sled::Db, progress: &v1::Progress) -> Result<(), Error> {
     let expected = digest_of(progress).map_err(|error| damaged(settings, Damage::Digest(error)))?;
-    let found = sum(settings, db)?;
-    if found == expected {
-        return Ok(());
+    let sums = Sums::of(settings.partition, db)?;
+    if sums.entries != expected {
+        return Err(damaged(settings, Damage::OtherDigest { found: sums.entries, expected }));
     }
-    Err(damaged(settings, Damage::OtherDigest { found, expected }))
+    match sums.kept {
+        // Written by a build that kept none.
+        None => digests::write_all(settings.partition, db),
+        Some(kept) if kept == sums.of_groups => Ok(()),
+        Some(_) => Err(damaged(settings, Damage::OtherGroups)),
+    }
 }
 
 /// Opens sled, waiting a while for the threads of an earlier open in this very process: nobody else can
@@ -145,18 +153,6 @@ fn open_released(settings: &Settings, folder: &Path) -> Result<sled::Db, Error> 
             other => return other.map_err(|error| database(settings.partition, error)),
         }
     }
-}
-
-/// The digest of all entries: reads the whole store once, so that damage is found before it is served.
-fn sum(settings: &Settings, db: &sled::Db) -> Result<Digest, Error> {
-    let mut digest = Digest::default();
-    for entry in db.iter() {
-        let (key, value) = entry.map_err(|error| database(settings.partition, error))?;
-        if key != PROGRESS_KEY && key.first() != Some(&UNREADABLE_PREFIX) {
-            digest.add(&key, &value);
-        }
-    }
-    Ok(digest)
 }
 
 fn damaged(settings: &Settings, damage: Damage) -> Error {

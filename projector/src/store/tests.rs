@@ -221,3 +221,50 @@ fn groups_are_read_by_id_from_any_place() {
     assert_eq!(ids(Some("a")), ["a\u{0}", "b", "c"]);
     assert_eq!(ids(Some("bb")), ["c"]);
 }
+
+fn group_digests(store: &Store, groups: &[&str]) -> Vec<Digest> {
+    let view = store.view().unwrap();
+    groups.iter().map(|group| view.group_digest(group).unwrap()).collect()
+}
+
+#[test]
+fn the_digest_of_a_group_is_that_of_its_events_in_any_order_and_any_batches() {
+    let groups = ["G", "H", "I"];
+    let of = |n: i64| groups[usize::try_from(n % 3).unwrap()];
+    let mut records: Vec<v1::Record> = (0..60).map(|n| joined(of(n), n % 7, &(n % 11).to_string())).collect();
+    records.push(created("H", 3, "subject"));
+    let mut expected = Vec::new();
+    for (cut, turn) in [(1, 0), (7, 13), (100, 31)] {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        records.rotate_left(turn);
+        let mut twice = records.clone();
+        twice.extend(records.iter().rev().cloned());
+        twice.chunks(cut).for_each(|batch| put(&partition, batch));
+        let found = group_digests(&partition.store, &groups);
+        assert!(found.iter().all(|digest| *digest != Digest::default()) && found[0] != found[1]);
+        expected.push(found);
+    }
+    assert!(expected.windows(2).all(|pair| pair[0] == pair[1]), "{expected:?}");
+}
+
+#[test]
+fn digests_of_groups_are_written_where_an_earlier_build_kept_none_and_damage_where_they_do_not_add_up() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first"), joined("G", 2, "1"), created("H", 1, "other")]);
+    let before = group_digests(&partition.store, &["G", "H"]);
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    for key in db.scan_prefix(b"D").keys() {
+        db.remove(key.unwrap()).unwrap();
+    }
+    db.flush().unwrap();
+    drop((db, partition));
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert_eq!((group_digests(&store, &["G", "H"]), aside(&folder)), (before, 0));
+
+    let db = store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    db.insert(b"DG", &[7; 16]).unwrap();
+    db.flush().unwrap();
+    assert!(store.verify().unwrap_err().is_damage());
+}

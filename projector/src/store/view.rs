@@ -3,10 +3,11 @@
 use std::ops::Bound;
 use std::sync::RwLockReadGuard;
 
+use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Prefix, Source, Value};
 use groupfold_schemas::v1;
 
-use super::{Error, Open, database};
+use super::{Error, Open, database, digests};
 
 /// A look at one partition. The writer waits while it lasts, so everything derived from it belongs to
 /// one position; keep it short.
@@ -68,6 +69,14 @@ impl<'a> ReadView<'a> {
             (Key::Head { group }, Value::Head(head)) => Ok((group, *head)),
             _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
         }))
+    }
+
+    /// Digest of the entries whose keys name the group, see [`groupfold_fold::apply::Changes::groups`].
+    ///
+    /// # Errors
+    /// The store is closed or cannot be read.
+    pub fn group_digest(&self, group: &str) -> Result<Digest, Error> {
+        digests::of_group(self.partition, &self.open()?.db, group)
     }
 
     /// The records that could not be read, by sequence, those after a sequence, at most `limit`.

@@ -1,0 +1,109 @@
+//! The digest of each group, kept beside the entries: of those whose keys name the group (head, window,
+//! facts, links). Messages and receipts name their group in a value at best, so they count in the digest of
+//! the whole partition alone, as accounts' facts and renames do.
+
+use std::collections::BTreeMap;
+
+use groupfold_fold::apply::Digest;
+use groupfold_fold::entry::{self, group_of};
+
+use super::{Error, PROGRESS_KEY, UNREADABLE_PREFIX, database};
+
+const PREFIX: u8 = b'D';
+/// Digests written by one batch where all are written anew.
+const BATCH_MAX: usize = 250;
+
+/// The key that a group's digest stands under.
+fn key(group: &str) -> Vec<u8> {
+    let mut key = vec![PREFIX];
+    key.extend_from_slice(group.as_bytes());
+    key
+}
+
+/// True for keys of the fold; the others are the store's own.
+pub(super) fn is_entry(key: &[u8]) -> bool {
+    key != PROGRESS_KEY && !matches!(key.first(), Some(&(UNREADABLE_PREFIX | PREFIX)))
+}
+
+/// A group's digest; that of nothing if none is kept.
+pub(super) fn of_group(partition: u16, db: &sled::Db, group: &str) -> Result<Digest, Error> {
+    match db.get(key(group)).map_err(|error| database(partition, error))? {
+        None => Ok(Digest::default()),
+        Some(bytes) => read(partition, &bytes),
+    }
+}
+
+/// Adds what groups' digests change by to a batch.
+pub(super) fn add(
+    partition: u16,
+    db: &sled::Db,
+    changes: &BTreeMap<String, Digest>,
+    batch: &mut sled::Batch,
+) -> Result<(), Error> {
+    for (group, way) in changes {
+        let digest = of_group(partition, db, group)?.plus(*way);
+        batch.insert(key(group), &digest.to_bytes());
+    }
+    Ok(())
+}
+
+/// Works the digests of all groups out from their entries and writes them.
+pub(super) fn write_all(partition: u16, db: &sled::Db) -> Result<(), Error> {
+    let groups: Vec<_> = by_group(partition, db)?.into_iter().collect();
+    for chunk in groups.chunks(BATCH_MAX) {
+        let mut batch = sled::Batch::default();
+        for (group, digest) in chunk {
+            batch.insert(key(group), &digest.to_bytes());
+        }
+        db.apply_batch(batch).map_err(|error| database(partition, error))?;
+    }
+    db.flush().map_err(|error| database(partition, error)).map(drop)
+}
+
+/// The digests of all groups, from their entries.
+pub(super) fn by_group(partition: u16, db: &sled::Db) -> Result<BTreeMap<String, Digest>, Error> {
+    let mut groups: BTreeMap<String, Digest> = BTreeMap::new();
+    for entry in db.iter() {
+        let (key, value) = entry.map_err(|error| database(partition, error))?;
+        if let Some(group) = group_of(&key) {
+            groups.entry(group).or_default().add(&key, &value);
+        }
+    }
+    Ok(groups)
+}
+
+/// What a whole store adds up to, read once.
+pub(super) struct Sums {
+    /// Digest of all entries.
+    pub(super) entries: Digest,
+    /// Digest of the entries whose keys name a group.
+    pub(super) of_groups: Digest,
+    /// Sum of the digests that are kept; `None` if there is none though there are groups.
+    pub(super) kept: Option<Digest>,
+}
+
+impl Sums {
+    pub(super) fn of(partition: u16, db: &sled::Db) -> Result<Self, Error> {
+        let (mut entries, mut of_groups) = (Digest::default(), Digest::default());
+        let mut kept: Option<Digest> = None;
+        let mut any = false;
+        for entry in db.iter() {
+            let (key, value) = entry.map_err(|error| database(partition, error))?;
+            if key.first() == Some(&PREFIX) {
+                kept = Some(kept.unwrap_or_default().plus(read(partition, &value)?));
+            } else if is_entry(&key) {
+                entries.add(&key, &value);
+                if group_of(&key).is_some() {
+                    of_groups.add(&key, &value);
+                    any = true;
+                }
+            }
+        }
+        let kept = if any { kept } else { Some(kept.unwrap_or_default()) };
+        Ok(Self { entries, of_groups, kept })
+    }
+}
+
+fn read(partition: u16, bytes: &[u8]) -> Result<Digest, Error> {
+    Digest::from_bytes(bytes).ok_or_else(|| Error::Damaged { partition, source: Box::new(entry::Error::Key) })
+}
