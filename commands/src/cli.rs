@@ -6,7 +6,7 @@ use crate::config::Flags;
 use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
 use crate::simulate::SimulateArgs;
-use crate::{config, provision, up};
+use crate::{audit, config, provision, up, why};
 
 /// Dependable WhatsApp group webhooks: verified, logged in NATS JetStream, folded into state you can query.
 #[derive(Parser, Debug)]
@@ -37,6 +37,10 @@ pub(crate) enum Verb {
     Group(GroupArgs),
     /// What could not be read: list, show, raw, replay, discard
     Failed(FailedArgs),
+    /// The fate of one webhook, event or message, from the door to the state
+    Why(why::WhyArgs),
+    /// Do the fates add up? Receivers' counts, streams and stores compared
+    Audit(audit::AuditArgs),
     /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
     Simulate(Box<SimulateVerb>),
     /// Check or show the settings that hold

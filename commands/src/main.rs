@@ -2,6 +2,7 @@
 //!
 //! This file is the table of contents; each verb has a room of its own.
 
+mod audit;
 mod broker;
 mod cli;
 mod config;
@@ -20,6 +21,7 @@ mod simulate;
 mod telemetry;
 mod up;
 mod when;
+mod why;
 
 use clap::Parser;
 
@@ -46,6 +48,8 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Ingest(flags) => serve::ingest(flags).await,
         Verb::Project(flags) => serve::project(flags).await,
         Verb::Provision(args) => provision::run(args).await,
+        Verb::Why(args) => why::run(args).await,
+        Verb::Audit(args) => audit::run(args).await,
         Verb::Failed(args) => failed::run(args).await,
         Verb::Group(args) => group::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,

@@ -23,6 +23,7 @@ pub(crate) use outcome::Error;
 use crate::broker::Broker;
 use crate::meta::{Delivery, IgnoreCause, Item};
 use crate::metrics::{AckOutcome, Metrics};
+use crate::tally::Tally;
 
 /// Publishes of one webhook under way at once. A publish holds a permit of the client until its
 /// acknowledgement is awaited, so an unbounded pipeline would wait for itself.
@@ -40,6 +41,11 @@ pub(crate) struct Receipt {
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
     pub(crate) position: Position,
+    /// Messages that the log took as new: of events, and of failures.
+    pub(crate) stored: u64,
+    pub(crate) stored_failed: u64,
+    /// Messages published more than once whose first copy may have been the new one.
+    pub(crate) unsure: u64,
     /// Causes of the failed items, for counting.
     pub(crate) failed_causes: Vec<String>,
     pub(crate) ignored_causes: Vec<IgnoreCause>,
@@ -51,6 +57,8 @@ pub(crate) struct Appender<'a> {
     pub(crate) metrics: &'a Metrics,
     pub(crate) partitions: u16,
     pub(crate) deadline: Duration,
+    /// Counts what becomes of messages over the receiver's life, which each of them names.
+    pub(crate) tally: &'a Tally,
 }
 
 impl Appender<'_> {
@@ -65,9 +73,18 @@ impl Appender<'_> {
         self.broker.admits()?;
         let mut receipt = Receipt::default();
         let payload_max = self.broker.client().max_payload();
+        let received = items.len();
         let messages = self.messages(items, delivery, payload_max, &mut receipt);
-        let acks = self.publish_all(&messages, traceparent, deadline).await?;
+        let acks = match self.publish_all(&messages, traceparent, deadline).await {
+            Ok(acks) => acks,
+            Err(error) => {
+                let all: usize = messages.iter().map(|message| message.destinations.len()).sum();
+                self.tally.unacknowledged(all as u64);
+                return Err(error);
+            }
+        };
         receipt.count(&messages, acks);
+        self.tally.acknowledged(received, &receipt);
         Ok(receipt)
     }
 
@@ -139,11 +156,13 @@ impl Appender<'_> {
         deadline: Instant,
     ) -> Result<Ack, Error> {
         let mut pause = PAUSE_MIN;
+        let mut unsure = false;
         loop {
             let error = match self.attempt(message, to, traceparent, deadline).await {
-                Ok(ack) => return Ok(ack),
+                Ok(ack) => return Ok(Ack { unsure, ..ack }),
                 Err(error) => error,
             };
+            unsure |= !matches!(error, Error::Disconnected);
             match error {
                 // Nothing was published.
                 Error::Disconnected => {}
@@ -174,7 +193,7 @@ impl Appender<'_> {
         }
         // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
         let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        let publish = message.publish(to, traceparent);
+        let publish = message.publish(to, traceparent, self.tally.life());
         let acknowledged = async {
             let ack = self.broker.context().send_publish(to.subject.clone(), publish).await?;
             ack.await
@@ -185,7 +204,7 @@ impl Appender<'_> {
             _ = lost.changed() => return Err(Error::Unacknowledged),
         };
         self.metrics.acks(if ack.duplicate { AckOutcome::Duplicate } else { AckOutcome::Acknowledged });
-        Ok(Ack { partition: to.partition, sequence: ack.sequence, duplicate: ack.duplicate })
+        Ok(Ack { partition: to.partition, sequence: ack.sequence, duplicate: ack.duplicate, unsure: false })
     }
 }
 
@@ -195,6 +214,8 @@ struct Ack {
     partition: Option<u16>,
     sequence: u64,
     duplicate: bool,
+    /// An attempt before this one ended unknown: the message may have been new then.
+    unsure: bool,
 }
 
 impl Receipt {
@@ -206,6 +227,9 @@ impl Receipt {
                 if let Some(partition) = ack.partition {
                     self.position.raise(partition, ack.sequence);
                 }
+                let stored = if ack.partition.is_some() { &mut self.stored } else { &mut self.stored_failed };
+                *stored += u64::from(!ack.duplicate);
+                self.unsure += u64::from(ack.unsure);
             }
             match message.fate {
                 Fate::Failed(_) => self.failed += 1,

@@ -24,6 +24,7 @@ mod request;
 mod respond;
 mod server;
 mod settings;
+pub mod tally;
 mod trace;
 mod verify;
 

@@ -15,6 +15,7 @@ use crate::handshake::VerifyToken;
 use crate::metrics::Metrics;
 use crate::server::{self, DrainReport};
 use crate::settings::Settings;
+use crate::tally::Tally;
 use crate::verify::{SecretError, Secrets};
 use crate::{meta, provision};
 
@@ -76,6 +77,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Metrics,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) bytes: Arc<Semaphore>,
+    pub(crate) tally: Arc<Tally>,
     /// Ends the watch over the broker with the last clone.
     _watch: DropGuard,
 }
@@ -105,6 +107,11 @@ impl Receiver {
         broker.determine_durability().await;
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&broker).watch(stop.clone()));
+        let tally = Arc::new(Tally::new(&settings.build));
+        tokio::spawn({
+            let (tally, client, stop) = (Arc::clone(&tally), broker.client().clone(), stop.clone());
+            async move { tally.keep(client, stop).await }
+        });
         Ok(Self(Arc::new(Inner {
             secrets,
             verify_token,
@@ -114,13 +121,18 @@ impl Receiver {
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             bytes: Arc::new(Semaphore::new(settings.bytes_in_flight_max)),
             settings,
+            tally,
             _watch: stop.drop_guard(),
         })))
     }
 
     /// Accepts until `shutdown`, then finishes what is in flight within the drain budget.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) -> DrainReport {
-        server::serve(Arc::clone(&self.0), listener, shutdown).await
+        let report = server::serve(Arc::clone(&self.0), listener, shutdown).await;
+        if report.cut == 0 {
+            self.0.tally.close(self.0.broker.client()).await;
+        }
+        report
     }
 
     /// Why the receiver should get no traffic; empty when it should.

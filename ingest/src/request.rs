@@ -121,6 +121,7 @@ async fn accept(
         metrics: &door.metrics,
         partitions: door.partitions,
         deadline: append_deadline(door.settings.append_deadline, items.len()),
+        tally: &door.tally,
     };
     let began = Instant::now();
     let appended = appender.append(items, &delivery, &trace.traceparent).await;

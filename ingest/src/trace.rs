@@ -29,6 +29,11 @@ impl Trace {
     }
 }
 
+/// `2 * N` lower-case hex digits.
+pub(crate) fn random_hex<const N: usize>() -> String {
+    hex(&random::<N>())
+}
+
 /// The system's randomness does not fail on platforms we run on; if it did, an id of zeros is a lesser
 /// harm than a refused webhook: ids of requests key nothing.
 fn random<const N: usize>() -> [u8; N] {

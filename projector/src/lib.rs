@@ -24,6 +24,7 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod text;
+pub mod words;
 
 pub use api::ops::{Health, Ops, ops_router};
 pub use partition::fold::record_of;

@@ -7,6 +7,7 @@ use groupfold_schemas::v1::{FailedWebhook, Provider, Record};
 use groupfold_schemas::{frame, log};
 
 use crate::meta::{self, Delivery};
+use crate::tally::RECEIVER_HEADER;
 
 /// Room for the headers of a message: message id, stream, trace, and what the client adds.
 const HEADER_BYTES: usize = 1024;
@@ -81,12 +82,13 @@ impl Message {
 
     /// The stream is named too: if subjects were ever bound to another stream, the broker refuses
     /// instead of acknowledging from there.
-    pub(crate) fn publish(&self, to: &Destination, traceparent: &str) -> PublishMessage {
+    pub(crate) fn publish(&self, to: &Destination, traceparent: &str, life: &str) -> PublishMessage {
         PublishMessage::build()
             .payload(self.payload.clone())
             .message_id(&self.id)
             .expected_stream(&to.stream)
             .header("traceparent", traceparent)
+            .header(RECEIVER_HEADER, life)
     }
 
     /// The same for what comes in by no request.

@@ -1,0 +1,142 @@
+//! `groupfold audit`: do the fates add up, from the counts of the receivers over the streams to the stores?
+
+mod checks;
+mod streams;
+
+use async_nats::jetstream::kv;
+use futures_util::TryStreamExt as _;
+use groupfold_ingest::tally::{BUCKET, Counts};
+use serde_json::{Value, json};
+
+use self::checks::Check;
+use crate::cli::Output;
+use crate::exit::{Failure, with_causes};
+use crate::group::Reach;
+use crate::log::{Log, LogReach};
+use crate::print;
+
+/// Do the fates add up?
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Compared are what the receivers counted, what stands in the streams (every message is looked at), what settled the \
+                        failures, and how far the stores are.\nExit codes: 0 all adds up, 3 something does not, by name."
+)]
+pub(crate) struct AuditArgs {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    data: std::path::PathBuf,
+    /// Broker of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    nats_url: Option<String>,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    api_token: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+/// The counts of a receiver's life.
+pub(crate) struct Life {
+    pub(crate) id: String,
+    pub(crate) counts: Counts,
+}
+
+pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
+    let log = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() }.open().await?;
+    // In this order: what a receiver has counted is in the streams, so looking there later can only find more; and the
+    // stores, asked first, can only be behind.
+    let position = position(&args).await;
+    let lives = lives(&log).await?;
+    let found = streams::read(&log).await?;
+    let checks = checks::all(&lives, &found, position.as_ref());
+    let wrong: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
+    print::line(&match args.output {
+        Output::Json => json!({
+            "holds": wrong.is_empty(),
+            "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
+            "totals": totals(&lives),
+        })
+        .to_string(),
+        Output::Table => table(&checks, &lives),
+    })?;
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    let lines: Vec<String> =
+        wrong.iter().map(|check| format!("\n  {}: {}", check.what, check.found)).collect();
+    Err(Failure::Found(format!("{} thing(s) do not add up:{}", wrong.len(), lines.concat())))
+}
+
+async fn lives(log: &Log) -> Result<Vec<Life>, Failure> {
+    let failed = |error: &dyn std::error::Error| {
+        Failure::Failed(with_causes("cannot read the counts of the receivers", error))
+    };
+    // A log that no receiver of this build has written to has no bucket.
+    let Ok(store) = log.context.get_key_value(BUCKET).await else { return Ok(Vec::new()) };
+    let keys: Vec<String> = match store.keys().await {
+        Ok(keys) => keys.try_collect().await.map_err(|error| failed(&error))?,
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut lives = Vec::new();
+    for id in keys {
+        if let Some(counts) = read(&store, &id).await? {
+            lives.push(Life { id, counts });
+        }
+    }
+    lives.sort_by_key(|life| life.counts.started_ms);
+    Ok(lives)
+}
+
+async fn read(store: &kv::Store, id: &str) -> Result<Option<Counts>, Failure> {
+    let what = format!("the counts of receiver {id} cannot be read");
+    let bytes = store.get(id).await.map_err(|error| Failure::failed(&what, &error))?;
+    bytes
+        .map(|bytes| serde_json::from_slice(&bytes).map_err(|error| Failure::failed(&what, &error)))
+        .transpose()
+}
+
+async fn position(args: &AuditArgs) -> Option<Value> {
+    let reach = Reach {
+        data: args.data.clone(),
+        api_url: args.api_url.clone(),
+        api_token: args.api_token.clone(),
+        min_position: None,
+        wait_ms: None,
+        output: args.output,
+    };
+    reach.get(&["v1", "position"], &[]).await.ok()
+}
+
+fn totals(lives: &[Life]) -> Value {
+    let sum = |count: fn(&Counts) -> u64| lives.iter().map(|life| count(&life.counts)).sum::<u64>();
+    json!({
+        "received": sum(|counts| counts.received),
+        "appended": sum(|counts| counts.appended),
+        "duplicate": sum(|counts| counts.duplicate),
+        "failed": sum(|counts| counts.failed),
+        "ignored": sum(|counts| counts.ignored),
+        "receivers": lives.len(),
+    })
+}
+
+fn table(checks: &[Check], lives: &[Life]) -> String {
+    let mut table = print::table(["", "WHAT", "FOUND"]);
+    for check in checks {
+        table.add_row([if check.holds { "ok" } else { "DIFFERS" }, &check.what, &check.found]);
+    }
+    let totals = totals(lives);
+    let number = |name: &str| totals[name].as_u64().unwrap_or_default();
+    format!(
+        "{table}\n{} received = {} appended + {} duplicate + {} failed + {} ignored, by {} receiver life/lives",
+        number("received"),
+        number("appended"),
+        number("duplicate"),
+        number("failed"),
+        number("ignored"),
+        number("receivers")
+    )
+}

@@ -1,0 +1,260 @@
+//! The sums that must hold. Pure: tested without a broker.
+
+use serde_json::{Value, json};
+
+use super::Life;
+use super::streams::{Content, Streams};
+use crate::print;
+
+/// Ids named in one line.
+const NAMED_MAX: usize = 5;
+
+/// One thing that holds or does not.
+#[derive(Debug, PartialEq)]
+pub(super) struct Check {
+    pub(super) what: String,
+    pub(super) found: String,
+    pub(super) holds: bool,
+}
+
+impl Check {
+    fn new(what: impl Into<String>, holds: bool, found: impl Into<String>) -> Self {
+        Self { what: what.into(), found: found.into(), holds }
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "what": self.what, "found": self.found, "holds": self.holds })
+    }
+}
+
+pub(super) fn all(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for life in lives {
+        checks.push(conserved(life));
+        let in_events: u64 = streams.events.iter().map(|content| of_life(content, &life.id)).sum();
+        let in_failed = of_life(&streams.failed, &life.id);
+        checks.push(stored(life, in_events, in_failed));
+    }
+    for content in streams.events.iter().chain([&streams.failed]) {
+        checks.push(whole(content));
+    }
+    checks.extend(unknown_lives(lives, streams));
+    let strangers: u64 = streams.events.iter().map(|content| content.strangers).sum();
+    if strangers > 0 {
+        let found = format!(
+            "{strangers} event(s) were appended by no receiver of this kind: an older build, or by hand"
+        );
+        checks.push(Check::new("events of no receiver", true, found));
+    }
+    let unreadable: u64 = streams.events.iter().map(|content| content.unreadable).sum();
+    if unreadable > 0 {
+        let found = format!("{unreadable} record(s) cannot be read by this build: groupfold failed list");
+        checks.push(Check::new("records", true, found));
+    }
+    checks.push(settled(streams));
+    checks.extend(position.map(|position| stores(streams, position)).unwrap_or_default());
+    checks
+}
+
+fn of_life(content: &Content, life: &str) -> u64 {
+    content.by_life.get(life).copied().unwrap_or_default()
+}
+
+/// Every item has one fate.
+fn conserved(life: &Life) -> Check {
+    let counts = &life.counts;
+    let sum = counts.appended + counts.duplicate + counts.failed + counts.ignored;
+    let found = format!(
+        "{} received, {} appended + {} duplicate + {} failed + {} ignored = {sum}",
+        counts.received, counts.appended, counts.duplicate, counts.failed, counts.ignored
+    );
+    Check::new(format!("fates of receiver {}", life.id), counts.received == sum, found)
+}
+
+/// What a receiver was acknowledged is there; what is there beyond that was never acknowledged to it.
+fn stored(life: &Life, in_events: u64, in_failed: u64) -> Check {
+    let counts = &life.counts;
+    let (acknowledged, present) = (counts.stored + counts.stored_failed, in_events + in_failed);
+    let not_less = in_events >= counts.stored && in_failed >= counts.stored_failed;
+    let not_more = !counts.closed || present <= acknowledged + counts.unsure;
+    let state = if counts.closed {
+        String::new()
+    } else {
+        format!("; it runs or was killed, counted last at {}", print::time(counts.updated_ms))
+    };
+    let found = format!(
+        "{present} message(s) in the log, {acknowledged} acknowledged, up to {} more may be there unacknowledged{state}",
+        counts.unsure
+    );
+    Check::new(format!("messages of receiver {}", life.id), not_less && not_more, found)
+}
+
+/// From the first message to the last, none is missing.
+fn whole(content: &Content) -> Check {
+    let Content { stream, first, last, messages, hole, .. } = content;
+    let what = format!("stream {stream}");
+    match hole {
+        Some((expected, found)) if *found == expected + 1 || *found > *last => {
+            Check::new(what, false, format!("message {expected} is missing, {messages} of {last} are there"))
+        }
+        Some((expected, found)) => {
+            let to = found - 1;
+            Check::new(
+                what,
+                false,
+                format!("messages {expected} to {to} are missing, {messages} of {last} are there"),
+            )
+        }
+        None if *first > 1 => Check::new(what, false, format!("begins at {first}: what was before is gone")),
+        None => Check::new(what, messages == last, format!("{messages} message(s), none missing")),
+    }
+}
+
+/// Messages name a life whose counts are gone: the bucket was removed, or the receiver was killed in its first second.
+fn unknown_lives(lives: &[Life], streams: &Streams) -> Vec<Check> {
+    let contents = streams.events.iter().chain([&streams.failed]);
+    let named: std::collections::BTreeSet<&String> =
+        contents.flat_map(|content| content.by_life.keys()).collect();
+    let unknown = named.into_iter().filter(|id| !lives.iter().any(|life| life.id == **id));
+    unknown
+        .map(|id| {
+            Check::new(
+                format!("receiver {id}"),
+                true,
+                "left no counts: killed within a second of its first webhook, or the bucket was emptied",
+            )
+        })
+        .collect()
+}
+
+fn settled(streams: &Streams) -> Check {
+    let what = "failures and what settled them";
+    if !streams.settled_of_nothing.is_empty() {
+        return Check::new(
+            what,
+            false,
+            format!("settled, but not there: {}", some(&streams.settled_of_nothing)),
+        );
+    }
+    if !streams.replayed_missing.is_empty() {
+        let found =
+            format!("a replay appended events that are not there: {}", some(&streams.replayed_missing));
+        return Check::new(what, false, found);
+    }
+    let waiting = streams.failures.saturating_sub(streams.settled);
+    Check::new(
+        what,
+        true,
+        format!("{} failure(s), {} settled, {waiting} waiting", streams.failures, streams.settled),
+    )
+}
+
+fn some(ids: &std::collections::BTreeSet<String>) -> String {
+    let named: Vec<&str> = ids.iter().take(NAMED_MAX).map(String::as_str).collect();
+    let more = ids.len() - named.len();
+    let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{rest}", named.join(", "))
+}
+
+/// A store has folded every message up to its position, each once, and none that is not there.
+fn stores(streams: &Streams, position: &Value) -> Vec<Check> {
+    let partitions = position["partitions"].as_array().cloned().unwrap_or_default();
+    let one = |one: &Value| {
+        let (id, applied) = (one["partition"].as_u64()?, one["applied"].as_u64()?);
+        let content = streams.events.get(usize::try_from(id).ok()?)?;
+        let what = format!("store {id}");
+        if applied > content.last {
+            let found = format!("{applied} applied, the stream ends at {}", content.last);
+            return Some(Check::new(what, false, found));
+        }
+        let (events, unreadable) = (one["events_applied"].as_u64(), one["records_unreadable"].as_u64());
+        if let (Some(events), Some(unreadable)) = (events, unreadable)
+            && events + unreadable != applied
+        {
+            let found = format!("position {applied}, but {events} event(s) and {unreadable} unreadable");
+            return Some(Check::new(what, false, found));
+        }
+        if let Some(reason) = one["reason"].as_str() {
+            return Some(Check::new(what, false, format!("stopped at {applied}: {reason}")));
+        }
+        Some(Check::new(what, true, format!("{applied} of {} folded", content.last)))
+    };
+    partitions.iter().filter_map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_ingest::tally::Counts;
+
+    use super::*;
+
+    fn life(counts: Counts) -> Life {
+        Life { id: "aa".to_owned(), counts }
+    }
+
+    fn content(messages: u64) -> Content {
+        let by_life = [("aa".to_owned(), messages)].into_iter().collect();
+        Content { stream: "S".to_owned(), first: 1, last: messages, messages, by_life, ..Content::default() }
+    }
+
+    fn wrong(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<String> {
+        let checks = all(lives, streams, position).into_iter().filter(|check| !check.holds);
+        checks.map(|check| format!("{}: {}", check.what, check.found)).collect()
+    }
+
+    fn five() -> Counts {
+        Counts {
+            received: 8,
+            appended: 5,
+            duplicate: 1,
+            failed: 1,
+            ignored: 1,
+            stored: 5,
+            closed: true,
+            ..Counts::default()
+        }
+    }
+
+    #[test]
+    fn what_adds_up_is_fine_and_each_difference_is_named() {
+        let streams = |events, failed| Streams {
+            events: vec![content(events)],
+            failed: content(failed),
+            ..Streams::default()
+        };
+        assert_eq!(wrong(&[life(five())], &streams(5, 0), None), Vec::<String>::new());
+        let lost = wrong(&[life(Counts { ignored: 0, ..five() })], &streams(5, 0), None);
+        assert!(lost[0].starts_with("fates of receiver aa: 8 received"), "{lost:?}");
+        let fewer = wrong(&[life(five())], &streams(4, 0), None);
+        assert!(fewer[0].starts_with("messages of receiver aa: 4"), "{fewer:?}");
+        let more = wrong(&[life(five())], &streams(6, 0), None);
+        assert!(more[0].starts_with("messages of receiver aa: 6"), "{more:?}");
+        assert_eq!(
+            wrong(&[life(Counts { unsure: 1, ..five() })], &streams(6, 0), None),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            wrong(&[life(Counts { closed: false, ..five() })], &streams(9, 0), None),
+            Vec::<String>::new()
+        );
+    }
+
+    #[test]
+    fn a_message_that_is_missing_is_named() {
+        let hole = |hole| Streams {
+            events: vec![Content { hole: Some(hole), ..content(20) }],
+            ..Streams::default()
+        };
+        assert!(wrong(&[], &hole((17, 18)), None)[0].starts_with("stream S: message 17 is missing"));
+        assert!(wrong(&[], &hole((3, 8)), None)[0].starts_with("stream S: messages 3 to 7 are missing"));
+    }
+
+    #[test]
+    fn a_store_that_miscounts_is_named() {
+        let streams = Streams { events: vec![content(5)], ..Streams::default() };
+        let position = |applied: u64, events: u64| json!({ "partitions": [{ "partition": 0, "applied": applied, "events_applied": events, "records_unreadable": 1 }] });
+        assert_eq!(wrong(&[], &streams, Some(&position(5, 4))), Vec::<String>::new());
+        assert!(wrong(&[], &streams, Some(&position(5, 5)))[0].starts_with("store 0: position 5"));
+        assert!(wrong(&[], &streams, Some(&position(6, 5)))[0].starts_with("store 0: 6 applied"));
+    }
+}

@@ -1,0 +1,145 @@
+//! What stands in the streams.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use groupfold_ingest::tally::RECEIVER_HEADER;
+use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
+use groupfold_schemas::{frame, log, v1};
+
+use crate::exit::Failure;
+use crate::log::Log;
+use crate::progress;
+
+const BATCH: usize = 2_000;
+
+/// What stands in one stream.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) stream: String,
+    pub(super) first: u64,
+    pub(super) last: u64,
+    pub(super) messages: u64,
+    /// The first hole, if there is one: expected, found.
+    pub(super) hole: Option<(u64, u64)>,
+    /// Messages by the life of the receiver that published them.
+    pub(super) by_life: BTreeMap<String, u64>,
+    /// Messages of no receiver that are no replays either.
+    pub(super) strangers: u64,
+    pub(super) unreadable: u64,
+}
+
+/// What stands in all of them.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) events: Vec<Content>,
+    pub(super) failed: Content,
+    /// Failures without their repetitions.
+    pub(super) failures: u64,
+    pub(super) settled: u64,
+    /// Failures that are settled and not there.
+    pub(super) settled_of_nothing: BTreeSet<String>,
+    /// Events that a replay says it appended and that are not there.
+    pub(super) replayed_missing: BTreeSet<String>,
+}
+
+pub(super) async fn read(log: &Log) -> Result<Streams, Failure> {
+    let mut streams = Streams::default();
+    let mut promised: HashSet<String> = HashSet::new();
+    let mut settled: HashSet<String> = HashSet::new();
+    // What settles a failure is written last, so it is looked at first.
+    each(log, log::RESOLVED_STREAM, |_, found| {
+        if let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) {
+            promised.extend(resolution.event_ids);
+            settled.insert(resolution.failed_id);
+        }
+    })
+    .await?;
+    streams.settled = settled.len() as u64;
+    let mut failures: HashSet<String> = HashSet::new();
+    streams.failed = each(log, log::FAILED_STREAM, |content, found| {
+        match frame::decode::<v1::FailedWebhook>(&found.payload) {
+            Ok(failed) => drop(failures.insert(failed.failed_id)),
+            Err(_) => content.unreadable += 1,
+        }
+    })
+    .await?;
+    streams.failures = failures.len() as u64;
+    streams.settled_of_nothing = settled.into_iter().filter(|id| !failures.contains(id)).collect();
+    for partition in 0..log.partitions {
+        let content = each(log, &log::stream(partition), |content, found| {
+            match frame::decode::<v1::Record>(&found.payload) {
+                Ok(record) => {
+                    promised.remove(&record.event_id);
+                    let of_a_receiver = life_of(found).is_some();
+                    content.strangers += u64::from(!of_a_receiver && !record.replayed);
+                }
+                Err(_) => content.unreadable += 1,
+            }
+        })
+        .await?;
+        streams.events.push(content);
+    }
+    streams.replayed_missing = promised.into_iter().collect();
+    Ok(streams)
+}
+
+fn life_of(found: &Found) -> Option<&str> {
+    found.headers.as_ref()?.get(RECEIVER_HEADER).map(|life| life.as_str())
+}
+
+/// Reads a stream to its end of this moment, over holes. One that is missing has nothing.
+async fn each(
+    log: &Log,
+    stream: &str,
+    mut take: impl FnMut(&mut Content, &Found),
+) -> Result<Content, Failure> {
+    let mut content = Content { stream: stream.to_owned(), ..Content::default() };
+    if log.context.get_stream(stream).await.is_err() {
+        return Ok(content);
+    }
+    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
+    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
+    (content.first, content.last) = (ends.first, ends.last);
+    let bar = progress::bar(ends.last, "counting");
+    let mut next = 1;
+    while next <= ends.last {
+        let stretch = Stretch {
+            stream: stream.to_owned(),
+            from: From::Sequence(next),
+            to: ends.last,
+            subjects: Vec::new(),
+        };
+        let mut scan = Scan::new(log.context.clone(), stretch);
+        loop {
+            match scan.next_batch(BATCH).await {
+                Ok(Some(batch)) => {
+                    for found in &batch {
+                        content.messages += 1;
+                        if let Some(life) = life_of(found) {
+                            *content.by_life.entry(life.to_owned()).or_default() += 1;
+                        }
+                        take(&mut content, found);
+                        next = found.sequence + 1;
+                    }
+                    bar.inc(batch.len() as u64);
+                }
+                Ok(None) => {
+                    // The end may be what is missing.
+                    if next <= ends.last {
+                        content.hole.get_or_insert((next, ends.last + 1));
+                    }
+                    next = ends.last + 1;
+                    break;
+                }
+                Err(scan::Error::Hole { expected, found, .. }) => {
+                    content.hole.get_or_insert((expected, found));
+                    next = found;
+                    break;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(content)
+}

@@ -1,0 +1,187 @@
+//! `groupfold why`: the fate of one webhook, event or message, from the door to the state.
+
+mod search;
+
+use serde_json::{Value, json};
+
+use self::search::{EventHit, FailureHit, Hits};
+use crate::cli::Output;
+use crate::exit::Failure;
+use crate::group::Reach;
+use crate::log::LogReach;
+use crate::{print, when};
+
+/// The fate of one webhook, event or message.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "An ID is an event id or failed id (32 digits), the Groupfold-Request-Id that the receiver answered and logged, a \
+                        message id (wamid…), or the provider's request_id.\nAll of the log is searched; --since makes \
+                        that shorter. Exit codes: 0 found, 1 nothing by that id is in the log."
+)]
+pub(crate) struct WhyArgs {
+    /// Event id, failed id, request id, message id, or the provider's request_id
+    id: String,
+    /// Search what the log took at this time or later: 2026-01-31T12:00:00Z, or -1h
+    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    since: Option<i64>,
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    data: std::path::PathBuf,
+    /// Broker of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    nats_url: Option<String>,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    api_token: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
+    let id = args.id.trim().to_owned();
+    if id.is_empty() {
+        return Err(Failure::Usage("the id is empty".to_owned()));
+    }
+    let log = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() }.open().await?;
+    let applied = Applied::ask(&args).await;
+    let hits = search::search(&log, &id, args.since).await?;
+    if hits.is_empty() {
+        return Err(Failure::Failed(format!(
+            "nothing by {id} is in the log ({} messages looked at): it never came, was refused (401, 503), or was a duplicate or ignored; \
+             the receiver's log has a line for each request id",
+            hits.looked_at
+        )));
+    }
+    print::line(&match args.output {
+        Output::Json => to_json(&id, &hits, &applied).to_string(),
+        Output::Table => in_words(&hits, &applied),
+    })
+}
+
+/// How far each partition is folded; unknown if no API answers.
+pub(crate) struct Applied(Option<Vec<(u64, u64)>>);
+
+impl Applied {
+    async fn ask(args: &WhyArgs) -> Self {
+        let reach = Reach {
+            data: args.data.clone(),
+            api_url: args.api_url.clone(),
+            api_token: args.api_token.clone(),
+            min_position: None,
+            wait_ms: None,
+            output: args.output,
+        };
+        let Ok(position) = reach.get(&["v1", "position"], &[]).await else { return Self(None) };
+        let partitions = position["partitions"].as_array().cloned().unwrap_or_default();
+        let one = |one: &Value| Some((one["partition"].as_u64()?, one["applied"].as_u64()?));
+        Self(Some(partitions.iter().filter_map(one).collect()))
+    }
+
+    fn at(&self, partition: u16) -> Option<u64> {
+        let all = self.0.as_ref()?;
+        all.iter().find(|(id, _)| *id == u64::from(partition)).map(|(_, applied)| *applied)
+    }
+
+    fn has(&self, hit: &EventHit) -> Option<bool> {
+        self.at(hit.partition).map(|applied| applied >= hit.sequence)
+    }
+}
+
+fn in_words(hits: &Hits, applied: &Applied) -> String {
+    let mut lines = Vec::new();
+    for hit in &hits.events {
+        let record = &hit.record;
+        lines.push(format!("event      {} {}", record.event_id, hit.kind()));
+        lines.push(format!(
+            "  door     {} in request {}",
+            print::time(record.received_time_ms),
+            record.request_id
+        ));
+        let replayed = if record.replayed { ", by a replay of a failure" } else { "" };
+        lines.push(format!("  verdict  appended{replayed}"));
+        lines.push(format!("  log      {} at {}", hit.position(), print::time(hit.log_time_ms)));
+        let state = match (applied.at(hit.partition), applied.has(hit)) {
+            (Some(at), Some(true)) => format!("folded (partition {} is at {at})", hit.partition),
+            (Some(at), _) => format!("not folded yet: partition {} is at {at}", hit.partition),
+            (None, _) => "unknown: no query API answers; give --api-url".to_owned(),
+        };
+        lines.push(format!("  state    {state}"));
+        if !record.group_id.is_empty() {
+            lines.push(format!("  group    {}", record.group_id));
+        }
+        if let Some(reason) = hit.unreadable {
+            lines.push(format!("  changed  nothing: the projector cannot read it ({reason})"));
+        } else {
+            let happened = print::time(record.provider_time_ms);
+            lines
+                .extend(hit.changed().into_iter().map(|what| format!("  changed  {what}, as of {happened}")));
+        }
+        for again in &hit.again {
+            lines.push(format!("  again    {again} (the same event once more: changes nothing)"));
+        }
+    }
+    for hit in &hits.failures {
+        let failed = &hit.failed;
+        lines.push(format!("failure    {}", failed.failed_id));
+        lines.push(format!(
+            "  door     {} in request {}",
+            print::time(failed.received_time_ms),
+            failed.request_id
+        ));
+        lines.push(format!("  verdict  failed: {} at {}", failed.cause, hit.field()));
+        lines.push(format!("  expected {}", failed.expected));
+        lines.push(match &hit.resolution {
+            Some(resolution) => format!("  settled  {}", resolution.in_words()),
+            None => format!("  repair   {}", hit.repair()),
+        });
+    }
+    lines.join("\n")
+}
+
+fn to_json(id: &str, hits: &Hits, applied: &Applied) -> Value {
+    let event = |hit: &EventHit| {
+        let record = &hit.record;
+        json!({
+            "event_id": record.event_id,
+            "kind": hit.kind(),
+            "group_id": (!record.group_id.is_empty()).then_some(&record.group_id),
+            "account": record.account,
+            "request_id": record.request_id,
+            "provider_request_id": record.provider_request_id,
+            "received_at": print::time(record.received_time_ms),
+            "provider_time": print::time(record.provider_time_ms),
+            "verdict": "appended",
+            "replayed": record.replayed,
+            "position": hit.position(),
+            "log_time": print::time(hit.log_time_ms),
+            "applied": applied.has(hit),
+            "projector_position": applied.at(hit.partition).map(|at| format!("{}:{at}", hit.partition)),
+            "changed": if hit.unreadable.is_some() { Vec::new() } else { hit.changed() },
+            "unreadable": hit.unreadable,
+            "again": hit.again,
+        })
+    };
+    let failure = |hit: &FailureHit| {
+        let failed = &hit.failed;
+        json!({
+            "failed_id": failed.failed_id,
+            "cause": failed.cause,
+            "field": failed.pointer,
+            "expected": failed.expected,
+            "request_id": failed.request_id,
+            "received_at": print::time(failed.received_time_ms),
+            "verdict": "failed",
+            "settled": hit.resolution.as_ref().map(search::Settled::in_words),
+            "repair": hit.resolution.is_none().then(|| hit.repair()),
+        })
+    };
+    json!({
+        "id": id,
+        "events": hits.events.iter().map(event).collect::<Vec<_>>(),
+        "failures": hits.failures.iter().map(failure).collect::<Vec<_>>(),
+    })
+}

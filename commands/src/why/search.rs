@@ -1,0 +1,182 @@
+//! Looking through all streams of the log for an id.
+
+use std::collections::BTreeMap;
+
+use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
+use groupfold_projector::{record_of, words};
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::{frame, log, v1};
+
+use crate::exit::Failure;
+use crate::log::Log;
+use crate::{print, progress};
+
+const BATCH: usize = 2_000;
+/// Most events and failures told of one id.
+const HITS_MAX: usize = 10_000;
+
+/// What was found.
+#[derive(Default)]
+pub(super) struct Hits {
+    pub(super) events: Vec<EventHit>,
+    pub(super) failures: Vec<FailureHit>,
+    pub(super) looked_at: u64,
+}
+
+/// An event in the log.
+pub(super) struct EventHit {
+    pub(super) record: v1::Record,
+    pub(super) partition: u16,
+    pub(super) sequence: u64,
+    pub(super) log_time_ms: i64,
+    /// Why the projector of this build cannot fold it.
+    pub(super) unreadable: Option<&'static str>,
+    /// Where it stands once more.
+    pub(super) again: Vec<String>,
+}
+
+/// A failure, and what settled it.
+pub(super) struct FailureHit {
+    pub(super) failed: v1::FailedWebhook,
+    pub(super) resolution: Option<Settled>,
+}
+
+/// What settled a failure.
+pub(super) struct Settled(v1::Resolution);
+
+impl Hits {
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.failures.is_empty()
+    }
+}
+
+impl EventHit {
+    pub(super) fn position(&self) -> String {
+        format!("{}:{}", self.partition, self.sequence)
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.record.event.as_ref().and_then(|event| event.kind.as_ref()).map_or("unknown", Kind::name)
+    }
+
+    pub(super) fn changed(&self) -> Vec<String> {
+        words::of_event(&self.record)
+    }
+}
+
+impl FailureHit {
+    pub(super) fn field(&self) -> &str {
+        if self.failed.pointer.is_empty() { "the whole" } else { &self.failed.pointer }
+    }
+
+    pub(super) fn repair(&self) -> String {
+        let id = &self.failed.failed_id;
+        format!(
+            "groupfold failed show {id}; once this build can read it: groupfold failed replay {id} --execute"
+        )
+    }
+}
+
+impl Settled {
+    pub(super) fn in_words(&self) -> String {
+        let outcome =
+            self.0.outcome().as_str_name().trim_start_matches("RESOLUTION_OUTCOME_").to_ascii_lowercase();
+        let why = if self.0.why.is_empty() { String::new() } else { format!(": {}", self.0.why) };
+        format!("{} {outcome}{why}", print::time(self.0.time_ms))
+    }
+}
+
+pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hits, Failure> {
+    let mut hits = Hits::default();
+    for partition in 0..log.partitions {
+        let mut first: BTreeMap<String, usize> =
+            hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
+        let stream = log::stream(partition);
+        hits.looked_at += each(log, &stream, since, |found| {
+            let Some(hit) = event(found, id, partition) else { return };
+            match first.get(&hit.record.event_id) {
+                Some(&place) => hits.events[place].again.push(hit.position()),
+                None if hits.events.len() < HITS_MAX => {
+                    first.insert(hit.record.event_id.clone(), hits.events.len());
+                    hits.events.push(hit);
+                }
+                None => {}
+            }
+        })
+        .await?;
+    }
+    let mut places: BTreeMap<String, usize> = BTreeMap::new();
+    let failures = &mut hits.failures;
+    hits.looked_at += each(log, log::FAILED_STREAM, since, |found| {
+        let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
+        let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
+        if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
+            places.insert(failed.failed_id.clone(), failures.len());
+            failures.push(FailureHit { failed, resolution: None });
+        }
+    })
+    .await?;
+    hits.looked_at += each(log, log::RESOLVED_STREAM, None, |found| {
+        let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
+        if let Some(&place) = places.get(&resolution.failed_id) {
+            failures[place].resolution = Some(Settled(resolution));
+        }
+    })
+    .await?;
+    Ok(hits)
+}
+
+/// Ids of messages and requests stand in the JSON of what failed, as texts of their own.
+fn contains(raw: &[u8], id: &str) -> bool {
+    let quoted = format!("\"{id}\"");
+    raw.windows(quoted.len()).any(|part| part == quoted.as_bytes())
+}
+
+fn event(found: &Found, id: &str, partition: u16) -> Option<EventHit> {
+    let record = frame::decode::<v1::Record>(&found.payload).ok()?;
+    let message = match record.event.as_ref().and_then(|event| event.kind.as_ref()) {
+        Some(Kind::Receipt(event)) => Some(event.message_id.as_str()),
+        Some(Kind::MessageReceived(event)) => Some(event.message_id.as_str()),
+        Some(Kind::MessageUnsupported(event)) => Some(event.message_id.as_str()),
+        Some(Kind::IdentityChanged(event)) => event.message_id.as_deref(),
+        _ => None,
+    };
+    let is_meant = record.event_id == id
+        || record.request_id == id
+        || record.provider_request_id.as_deref() == Some(id)
+        || message == Some(id);
+    is_meant.then(|| EventHit {
+        unreadable: record_of(&found.payload).err(),
+        partition,
+        sequence: found.sequence,
+        log_time_ms: found.log_time_ms,
+        again: Vec::new(),
+        record,
+    })
+}
+
+/// Looks at a stream up to its end of this moment; how many messages that were. One that is missing is empty.
+pub(crate) async fn each(
+    log: &Log,
+    stream: &str,
+    since: Option<i64>,
+    mut take: impl FnMut(&Found),
+) -> Result<u64, Failure> {
+    if log.context.get_stream(stream).await.is_err() {
+        return Ok(0);
+    }
+    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
+    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
+    let bar = progress::bar(ends.last, "searching");
+    let from = since.map_or(From::Sequence(ends.first), From::LogTime);
+    let stretch = Stretch { stream: stream.to_owned(), from, to: ends.last, subjects: Vec::new() };
+    let mut scan = Scan::new(log.context.clone(), stretch);
+    let mut count = 0;
+    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
+        batch.iter().for_each(&mut take);
+        count += batch.len() as u64;
+        bar.inc(batch.len() as u64);
+    }
+    bar.finish_and_clear();
+    Ok(count)
+}
