@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
-use crate::status::{Run, Status, Stop};
+use crate::status::{Folded, Run, Status, Stop};
 use crate::store::{self, Store};
 use crate::tail::{Identity, Item, Tail};
 
@@ -64,7 +64,10 @@ impl Partition {
 
 fn status_of(progress: &v1::Progress) -> Status {
     let digest = store::digest_of(progress).unwrap_or_default();
-    Status::new(progress.sequence, progress.log_time_ms, digest)
+    let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
+    let mut status = Status::new(progress.sequence, progress.log_time_ms, digest);
+    status.folded = folded;
+    status
 }
 
 /// The loop of one partition.

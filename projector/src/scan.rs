@@ -164,7 +164,15 @@ impl Scan {
                 Some(Err(error)) => return Err(Fault::Retry(error.to_string())),
                 None => return Err(Fault::Retry("the consumer ended".to_owned())),
             };
-            let (found, pending) = read(message)?;
+            let (found, pending) = match read(message) {
+                Ok(read) => read,
+                // Before what was read is lost: from here on it is asked for again.
+                Err(_) if !batch.is_empty() => {
+                    self.messages = None;
+                    break;
+                }
+                Err(fault) => return Err(fault),
+            };
             if found.sequence > self.stretch.to {
                 self.over = true;
                 break;
@@ -173,7 +181,14 @@ impl Scan {
                 next = messages.next().await;
                 continue;
             }
-            check_contiguous(&self.stretch, self.last, found.sequence)?;
+            if let Err(hole) = check_contiguous(&self.stretch, self.last, found.sequence) {
+                if batch.is_empty() {
+                    return Err(hole);
+                }
+                // It comes up again with the next batch.
+                self.messages = None;
+                break;
+            }
             self.last = Some(found.sequence);
             self.over = found.sequence == self.stretch.to || pending == 0;
             batch.push(found);

@@ -17,6 +17,8 @@ pub(crate) struct Status {
     pub(crate) applied_log_time_ms: i64,
     /// Digest of all entries.
     pub(crate) digest: Digest,
+    /// Events folded and records that could not be: together one for each sequence applied.
+    pub(crate) folded: Folded,
     /// What the loop does.
     pub(crate) run: Run,
     /// True from the moment when all that was in the log at start (or at start over) is folded.
@@ -28,6 +30,13 @@ pub(crate) struct Status {
     moved: Instant,
     /// Since when messages wait; `None` while none does.
     behind_since: Option<Instant>,
+}
+
+/// What became of the messages up to a position.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Folded {
+    pub(crate) events: u64,
+    pub(crate) unreadable: u64,
 }
 
 /// What a partition's loop does.
@@ -109,6 +118,7 @@ impl Status {
             log_end: applied,
             applied_log_time_ms,
             digest,
+            folded: Folded::default(),
             run: Run::Connecting { since: now, why: "not connected yet".to_owned() },
             caught_up: false,
             start_end: None,

@@ -12,6 +12,7 @@ mod codegen;
 mod door;
 mod failed;
 mod families;
+mod fates;
 mod faults;
 mod fold_laws;
 mod golden;

@@ -72,5 +72,7 @@ fn one(partition: u16, status: &Status) -> shape::PartitionPosition {
         state,
         reason,
         digest: status.digest.to_string(),
+        events_applied: status.folded.events,
+        records_unreadable: status.folded.unreadable,
     }
 }

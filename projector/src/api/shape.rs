@@ -366,6 +366,10 @@ pub(crate) struct PartitionPosition {
     pub(crate) reason: Option<String>,
     /// Digest of all entries, independent of their order.
     pub(crate) digest: String,
+    /// Events folded; with `records_unreadable` one for each sequence applied.
+    pub(crate) events_applied: u64,
+    /// Records that could not be read, and are kept as failures.
+    pub(crate) records_unreadable: u64,
 }
 
 /// How far the projection is.

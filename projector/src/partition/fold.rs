@@ -8,6 +8,7 @@ use groupfold_schemas::{frame, log, v1};
 
 use super::{Partition, bound};
 use crate::metrics::Metrics;
+use crate::status::Folded;
 use crate::store::{self, VALUE_BYTES_MAX};
 use crate::tail::Item;
 
@@ -122,11 +123,13 @@ impl Commit<'_> {
             events_applied: before.events_applied + (messages.len() - unreadable.len()) as u64,
             records_unreadable: before.records_unreadable + unreadable.len() as u64,
         };
+        let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
         let begun = Instant::now();
         self.partition.store.commit(changes, &unreadable, progress)?;
         self.metrics.committed(begun.elapsed(), messages.len(), unreadable.len());
         self.tell(messages, changes, &unreadable);
         self.partition.status.send_modify(|status| {
+            status.folded = folded;
             status.moved_to(last.sequence, last.log_time_ms, digest);
         });
         Ok(())

@@ -1,0 +1,185 @@
+//! What became of a webhook, and whether the fates add up, as the person on call asks.
+
+use std::process::Output;
+use std::time::Duration;
+
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
+use serde_json::{Value, json};
+
+use crate::hook::{body, created, joined, lifecycle, messages, participants, status, statuses};
+
+const BOUND: Duration = Duration::from_secs(60);
+const T: i64 = 1_767_225_600;
+
+fn ask(groupfold: &Groupfold, args: &[&str]) -> Output {
+    let mut command = Groupfold::command();
+    command.args(args).args(["--output", "json", "--data"]).arg(groupfold.data());
+    command.output().expect("groupfold can be run")
+}
+
+fn answer(groupfold: &Groupfold, args: &[&str], expected: i32) -> Value {
+    let output = ask(groupfold, args);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        output.status.code(),
+        Some(expected),
+        "{args:?}: {said}\n{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"))
+}
+
+async fn quick() -> (NatsServer, Groupfold) {
+    let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    (nats, groupfold)
+}
+
+async fn folded(groupfold: &Groupfold) {
+    wait_until("all is folded", BOUND, async || {
+        let position = groupfold.get("/v1/position").await.json;
+        if position["lag_events"] == 0 { Ok(()) } else { Err(position) }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_kind_of_id_leads_to_its_fate() {
+    let (_nats, groupfold) = quick().await;
+    let creation = groupfold.post(&lifecycle(&[created("G", "Team", T)])).await;
+    groupfold.post(&statuses(&[status("G", "wamid.1", "read", Some("5511"), T + 1)])).await;
+    let mut bad = joined("G", "5522", T + 2);
+    bad["type"] = json!("group_participants_dance");
+    let refused = groupfold.post(&participants(&[bad])).await;
+    folded(&groupfold).await;
+
+    let request = creation.headers["groupfold-request-id"].to_str().unwrap().to_owned();
+    let told = answer(&groupfold, &["why", &request], 0);
+    let event = &told["events"][0];
+    assert_eq!((&event["kind"], &event["applied"]), (&json!("group_created"), &json!(true)), "{told}");
+    assert_eq!(event["position"], creation.json["position"]);
+    let changed = event["changed"].as_array().unwrap();
+    assert!(changed.contains(&json!("history: group_created")), "{told}");
+    let event_id = event["event_id"].as_str().unwrap();
+    assert_eq!(answer(&groupfold, &["why", event_id], 0)["events"][0], *event);
+    assert_eq!(answer(&groupfold, &["why", "req-G"], 0)["events"][0], *event);
+
+    let told = answer(&groupfold, &["why", "wamid.1"], 0);
+    assert_eq!(told["events"][0]["changed"], json!(["receipt of message wamid.1 by w:5511: read"]));
+
+    let request = refused.headers["groupfold-request-id"].to_str().unwrap().to_owned();
+    let told = answer(&groupfold, &["why", &request], 0);
+    let failure = &told["failures"][0];
+    assert_eq!((&failure["cause"], &failure["verdict"]), (&json!("unknown_type"), &json!("failed")));
+    let id = failure["failed_id"].as_str().unwrap();
+    assert!(failure["repair"].as_str().unwrap().contains(&format!("failed replay {id}")), "{told}");
+    assert_eq!(answer(&groupfold, &["why", id], 0)["failures"][0], *failure);
+
+    let nothing = ask(&groupfold, &["why", "wamid.none"]);
+    assert_eq!(nothing.status.code(), Some(1));
+}
+
+#[tokio::test]
+async fn the_fates_of_a_mixed_load_add_up_over_lives_and_restarts() {
+    let (mut nats, mut groupfold) = quick().await;
+    let mut receiver = Groupfold::ingest(Options::on(&nats)).await;
+    for round in 0..6_i64 {
+        let mut items: Vec<Value> = (0..20).map(|n| joined("G", &format!("55{round}{n}"), T + n)).collect();
+        items.push(items[0].clone());
+        items[3]["type"] = json!("group_participants_dance");
+        let one_to_one = json!({ "id": format!("w{round}"), "status": "sent", "timestamp": "1767225600", "recipient_id": "5511" });
+        for webhook in [participants(&items), statuses(&[one_to_one]), body("calls", "calls", &[json!({})])] {
+            assert_eq!(groupfold.post(&webhook).await.status, 200);
+            assert_eq!(receiver.post(&webhook).await.status, 200);
+        }
+        let system = json!({ "from": "5511", "id": format!("s{round}"), "timestamp": "1767225600", "type": "system",
+            "system": { "body": "b", "wa_id": format!("66{round}"), "type": "user_changed_number" } });
+        assert_eq!(groupfold.post(&messages(&[system])).await.status, 200);
+        match round {
+            1 => receiver.restart().await,
+            2 => {
+                receiver.kill9();
+                receiver.restart().await;
+            }
+            3 => groupfold.restart().await,
+            4 => {
+                nats.kill9();
+                nats.restart().await;
+                wait_until("webhooks are taken again", BOUND, async || {
+                    let both = [
+                        groupfold.post(&participants(&[items[1].clone()])).await.status,
+                        receiver.post(&participants(&[items[1].clone()])).await.status,
+                    ];
+                    if both == [200, 200] { Ok(()) } else { Err(format!("{both:?}")) }
+                })
+                .await;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(receiver.terminate().await, 0);
+    folded(&groupfold).await;
+    let audit = wait_until("the counts are left", BOUND, async || {
+        let audit = answer(&groupfold, &["audit"], 0);
+        if audit["totals"]["ignored"].as_u64() >= Some(22) { Ok(audit) } else { Err(audit) }
+    })
+    .await;
+    let total = |name: &str| audit["totals"][name].as_u64().unwrap();
+    assert_eq!(
+        total("received"),
+        total("appended") + total("duplicate") + total("failed") + total("ignored")
+    );
+    assert!(total("duplicate") > 100 && total("failed") >= 10 && total("appended") > 100, "{audit}");
+    assert_eq!(total("receivers"), 5, "two of the whole, three of the lone receiver: {audit}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_removed_behind_its_back_is_named() {
+    let (nats, groupfold) = quick().await;
+    for n in 0..9 {
+        groupfold.post(&participants(&[joined("G", &format!("55{n}"), T + n)])).await;
+    }
+    folded(&groupfold).await;
+    wait_until("the counts are left", BOUND, async || {
+        let audit = answer(&groupfold, &["audit"], 0);
+        if audit["totals"]["appended"] == 9 { Ok(()) } else { Err(audit) }
+    })
+    .await;
+
+    // The stream refuses deletion, so somebody makes it anew from a copy without one message.
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let name = format!("GROUPFOLD_EVENTS_{}", groupfold_schemas::log::partition_of("G", 8));
+    let mut stream = jetstream.get_stream(&name).await.unwrap();
+    let config = stream.info().await.unwrap().config.clone();
+    assert!(stream.delete_message(4).await.is_err(), "the stream refuses");
+    let mut copy = Vec::new();
+    for sequence in 1..=9 {
+        copy.push(stream.direct_get(sequence).await.unwrap());
+    }
+    jetstream.delete_stream(&name).await.unwrap();
+    let open = async_nats::jetstream::stream::Config { deny_delete: false, deny_purge: false, ..config };
+    let anew = jetstream.create_stream(open).await.unwrap();
+    for message in copy {
+        let headers = message.headers;
+        jetstream
+            .publish_with_headers(message.subject, headers, message.payload)
+            .await
+            .unwrap()
+            .await
+            .unwrap();
+    }
+    anew.delete_message(4).await.unwrap();
+
+    let found = answer(&groupfold, &["audit"], 3);
+    let wrong: Vec<&Value> =
+        found["checks"].as_array().unwrap().iter().filter(|check| check["holds"] == false).collect();
+    let named = |what: &str, text: &str| {
+        let is = |check: &&Value| check["what"] == what && check["found"].as_str().unwrap().contains(text);
+        assert!(wrong.iter().copied().any(|check| is(&check)), "{what}: {wrong:?}");
+    };
+    named(&format!("stream {name}"), "message 4 is missing, 8 of 9 are there");
+    assert!(
+        wrong.iter().any(|check| check["what"].as_str().unwrap().starts_with("messages of receiver")),
+        "{wrong:?}"
+    );
+}
