@@ -41,6 +41,8 @@ pub(crate) enum Verb {
     Why(why::WhyArgs),
     /// Do the fates add up? Receivers' counts, streams and stores compared
     Audit(audit::AuditArgs),
+    /// Count deliveries, billable and free
+    Usage(crate::usage::UsageArgs),
     /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
     Simulate(Box<SimulateVerb>),
     /// Check or show the settings that hold

@@ -20,6 +20,7 @@ mod serve;
 mod simulate;
 mod telemetry;
 mod up;
+mod usage;
 mod when;
 mod why;
 
@@ -52,6 +53,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Audit(args) => audit::run(args).await,
         Verb::Failed(args) => failed::run(args).await,
         Verb::Group(args) => group::run(args).await,
+        Verb::Usage(args) => usage::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Config(args) => config::run(args),
     }

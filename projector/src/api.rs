@@ -15,6 +15,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod usage;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -79,7 +80,7 @@ impl Api {
 }
 
 /// The table of routes that need a token.
-fn v1_routes() -> [(&'static str, MethodRouter<Api>); 7] {
+fn v1_routes() -> [(&'static str, MethodRouter<Api>); 8] {
     [
         ("/v1/position", get(position::show)),
         ("/v1/groups", get(groups::list)),
@@ -88,6 +89,7 @@ fn v1_routes() -> [(&'static str, MethodRouter<Api>); 7] {
         ("/v1/groups/{group_id}/timeline", get(timeline::of_group)),
         ("/v1/accounts/{account}/timeline", get(timeline::of_account)),
         ("/v1/messages/{message_id}/receipts", get(receipts::of_message)),
+        ("/v1/usage", get(usage::show)),
     ]
 }
 

@@ -24,6 +24,7 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod text;
+mod usage;
 pub mod words;
 
 pub use api::ops::{Health, Ops, ops_router};

@@ -213,12 +213,19 @@ where
             }
         }
     };
-    if let Err(Problem { store: Some(failed), .. }) = &result {
+    if let Err(problem) = &result {
+        report(problem, touched);
+    }
+    Attempt::Done(result)
+}
+
+/// Tells the partition whose store could not be read, if that is the problem.
+pub(crate) fn report(problem: &Problem, touched: &[Partition]) {
+    if let Some(failed) = &problem.store {
         let (id, error) = &**failed;
         let broken = touched.iter().filter(|partition| partition.id == *id);
         broken.for_each(|partition| partition.report(error));
     }
-    Attempt::Done(result)
 }
 
 fn not_reached(min: &Position, touched: &[Partition]) -> Problem {

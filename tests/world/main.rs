@@ -22,3 +22,4 @@ mod oracle;
 mod simulated;
 mod tidy;
 mod time_travel;
+mod usage;

@@ -136,6 +136,8 @@ pub enum Prefix {
         /// The name.
         alias: Alias,
     },
+    /// All messages, by message id.
+    Messages,
     /// The receipts of a message.
     Receipts {
         /// Message id.
@@ -361,6 +363,7 @@ impl Prefix {
             Self::AccountFacts { account } => KeyWriter::new(b'a').text(account),
             Self::Links { group } => KeyWriter::new(b'l').text(group),
             Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).text(&alias.encode()),
+            Self::Messages => KeyWriter::new(b'm'),
             Self::Receipts { message } => KeyWriter::new(b'r').text(message),
         }
         .0

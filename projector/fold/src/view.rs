@@ -3,12 +3,14 @@
 mod group;
 mod receipts;
 mod timeline;
+mod usage;
 
 use groupfold_schemas::v1;
 
 pub use group::{group, status_of};
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};
+pub use usage::{Delivery, deliveries, window_until};
 
 /// The state of a group.
 ///

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, groups, ops, position, receipts, timeline};
+use super::{Api, groups, ops, position, receipts, timeline, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -28,6 +28,7 @@ use super::{Api, groups, ops, position, receipts, timeline};
         timeline::of_group,
         timeline::of_account,
         receipts::of_message,
+        usage::show,
     ),
     modifiers(&Token),
 )]

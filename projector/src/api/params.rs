@@ -12,6 +12,7 @@ use super::problem::Problem;
 use super::shape::{GroupStatus, MemberStatus};
 use crate::reads::Freshness;
 use crate::text::Lang;
+use crate::usage::{By, Place};
 
 /// Items of a page.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +162,40 @@ impl Params {
         }
     }
 
+    /// `from` and `to`: a time or a day in UTC each, Unix milliseconds; all time where they are absent.
+    pub(crate) fn time_range(&self) -> Result<(i64, i64), Problem> {
+        let expected = "a time (2026-01-31T12:00:00Z) or a day (2026-01-31)";
+        let from = self.parse::<Time>("from", "bad_time", expected)?.map_or(i64::MIN, |time| time.0);
+        let to = self.parse::<Time>("to", "bad_time", expected)?.map_or(i64::MAX, |time| time.0);
+        match self.get("to") {
+            Some(text) if to <= from => {
+                Err(Problem::parameter("bad_time", "to", text, "a time after `from`"))
+            }
+            _ => Ok((from, to)),
+        }
+    }
+
+    /// `by` of usage.
+    pub(crate) fn usage_by(&self) -> Result<By, Problem> {
+        match self.get("by") {
+            None | Some("day") => Ok(By::Day),
+            Some("group") => Ok(By::Group),
+            Some("category") => Ok(By::Category),
+            Some("country") => Ok(By::Country),
+            Some(text) => Err(Problem::parameter("bad_by", "by", text, "day, group, category or country")),
+        }
+    }
+
+    /// `cursor` of usage: where the page before ended.
+    pub(crate) fn cursor_usage(&self) -> Result<Option<Place>, Problem> {
+        let Some(text) = self.get("cursor") else { return Ok(None) };
+        let place = unhex(text).and_then(|plain| {
+            let (partition, message) = plain.strip_prefix("u:")?.split_once(':')?;
+            Some(Place { partition: partition.parse().ok()?, message: message.to_owned() })
+        });
+        place.map(Some).ok_or_else(|| bad_cursor(text))
+    }
+
     /// `cursor` of a list by id: the last id of the page before.
     pub(crate) fn cursor_id(&self) -> Result<Option<String>, Problem> {
         let Some(text) = self.get("cursor") else { return Ok(None) };
@@ -178,6 +213,27 @@ impl Params {
 
 fn bad_cursor(text: &str) -> Problem {
     Problem::parameter("bad_cursor", "cursor", text, "the cursor of an earlier page, as it was")
+}
+
+/// A time, or the begin of a day in UTC; Unix milliseconds.
+struct Time(i64);
+
+impl FromStr for Time {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        if let Ok(time) = text.parse::<jiff::Timestamp>() {
+            return Ok(Self(time.as_millisecond()));
+        }
+        let day: jiff::civil::Date = text.parse().map_err(|_| ())?;
+        let midnight = day.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| ())?;
+        Ok(Self(midnight.timestamp().as_millisecond()))
+    }
+}
+
+/// The cursor after the messages counted.
+pub(crate) fn usage_cursor(place: &Place) -> String {
+    id::hex(format!("u:{}:{}", place.partition, place.message).as_bytes())
 }
 
 /// The cursor after the group of this id.
@@ -261,7 +317,25 @@ mod tests {
     }
 
     #[test]
+    fn a_range_is_of_times_or_days_and_not_backwards() {
+        let day = 86_400_000;
+        assert_eq!(
+            params("from=1970-01-02&to=1970-01-02T00:00:01Z").time_range().unwrap(),
+            (day, day + 1000)
+        );
+        assert_eq!(params("").time_range().unwrap(), (i64::MIN, i64::MAX));
+        for bad in ["from=x", "to=3:4", "from=2026-01-02&to=2026-01-01", "from=2026-01-01&to=2026-01-01"] {
+            assert_eq!(code(params(bad).time_range()), "bad_time", "{bad}");
+        }
+        assert_eq!(code(params("by=month").usage_by()), "bad_by");
+    }
+
+    #[test]
     fn cursors_read_back() {
+        let place = Place { partition: 7, message: "wamid:ção".to_owned() };
+        let query = params(&format!("cursor={}", usage_cursor(&place)));
+        assert_eq!(query.cursor_usage().unwrap(), Some(place));
+        assert_eq!(code(params("cursor=753a").cursor_usage()), "bad_cursor");
         let cursor = EntryCursor { at_ms: -5, rank: 7, id: "a:b-ção".to_owned() };
         let query = params(&format!("cursor={}", cursor.print()));
         assert_eq!(query.cursor_entry().unwrap(), Some(cursor));

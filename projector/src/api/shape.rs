@@ -344,6 +344,57 @@ pub(crate) struct Receipts {
     pub(crate) position: String,
 }
 
+/// What deliveries are counted by.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum UsageBy {
+    /// Day of the delivery, UTC.
+    Day,
+    Group,
+    /// The pricing's category without `group_` before it.
+    Category,
+    /// Of the member's number, as ISO 3166 has it; a calling code where that tells none.
+    Country,
+}
+
+/// Deliveries: `delivered` is the sum of `billable`, `free` and `unpriced`.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageCounts {
+    pub(crate) delivered: u64,
+    pub(crate) billable: u64,
+    pub(crate) free: u64,
+    /// Of the free ones, those in a group's service window.
+    pub(crate) free_in_window: u64,
+    /// No report told a price.
+    pub(crate) unpriced: u64,
+}
+
+/// The deliveries of one day, group, category or country.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct UsageRow {
+    /// Which; `unknown` where no report tells.
+    pub(crate) key: String,
+    pub(crate) counts: UsageCounts,
+    /// Counted by group: when the 24 hours after the last message of a member end; may be over.
+    #[schema(format = DateTime)]
+    pub(crate) window_open_until: Option<String>,
+}
+
+/// Deliveries and what they cost.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Usage {
+    pub(crate) by: UsageBy,
+    /// By key.
+    pub(crate) rows: Vec<UsageRow>,
+    /// Of all rows.
+    pub(crate) total: UsageCounts,
+    /// Messages with a delivery in the time asked for.
+    pub(crate) messages: u64,
+    /// Asks for the rest, whose counts are to be added; null at the end.
+    pub(crate) cursor: Option<String>,
+    pub(crate) position: String,
+}
+
 /// What a partition's loop does.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]

@@ -79,6 +79,30 @@ impl<'a> ReadView<'a> {
         digests::of_group(self.partition, &self.open()?.db, group)
     }
 
+    /// Messages by message id, those after `after`, one at a time.
+    ///
+    /// # Errors
+    /// The store is closed; each step tells for itself whether an entry cannot be read.
+    pub fn messages_after(
+        &self,
+        after: Option<&str>,
+    ) -> Result<impl Iterator<Item = Result<(String, v1::MessageHead), Error>> + '_, Error> {
+        let prefix = Prefix::Messages.encode();
+        let from = match after {
+            Some(message) => Bound::Excluded(Key::Message { message: message.to_owned() }.encode()),
+            None => Bound::Included(prefix.clone()),
+        };
+        let entries = self.open()?.db.range((from, Bound::<Vec<u8>>::Unbounded));
+        let under = move |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
+            Ok((key, _)) => key.starts_with(&prefix),
+            Err(_) => true,
+        };
+        Ok(entries.take_while(under).map(|entry| match self.entry(entry)? {
+            (Key::Message { message }, Value::Message(head)) => Ok((message, head)),
+            _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+        }))
+    }
+
     /// The records that could not be read, by sequence, those after a sequence, at most `limit`.
     ///
     /// # Errors

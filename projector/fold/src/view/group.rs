@@ -10,7 +10,7 @@ use crate::merge::order;
 
 /// A member's message opens a window of 24 hours in which the business may answer the group freely
 /// (Meta, groups pricing).
-const SERVICE_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
+pub(super) const SERVICE_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A group; `None` if no event spoke of it.
 ///

@@ -20,37 +20,62 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
     let Some(Value::Message(message_head)) = source.get(&Key::Message { message: message.clone() })? else {
         return Ok(None);
     };
-    let reported: Vec<(Alias, v1::MemberReceipt)> = source
-        .scan(&Prefix::Receipts { message })?
-        .into_iter()
-        .filter_map(|entry| match entry {
-            (Key::Receipt { alias, .. }, Value::Receipt(receipt)) => Some((alias, receipt)),
-            _ => None,
-        })
-        .collect();
+    let reported = reported(source, message)?;
     let group_id = message_head.group_id.and_then(|register| register.value).filter(|id| !id.is_empty());
     let group = group_id.as_deref().unwrap_or_default();
     let account = head(source, group)?.and_then(|head| head.origin).unwrap_or_default().account;
     let roster = Roster::load(source, group, &account, reported.iter().map(|(alias, _)| alias.clone()))?;
 
-    let mut persons: BTreeMap<String, (Person, v1::MemberReceipt)> = BTreeMap::new();
-    for (alias, receipt) in reported {
-        let mut names = v1::Participant::default();
-        alias.put_into(&mut names);
-        let Some(person) = person(&roster, &names, first_time(&receipt)) else { continue };
-        let merged = match persons.remove(&person.member_id) {
-            Some((_, other)) => merge::receipt(other, receipt),
-            None => receipt,
-        };
-        persons.insert(person.member_id.clone(), (person, merged));
-    }
+    let persons = persons(&roster, reported);
     Ok(Some(Receipts {
         message_id: message_id.to_owned(),
         group_id,
         sent_at_ms: time_of(message_head.sent.as_ref()),
         failed: message_head.failed,
-        members: persons.into_values().map(|(person, receipt)| member(person, &receipt)).collect(),
+        members: persons.into_iter().map(|one| member(one.person, &one.receipt)).collect(),
     }))
+}
+
+/// What each name did with a message.
+pub(super) fn reported<S: Source>(
+    source: &S,
+    message: String,
+) -> Result<Vec<(Alias, v1::MemberReceipt)>, S::Error> {
+    let entries = source.scan(&Prefix::Receipts { message })?.into_iter();
+    let receipts = entries.filter_map(|entry| match entry {
+        (Key::Receipt { alias, .. }, Value::Receipt(receipt)) => Some((alias, receipt)),
+        _ => None,
+    });
+    Ok(receipts.collect())
+}
+
+/// What one person did with a message, under however many names.
+pub(super) struct Reported {
+    pub(super) person: Person,
+    pub(super) receipt: v1::MemberReceipt,
+    /// The number that the earliest report by number named.
+    pub(super) number: Option<(i64, String)>,
+}
+
+/// Each person once, by [`Person::member_id`].
+pub(super) fn persons(roster: &Roster, reported: Vec<(Alias, v1::MemberReceipt)>) -> Vec<Reported> {
+    let mut persons: BTreeMap<String, Reported> = BTreeMap::new();
+    for (alias, receipt) in reported {
+        let (mut names, time_ms) = (v1::Participant::default(), first_time(&receipt));
+        alias.put_into(&mut names);
+        let Some(person) = person(roster, &names, time_ms) else { continue };
+        let number = names.wa_id.map(|number| (time_ms, number));
+        let one = match persons.remove(&person.member_id) {
+            Some(other) => Reported {
+                person,
+                receipt: merge::receipt(other.receipt, receipt),
+                number: [other.number, number].into_iter().flatten().min(),
+            },
+            None => Reported { person, receipt, number },
+        };
+        persons.insert(one.person.member_id.clone(), one);
+    }
+    persons.into_values().collect()
 }
 
 fn time_of(mark: Option<&v1::Mark>) -> Option<i64> {
@@ -65,7 +90,7 @@ fn first_time(receipt: &v1::MemberReceipt) -> i64 {
         .unwrap_or_default()
 }
 
-fn member(person: Person, receipt: &v1::MemberReceipt) -> MemberReceipt {
+pub(super) fn member(person: Person, receipt: &v1::MemberReceipt) -> MemberReceipt {
     let delivered = time_of(receipt.delivered.as_ref());
     let read = time_of(receipt.read.as_ref());
     let played = time_of(receipt.played.as_ref());

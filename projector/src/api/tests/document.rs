@@ -69,6 +69,7 @@ async fn answers_have_the_shape_that_the_document_says() {
         ("/v1/groups/G/timeline", "Timeline"),
         ("/v1/messages/M/receipts", "Receipts"),
         ("/v1/position?group=G", "Progress"),
+        ("/v1/usage?by=group", "Usage"),
         ("/readyz", "Readiness"),
         ("/v1/groups/none", "Problem"),
     ];

@@ -1,0 +1,102 @@
+//! Deliveries and what they cost.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use tokio::sync::Semaphore;
+
+use super::answer::Answer;
+use super::params::{Params, usage_cursor};
+use super::problem::{Problem, ProblemBody};
+use super::{Api, convert, shape};
+use crate::partition::Partition;
+use crate::reads;
+use crate::store::chain;
+use crate::usage::{self, By, Counts, Page, Question};
+
+/// Counts at the same time: each reads a good part of the stores.
+static TURNS: Semaphore = Semaphore::const_new(2);
+/// How long one may wait for its turn.
+const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Deliveries, billable and free
+///
+/// A delivery is one message that reached one member, once, however often it was reported; who read a message
+/// received it, then if no delivery was reported. Whether it is billable is what the provider's pricing says: that
+/// of the member's own delivered, read or played report, in this order, else that of the message's `sent`.
+/// Without any it is unpriced. An answer looks at 100,000 messages at most, and gives a cursor for the rest: pages
+/// add up, row by row. Partitions of other processes are not counted: the position names those that are.
+#[utoipa::path(
+    get,
+    path = "/v1/usage",
+    params(
+        ("from" = Option<String>, Query, description = "Deliveries from this time or day (UTC) on"),
+        ("to" = Option<String>, Query, description = "Deliveries before this time or day (UTC)"),
+        ("by" = Option<shape::UsageBy>, Query, description = "What to count by; day if absent"),
+        ("cursor" = Option<String>, Query, description = "From the page before"),
+        ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+    ),
+    responses(
+        (status = 200, body = shape::Usage),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn show(State(api): State<Api>, params: Params) -> Result<Answer<shape::Usage>, Problem> {
+    let (from_ms, to_ms) = params.time_range()?;
+    let question = Question { from_ms, to_ms, by: params.usage_by()?, after: params.cursor_usage()? };
+    let touched = api.reads.all();
+    api.reads.reach(&params.freshness()?, &touched).await?;
+    let turn = tokio::time::timeout(TURN_WAIT, TURNS.acquire()).await;
+    let turn = turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
+    let by = question.by;
+    let work = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        whole(&touched)?;
+        let page = usage::count(&touched, &question).map_err(Problem::from);
+        let page = page.inspect_err(|problem| reads::report(problem, &touched))?;
+        // A store that started over meanwhile has forgotten some.
+        whole(&touched)?;
+        Ok::<_, Problem>(page)
+    });
+    let page = work.await.map_err(|panic| {
+        tracing::error!(error = %chain(&panic), "answer panicked");
+        Problem::internal()
+    })??;
+    Ok(answer(page, by))
+}
+
+/// A sum over a log that is not folded up to its end would be short without a word.
+fn whole(touched: &[Partition]) -> Result<(), Problem> {
+    let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
+    behind.map_or(Ok(()), |partition| Err(Problem::catching_up(partition.id)))
+}
+
+fn answer(page: Page, by: By) -> Answer<shape::Usage> {
+    let Page { rows, total, messages, windows, next, position } = page;
+    let row = |(key, counts): (String, Counts)| shape::UsageRow {
+        window_open_until: windows.get(&key).map(|until_ms| convert::time(*until_ms)),
+        key,
+        counts: convert_counts(counts),
+    };
+    let body = shape::Usage {
+        by: match by {
+            By::Day => shape::UsageBy::Day,
+            By::Group => shape::UsageBy::Group,
+            By::Category => shape::UsageBy::Category,
+            By::Country => shape::UsageBy::Country,
+        },
+        rows: rows.into_iter().map(row).collect(),
+        total: convert_counts(total),
+        messages,
+        cursor: next.as_ref().map(usage_cursor),
+        position: position.to_string(),
+    };
+    Answer { body, position }
+}
+
+fn convert_counts(counts: Counts) -> shape::UsageCounts {
+    let Counts { delivered, billable, free, free_in_window, unpriced } = counts;
+    shape::UsageCounts { delivered, billable, free, free_in_window, unpriced }
+}
