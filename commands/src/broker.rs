@@ -13,6 +13,8 @@ use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit::{Failure, with_causes};
 
+pub(crate) use find::VERSION as NATS_VERSION;
+
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 

@@ -6,7 +6,7 @@ use crate::config::Flags;
 use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
 use crate::simulate::SimulateArgs;
-use crate::{audit, config, provision, up, why};
+use crate::{audit, check, config, doctor, provision, up, why};
 
 /// Dependable WhatsApp group webhooks: verified, logged in NATS JetStream, folded into state you can query.
 #[derive(Parser, Debug)]
@@ -45,6 +45,10 @@ pub(crate) enum Verb {
     Usage(crate::usage::UsageArgs),
     /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
     Simulate(Box<SimulateVerb>),
+    /// Look at broker, streams, store, settings, disk and clock: what is wrong, and the command that mends it
+    Doctor(doctor::DoctorArgs),
+    /// One number against two bounds, for a monitor: lag, failed, stalled
+    Check(check::CheckArgs),
     /// Check or show the settings that hold
     Config(config::ConfigArgs),
 }

@@ -21,6 +21,9 @@ pub(crate) enum Failure {
     /// 75: it may work later.
     #[error("{0}")]
     Again(String),
+    /// A code of a monitor's own, see `groupfold check`; the result is printed already.
+    #[error("")]
+    Monitor(u8),
 }
 
 impl Failure {
@@ -40,6 +43,7 @@ impl Failure {
             Self::Found(_) => 3,
             Self::Missing(_) => 69,
             Self::Again(_) => 75,
+            Self::Monitor(code) => *code,
         }
     }
 }
@@ -61,7 +65,9 @@ pub(crate) fn with_causes(what: &str, error: &dyn std::error::Error) -> String {
 /// The one place where the process says why it ends.
 pub(crate) fn code(outcome: Result<(), Failure>) -> ExitCode {
     let Err(failure) = outcome else { return ExitCode::SUCCESS };
-    // Nothing is left to tell it to if this fails.
-    let _ = writeln!(std::io::stderr(), "groupfold: {}", crate::redact::redact(&failure.to_string()));
+    if !matches!(failure, Failure::Monitor(_)) {
+        // Nothing is left to tell it to if this fails.
+        let _ = writeln!(std::io::stderr(), "groupfold: {}", crate::redact::redact(&failure.to_string()));
+    }
     ExitCode::from(failure.code())
 }

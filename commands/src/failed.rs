@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 
 use crate::cli::Output;
 use crate::exit::Failure;
-use crate::log::LogReach;
+use crate::log::{Log, LogReach};
 use crate::when;
 
 /// What could not be read, why, and the way back.
@@ -146,6 +146,13 @@ impl Filter {
             && since.is_none()
             && until.is_none()
     }
+}
+
+/// How many failures nothing has settled yet, and when the first of them came (Unix milliseconds).
+pub(crate) async fn unresolved(log: &Log) -> Result<(u64, Option<i64>), Failure> {
+    let entries = catalog::Catalog::read(log).await?.entries;
+    let open = entries.iter().filter(|entry| entry.resolution.is_none());
+    Ok((open.clone().count() as u64, open.map(|entry| entry.first_ms).min()))
 }
 
 /// Does what was typed.

@@ -4,12 +4,15 @@
 
 mod audit;
 mod broker;
+mod check;
 mod cli;
 mod config;
 mod data;
+mod doctor;
 mod exit;
 mod failed;
 mod group;
+mod health;
 mod log;
 mod pipeline;
 mod print;
@@ -55,6 +58,8 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Group(args) => group::run(args).await,
         Verb::Usage(args) => usage::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
+        Verb::Doctor(args) => doctor::run(args).await,
+        Verb::Check(args) => check::run(args).await,
         Verb::Config(args) => config::run(args),
     }
 }

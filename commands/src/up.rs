@@ -24,8 +24,8 @@ pub(crate) struct UpArgs {
 }
 
 /// Secret and token of a demo whose user gave none: it listens on loopback and signs its own webhooks.
-const DEMO_SECRET: &str = "demo-app-secret";
-const DEMO_VERIFY_TOKEN: &str = "demo-verify-token";
+pub(crate) const DEMO_SECRET: &str = "demo-app-secret";
+pub(crate) const DEMO_VERIFY_TOKEN: &str = "demo-verify-token";
 
 /// Runs until told to stop; the broker is started first and ended last.
 pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {

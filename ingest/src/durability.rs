@@ -38,8 +38,9 @@ impl Durability {
     }
 }
 
-/// Reads the streams and, where those do not settle it, the broker's monitoring port.
-pub(crate) async fn determine(context: &Context, partitions: u16, monitor_url: Option<&str>) -> Durability {
+/// Reads the streams and, where those do not settle it, the broker's monitoring port
+/// (`http://host:port`).
+pub async fn determine(context: &Context, partitions: u16, monitor_url: Option<&str>) -> Durability {
     let streams = (0..partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned));
     let mut all_replicated = true;
     let server = context.client().server_info();

@@ -13,7 +13,7 @@
 mod append;
 mod body;
 mod broker;
-mod durability;
+pub mod durability;
 mod handshake;
 pub mod meta;
 mod metrics;

@@ -28,7 +28,7 @@ use groupfold_fold::apply::{Changes, Digest};
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::{frame, v1};
 
-pub use format::VERSION;
+pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
 pub use view::ReadView;
 

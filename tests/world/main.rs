@@ -9,6 +9,7 @@
 
 mod broker;
 mod codegen;
+mod doctor;
 mod door;
 mod failed;
 mod families;

@@ -31,6 +31,30 @@ pub(super) fn check(root: &Path, partitions: u16) -> Result<(), Error> {
     }
 }
 
+/// What a folder of stores says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Marker {
+    /// Version of the layout, see [`VERSION`].
+    pub version: String,
+    /// Partitions of the log that is folded there; `None` if that cannot be read.
+    pub partitions: Option<u16>,
+}
+
+/// Reads the marker of a folder of stores and changes nothing; `None` if there is none.
+///
+/// # Errors
+/// The file is there and cannot be read.
+pub fn marker(root: &Path) -> std::io::Result<Option<Marker>> {
+    match fs::read_to_string(root.join(NAME)) {
+        Ok(text) => Ok(Some(Marker {
+            version: field(&text, "version").unwrap_or_default().to_owned(),
+            partitions: field(&text, "partitions").and_then(|count| count.parse().ok()),
+        })),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn field<'a>(text: &'a str, name: &str) -> Option<&'a str> {
     text.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;

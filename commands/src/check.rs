@@ -1,0 +1,256 @@
+//! `groupfold check`: one number against two bounds, for a monitor.
+
+use std::io::Write;
+
+use serde_json::json;
+
+use crate::exit::Failure;
+use crate::group::Reach;
+use crate::log::LogReach;
+use crate::{failed, health};
+
+/// One number against two bounds, for a monitor.
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Exit codes: 0 fine, 3 over a bound, 69 nothing runs or answers. With --format nagios those of \
+                        Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
+)]
+pub(crate) struct CheckArgs {
+    /// What to measure
+    #[arg(value_enum)]
+    what: What,
+    /// From here on it is a warning [default: lag 60, failed 1, stalled 1]
+    #[arg(long, value_name = "X")]
+    warn: Option<f64>,
+    /// From here on it is critical [default: lag 300, failed 100, stalled 1]
+    #[arg(long, value_name = "Y")]
+    crit: Option<f64>,
+    /// How to say it
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    data: std::path::PathBuf,
+    /// Query API of a pipeline elsewhere, for lag and stalled
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    api_token: Option<String>,
+    /// Broker of a pipeline elsewhere, for failed
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    nats_url: Option<String>,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum What {
+    /// Seconds by which the projection is behind the log
+    Lag,
+    /// Failures that nothing has settled yet
+    Failed,
+    /// Partitions that do not read the log, or make no progress
+    Stalled,
+}
+
+#[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    /// A line for people
+    Text,
+    /// For scripts
+    Json,
+    /// For Nagios and its kin, with their exit codes
+    Nagios,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Level {
+    Ok,
+    Warning,
+    Critical,
+}
+
+impl What {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Lag => "lag",
+            Self::Failed => "failed",
+            Self::Stalled => "stalled",
+        }
+    }
+
+    fn unit(self) -> &'static str {
+        if self == Self::Lag { "s" } else { "" }
+    }
+
+    fn bounds(self) -> (f64, f64) {
+        match self {
+            Self::Lag => (60.0, 300.0),
+            Self::Failed => (1.0, 100.0),
+            Self::Stalled => (1.0, 1.0),
+        }
+    }
+}
+
+impl Level {
+    fn of(value: f64, warn: f64, crit: f64) -> Self {
+        if value >= crit {
+            Self::Critical
+        } else if value >= warn {
+            Self::Warning
+        } else {
+            Self::Ok
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// A number and what it means.
+struct Measure {
+    value: f64,
+    words: String,
+    details: serde_json::Value,
+}
+
+/// Measures and judges.
+pub(crate) async fn run(args: CheckArgs) -> Result<(), Failure> {
+    let (warn_default, crit_default) = args.what.bounds();
+    let warn = args.warn.unwrap_or_else(|| args.crit.map_or(warn_default, |crit| warn_default.min(crit)));
+    let crit = args.crit.unwrap_or_else(|| crit_default.max(warn));
+    let measured = match warn <= crit {
+        true => measure(&args).await,
+        false => Err(Failure::Usage(format!("--warn {warn} is above --crit {crit}"))),
+    };
+    match (measured, args.format) {
+        (Ok(measure), format) => tell(args.what, &measure, (warn, crit), format),
+        (Err(failure), Format::Nagios) => {
+            let line = crate::redact::redact(&failure.to_string()).replace(['|', '\n'], " ");
+            say(&format!("GROUPFOLD {} UNKNOWN - {line}", args.what.name().to_uppercase()))?;
+            Err(Failure::Monitor(3))
+        }
+        (Err(failure), _) => Err(failure),
+    }
+}
+
+async fn measure(args: &CheckArgs) -> Result<Measure, Failure> {
+    match args.what {
+        What::Lag => lag(args).await,
+        What::Failed => failures(args).await,
+        What::Stalled => stalled(args).await,
+    }
+}
+
+fn api(args: &CheckArgs) -> Result<(String, Option<String>), Failure> {
+    Reach {
+        data: args.data.clone(),
+        api_url: args.api_url.clone(),
+        api_token: args.api_token.clone(),
+        min_position: None,
+        wait_ms: None,
+        output: crate::cli::Output::Json,
+    }
+    .api()
+}
+
+async fn progress(args: &CheckArgs) -> Result<(String, health::Progress), Failure> {
+    let (api, token) = api(args)?;
+    let progress = health::progress(&api, token.as_deref()).await?;
+    let progress = progress.ok_or_else(|| {
+        Failure::Missing(format!("{api} is a receiver alone: name the API of a projector by --api-url"))
+    })?;
+    Ok((api, progress))
+}
+
+async fn lag(args: &CheckArgs) -> Result<Measure, Failure> {
+    let (_, progress) = progress(args).await?;
+    let health::Progress { lag_events, lag_seconds, partitions } = progress;
+    let behind: Vec<_> = partitions.iter().filter(|p| p.applied < p.log_end).map(|p| p.partition).collect();
+    Ok(Measure {
+        value: lag_seconds,
+        words: format!("{lag_seconds:.1} s behind the log, {lag_events} events to go"),
+        details: json!({ "lag_events": lag_events, "partitions_behind": behind }),
+    })
+}
+
+async fn failures(args: &CheckArgs) -> Result<Measure, Failure> {
+    let reach = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() };
+    let (count, oldest_ms) = failed::unresolved(&reach.open().await?).await?;
+    let oldest = oldest_ms.map(crate::print::time);
+    let since = oldest.as_ref().map(|time| format!(", the oldest since {time}")).unwrap_or_default();
+    Ok(Measure {
+        value: count as f64,
+        words: format!("{count} failures to settle{since}"),
+        details: json!({ "oldest": oldest }),
+    })
+}
+
+async fn stalled(args: &CheckArgs) -> Result<Measure, Failure> {
+    let (api, progress) = progress(args).await?;
+    let reasons = health::readiness(&api).await?.reasons;
+    let is_stalled = |partition: &&health::PartitionProgress| {
+        let begin = format!("partition {}: ", partition.partition);
+        let stuck = |reason: &String| reason.starts_with(&format!("{begin}no progress"));
+        partition.state != "running" || reasons.iter().any(stuck)
+    };
+    let stalled: Vec<u16> = progress.partitions.iter().filter(is_stalled).map(|p| p.partition).collect();
+    let why = reasons.iter().filter(|reason| reason.starts_with("partition ")).cloned().collect::<Vec<_>>();
+    let (count, all) = (stalled.len(), progress.partitions.len());
+    let because = if why.is_empty() { String::new() } else { format!(": {}", why.join("; ")) };
+    Ok(Measure {
+        value: count as f64,
+        words: format!("{count} of {all} partitions stand still{because}"),
+        details: json!({ "partitions": stalled, "reasons": why }),
+    })
+}
+
+fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format) -> Result<(), Failure> {
+    let level = Level::of(measure.value, warn, crit);
+    let Measure { value, words, details } = measure;
+    let (name, unit) = (what.name(), what.unit());
+    match format {
+        Format::Text => say(&format!("{}  {name}  — {words}", level.name()))?,
+        Format::Json => say(
+            &json!({ "check": name, "level": level.name(), "value": value, "unit": unit, "warn": warn, "crit": crit,
+                     "text": words, "details": details })
+            .to_string(),
+        )?,
+        Format::Nagios => {
+            let (shout, state) = (name.to_uppercase(), level.name().to_uppercase());
+            let words = words.replace('|', " ");
+            say(&format!("GROUPFOLD {shout} {state} - {words} | {name}={value}{unit};{warn};{crit};0"))?;
+            return match level {
+                Level::Ok => Ok(()),
+                Level::Warning => Err(Failure::Monitor(1)),
+                Level::Critical => Err(Failure::Monitor(2)),
+            };
+        }
+    }
+    match level {
+        Level::Ok => Ok(()),
+        _ => Err(Failure::Found(format!("{name} is {}", level.name()))),
+    }
+}
+
+/// A monitor reads one line; what it cannot read counts as unknown.
+fn say(line: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::failed("cannot print", &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_are_reached_not_passed() {
+        assert_eq!(Level::of(0.9, 1.0, 2.0), Level::Ok);
+        assert_eq!(Level::of(1.0, 1.0, 2.0), Level::Warning);
+        assert_eq!(Level::of(2.0, 1.0, 2.0), Level::Critical);
+        assert_eq!(Level::of(1.0, 1.0, 1.0), Level::Critical);
+    }
+}

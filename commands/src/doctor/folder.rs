@@ -1,0 +1,127 @@
+//! The data folder: who may read it, what is left over, what the store says of itself, room on the disk.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use groupfold_projector::store;
+
+use super::{Findings, Patient};
+
+const FREE_SHARE_WARN: f64 = 0.10;
+const FREE_SHARE_FAIL: f64 = 0.03;
+const FREE_BYTES_WARN: u64 = 5 << 30;
+const FREE_BYTES_FAIL: u64 = 512 << 20;
+
+/// Looks at the folder; `partitions` are those of the log, if it could be read.
+pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Findings) {
+    let data = &patient.data;
+    if !data.is_dir() {
+        if patient.run.is_none() && patient.api.is_none() {
+            findings.warn(
+                "data folder",
+                format!("there is no folder {}", data.display()),
+                format!("groupfold up --data {}", data.display()),
+            );
+        }
+        return;
+    }
+    modes(data, findings);
+    if patient.run.is_none() && data.join("run.json").exists() {
+        findings.warn(
+            "data folder",
+            "run.json is there, and the process that left it is gone: it was killed",
+            format!("groupfold up --data {} (it takes over by itself)", data.display()),
+        );
+    }
+    format(&data.join("store"), partitions, findings);
+    disk(data, findings);
+}
+
+fn modes(data: &Path, findings: &mut Findings) {
+    let files = ["", "run.json", "lock", "store", "nats", "nats/nats.conf"].map(|name| data.join(name));
+    let open = |path: &&std::path::PathBuf| {
+        std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0)
+    };
+    // What lies in a folder that nobody else may enter is safe whatever its own mode.
+    let shut = !open(&&data.to_path_buf());
+    let names: Vec<String> = files.iter().filter(open).map(|path| path.display().to_string()).collect();
+    if shut || names.is_empty() {
+        findings.ok("data folder", format!("{} is its owner's alone", data.display()));
+    } else {
+        findings.warn(
+            "data folder",
+            format!("others may read {}: phone numbers and tokens are in it", names.join(", ")),
+            format!("chmod -R go= {}", data.display()),
+        );
+    }
+}
+
+fn format(root: &Path, partitions: Option<u16>, findings: &mut Findings) {
+    let aside = format!("mv {0} {0}.aside, then restart: it is folded again from the log", root.display());
+    match store::marker(root) {
+        Ok(None) => {
+            if root.is_dir() {
+                findings.warn("store", format!("{} has no FORMAT", root.display()), aside);
+            } else {
+                findings.ok("store", "none here yet");
+            }
+        }
+        Err(error) => findings.fail("store", format!("FORMAT cannot be read: {error}"), aside),
+        Ok(Some(marker)) if marker.version != store::VERSION => {
+            let (found, ours) = (marker.version, store::VERSION);
+            findings.fail("store", format!("format {found:?}, this build reads {ours:?}"), aside);
+        }
+        Ok(Some(marker)) => match (marker.partitions, partitions) {
+            (Some(found), Some(log)) if found != log => {
+                findings.fail("store", format!("it is for {found} partitions, the log has {log}"), aside);
+            }
+            (None, _) => findings.fail("store", "FORMAT names no number of partitions", aside),
+            (Some(found), _) => leftovers(root, found, findings),
+        },
+    }
+}
+
+fn leftovers(root: &Path, partitions: u16, findings: &mut Findings) {
+    let listing = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let names: Vec<String> = listing.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let mut damaged: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| name.contains(".damaged-")).collect();
+    damaged.sort_unstable();
+    let folders = names.iter().filter(|name| name.parse::<u16>().is_ok_and(|id| id < partitions)).count();
+    if !damaged.is_empty() {
+        findings.warn(
+            "store",
+            format!(
+                "damaged stores were set aside and folded again: {}; is the disk sound?",
+                damaged.join(", ")
+            ),
+            format!("dmesg and smartctl -H, then rm -r {}/*.damaged-*", root.display()),
+        );
+    }
+    findings.ok("store", format!("format {}, {folders} of {partitions} partitions here", store::VERSION));
+}
+
+fn disk(data: &Path, findings: &mut Findings) {
+    let found = match rustix::fs::statvfs(data) {
+        Ok(found) => found,
+        Err(error) => {
+            return findings.fail(
+                "disk",
+                format!("cannot be asked: {error}"),
+                format!("df {}", data.display()),
+            );
+        }
+    };
+    let free = found.f_bavail.saturating_mul(found.f_frsize);
+    let share = found.f_bavail as f64 / (found.f_blocks.max(1)) as f64;
+    let text = format!("{:.1} GiB free, {:.0} %", free as f64 / f64::from(1 << 30), share * 100.0);
+    let mend =
+        format!("make room on the disk of {}: a log that cannot grow refuses webhooks", data.display());
+    if free < FREE_BYTES_FAIL || share < FREE_SHARE_FAIL {
+        findings.fail("disk", text, mend);
+    } else if free < FREE_BYTES_WARN || share < FREE_SHARE_WARN {
+        findings.warn("disk", text, mend);
+    } else {
+        findings.ok("disk", text);
+    }
+}

@@ -1,0 +1,109 @@
+//! Secrets and tokens, weak or missing; versions behind.
+
+use super::Findings;
+use crate::config::Config;
+use crate::data::Run;
+use crate::pipeline::VERSION;
+use crate::up::{DEMO_SECRET, DEMO_VERIFY_TOKEN};
+
+/// Meta's app secrets have 32 hex digits.
+const SECRET_CHARS_MIN: usize = 32;
+/// A token is sent over the network by whoever asks: what can be guessed is none.
+const TOKEN_CHARS_MIN: usize = 16;
+/// Texts that stand for a secret in examples.
+const PLACEHOLDERS: [&str; 6] = ["changeme", "change-me", "example", "password", "secret", "your-app-secret"];
+
+pub(super) fn look(config: &Config, run: Option<&Run>, findings: &mut Findings) {
+    let before = findings.0.len();
+    let demo = run.is_some_and(|run| run.demo_app_secret.is_some());
+    if demo {
+        findings.warn(
+            "secrets",
+            "the running process signs with the demo's secret, which everybody knows",
+            "export GROUPFOLD_META_APP_SECRET=… (the app's secret) and start `groupfold up` without --demo",
+        );
+    } else if config.meta_app_secrets.is_empty() && run.is_none_or(|run| run.webhook_addr.is_some()) {
+        findings.warn(
+            "secrets",
+            "no app secret is among these settings, so the one that is used was not judged",
+            "export GROUPFOLD_META_APP_SECRET=… (of the app's settings), then groupfold doctor",
+        );
+    }
+    for (place, secret) in config.meta_app_secrets.iter().enumerate() {
+        if let Some(why) = weak(secret, SECRET_CHARS_MIN) {
+            findings.fail(
+                "secrets",
+                format!("app secret {} {why}", place + 1),
+                "export GROUPFOLD_META_APP_SECRET=… (32 hex digits, of the app's settings at Meta) and restart",
+            );
+        }
+    }
+    if let Some(why) = config.meta_verify_token.as_deref().and_then(|token| weak(token, TOKEN_CHARS_MIN)) {
+        findings.warn(
+            "secrets",
+            format!("the verify token {why}"),
+            "export GROUPFOLD_META_VERIFY_TOKEN=$(openssl rand -hex 24), and the same in the app's settings",
+        );
+    } else if config.meta_verify_token.is_none() && !config.meta_app_secrets.is_empty() {
+        findings.fail(
+            "secrets",
+            "there is no verify token: the receiver does not start, and Meta cannot subscribe",
+            "export GROUPFOLD_META_VERIFY_TOKEN=$(openssl rand -hex 24), and the same in the app's settings",
+        );
+    }
+    for (place, token) in config.api_tokens.iter().enumerate() {
+        if let Some(why) = weak(token, TOKEN_CHARS_MIN) {
+            findings.fail(
+                "secrets",
+                format!("API token {} {why}", place + 1),
+                "export GROUPFOLD_API_TOKEN=$(openssl rand -hex 24) and restart",
+            );
+        }
+    }
+    if findings.0.len() == before {
+        findings.ok("secrets", "secrets and tokens are there and long enough");
+    }
+    let Some(run) = run else { return };
+    if run.version == VERSION {
+        findings.ok("version", format!("the running process is of this build, {VERSION}"));
+    } else {
+        findings.warn(
+            "version",
+            format!("the running process is of build {}, this program of {VERSION}", run.version),
+            "restart the process with this program, or use its own",
+        );
+    }
+}
+
+/// What is wrong with a secret, without saying it.
+fn weak(secret: &str, chars_min: usize) -> Option<String> {
+    let lower = secret.to_lowercase();
+    let distinct = secret.chars().collect::<std::collections::BTreeSet<_>>().len();
+    if [DEMO_SECRET, DEMO_VERIFY_TOKEN].contains(&secret) {
+        Some("is the demo's, which everybody knows".to_owned())
+    } else if PLACEHOLDERS.iter().any(|word| lower == *word || lower.starts_with(&format!("{word}-"))) {
+        Some("is a placeholder of an example".to_owned())
+    } else if secret.chars().count() < chars_min {
+        Some(format!("is short: {} characters, {chars_min} are the least", secret.chars().count()))
+    } else if distinct < 6 {
+        Some(format!("has only {distinct} different characters"))
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weak_secrets_are_told_and_never_shown() {
+        assert_eq!(weak("0123456789abcdef0123456789abcdef", 32), None);
+        for bad in
+            ["demo-app-secret", "changeme", "change-me-please-change-me-please-xx", "short", &"a".repeat(40)]
+        {
+            let why = weak(bad, 32).unwrap();
+            assert!(!why.contains(bad), "{why}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! The streams: as planned, and when they are full.
+
+use groupfold_ingest::provision::{self, Plan};
+use groupfold_schemas::log::{self, SIDE_STREAMS};
+
+use super::broker::Log;
+use super::{Findings, Patient, room};
+use crate::exit::with_causes;
+
+pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) {
+    let Some(partitions) = log.partitions else { return };
+    let configured = patient.config.as_ref();
+    let plan = Plan {
+        partitions,
+        replicas: configured.map_or(1, |config| config.replicas),
+        max_bytes: configured.and_then(|config| config.log_bytes_max),
+        ..Plan::default()
+    };
+    match provision::check(&log.client, &plan).await {
+        Ok(report) => {
+            for stream in &report.missing {
+                findings.fail("streams", format!("{stream} is missing"), "groupfold provision");
+            }
+            for difference in &report.differences {
+                judge(difference, findings);
+            }
+            if report.missing.is_empty() && report.differences.is_empty() {
+                findings.ok(
+                    "streams",
+                    format!("{} as planned: they refuse rather than forget", report.unchanged.len()),
+                );
+            }
+        }
+        Err(error) => {
+            findings.fail(
+                "streams",
+                with_causes("they cannot be compared", &error),
+                "groupfold provision --check",
+            );
+        }
+    }
+    let names = (0..partitions).map(log::stream).chain(SIDE_STREAMS.map(str::to_owned));
+    let mut streams = Vec::new();
+    for name in names {
+        if let Ok(stream) = log.context.get_stream(name).await {
+            streams.push(stream.cached_info().clone());
+        }
+    }
+    room::look(log, &streams, findings).await;
+}
+
+/// What makes the log forget is worse than what makes it bigger or slower.
+fn judge(difference: &provision::Difference, findings: &mut Findings) {
+    let provision::Difference { stream, setting, found, wanted } = difference;
+    let reason = format!("{stream}: {setting} is {found}, {wanted} is wanted");
+    let edit = |flag: &str| format!("nats stream edit {stream} {flag}");
+    let fix = |flag: &str, why: &str| (format!("{reason}: {why}"), edit(flag));
+    let (reason, mend) = match *setting {
+        "discard" => fix("--discard new", "a full log forgets the oldest instead of refusing"),
+        "retention" | "storage" => (
+            format!("{reason}: it does not keep what it acknowledged"),
+            format!("copy {stream} into a new stream; it cannot be changed"),
+        ),
+        "deny_delete" | "deny_purge" => (
+            format!("{reason}: somebody can remove events"),
+            format!("copy {stream} into a new stream; it cannot be changed"),
+        ),
+        "max_age" if wanted == "none" => fix("--max-age 0s", "events expire"),
+        "max_msgs" => fix("--max-msgs=-1", "it is bounded"),
+        "max_msgs_per_subject" => fix("--max-msgs-per-subject=-1", "a group's history is bounded"),
+        "persist_mode" | "no_ack" | "sealed" | "subjects" | "max_msg_size" | "allow_direct" => {
+            (reason, format!("nats stream edit {stream}, then groupfold provision --check"))
+        }
+        _ => {
+            let flag = match *setting {
+                "max_bytes" => "--max-bytes …, or set --log-bytes-max to what it is",
+                "duplicate_window" => "--dupe-window 2m",
+                "num_replicas" => "--replicas …, or set --replicas of the settings to what it is",
+                _ => "",
+            };
+            return findings.warn("streams", reason, edit(flag));
+        }
+    };
+    findings.fail("streams", reason, mend);
+}
