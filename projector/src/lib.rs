@@ -11,6 +11,7 @@
 
 mod api;
 mod failures;
+mod feed;
 mod metrics;
 mod partition;
 mod projector;

@@ -12,6 +12,7 @@ use groupfold_schemas::{log, v1};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::feed::Feed;
 use crate::metrics::Metrics;
 use crate::status::{Folded, Run, Status, Stop};
 use crate::store::{self, Store};
@@ -32,6 +33,8 @@ pub(crate) struct Partition {
     pub(crate) damage: Arc<tokio::sync::Notify>,
     /// The loop tells here that a record could not be read.
     pub(crate) unreadable: Arc<tokio::sync::Notify>,
+    /// How far its changes are published.
+    pub(crate) feed: Feed,
 }
 
 impl Partition {
@@ -45,6 +48,7 @@ impl Partition {
             status,
             damage: Arc::default(),
             unreadable: Arc::default(),
+            feed: Feed::default(),
         })
     }
 
@@ -76,6 +80,7 @@ pub(crate) struct Loop {
     tail: Tail,
     metrics: Metrics,
     start_overs: u32,
+    shutdown: CancellationToken,
 }
 
 impl Loop {
@@ -89,8 +94,8 @@ impl Loop {
         let identity = identity_of(&partition.store.view()?.progress());
         let status = partition.status.clone();
         let stream = log::stream(partition.id);
-        let tail = Tail::new(client, stream, identity, batch_events_max, status, shutdown);
-        Ok(Self { partition, tail, metrics, start_overs: 0 })
+        let tail = Tail::new(client, stream, identity, batch_events_max, status, shutdown.clone());
+        Ok(Self { partition, tail, metrics, start_overs: 0, shutdown })
     }
 
     /// Runs until it is told to end, or until going on would leave a gap.
@@ -115,6 +120,11 @@ impl Loop {
                 }
             };
             let Some(batch) = batch else { return Ok(()) };
+            // What is published already must be known, and what is not must not pile up.
+            tokio::select! {
+                () = self.partition.feed.ready() => {}
+                () = self.shutdown.cancelled() => return Ok(()),
+            }
             match self.fold(batch).await {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => self.start_over(&error).await?,

@@ -15,6 +15,7 @@ use tracing::Instrument as _;
 use crate::api::ops::Ops;
 use crate::api::{Api, Past};
 use crate::failures;
+use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
@@ -140,6 +141,8 @@ impl Projector {
             let span = tracing::info_span!("partition", partition = partition.id);
             let (partition, client) = (partition.clone(), client.clone());
             let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
+            let publisher = Publisher::new(partition.clone(), client.clone(), shutdown.clone());
+            loops.spawn(publisher.run().instrument(span.clone()));
             let one = Loop::new(partition, client, settings.batch_events_max, metrics, shutdown)?;
             loops.spawn(one.run().instrument(span));
         }

@@ -75,7 +75,11 @@ impl Reads {
     /// Why readers should rather ask elsewhere.
     pub(crate) fn reasons(&self) -> Vec<String> {
         let reason = |partition: &Partition| partition.status.borrow().reason(partition.id);
-        self.owned.values().filter_map(reason).collect()
+        let feed = |partition: &Partition| partition.feed.reason(partition.id);
+        self.owned
+            .values()
+            .flat_map(|partition| reason(partition).into_iter().chain(feed(partition)))
+            .collect()
     }
 
     /// Waits until the partitions that an answer touches are as fresh as asked.

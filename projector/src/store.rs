@@ -4,7 +4,7 @@
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
 //! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
-//!                                `D`+group digest of the group's entries
+//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish
 //! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
@@ -16,6 +16,7 @@
 mod digests;
 mod format;
 mod open;
+mod outbox;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -30,6 +31,7 @@ use groupfold_schemas::{frame, v1};
 
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
+pub use outbox::Outbox;
 pub use view::ReadView;
 
 /// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
@@ -218,8 +220,23 @@ impl Store {
         unreadable: &[v1::Unreadable],
         progress: v1::Progress,
     ) -> Result<(), Error> {
+        self.commit_with(changes, unreadable, &Outbox::default(), progress)
+    }
+
+    /// As [`Self::commit`], with changes to publish in the same batch.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_with(
+        &self,
+        changes: &Changes,
+        unreadable: &[v1::Unreadable],
+        outbox: &Outbox,
+        progress: v1::Progress,
+    ) -> Result<(), Error> {
         let partition = self.partition();
         let mut batch = sled::Batch::default();
+        outbox.write(&mut batch);
         for (key, value) in &changes.puts {
             batch.insert(key.as_slice(), value.as_slice());
         }

@@ -4,6 +4,7 @@
 //! This crate knows no runtime, no JSON and no clock. Everything else depends on it; it depends on
 //! nothing of ours.
 
+pub mod change;
 pub mod failure;
 pub mod frame;
 pub mod id;

@@ -17,8 +17,17 @@ pub const RESOLVED_STREAM: &str = "GROUPFOLD_RESOLVED";
 /// All subjects of [`RESOLVED_STREAM`].
 pub const RESOLVED_SUBJECTS: &str = "groupfold.resolved.>";
 
-/// The streams beside those of the partitions.
+/// The streams beside those of the partitions that webhooks are written to.
 pub const SIDE_STREAMS: [&str; 2] = [FAILED_STREAM, RESOLVED_STREAM];
+
+/// The stream of changes of state.
+pub const CHANGES_STREAM: &str = "GROUPFOLD_CHANGES";
+/// All subjects of [`CHANGES_STREAM`].
+pub const CHANGES_SUBJECTS: &str = "groupfold.change.>";
+/// The stream that remembers how far [`CHANGES_STREAM`] went, when retention has taken its messages.
+pub const CHANGE_MARKS_STREAM: &str = "GROUPFOLD_CHANGE_MARKS";
+/// All subjects of [`CHANGE_MARKS_STREAM`].
+pub const CHANGE_MARKS_SUBJECTS: &str = "groupfold.change_mark.>";
 
 /// The stream of a partition.
 #[must_use]
@@ -69,6 +78,24 @@ pub fn group_subjects(partition: u16, group: &str) -> String {
 #[must_use]
 pub fn groupless_subjects(partition: u16) -> String {
     format!("groupfold.event.{partition}.*.*.{NO_GROUP}")
+}
+
+/// The subject of a change: `groupfold.change.{partition}.{kind}.{group}`.
+#[must_use]
+pub fn change_subject(partition: u16, kind: &str, group: &str) -> String {
+    format!("groupfold.change.{partition}.{kind}.{}", token(group))
+}
+
+/// All changes of one partition.
+#[must_use]
+pub fn partition_changes(partition: u16) -> String {
+    format!("groupfold.change.{partition}.>")
+}
+
+/// The subject that remembers how far the changes of a partition were published.
+#[must_use]
+pub fn change_mark_subject(partition: u16) -> String {
+    format!("groupfold.change_mark.{partition}")
 }
 
 /// The subject of a failed webhook: `groupfold.failed.{provider}.{cause}`.

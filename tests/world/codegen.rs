@@ -5,7 +5,7 @@ use std::path::Path;
 
 fn generate(workspace: &Path) -> String {
     let protos = workspace.join("schemas/proto");
-    let files = ["event.proto", "state.proto"].map(|f| protos.join("groupfold/v1").join(f));
+    let files = ["event.proto", "state.proto", "change.proto"].map(|f| protos.join("groupfold/v1").join(f));
     let descriptors = protox::compile(files, [&protos]).expect("the proto files compile");
     let out = workspace.join("target/codegen");
     std::fs::create_dir_all(&out).expect("target can be written");

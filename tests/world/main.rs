@@ -15,6 +15,7 @@ mod failed;
 mod families;
 mod fates;
 mod faults;
+mod feed;
 mod fold_laws;
 mod golden;
 mod hook;

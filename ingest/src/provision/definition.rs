@@ -34,7 +34,12 @@ impl std::fmt::Display for Difference {
     }
 }
 
-/// All streams of a plan: the partitions in order, then the failures and what settled them.
+/// How long changes are kept. They can be made again from the log, and whoever was away for longer reads the state.
+const CHANGES_AGE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// Most changes kept, whatever their age: a bound of the disk that reserves nothing of it.
+const CHANGES_MAX: i64 = 20_000_000;
+
+/// All streams of a plan: the partitions in order, the failures and what settled them, the changes.
 pub(super) fn all(plan: &Plan) -> Vec<Config> {
     let events = (0..plan.partitions).map(|partition| {
         let subjects = log::stream_subjects(partition);
@@ -52,7 +57,32 @@ pub(super) fn all(plan: &Plan) -> Vec<Config> {
         log::RESOLVED_SUBJECTS.to_owned(),
         "groupfold: what settled failed webhooks",
     );
-    events.chain([failures, resolved]).collect()
+    events.chain([failures, resolved, changes(plan), change_marks(plan)]).collect()
+}
+
+/// Forgets what is old: nobody's only copy. Published in atomic batches.
+fn changes(plan: &Plan) -> Config {
+    let (name, subjects) = (log::CHANGES_STREAM.to_owned(), log::CHANGES_SUBJECTS.to_owned());
+    Config {
+        discard: DiscardPolicy::Old,
+        max_age: CHANGES_AGE,
+        max_messages: CHANGES_MAX,
+        max_bytes: -1,
+        allow_atomic_publish: true,
+        ..stream(plan, name, subjects, "groupfold: changes of state, made from the events")
+    }
+}
+
+/// One message for each partition.
+fn change_marks(plan: &Plan) -> Config {
+    let (name, subjects) = (log::CHANGE_MARKS_STREAM.to_owned(), log::CHANGE_MARKS_SUBJECTS.to_owned());
+    Config {
+        discard: DiscardPolicy::Old,
+        max_messages_per_subject: 1,
+        max_age: Duration::ZERO,
+        max_bytes: -1,
+        ..stream(plan, name, subjects, "groupfold: how far the changes of each partition are published")
+    }
 }
 
 fn stream(plan: &Plan, name: String, subjects: String, description: &str) -> Config {
@@ -104,8 +134,10 @@ pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
     list.compare("duplicate_window", found.duplicate_window, wanted.duplicate_window);
     list.compare("max_age", Limit::of_age(found.max_age), Limit::of_age(wanted.max_age));
     list.compare("max_bytes", Limit::of(found.max_bytes), Limit::of(wanted.max_bytes));
-    list.compare("max_msgs", Limit::of(found.max_messages), Limit::None);
-    list.compare("max_msgs_per_subject", Limit::of(found.max_messages_per_subject), Limit::None);
+    list.compare("max_msgs", Limit::of(found.max_messages), Limit::of(wanted.max_messages));
+    let per_subject = |config: &Config| Limit::of(config.max_messages_per_subject);
+    list.compare("max_msgs_per_subject", per_subject(found), per_subject(wanted));
+    list.compare("allow_atomic", found.allow_atomic_publish, wanted.allow_atomic_publish);
     list.compare("max_msg_size", Limit::of(i64::from(found.max_message_size)), Limit::None);
     list.compare("persist_mode", found.persist_mode.unwrap_or_default(), PersistenceMode::Default);
     list.compare("no_ack", found.no_ack, false);
@@ -163,8 +195,9 @@ mod tests {
     fn a_stream_as_planned_has_no_difference_and_each_change_is_named() {
         let plan = Plan { max_bytes: Some(1 << 30), ..Plan::default() };
         let all = all(&plan);
-        assert_eq!(all.len(), 10);
+        assert_eq!(all.len(), 12);
         assert_eq!((all[8].name.as_str(), all[9].name.as_str()), ("GROUPFOLD_FAILED", "GROUPFOLD_RESOLVED"));
+        assert_eq!((all[10].name.as_str(), all[10].discard), ("GROUPFOLD_CHANGES", DiscardPolicy::Old));
         assert_eq!(all[3].subjects, ["groupfold.event.3.>"]);
         assert!(differences(&all[0], &all[0]).is_empty());
         let mut found = all[0].clone();

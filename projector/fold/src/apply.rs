@@ -37,6 +37,18 @@ pub struct Changes {
     pub groups: BTreeMap<String, Digest>,
 }
 
+impl Changes {
+    /// Adds the changes of records that were applied over these.
+    pub(crate) fn then(&mut self, later: Self) {
+        self.digest = self.digest.plus(later.digest);
+        for (group, way) in later.groups {
+            let digest = self.groups.entry(group).or_default();
+            *digest = digest.plus(way);
+        }
+        self.puts.extend(later.puts);
+    }
+}
+
 /// The canonical digest of a set of entries: the sum of the hashes of all, so that order does not
 /// matter and a change costs two hashes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

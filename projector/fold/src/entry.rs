@@ -13,8 +13,8 @@
 //! | `r` | message, name | [`v1::MemberReceipt`] |
 //! | `w` | group | [`v1::Window`] |
 //!
-//! The store keeps its own keys under `P` (progress) and `U` (unreadable records), `D` (digests of
-//! groups).
+//! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups) and
+//! `O` (changes to publish).
 
 use std::collections::BTreeMap;
 
@@ -161,6 +161,19 @@ pub trait Source {
     /// # Errors
     /// An entry cannot be read.
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Self::Error>;
+
+    /// Tells each group and the account it belongs to, without holding them all.
+    ///
+    /// # Errors
+    /// An entry cannot be read.
+    fn groups(&self, visit: &mut dyn FnMut(String, &str)) -> Result<(), Self::Error> {
+        for entry in self.scan(&Prefix::Heads)? {
+            if let (Key::Head { group }, Value::Head(head)) = entry {
+                visit(group, head.origin.as_ref().map_or("", |origin| &origin.account));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Why bytes are no entry.

@@ -7,6 +7,7 @@
 //! (members, timeline, receipts) is derived from the entries on reading ([`view`]).
 
 pub mod apply;
+pub mod change;
 pub mod contribute;
 pub mod entry;
 pub mod identity;

@@ -177,7 +177,11 @@ fn step(old: Option<&Membership>, fact: &v1::Fact) -> Option<Membership> {
 }
 
 /// All identity changes that names take part in, followed through the names that those mention. Each once.
-fn renames<S: Source>(source: &S, account: &str, from: Vec<Alias>) -> Result<Vec<v1::Rename>, S::Error> {
+pub(crate) fn renames<S: Source>(
+    source: &S,
+    account: &str,
+    from: Vec<Alias>,
+) -> Result<Vec<v1::Rename>, S::Error> {
     let mut found: BTreeMap<String, v1::Rename> = BTreeMap::new();
     let mut asked: BTreeSet<Alias> = BTreeSet::new();
     let mut open = from;

@@ -38,6 +38,20 @@ pub enum Status {
     CreateFailed,
 }
 
+impl Status {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+            Self::CreateFailed => "create_failed",
+        }
+    }
+}
+
 /// A group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Group {
@@ -95,6 +109,20 @@ pub enum MemberStatus {
     Removed,
     /// Took the request back, or it was rejected.
     Revoked,
+}
+
+impl MemberStatus {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Member => "member",
+            Self::Pending => "pending",
+            Self::Left => "left",
+            Self::Removed => "removed",
+            Self::Revoked => "revoked",
+        }
+    }
 }
 
 /// A person of a group.

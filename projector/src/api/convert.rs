@@ -105,6 +105,27 @@ pub(crate) fn member(member: view::Member) -> shape::Member {
     }
 }
 
+/// A member as a change tells of one.
+pub(crate) fn member_state(member_id: &str, state: v1::MemberState) -> Option<shape::Member> {
+    let known = [
+        view::MemberStatus::Member,
+        view::MemberStatus::Pending,
+        view::MemberStatus::Left,
+        view::MemberStatus::Removed,
+        view::MemberStatus::Revoked,
+    ];
+    Some(member(view::Member {
+        member_id: member_id.to_owned(),
+        status: known.into_iter().find(|status| status.name() == state.status)?,
+        role: state.role(),
+        via: state.via(),
+        names: state.names.unwrap_or_default(),
+        joined_at_ms: state.joined_at_ms,
+        left_at_ms: state.left_at_ms,
+        join_request_id: state.join_request_id,
+    }))
+}
+
 fn via(via: JoinVia) -> Option<shape::Via> {
     match via {
         JoinVia::Unknown => None,
@@ -114,7 +135,7 @@ fn via(via: JoinVia) -> Option<shape::Via> {
     }
 }
 
-fn failure(failure: v1::FailureRegister) -> shape::Failure {
+pub(crate) fn failure(failure: v1::FailureRegister) -> shape::Failure {
     let kind = match failure.r#type() {
         v1::FailureType::Unspecified => shape::FailureType::Unknown,
         v1::FailureType::GroupCreate => shape::FailureType::GroupCreate,

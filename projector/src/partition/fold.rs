@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use groupfold_fold::apply::{Changes, Contributions, apply_all};
+use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
+use groupfold_fold::entry::Memory;
 use groupfold_schemas::{frame, log, v1};
 
 use super::{Partition, bound};
 use crate::metrics::Metrics;
 use crate::status::Folded;
-use crate::store::{self, VALUE_BYTES_MAX};
+use crate::store::{self, Outbox, VALUE_BYTES_MAX};
 use crate::tail::Item;
 
 /// Most keys written by one commit, save for a single event that has more: sled's memory grows with the
 /// square of a batch over a working set larger than its cache.
 pub(super) const KEYS_MAX: usize = 250;
+
+/// Most published changes that one commit takes out of the outbox: more than one adds, so that it empties.
+const REMOVED_MAX: usize = 1_000;
 
 const NO_EVENT: &str = "no_event";
 const VALUE_TOO_LARGE: &str = "value_too_large";
@@ -86,33 +91,65 @@ struct Commit<'a> {
 
 impl Commit<'_> {
     fn chunk(&self, messages: &[Message]) -> Result<(), store::Error> {
-        let changes = self.changes(messages)?;
+        let (changes, outbox) = self.changes(messages)?;
         match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-            None => self.commit(messages, &changes),
+            None => self.commit(messages, &changes, &outbox),
             // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
-            Some(len) => Err(store::Error::Damaged {
-                partition: self.partition.id,
-                source: format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}").into(),
-            }),
+            Some(len) => {
+                Err(self.damaged(format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")))
+            }
         }
     }
 
-    fn changes(&self, messages: &[Message]) -> Result<Changes, store::Error> {
-        let keys: BTreeSet<&Vec<u8>> = messages.iter().flat_map(|message| &message.keys).collect();
-        let loaded = self.partition.store.load(keys)?;
-        let records = messages.iter().filter_map(|message| message.record.as_ref().ok());
-        apply_all(&loaded, Contributions::of(records))
-            .map_err(|error| store::Error::Damaged { partition: self.partition.id, source: Box::new(error) })
+    fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> store::Error {
+        store::Error::Damaged { partition: self.partition.id, source: source.into() }
     }
 
-    fn commit(&self, messages: &[Message], changes: &Changes) -> Result<(), store::Error> {
+    fn changes(&self, messages: &[Message]) -> Result<(Changes, Outbox), store::Error> {
+        let keys: BTreeSet<&Vec<u8>> = messages.iter().flat_map(|message| &message.keys).collect();
+        let loaded = self.partition.store.load(keys)?;
+        let published = self.partition.feed.published();
+        if messages.last().is_some_and(|last| last.sequence < published.sequence) {
+            // Folded again: all that these events made different is told already.
+            let records = messages.iter().filter_map(|message| message.record.as_ref().ok());
+            let changes = apply_all(&loaded, Contributions::of(records)).map_err(|e| self.damaged(e))?;
+            return Ok((changes, Outbox::default()));
+        }
+        self.tell_changes(messages, loaded, published)
+    }
+
+    /// Applies messages one by one, so that what each makes different does not depend on the batch.
+    fn tell_changes(
+        &self,
+        messages: &[Message],
+        loaded: Memory,
+        published: groupfold_schemas::change::Mark,
+    ) -> Result<(Changes, Outbox), store::Error> {
+        let view = self.partition.store.view()?;
+        let mut outbox = Outbox::default();
+        for mark in view.outbox_up_to(published, REMOVED_MAX)? {
+            outbox.remove(mark);
+        }
+        let mut telling = Telling::new(&view, loaded);
+        for message in messages {
+            let Ok(record) = &message.record else { continue };
+            let at = At { sequence: message.sequence, log_time_ms: message.log_time_ms };
+            let changes = telling.apply(record, at).map_err(|error| match error {
+                TellError::Entry(error) => self.damaged(error),
+                TellError::Source(error) => error,
+            })?;
+            for change in changes.iter().filter(|change| mark_of(change) > published) {
+                outbox.put(change);
+            }
+        }
+        Ok((telling.finish(), outbox))
+    }
+
+    fn commit(&self, messages: &[Message], changes: &Changes, outbox: &Outbox) -> Result<(), store::Error> {
         let Some(last) = messages.last() else { return Ok(()) };
         let unreadable: Vec<v1::Unreadable> = messages.iter().filter_map(unreadable).collect();
         let before = self.partition.store.view()?.progress();
-        let digest = store::digest_of(&before).map_err(|error| store::Error::Damaged {
-            partition: self.partition.id,
-            source: Box::new(error),
-        })?;
+        let digest = store::digest_of(&before).map_err(|error| self.damaged(error))?;
         let digest = digest.plus(changes.digest);
         let progress = v1::Progress {
             stream: log::stream(self.partition.id),
@@ -125,7 +162,8 @@ impl Commit<'_> {
         };
         let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
         let begun = Instant::now();
-        self.partition.store.commit(changes, &unreadable, progress)?;
+        self.partition.store.commit_with(changes, &unreadable, outbox, progress)?;
+        self.partition.feed.committed(outbox.added());
         self.metrics.committed(begun.elapsed(), messages.len(), unreadable.len());
         self.tell(messages, changes, &unreadable);
         self.partition.status.send_modify(|status| {

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
 
-use super::{Error, PROGRESS_KEY, UNREADABLE_PREFIX, database};
+use super::{Error, PROGRESS_KEY, UNREADABLE_PREFIX, database, outbox};
 
 const PREFIX: u8 = b'D';
 /// Digests written by one batch where all are written anew.
@@ -22,7 +22,7 @@ fn key(group: &str) -> Vec<u8> {
 
 /// True for keys of the fold; the others are the store's own.
 pub(super) fn is_entry(key: &[u8]) -> bool {
-    key != PROGRESS_KEY && !matches!(key.first(), Some(&(UNREADABLE_PREFIX | PREFIX)))
+    key != PROGRESS_KEY && !matches!(key.first(), Some(&(UNREADABLE_PREFIX | PREFIX | outbox::PREFIX)))
 }
 
 /// A group's digest; that of nothing if none is kept.
@@ -91,6 +91,9 @@ impl Sums {
             let (key, value) = entry.map_err(|error| database(partition, error))?;
             if key.first() == Some(&PREFIX) {
                 kept = Some(kept.unwrap_or_default().plus(read(partition, &value)?));
+            } else if key.first() == Some(&outbox::PREFIX) {
+                // No part of the state, but whoever publishes it must be able to read it.
+                outbox::check(partition, &value)?;
             } else if is_entry(&key) {
                 entries.add(&key, &value);
                 if group_of(&key).is_some() {

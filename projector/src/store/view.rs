@@ -120,6 +120,22 @@ impl<'a> ReadView<'a> {
             .collect()
     }
 
+    /// What is read from the store's own entries between two keys, in order, `most` at most.
+    pub(super) fn range<T>(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+        most: usize,
+        read: impl Fn(&[u8], &[u8]) -> Option<T>,
+    ) -> Result<Vec<T>, Error> {
+        let entries = self.open()?.db.range((from, to)).take(most);
+        let read = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+            let (key, value) = entry.map_err(|error| database(self.partition, error))?;
+            read(&key, &value).ok_or_else(|| self.damaged(groupfold_fold::entry::Error::Key))
+        };
+        entries.map(read).collect()
+    }
+
     pub(super) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let value = self.open()?.db.get(key).map_err(|error| database(self.partition, error))?;
         Ok(value.map(|bytes| bytes.to_vec()))
@@ -147,5 +163,13 @@ impl Source for ReadView<'_> {
 
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
         self.open()?.db.scan_prefix(prefix.encode()).map(|entry| self.entry(entry)).collect()
+    }
+
+    fn groups(&self, visit: &mut dyn FnMut(String, &str)) -> Result<(), Error> {
+        for head in self.heads_after(None)? {
+            let (group, head) = head?;
+            visit(group, head.origin.as_ref().map_or("", |origin| &origin.account));
+        }
+        Ok(())
     }
 }

@@ -47,6 +47,15 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
     })
 }
 
+/// When a stream was created, as [`Identity::created`] has it.
+pub(crate) async fn created(context: &jetstream::Context, stream: &str) -> Result<String, String> {
+    match ask(context, stream).await {
+        Ok(info) => Ok(info.created),
+        Err(Asked::Missing) => Err(format!("stream {stream} does not exist")),
+        Err(Asked::Unreachable(why)) => Err(why),
+    }
+}
+
 /// The message at our position must be the one that we applied: a stream restored from an older copy
 /// and grown past our position has another one there. One that retention took meanwhile tells nothing.
 pub(super) async fn check_message(

@@ -1316,3 +1316,204 @@ impl FactKind {
         }
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GroupState {
+    /// Stable name, as the query API prints it.
+    #[prost(string, tag = "1")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(int64, optional, tag = "2")]
+    pub created_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "3")]
+    pub deleted_at_ms: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MemberState {
+    /// Present names; those that the query API shows.
+    #[prost(message, optional, tag = "1")]
+    pub names: ::core::option::Option<Participant>,
+    /// Stable name, as the query API prints it.
+    #[prost(string, tag = "2")]
+    pub status: ::prost::alloc::string::String,
+    #[prost(enumeration = "Role", tag = "3")]
+    pub role: i32,
+    #[prost(enumeration = "JoinVia", tag = "4")]
+    pub via: i32,
+    #[prost(int64, optional, tag = "5")]
+    pub joined_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "6")]
+    pub left_at_ms: ::core::option::Option<i64>,
+    #[prost(string, optional, tag = "7")]
+    pub join_request_id: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct WindowState {
+    /// Member id of the person whose message opened it.
+    #[prost(string, tag = "1")]
+    pub opened_by: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub open_until_ms: i64,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ReceiptState {
+    #[prost(int64, optional, tag = "1")]
+    pub delivered_at_ms: ::core::option::Option<i64>,
+    /// The delivery was not reported, it follows from a later status.
+    #[prost(bool, tag = "2")]
+    pub delivered_implied: bool,
+    #[prost(int64, optional, tag = "3")]
+    pub read_at_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "4")]
+    pub played_at_ms: ::core::option::Option<i64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct OriginState {
+    #[prost(enumeration = "Provider", tag = "1")]
+    pub provider: i32,
+    #[prost(string, tag = "2")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub phone_number_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SettingsState {
+    #[prost(enumeration = "Setting", repeated, tag = "1")]
+    pub settings: ::prost::alloc::vec::Vec<i32>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ChangeValue {
+    #[prost(oneof = "change_value::Value", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    pub value: ::core::option::Option<change_value::Value>,
+}
+/// Nested message and enum types in `ChangeValue`.
+pub mod change_value {
+    #[derive(Clone, PartialEq, ::prost::Oneof)]
+    pub enum Value {
+        #[prost(string, tag = "1")]
+        Text(::prost::alloc::string::String),
+        #[prost(message, tag = "2")]
+        Picture(super::Picture),
+        #[prost(message, tag = "3")]
+        Group(super::GroupState),
+        #[prost(message, tag = "4")]
+        Origin(super::OriginState),
+        #[prost(message, tag = "5")]
+        Member(super::MemberState),
+        #[prost(message, tag = "6")]
+        Window(super::WindowState),
+        #[prost(message, tag = "7")]
+        Failure(super::FailureRegister),
+        #[prost(int64, tag = "8")]
+        TimeMs(i64),
+        #[prost(message, tag = "9")]
+        Receipt(super::ReceiptState),
+        /// A bearer secret is not told, only that there is one.
+        #[prost(bool, tag = "10")]
+        Secret(bool),
+        #[prost(message, tag = "11")]
+        Settings(super::SettingsState),
+    }
+}
+/// One thing that one event made different. A function of the log up to that event.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Change {
+    /// Sequence of the event in its partition.
+    #[prost(uint64, tag = "1")]
+    pub sequence: u64,
+    /// Place among the changes of that event.
+    #[prost(uint32, tag = "2")]
+    pub index: u32,
+    #[prost(enumeration = "ChangeKind", tag = "3")]
+    pub kind: i32,
+    #[prost(string, tag = "4")]
+    pub group_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub event_id: ::prost::alloc::string::String,
+    /// Provider time, Unix milliseconds.
+    #[prost(int64, tag = "6")]
+    pub at_ms: i64,
+    /// When the log took the event, Unix milliseconds.
+    #[prost(int64, tag = "7")]
+    pub log_time_ms: i64,
+    #[prost(string, optional, tag = "8")]
+    pub member_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "9")]
+    pub message_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Names that a receipt was reported under.
+    #[prost(message, optional, tag = "10")]
+    pub reported: ::core::option::Option<Participant>,
+    /// Absent: there was none before.
+    #[prost(message, optional, tag = "11")]
+    pub before: ::core::option::Option<ChangeValue>,
+    /// Absent: there is none any more.
+    #[prost(message, optional, tag = "12")]
+    pub after: ::core::option::Option<ChangeValue>,
+    /// Before and after are too long to be told here; the query API tells what is.
+    #[prost(bool, tag = "13")]
+    pub omitted: bool,
+}
+/// What is different. Names are in the crate's `change`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ChangeKind {
+    Unspecified = 0,
+    GroupStatus = 1,
+    GroupOrigin = 2,
+    Subject = 3,
+    Description = 4,
+    Picture = 5,
+    JoinApprovalMode = 6,
+    InviteLink = 7,
+    UnconfirmedSettings = 8,
+    Member = 9,
+    ServiceWindow = 10,
+    GroupFailure = 11,
+    MessageSent = 12,
+    MessageFailed = 13,
+    Receipt = 14,
+}
+impl ChangeKind {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "CHANGE_KIND_UNSPECIFIED",
+            Self::GroupStatus => "CHANGE_KIND_GROUP_STATUS",
+            Self::GroupOrigin => "CHANGE_KIND_GROUP_ORIGIN",
+            Self::Subject => "CHANGE_KIND_SUBJECT",
+            Self::Description => "CHANGE_KIND_DESCRIPTION",
+            Self::Picture => "CHANGE_KIND_PICTURE",
+            Self::JoinApprovalMode => "CHANGE_KIND_JOIN_APPROVAL_MODE",
+            Self::InviteLink => "CHANGE_KIND_INVITE_LINK",
+            Self::UnconfirmedSettings => "CHANGE_KIND_UNCONFIRMED_SETTINGS",
+            Self::Member => "CHANGE_KIND_MEMBER",
+            Self::ServiceWindow => "CHANGE_KIND_SERVICE_WINDOW",
+            Self::GroupFailure => "CHANGE_KIND_GROUP_FAILURE",
+            Self::MessageSent => "CHANGE_KIND_MESSAGE_SENT",
+            Self::MessageFailed => "CHANGE_KIND_MESSAGE_FAILED",
+            Self::Receipt => "CHANGE_KIND_RECEIPT",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "CHANGE_KIND_UNSPECIFIED" => Some(Self::Unspecified),
+            "CHANGE_KIND_GROUP_STATUS" => Some(Self::GroupStatus),
+            "CHANGE_KIND_GROUP_ORIGIN" => Some(Self::GroupOrigin),
+            "CHANGE_KIND_SUBJECT" => Some(Self::Subject),
+            "CHANGE_KIND_DESCRIPTION" => Some(Self::Description),
+            "CHANGE_KIND_PICTURE" => Some(Self::Picture),
+            "CHANGE_KIND_JOIN_APPROVAL_MODE" => Some(Self::JoinApprovalMode),
+            "CHANGE_KIND_INVITE_LINK" => Some(Self::InviteLink),
+            "CHANGE_KIND_UNCONFIRMED_SETTINGS" => Some(Self::UnconfirmedSettings),
+            "CHANGE_KIND_MEMBER" => Some(Self::Member),
+            "CHANGE_KIND_SERVICE_WINDOW" => Some(Self::ServiceWindow),
+            "CHANGE_KIND_GROUP_FAILURE" => Some(Self::GroupFailure),
+            "CHANGE_KIND_MESSAGE_SENT" => Some(Self::MessageSent),
+            "CHANGE_KIND_MESSAGE_FAILED" => Some(Self::MessageFailed),
+            "CHANGE_KIND_RECEIPT" => Some(Self::Receipt),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! What an event makes different: the state right after it in the order of the log, against the state right
+//! before it. So a change is a function of the log up to its event, whatever the batches and restarts; an event
+//! that makes nothing different, a duplicate say, yields none.
+//!
+//! Receipts are compared entry by entry. Whatever touches a group is compared as the group is shown: late facts
+//! and identity changes alter more than the entries they bring.
+
+mod diff;
+mod overlay;
+#[cfg(test)]
+mod tests;
+mod touched;
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::change::Mark;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{self, ChangeKind, Record};
+
+use crate::apply::{Changes, Contributions, apply_all};
+use crate::entry::{self, Key, Memory, Source, Value};
+use crate::view::{self, Group};
+use overlay::Overlay;
+
+/// Why changes cannot be told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error<E> {
+    /// An entry that was loaded is damaged.
+    #[error("an entry is damaged")]
+    Entry(#[source] entry::Error),
+    /// The state cannot be read.
+    #[error("the state cannot be read")]
+    Source(E),
+}
+
+/// Where an event stands in its partition.
+#[derive(Debug, Clone, Copy)]
+pub struct At {
+    /// Its sequence.
+    pub sequence: u64,
+    /// When the log took it, Unix milliseconds.
+    pub log_time_ms: i64,
+}
+
+/// Applies records one after the other and tells what each makes different.
+#[derive(Debug)]
+pub struct Telling<'a, S> {
+    source: &'a S,
+    working: Memory,
+    total: Changes,
+    /// Groups as they are after the last record applied.
+    shown: BTreeMap<String, Option<Group>>,
+}
+
+/// Something that differs, without where and when.
+struct Difference {
+    kind: ChangeKind,
+    member_id: Option<String>,
+    message_id: Option<String>,
+    reported: Option<v1::Participant>,
+    before: Option<v1::ChangeValue>,
+    after: Option<v1::ChangeValue>,
+}
+
+impl<'a, S: Source> Telling<'a, S> {
+    /// Begins with the state that `source` shows. `loaded` must hold those of its entries that the records to
+    /// come contribute to.
+    pub fn new(source: &'a S, loaded: Memory) -> Self {
+        Self { source, working: loaded, total: Changes::default(), shown: BTreeMap::new() }
+    }
+
+    /// Applies a record and tells what it makes different, in an order that stays.
+    ///
+    /// # Errors
+    /// An entry is damaged or cannot be read.
+    pub fn apply(&mut self, record: &Record, at: At) -> Result<Vec<v1::Change>, Error<S::Error>> {
+        let step = apply_all(&self.working, Contributions::of([record])).map_err(Error::Entry)?;
+        if step.puts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let groups = self.groups_of(record, &step)?;
+        let mut before = BTreeMap::new();
+        for group in &groups {
+            before.insert(group.clone(), self.show(group)?);
+        }
+        let mut differences = self.of_message(record, &step)?;
+        self.take(step);
+        self.forget_all_but_few();
+        let mut changes = Vec::new();
+        for group in groups {
+            let after = self.look(&group)?;
+            let found = diff::groups(before.get(&group).and_then(Option::as_ref), after.as_ref());
+            self.shown.insert(group.clone(), after);
+            push(&mut changes, record, at, &group, found);
+        }
+        push(&mut changes, record, at, &record.group_id, std::mem::take(&mut differences));
+        Ok(changes)
+    }
+
+    /// All that was applied, as [`apply_all`] would say it of all records at once.
+    pub fn finish(self) -> Changes {
+        self.total
+    }
+
+    fn take(&mut self, step: Changes) {
+        self.working.0.extend(step.puts.clone());
+        self.total.then(step);
+    }
+
+    /// Groups that the record can make look different.
+    fn groups_of(&self, record: &Record, step: &Changes) -> Result<Vec<String>, Error<S::Error>> {
+        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+        if let Some(Kind::IdentityChanged(event)) = kind {
+            return touched::groups(&self.overlay(), record, event);
+        }
+        let of_message = |key: &Vec<u8>| matches!(key.first(), Some(b'm' | b'r'));
+        let only_message = step.puts.keys().all(of_message);
+        Ok(if only_message || record.group_id.is_empty() {
+            Vec::new()
+        } else {
+            vec![record.group_id.clone()]
+        })
+    }
+
+    fn overlay(&self) -> Overlay<'_, S> {
+        Overlay { below: self.source, above: &self.working }
+    }
+
+    fn show(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
+        self.shown.get(group).map_or_else(|| self.look(group), |shown| Ok(shown.clone()))
+    }
+
+    fn look(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
+        view::group(&self.overlay(), group)
+    }
+
+    fn forget_all_but_few(&mut self) {
+        if self.shown.len() > SHOWN_MAX {
+            self.shown.clear();
+        }
+    }
+
+    fn of_message(&self, record: &Record, step: &Changes) -> Result<Vec<Difference>, Error<S::Error>> {
+        let mut found = Vec::new();
+        for (key, new) in &step.puts {
+            if !matches!(key.first(), Some(b'm' | b'r')) {
+                continue;
+            }
+            let key = Key::decode(key).map_err(Error::Entry)?;
+            let new = key.decode_value(new).map_err(Error::Entry)?;
+            let old = self.working.get(&key).map_err(Error::Entry)?;
+            match (key, old, new) {
+                (Key::Message { message }, old, Value::Message(new)) => {
+                    let old =
+                        if let Some(Value::Message(old)) = old { old } else { v1::MessageHead::default() };
+                    found.extend(diff::messages(&message, old, new));
+                }
+                (Key::Receipt { message, .. }, old, Value::Receipt(new)) => {
+                    let old = if let Some(Value::Receipt(old)) = old { Some(old) } else { None };
+                    found.extend(diff::receipts(&message, reported(record), old.as_ref(), &new));
+                }
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Groups remembered as they are shown: a commit touches no more, save for identity changes.
+const SHOWN_MAX: usize = 256;
+
+fn reported(record: &Record) -> Option<v1::Participant> {
+    match record.event.as_ref()?.kind.as_ref()? {
+        Kind::Receipt(receipt) => receipt.participant.clone(),
+        _ => None,
+    }
+}
+
+fn push(changes: &mut Vec<v1::Change>, record: &Record, at: At, group: &str, found: Vec<Difference>) {
+    for difference in found {
+        let Difference { kind, member_id, message_id, reported, before, after } = difference;
+        changes.push(v1::Change {
+            sequence: at.sequence,
+            index: u32::try_from(changes.len()).unwrap_or(u32::MAX),
+            kind: kind.into(),
+            group_id: group.to_owned(),
+            event_id: record.event_id.clone(),
+            at_ms: record.provider_time_ms,
+            log_time_ms: at.log_time_ms,
+            member_id,
+            message_id,
+            reported,
+            before,
+            after,
+            omitted: false,
+        });
+    }
+}
+
+/// The place of a change in its partition.
+#[must_use]
+pub fn mark_of(change: &v1::Change) -> Mark {
+    Mark { sequence: change.sequence, index: change.index }
+}

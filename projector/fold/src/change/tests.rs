@@ -1,0 +1,183 @@
+//! Changes told of short stories, in many orders.
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::v1::change_value::Value as Of;
+use groupfold_schemas::v1::{self, ChangeKind, EndReason, ReceiptStatus, Record};
+
+use super::diff::member_state;
+use super::*;
+use crate::story::{GROUP, ended, joined, message, receipt, renamed, requested, revoked};
+
+fn at(sequence: usize) -> At {
+    At { sequence: sequence as u64 + 1, log_time_ms: 0 }
+}
+
+/// Applies records in batches of `batch`, each over what the ones before left.
+fn tell(records: &[Record], batch: usize) -> (Memory, Vec<v1::Change>) {
+    let (mut memory, mut told, mut sequence) = (Memory::default(), Vec::new(), 0);
+    for records in records.chunks(batch) {
+        let source = memory.clone();
+        let mut telling = Telling::new(&source, Memory::default());
+        // What the records contribute to is loaded, as the projector does.
+        for key in Contributions::of(records).keys() {
+            if let Some(value) = source.0.get(&key) {
+                telling.working.0.insert(key, value.clone());
+            }
+        }
+        for record in records {
+            told.extend(telling.apply(record, at(sequence)).unwrap());
+            sequence += 1;
+        }
+        memory.0.extend(telling.finish().puts);
+    }
+    (memory, told)
+}
+
+fn story() -> Vec<Record> {
+    vec![
+        joined(1, &["w:1", "u:A"]),
+        requested(2, &["w:2"]),
+        joined(3, &["w:2"]),
+        receipt(4, ReceiptStatus::Delivered, &["w:1"]),
+        receipt(5, ReceiptStatus::Read, &["w:2", "u:B"]),
+        renamed(6, &["w:1"], &["w:3"]),
+        renamed(7, &["w:3"], &["w:4"]),
+        message(8, &["w:4"]),
+        ended(9, EndReason::Left, &["w:2"]),
+        joined(10, &["w:1"]),
+        requested(11, &["w:5"]),
+        revoked(11, &["w:5"]),
+    ]
+}
+
+/// The story in an order that a number chooses, with duplicates.
+fn shuffled(mut seed: u64) -> Vec<Record> {
+    let mut left = story();
+    left.extend(story().into_iter().step_by(3));
+    let mut out = Vec::new();
+    while !left.is_empty() {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        out.push(left.remove((seed >> 33) as usize % left.len()));
+    }
+    out
+}
+
+#[test]
+fn any_cut_into_batches_tells_the_same_changes_and_leads_to_the_same_state() {
+    for seed in 0..60 {
+        let records = shuffled(seed);
+        let one = tell(&records, 1);
+        for batch in [2, 5, 100] {
+            assert_eq!(tell(&records, batch), one, "seed {seed}, batches of {batch}");
+        }
+        let mut memory = Memory::default();
+        let digest = memory.apply(&records).unwrap();
+        assert_eq!(one.0, memory, "seed {seed}");
+        let empty = Memory::default();
+        let mut all = Telling::new(&empty, Memory::default());
+        for (i, record) in records.iter().enumerate() {
+            all.apply(record, at(i)).unwrap();
+        }
+        let all = all.finish();
+        assert_eq!(all.digest, digest, "seed {seed}");
+        assert_eq!(all.groups[GROUP], memory.group_digest(GROUP), "seed {seed}");
+    }
+}
+
+#[test]
+fn whoever_follows_the_changes_ends_with_the_members_and_the_window_that_are_shown() {
+    for seed in 0..200 {
+        let records = shuffled(seed);
+        let (memory, changes) = tell(&records, 4);
+        let mut members: BTreeMap<String, Of> = BTreeMap::new();
+        let mut rest: BTreeMap<&str, Of> = BTreeMap::new();
+        for change in &changes {
+            let kind = change.kind();
+            let of = |side: &Option<v1::ChangeValue>| side.clone().and_then(|side| side.value);
+            let (before, after) = (of(&change.before), of(&change.after));
+            assert_ne!(before, after, "seed {seed}: a change changes something");
+            let had = match (&change.member_id, kind) {
+                (Some(id), _) => match after {
+                    Some(after) => members.insert(id.clone(), after),
+                    None => members.remove(id),
+                },
+                (None, ChangeKind::Receipt) => continue,
+                (None, kind) => match after {
+                    Some(after) => rest.insert(kind.name(), after),
+                    None => rest.remove(kind.name()),
+                },
+            };
+            assert_eq!(had, before, "seed {seed}: before is what the change before it left");
+        }
+        let group = view::group(&memory, GROUP).unwrap().unwrap();
+        let shown: BTreeMap<String, Of> = group
+            .members
+            .iter()
+            .map(|member| (member.member_id.clone(), Of::Member(member_state(member))))
+            .collect();
+        assert_eq!(members, shown, "seed {seed}");
+        let Some(Of::Window(window)) = rest.get("service_window") else { panic!("seed {seed}") };
+        let shown = group.window.unwrap();
+        assert_eq!(
+            (&window.opened_by, window.open_until_ms),
+            (&shown.opened_by.member_id, shown.open_until_ms)
+        );
+        assert!(matches!(&rest["group_status"], Of::Group(state) if state.status == "unknown"));
+    }
+}
+
+#[test]
+fn a_duplicate_changes_nothing() {
+    let mut records = story();
+    let (_, once) = tell(&records, 3);
+    records.extend(story());
+    assert_eq!(tell(&records, 3).1, once);
+}
+
+#[test]
+fn marks_rise_and_each_event_counts_its_own() {
+    let (_, changes) = tell(&shuffled(7), 4);
+    let marks: Vec<Mark> = changes.iter().map(mark_of).collect();
+    assert!(marks.is_sorted_by(|a, b| a < b), "{marks:?}");
+    assert!(marks.iter().any(|mark| mark.index > 0));
+}
+
+#[test]
+fn a_receipt_tells_the_message_the_name_and_both_sides() {
+    let records = [
+        receipt(4, ReceiptStatus::Read, &["w:1"]),
+        receipt(3, ReceiptStatus::Delivered, &["w:1"]),
+        receipt(5, ReceiptStatus::Read, &["w:1"]),
+    ];
+    let (_, changes) = tell(&records, 1);
+    let receipts: Vec<_> = changes.iter().filter(|change| change.kind() == ChangeKind::Receipt).collect();
+    assert_eq!(receipts.len(), 2, "the later reading tells nothing");
+    let state = |side: &Option<v1::ChangeValue>| match side.clone().unwrap().value {
+        Some(Of::Receipt(state)) => state,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(receipts[0].before, None);
+    assert!(state(&receipts[0].after).delivered_implied);
+    assert_eq!(state(&receipts[1].after).delivered_at_ms, Some(3000));
+    assert_eq!(receipts[1].message_id.as_deref(), Some("M1"));
+    assert_eq!(receipts[1].reported.as_ref().unwrap().wa_id.as_deref(), Some("1"));
+}
+
+#[test]
+fn a_new_number_changes_the_member_in_every_group_that_knows_the_old_one() {
+    let mut elsewhere = joined(1, &["w:1"]);
+    elsewhere.group_id = "G2".to_owned();
+    let mut stranger = joined(1, &["w:9"]);
+    stranger.group_id = "G3".to_owned();
+    let records = [joined(1, &["w:1"]), elsewhere, stranger, renamed(5, &["w:1"], &["w:2"])];
+    let (_, changes) = tell(&records, 4);
+    let last: Vec<_> = changes.iter().filter(|change| change.sequence == 4).collect();
+    let told: Vec<_> = last.iter().map(|change| (change.kind(), change.group_id.as_str())).collect();
+    assert_eq!(told, [(ChangeKind::Member, GROUP), (ChangeKind::Member, "G2")]);
+    let names = |side: &Option<v1::ChangeValue>| match side.clone().unwrap().value {
+        Some(Of::Member(state)) => state.names.unwrap().wa_id.unwrap(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((names(&last[0].before), names(&last[0].after)), ("1".to_owned(), "2".to_owned()));
+}

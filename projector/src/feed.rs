@@ -1,0 +1,93 @@
+//! The change feed of one partition: from the store's outbox into the stream `GROUPFOLD_CHANGES`.
+//!
+//! ```text
+//! fold ──state + changes, one write──▶ store ──outbox──▶ publisher ──atomic batch──▶ GROUPFOLD_CHANGES
+//!   ▲                                                        │ asks for its last message, goes on after it
+//!   └────────── how far it is published, how much waits ◀────┘
+//! ```
+//!
+//! Each change is there once and in order, whatever is killed: the stream itself tells how far it goes, the broker
+//! takes a batch whole and only if it follows that message, and the fold tells nothing that is published already.
+//! So a store that is folded again, or a second projector on the same log, publishes nothing twice.
+
+pub(crate) mod body;
+mod publisher;
+mod stream;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use groupfold_schemas::change::Mark;
+use tokio::sync::watch;
+
+pub(crate) use publisher::Publisher;
+
+/// Changes that may wait to be published; the fold waits with more.
+const WAITING_MAX: u64 = 20_000;
+/// How long nothing may be published before readiness says so.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// What the fold and the publisher of a partition share.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Feed(Arc<watch::Sender<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// The last change published; `None` until the stream was asked.
+    published: Option<Mark>,
+    /// Changes in the outbox that are not published, about.
+    waiting: u64,
+    /// Why nothing can be published, and since when.
+    trouble: Option<(Instant, String)>,
+}
+
+impl Feed {
+    /// The last change published, as far as is known.
+    pub(crate) fn published(&self) -> Mark {
+        self.0.borrow().published.unwrap_or_default()
+    }
+
+    /// Waits until it is known what is published, and until not too much waits.
+    pub(crate) async fn ready(&self) {
+        let ready = |state: &State| state.published.is_some() && state.waiting < WAITING_MAX;
+        // Fails when the sender is gone, and it is ours.
+        let _ = self.0.subscribe().wait_for(ready).await;
+    }
+
+    /// Takes note of changes that were committed.
+    pub(crate) fn committed(&self, changes: usize) {
+        if changes > 0 {
+            self.0.send_modify(|state| state.waiting += changes as u64);
+        }
+    }
+
+    /// Why changes are not published, if that lasts.
+    pub(crate) fn reason(&self, partition: u16) -> Option<String> {
+        let state = self.0.borrow();
+        let (since, why) = state.trouble.as_ref()?;
+        (since.elapsed() > GRACE).then(|| format!("partition {partition}: change feed: {why}"))
+    }
+
+    fn advanced(&self, to: Mark, by: u64) {
+        self.0.send_modify(|state| {
+            state.published = Some(state.published.unwrap_or_default().max(to));
+            state.waiting = state.waiting.saturating_sub(by);
+            state.trouble = None;
+        });
+    }
+
+    fn emptied(&self) {
+        self.0.send_if_modified(|state| std::mem::take(&mut state.waiting) > 0);
+    }
+
+    fn troubled(&self, why: String) {
+        self.0.send_modify(|state| {
+            let since = state.trouble.take().map_or_else(Instant::now, |(since, _)| since);
+            state.trouble = Some((since, why));
+        });
+    }
+
+    async fn wait(&self) {
+        let _ = self.0.subscribe().wait_for(|state| state.waiting > 0).await;
+    }
+}

@@ -1,0 +1,129 @@
+//! A change as it is told: one line of JSON, the same in the stream and in the events of the API.
+
+use groupfold_fold::change::mark_of;
+use groupfold_schemas::v1;
+use groupfold_schemas::v1::change_value::Value as Of;
+use serde::Serialize;
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::api::convert;
+
+/// What one event made different about one thing.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Change)]
+pub(crate) struct Change {
+    /// Position of the event, and place among its changes: `3:1234:0`. The same in every telling.
+    id: String,
+    /// What is different; a closed set, see `docs/consuming.md`.
+    kind: &'static str,
+    group_id: String,
+    /// Of kind `member`: whom it concerns.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member_id: Option<String>,
+    /// Of kinds `message_sent`, `message_failed` and `receipt`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_id: Option<String>,
+    /// Of kind `receipt`: the names that it was reported under.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<Names>,
+    /// What was, in the shape that the query API has for it; null where there was nothing.
+    before: Value,
+    /// What is; null where there is nothing any more.
+    after: Value,
+    /// True where before and after are too long to be told: ask the query API.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    omitted: bool,
+    event_id: String,
+    /// Position of the event: a query with it as `min_position` reflects the change.
+    position: String,
+    /// Time of the provider.
+    #[schema(format = DateTime)]
+    at: String,
+    /// When the log took the event.
+    #[schema(format = DateTime)]
+    log_time: String,
+}
+
+/// Names of a person, as reported.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Names)]
+pub(crate) struct Names {
+    wa_id: Option<String>,
+    user_id: Option<String>,
+    username: Option<String>,
+}
+
+/// The line.
+pub(super) fn json(change: &v1::Change, partition: u16) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&tell(change, partition))
+}
+
+fn tell(change: &v1::Change, partition: u16) -> Change {
+    let change = change.clone();
+    let member_id = change.member_id.clone().unwrap_or_default();
+    let value = |value: Option<v1::ChangeValue>| {
+        value.and_then(|value| value.value).map_or(Value::Null, |value| value_of(value, &member_id))
+    };
+    Change {
+        id: mark_of(&change).id(partition),
+        kind: change.kind().name(),
+        before: value(change.before),
+        after: value(change.after),
+        member_id: change.member_id,
+        message_id: change.message_id,
+        member: change.reported.map(|names| Names {
+            wa_id: names.wa_id,
+            user_id: names.user_id,
+            username: names.username,
+        }),
+        omitted: change.omitted,
+        group_id: change.group_id,
+        event_id: change.event_id,
+        position: format!("{partition}:{}", change.sequence),
+        at: convert::time(change.at_ms),
+        log_time: convert::time(change.log_time_ms),
+    }
+}
+
+fn value_of(value: Of, member_id: &str) -> Value {
+    let time = |ms: Option<i64>| ms.filter(|ms| *ms != 0).map(convert::time);
+    match value {
+        Of::Text(text) => json!(text),
+        Of::Picture(picture) => json!({ "mime_type": picture.mime_type, "sha256": picture.sha256 }),
+        Of::Group(group) => json!({
+            "status": group.status,
+            "created_at": time(group.created_at_ms),
+            "deleted_at": time(group.deleted_at_ms),
+        }),
+        Of::Origin(origin) => json!({
+            "provider": origin.provider().name(),
+            "account": origin.account,
+            "phone_number_id": origin.phone_number_id,
+        }),
+        Of::Member(member) => json!(convert::member_state(member_id, member)),
+        Of::Window(window) => json!({
+            "opened_by": window.opened_by,
+            "open_until": convert::time(window.open_until_ms),
+        }),
+        Of::Failure(failure) => json!(convert::failure(failure)),
+        Of::TimeMs(ms) => json!({ "sent_at": convert::time(ms) }),
+        Of::Receipt(receipt) => json!({
+            "status": status_of(&receipt),
+            "delivered_at": time(receipt.delivered_at_ms),
+            "delivered_implied": receipt.delivered_implied,
+            "read_at": time(receipt.read_at_ms),
+            "played_at": time(receipt.played_at_ms),
+        }),
+        Of::Secret(set) => json!({ "set": set }),
+        Of::Settings(settings) => settings.settings().map(groupfold_fold::view::setting_name).collect(),
+    }
+}
+
+fn status_of(receipt: &v1::ReceiptState) -> &'static str {
+    match receipt {
+        v1::ReceiptState { played_at_ms: Some(_), .. } => "played",
+        v1::ReceiptState { read_at_ms: Some(_), .. } => "read",
+        _ => "delivered",
+    }
+}

@@ -1,0 +1,118 @@
+//! The publisher of one partition: what waits in the outbox, into the stream, in order.
+
+use std::time::Duration;
+
+use async_nats::Client;
+use groupfold_fold::change::mark_of;
+use groupfold_schemas::change::Mark;
+use groupfold_schemas::v1;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::stream::{Changes, End};
+use crate::partition::Partition;
+use crate::store;
+
+/// Changes of one batch: the broker takes 1,000.
+const BATCH_MAX: usize = 500;
+/// Between two attempts; twice as long after each, up to [`PAUSE_MAX`].
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+/// How often it is remembered how far the stream goes: much less than anybody keeps changes for.
+const REMEMBER_EVERY: Duration = Duration::from_secs(10);
+
+/// The publisher of one partition.
+pub(crate) struct Publisher {
+    partition: Partition,
+    changes: Changes,
+    shutdown: CancellationToken,
+    end: End,
+    remembered: Mark,
+    remember_at: Instant,
+}
+
+impl Publisher {
+    pub(crate) fn new(partition: Partition, client: Client, shutdown: CancellationToken) -> Self {
+        let changes = Changes::new(client, partition.id);
+        let (remembered, remember_at) = (Mark::default(), Instant::now() + REMEMBER_EVERY);
+        Self { partition, changes, shutdown, end: End::default(), remembered, remember_at }
+    }
+
+    /// Publishes until it is told to end. What waits then is published by the next run.
+    pub(crate) async fn run(mut self) {
+        let shutdown = self.shutdown.clone();
+        let mut pause = PAUSE;
+        while !shutdown.is_cancelled() {
+            let begun = Instant::now();
+            let Err(why) = self.publish().await else { break };
+            if begun.elapsed() > PAUSE_MAX {
+                pause = PAUSE;
+            }
+            tracing::debug!(reason = why, ?pause, "changes are not published");
+            self.partition.feed.troubled(why);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        self.remember().await;
+    }
+
+    /// Asks how far the stream goes, then goes on after that, until told to end.
+    async fn publish(&mut self) -> Result<(), String> {
+        let shutdown = self.shutdown.clone();
+        let end = tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            end = self.changes.end() => end?,
+        };
+        // A message that retention took meanwhile does not take us back.
+        let mark = end.mark.max(self.partition.feed.published());
+        let published = self.waiting(self.end.mark).await?;
+        let published = published.iter().filter(|change| mark_of(change) <= mark).count();
+        self.end = End { mark, sequence: end.sequence };
+        self.partition.feed.advanced(mark, published as u64);
+        loop {
+            let changes = self.waiting(self.end.mark).await?;
+            let Some(last) = changes.last() else {
+                self.partition.feed.emptied();
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = self.partition.feed.wait() => {}
+                    () = tokio::time::sleep_until(self.remember_at), if self.remembered < self.end.mark => {
+                        self.remember().await;
+                    }
+                }
+                continue;
+            };
+            // Not dropped half way: what came of it would have to be asked for.
+            let sequence = self.changes.publish(&changes, self.end.sequence).await?;
+            self.end = End { mark: mark_of(last), sequence };
+            self.partition.feed.advanced(self.end.mark, changes.len() as u64);
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The next changes of the outbox.
+    async fn waiting(&self, after: Mark) -> Result<Vec<v1::Change>, String> {
+        let partition = self.partition.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let found = partition.store.view().and_then(|view| view.outbox_after(after, BATCH_MAX));
+            found.inspect_err(|error| partition.report(error))
+        });
+        let read = read.await.map_err(|panic| panic.to_string())?;
+        read.map_err(|error| store::chain(&error))
+    }
+
+    async fn remember(&mut self) {
+        self.remember_at = Instant::now() + REMEMBER_EVERY;
+        if self.remembered < self.end.mark {
+            match self.changes.remember(self.end.mark).await {
+                Ok(()) => self.remembered = self.end.mark,
+                Err(why) => tracing::debug!(reason = why, "the end of the changes is not remembered"),
+            }
+        }
+    }
+}

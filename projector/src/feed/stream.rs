@@ -1,0 +1,142 @@
+//! Talking to the stream of changes: how far it goes, and adding to it.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::{Client, HeaderMap, Request, header};
+use bytes::Bytes;
+use groupfold_schemas::change::Mark;
+use groupfold_schemas::{log, v1};
+use serde::Deserialize;
+
+use super::body;
+use crate::tail;
+
+/// Bound of one request to the broker.
+const REQUEST_WAIT: Duration = Duration::from_secs(5);
+/// Creation time of the stream of events that a change follows from: a log made anew begins its positions again.
+const LOG_HEADER: &str = "Groupfold-Log";
+/// Position of the event that a change follows from.
+const POSITION_HEADER: &str = "Groupfold-Position";
+/// The filter that an expected last sequence is meant for.
+const EXPECTED_SUBJECT_HEADER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+/// What the broker says of a batch.
+#[derive(Debug, Deserialize)]
+struct Ack {
+    #[serde(default)]
+    seq: u64,
+    error: Option<jetstream::Error>,
+}
+
+/// How far the stream goes for one partition.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct End {
+    /// The last change of this log.
+    pub(super) mark: Mark,
+    /// Sequence of the last message of the partition; zero without one.
+    pub(super) sequence: u64,
+}
+
+/// The stream of changes, as one partition writes it.
+pub(super) struct Changes {
+    client: Client,
+    context: Context,
+    partition: u16,
+    /// Creation time of the partition's stream of events.
+    log: String,
+}
+
+impl Changes {
+    pub(super) fn new(client: Client, partition: u16) -> Self {
+        let mut context = jetstream::new(client.clone());
+        context.set_timeout(REQUEST_WAIT);
+        Self { client, context, partition, log: String::new() }
+    }
+
+    /// Asks how far the partition's changes are published.
+    pub(super) async fn end(&mut self) -> Result<End, String> {
+        self.log = tail::created(&self.context, &log::stream(self.partition)).await?;
+        let last = self.last(log::CHANGES_STREAM, &log::partition_changes(self.partition)).await?;
+        let mark = self.last(log::CHANGE_MARKS_STREAM, &log::change_mark_subject(self.partition)).await?;
+        let told = |message: &Option<(u64, HeaderMap)>| {
+            let (_, headers) = message.as_ref()?;
+            self.mark_in(headers)
+        };
+        Ok(End {
+            mark: told(&last).max(told(&mark)).unwrap_or_default(),
+            sequence: last.map_or(0, |(sequence, _)| sequence),
+        })
+    }
+
+    fn mark_in(&self, headers: &HeaderMap) -> Option<Mark> {
+        let of_this_log = headers.get(LOG_HEADER).is_some_and(|log| log.as_str() == self.log);
+        let (_, mark) = Mark::from_id(headers.get(header::NATS_MESSAGE_ID)?.as_str())?;
+        of_this_log.then_some(mark)
+    }
+
+    async fn last(&self, stream: &str, subject: &str) -> Result<Option<(u64, HeaderMap)>, String> {
+        let missing = || format!("stream {stream} does not exist: run `groupfold provision`");
+        let handle = self.context.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+        match handle.get_last_raw_message_by_subject(subject).await {
+            Ok(message) => Ok(Some((message.sequence, message.headers))),
+            Err(error) => match error.kind() {
+                LastRawMessageErrorKind::NoMessageFound => Ok(None),
+                LastRawMessageErrorKind::JetStream(error)
+                    if error.error_code() == ErrorCode::STREAM_NOT_FOUND =>
+                {
+                    Err(missing())
+                }
+                _ => Err(error.to_string()),
+            },
+        }
+    }
+
+    /// Adds changes behind the message of this sequence: all of them or none. Returns the sequence of the last.
+    pub(super) async fn publish(&self, changes: &[v1::Change], behind: u64) -> Result<u64, String> {
+        let batch = self.client.new_inbox();
+        let batch = batch.rsplit('.').next().unwrap_or("batch");
+        let mut commit = None;
+        for (at, change) in (1..).zip(changes) {
+            let mut headers = self.headers(groupfold_fold::change::mark_of(change));
+            headers.insert(header::NATS_BATCH_ID, batch);
+            headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
+            if at == 1 {
+                headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, behind.to_string());
+                headers.insert(EXPECTED_SUBJECT_HEADER, log::partition_changes(self.partition));
+            }
+            let subject = log::change_subject(self.partition, change.kind().name(), &change.group_id);
+            let payload = Bytes::from(body::json(change, self.partition).map_err(|error| error.to_string())?);
+            if at < changes.len() {
+                let sent = self.client.publish_with_headers(subject, headers, payload).await;
+                sent.map_err(|error| error.to_string())?;
+            } else {
+                headers.insert(header::NATS_BATCH_COMMIT, header::NATS_BATCH_COMMIT_FINAL);
+                let request = Request::new().headers(headers).payload(payload).timeout(Some(REQUEST_WAIT));
+                commit = Some((subject, request));
+            }
+        }
+        let Some((subject, request)) = commit else { return Ok(behind) };
+        let answer = self.client.send_request(subject, request).await.map_err(|error| error.to_string())?;
+        let ack: Ack = serde_json::from_slice(&answer.payload).map_err(|error| error.to_string())?;
+        ack.error.map_or(Ok(ack.seq), |error| Err(error.to_string()))
+    }
+
+    fn headers(&self, mark: Mark) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::NATS_MESSAGE_ID, mark.id(self.partition));
+        headers.insert(POSITION_HEADER, format!("{}:{}", self.partition, mark.sequence));
+        headers.insert(LOG_HEADER, self.log.as_str());
+        headers
+    }
+
+    /// Remembers how far it goes, for the day when retention has taken all of the partition's changes.
+    pub(super) async fn remember(&self, mark: Mark) -> Result<(), String> {
+        let subject = log::change_mark_subject(self.partition);
+        let headers = self.headers(mark);
+        let sent = self.context.publish_with_headers(subject, headers, Bytes::new()).await;
+        sent.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}

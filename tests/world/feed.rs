@@ -1,0 +1,161 @@
+//! The change feed on real parts: each change once and in order, whatever is killed.
+
+pub(crate) mod told;
+
+use std::time::Duration;
+
+use groupfold_schemas::log;
+use groupfold_tests::{Groupfold, NatsServer, Options, wait_until};
+use serde_json::Value;
+
+use crate::hook::{self, created, joined, left, participants, renamed, status, statuses};
+use told::Told;
+
+const BOUND: Duration = Duration::from_secs(40);
+const T: i64 = 1_767_225_600;
+
+/// Webhooks of a few groups, some told twice.
+pub(crate) fn story(round: i64) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::new();
+    for g in 0..6 {
+        let (group, t) = (format!("G{}-{g}", round % 3), T + round * 10);
+        bodies.push(hook::lifecycle(&[created(&group, "Plants", T)]));
+        bodies.push(participants(&[
+            joined(&group, &format!("1555000{round:04}"), t),
+            joined(&group, "15551", t),
+        ]));
+        bodies.push(hook::settings(&[renamed(&group, &format!("Name {round}"), t + 1)]));
+        let message = format!("wamid.{round}.{g}");
+        let of = |name, wa_id, second| status(&group, &message, name, wa_id, second);
+        bodies.push(statuses(&[
+            of("sent", None, t + 2),
+            of("delivered", Some("15551"), t + 3),
+            of("read", Some("15551"), t + 4),
+        ]));
+        bodies.push(participants(&[left(&group, "15551", t + 5)]));
+    }
+    bodies
+}
+
+pub(crate) async fn post(receiver: &Groupfold, bodies: &[Vec<u8>]) {
+    for body in bodies {
+        assert_eq!(receiver.post(body).await.status, 200);
+    }
+}
+
+/// Waits until all of the log is folded and all that it changed is published.
+pub(crate) async fn settled(projector: &Groupfold, nats: &NatsServer) -> Told {
+    wait_until("all is folded", BOUND, async || {
+        let position = projector.get("/v1/position").await.json;
+        if position["lag_events"] == 0 { Ok(()) } else { Err(position) }
+    })
+    .await;
+    // What the last event of a partition changed may be on its way: two looks in a row must agree.
+    let mut before = Told::read(nats).await;
+    wait_until("all changes are published", BOUND, async || {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let now = Told::read(nats).await;
+        if now == before {
+            return Ok(());
+        }
+        before = now;
+        Err("more comes")
+    })
+    .await;
+    before.check_order();
+    before
+}
+
+/// The changes that a projector tells of this log from its beginning.
+async fn told_anew(nats: &NatsServer) -> Told {
+    let client = nats.client().await;
+    let jetstream = async_nats::jetstream::new(client.clone());
+    for stream in [log::CHANGES_STREAM, log::CHANGE_MARKS_STREAM] {
+        jetstream.delete_stream(stream).await.unwrap();
+    }
+    groupfold_ingest::provision::provision(&client, &Default::default()).await.unwrap();
+    let undisturbed = Groupfold::project(Options::on(nats)).await;
+    settled(&undisturbed, nats).await
+}
+
+#[tokio::test]
+async fn a_projector_killed_again_and_again_tells_each_change_once_and_in_order() {
+    let nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    for round in 0..8 {
+        let bodies = story(round);
+        // At another place each time, with more to come while it is down.
+        let (before, after) = bodies.split_at(3 * round as usize % bodies.len());
+        post(&receiver, before).await;
+        projector.kill9();
+        tokio::join!(post(&receiver, after), projector.restart());
+    }
+    let disturbed = settled(&projector, &nats).await;
+    assert!(disturbed.len() > 300, "{}", disturbed.len());
+    assert_eq!(projector.terminate().await, 0);
+    let undisturbed = told_anew(&nats).await;
+    disturbed.assert_same(&undisturbed);
+}
+
+#[tokio::test]
+async fn a_store_folded_again_and_a_second_projector_tell_nothing_twice() {
+    let nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    post(&receiver, &story(0)).await;
+    let first = settled(&projector, &nats).await;
+    assert_eq!(projector.terminate().await, 0);
+    std::fs::remove_dir_all(projector.data().join("store")).unwrap();
+    projector.restart().await;
+    assert_eq!(settled(&projector, &nats).await, first, "a store folded again tells nothing");
+
+    let second = Groupfold::project(Options::on(&nats)).await;
+    for round in 1..4 {
+        post(&receiver, &story(round)).await;
+    }
+    settled(&second, &nats).await;
+    let both = settled(&projector, &nats).await;
+    assert!(both.len() > first.len());
+    drop(second);
+    assert_eq!(projector.terminate().await, 0);
+    both.assert_same(&told_anew(&nats).await);
+}
+
+#[tokio::test]
+async fn what_retention_took_is_not_told_again_when_the_store_is_lost() {
+    let nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    post(&receiver, &story(0)).await;
+    settled(&projector, &nats).await;
+    // The end is remembered when the projector ends, at the latest.
+    assert_eq!(projector.terminate().await, 0);
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let mut stream = jetstream.get_stream(log::CHANGES_STREAM).await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    let age = std::mem::replace(&mut config.max_age, Duration::from_millis(200));
+    config.duplicate_window = Duration::from_millis(100);
+    jetstream.update_stream(&config).await.unwrap();
+    wait_until("all changes are too old", BOUND, async || {
+        let told = Told::read(&nats).await;
+        if told.len() == 0 { Ok(()) } else { Err(told.len()) }
+    })
+    .await;
+    config.max_age = age;
+    jetstream.update_stream(&config).await.unwrap();
+    std::fs::remove_dir_all(projector.data().join("store")).unwrap();
+    projector.restart().await;
+    assert_eq!(settled(&projector, &nats).await.len(), 0);
+    post(&receiver, &story(1)).await;
+    let new = settled(&projector, &nats).await;
+    assert!(new.len() > 0, "the feed goes on");
+    let subject = |body: &Value| body["kind"] == "subject" && body["after"] == "Name 1";
+    assert_eq!(new.bodies().filter(|body| subject(body)).count(), 6);
+}
+
+pub(crate) async fn provisioned(nats: &NatsServer) -> Options {
+    let client = nats.client().await;
+    groupfold_ingest::provision::provision(&client, &Default::default()).await.unwrap();
+    Options::on(nats)
+}
