@@ -14,7 +14,7 @@ use crate::hook::{created, joined, left, lifecycle, participants, renamed, setti
 const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 
-fn failed(groupfold: &Groupfold, args: &[&str]) -> Output {
+pub(crate) fn failed(groupfold: &Groupfold, args: &[&str]) -> Output {
     let mut command = Groupfold::command();
     command.arg("failed").args(args).arg("--data").arg(groupfold.data());
     command.output().expect("groupfold can be run")
@@ -33,13 +33,13 @@ fn answer(groupfold: &Groupfold, args: &[&str], expected: i32) -> Value {
 }
 
 /// A broker that does not sync: what is tested here does not depend on it.
-async fn quick() -> (NatsServer, Groupfold) {
+pub(crate) async fn quick() -> (NatsServer, Groupfold) {
     let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
     let groupfold = Groupfold::up(Options::on(&nats)).await;
     (nats, groupfold)
 }
 
-async fn digest(groupfold: &Groupfold) -> Value {
+pub(crate) async fn digest(groupfold: &Groupfold) -> Value {
     wait_until("all is folded", BOUND, async || {
         let position = groupfold.get("/v1/position").await.json;
         if position["lag_events"] == 0 { Ok(position["digest"].clone()) } else { Err(position) }
@@ -48,7 +48,7 @@ async fn digest(groupfold: &Groupfold) -> Value {
 }
 
 /// Puts an item into the stream of failures as an older build would have left it that could not read it.
-async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<String> {
+pub(crate) async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<String> {
     let delivery = Delivery {
         received_time_ms: T * 1000,
         request_id: "0123456789abcdef0123456789abcdef",

@@ -24,4 +24,5 @@ mod oracle;
 mod simulated;
 mod tidy;
 mod time_travel;
+mod transcript;
 mod usage;
