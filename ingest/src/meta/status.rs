@@ -59,8 +59,22 @@ fn group_of(node: &Node<'_>) -> Result<Option<String>> {
     if node.text("recipient_type")?.as_deref() == Some("group") {
         return node.required_id("recipient_id").map(Some);
     }
+    // Only a group has participants. Its id is no number, which a person's would be.
+    let of_participant = OF_PARTICIPANT.iter().any(|member| node.has(member));
+    if of_participant && !node.has("recipient_type") {
+        let recipient = node.id("recipient_id")?;
+        return Ok(recipient.filter(|id| !id.bytes().all(|b| b.is_ascii_digit() || b == b'+')));
+    }
     Ok(None)
 }
+
+/// Members that name the person of a group's receipt.
+const OF_PARTICIPANT: [&str; 4] = [
+    "recipient_participant_id",
+    "participant_recipient_id",
+    "recipient_participant_user_id",
+    "recipient_participant_parent_user_id",
+];
 
 fn status_of(text: &str) -> Option<ReceiptStatus> {
     Some(match text {

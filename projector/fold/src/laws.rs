@@ -5,7 +5,7 @@ use groupfold_schemas::v1::{self, EndReason, FactKind, JoinVia, ReceiptStatus, R
 
 use crate::apply::Digest;
 use crate::entry::{Key, Memory};
-use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked};
+use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked, who};
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
 /// Folds every order of a story, each with a duplicate, checks that all end in the same bytes, and returns them.
@@ -84,6 +84,41 @@ fn a_join_after_a_request_came_by_the_request() {
     assert_eq!((via("1"), via("2")), (JoinVia::JoinRequest, JoinVia::InviteLink));
     let timeline = view::timeline(&memory, GROUP).unwrap().unwrap();
     assert_eq!(timeline.iter().map(|entry| entry.via).collect::<Vec<_>>()[1], JoinVia::JoinRequest);
+}
+
+#[test]
+fn a_spelling_tells_of_the_participant_that_has_it_alone() {
+    let event = v1::ParticipantsJoined {
+        participants: vec![who(&["w:1", "i:1"]), who(&["w:2"])],
+        via: JoinVia::JoinRequest.into(),
+        reason: Some("invite_link".to_owned()),
+    };
+    let group = group(&[at(1, Kind::ParticipantsJoined(event))]);
+    let mut via: Vec<_> = group.members.iter().map(|m| (m.names.wa_id.as_deref(), m.via)).collect();
+    via.sort_unstable();
+    assert_eq!(via, [(Some("1"), JoinVia::JoinRequest), (Some("2"), JoinVia::InviteLink)]);
+}
+
+#[test]
+fn a_failure_of_settings_keeps_the_errors_of_the_whole_and_of_each() {
+    let error = |code: &str| v1::ProviderError { code: code.to_owned(), ..Default::default() };
+    let change = |setting: v1::Setting, errors| v1::SettingChange {
+        setting: setting.into(),
+        outcome: v1::Outcome::Failed.into(),
+        errors,
+        ..Default::default()
+    };
+    let changes = vec![
+        change(v1::Setting::Subject, vec![error("whole"), error("subject")]),
+        change(v1::Setting::Description, vec![error("description")]),
+    ];
+    let told = |whole: Vec<v1::ProviderError>| {
+        let event = v1::SettingsUpdated { changes: changes.clone(), errors: whole };
+        let failure = group(&[at(1, Kind::SettingsUpdated(event))]).last_failure.unwrap();
+        failure.errors.into_iter().map(|error| error.code).collect::<Vec<_>>()
+    };
+    assert_eq!(told(vec![error("whole")]), ["whole", "subject", "description"]);
+    assert_eq!(told(Vec::new()), ["whole", "subject", "description"]);
 }
 
 #[test]

@@ -202,6 +202,22 @@ fn the_group_of_a_receipt_may_stand_beside_the_phone() {
 }
 
 #[test]
+fn a_receipt_with_a_participant_is_one_of_a_group_without_saying_so() {
+    for name in ["recipient_participant_id", "participant_recipient_id", "recipient_participant_user_id"] {
+        let record = record(read(&status(&json!({"recipient_type": null, name: "1"}))));
+        assert_eq!(record.group_id, GROUP, "{name}");
+    }
+    // To a person, or not to say to whom.
+    for one_to_one in [
+        json!({"recipient_type": null, "recipient_id": "15550001111", "recipient_participant_id": "15550001111"}),
+        json!({"recipient_type": "individual", "recipient_participant_id": "1"}),
+        json!({"recipient_type": null}),
+    ] {
+        assert!(matches!(one(read(&status(&one_to_one))), Item::Ignored(_)), "{one_to_one}");
+    }
+}
+
+#[test]
 fn pricing_is_read_nested_or_not_and_flags_as_texts() {
     let pricing = json!({"billable": "true", "pricing_model": "PMP", "category": "group_utility"});
     let beside = event!(Receipt, read(&status(&json!({"pricing": pricing}))));

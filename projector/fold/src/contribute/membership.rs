@@ -15,7 +15,7 @@ impl Contribution<'_> {
 
     pub(super) fn joined(&mut self, event: &v1::ParticipantsJoined) {
         for participant in &event.participants {
-            let fact = v1::Fact { via: event.via, ..Default::default() };
+            let fact = v1::Fact { via: via(event, participant).into(), ..Default::default() };
             self.member(FactKind::MemberJoined, participant, fact);
         }
     }
@@ -88,5 +88,15 @@ impl Contribution<'_> {
                 self.member(FactKind::MemberPromoted, &participant, v1::Fact::default());
             }
         }
+    }
+}
+
+/// A join by link and an approved request read alike but for the spelling that the approval echoes: it tells of
+/// the one participant that has it, not of the others of the event.
+fn via(event: &v1::ParticipantsJoined, participant: &v1::Participant) -> v1::JoinVia {
+    match event.reason.as_deref() {
+        Some("invite_link") if participant.input.is_some() => v1::JoinVia::JoinRequest,
+        Some("invite_link") => v1::JoinVia::InviteLink,
+        _ => event.via(),
     }
 }

@@ -3,8 +3,14 @@
 use groupfold_schemas::v1::setting_value::Value as New;
 use groupfold_schemas::v1::{self, FactKind, FailureType, Outcome, Setting};
 
+use prost::Message as _;
+
 use super::Contribution;
 use crate::view::setting_name;
+
+/// Bytes of the errors of single settings that are kept beside those of the whole: a record whose errors are
+/// too large for a register would not be folded at all.
+const BESIDE_BYTES_MAX: usize = 2048;
 
 impl Contribution<'_> {
     pub(super) fn settings_updated(&mut self, event: &v1::SettingsUpdated) {
@@ -19,9 +25,7 @@ impl Contribution<'_> {
         if failed.is_empty() && event.errors.is_empty() {
             return;
         }
-        let each = failed.iter().flat_map(|change| &change.errors);
-        let errors: Vec<_> =
-            if event.errors.is_empty() { each.cloned().collect() } else { event.errors.clone() };
+        let errors = errors(&event.errors, failed.iter().flat_map(|change| &change.errors));
         let settings: Vec<_> = failed.iter().map(|change| setting_name(change.setting())).collect();
         let text = Some(settings.join(", ")).filter(|text| !text.is_empty());
         self.last_failure(FailureType::Settings, FactKind::SettingsFailed, &errors);
@@ -117,6 +121,22 @@ impl Contribution<'_> {
             ..Default::default()
         });
     }
+}
+
+/// Those of the whole, then those of single settings that say something else.
+fn errors<'a>(
+    whole: &[v1::ProviderError],
+    each: impl Iterator<Item = &'a v1::ProviderError>,
+) -> Vec<v1::ProviderError> {
+    let mut errors = whole.to_vec();
+    let mut beside = 0;
+    for error in each.filter(|error| !whole.contains(error)) {
+        beside += error.encoded_len();
+        if whole.is_empty() || beside <= BESIDE_BYTES_MAX {
+            errors.push(error.clone());
+        }
+    }
+    errors
 }
 
 fn picture(stamp: Option<v1::Stamp>, new: Option<&New>) -> v1::PictureRegister {
