@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
+use crate::events::EventsArgs;
 use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
 use crate::simulate::SimulateArgs;
@@ -35,6 +36,8 @@ pub(crate) enum Verb {
     Provision(provision::ProvisionArgs),
     /// Read the state of groups
     Group(GroupArgs),
+    /// The event stream: follow it, or write it to files
+    Events(EventsArgs),
     /// What could not be read: list, show, raw, replay, discard
     Failed(FailedArgs),
     /// The fate of one webhook, event or message, from the door to the state

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod data;
 mod doctor;
+mod events;
 mod exit;
 mod failed;
 mod group;
@@ -57,6 +58,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Failed(args) => failed::run(args).await,
         Verb::Group(args) => group::run(args).await,
         Verb::Usage(args) => usage::run(args).await,
+        Verb::Events(args) => events::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Doctor(args) => doctor::run(args).await,
         Verb::Check(args) => check::run(args).await,

@@ -11,6 +11,7 @@ mod broker;
 mod codegen;
 mod doctor;
 mod door;
+mod events;
 mod failed;
 mod families;
 mod fates;

@@ -1,0 +1,40 @@
+//! `groupfold events`: the log as a stream of events, for people, files and programs.
+
+mod catalogue;
+pub(crate) mod data;
+mod export;
+pub(crate) mod reader;
+mod redact;
+pub(crate) mod select;
+pub(crate) mod shape;
+mod tail;
+
+use clap::{Args, Subcommand};
+
+use crate::exit::Failure;
+
+/// The event stream: follow it, or write it to files.
+#[derive(Args, Debug)]
+pub(crate) struct EventsArgs {
+    #[command(subcommand)]
+    verb: EventsVerb,
+}
+
+#[derive(Subcommand, Debug)]
+enum EventsVerb {
+    /// Print events: lines on a terminal, JSON lines in a pipe
+    Tail(tail::TailArgs),
+    /// Write events to a file, with a manifest beside it
+    Export(Box<export::ExportArgs>),
+    /// Every kind of event and what it says, as Markdown; with --out also as JSON Schemas
+    Catalogue(catalogue::CatalogueArgs),
+}
+
+/// Runs one of them.
+pub(crate) async fn run(args: EventsArgs) -> Result<(), Failure> {
+    match args.verb {
+        EventsVerb::Tail(args) => tail::run(args).await,
+        EventsVerb::Export(args) => export::run(*args).await,
+        EventsVerb::Catalogue(args) => catalogue::run(&args),
+    }
+}

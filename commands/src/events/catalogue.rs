@@ -1,0 +1,63 @@
+//! `groupfold events catalogue`: every kind of event, for those who build on them. Documents and JSON Schemas come from
+//! the list of columns and the list of kinds; the examples are laid out by the code that lays out events.
+
+mod kinds;
+mod markdown;
+mod samples;
+mod schema;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exit::Failure;
+use crate::print;
+
+/// The kinds of events and what each says, as Markdown, or with JSON Schemas as files.
+#[derive(Args, Debug)]
+pub(crate) struct CatalogueArgs {
+    /// Write events.md and schemas/*.json into this folder
+    #[arg(long, value_name = "FOLDER")]
+    out: Option<PathBuf>,
+}
+
+/// Prints or writes it.
+pub(crate) fn run(args: &CatalogueArgs) -> Result<(), Failure> {
+    let Some(folder) = &args.out else { return print::line(markdown::document().trim_end()) };
+    let schemas = folder.join("schemas");
+    std::fs::create_dir_all(&schemas)
+        .map_err(|error| Failure::failed(&format!("cannot write {}", schemas.display()), &error))?;
+    let files = [
+        (folder.join("events.md"), markdown::document()),
+        (schemas.join("event.json"), schema::event()),
+        (schemas.join("cloudevent.json"), schema::cloud_event()),
+    ];
+    for (path, text) in files {
+        std::fs::write(&path, text)
+            .map_err(|error| Failure::failed(&format!("cannot write {}", path.display()), &error))?;
+        print::line(&path.display().to_string())?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::events::{data, shape};
+
+    #[test]
+    fn every_kind_is_told_of_once_and_its_example_is_one_of_it() {
+        let told: Vec<&str> = kinds::KINDS.iter().map(|kind| kind.name).collect();
+        assert_eq!(told, shape::KINDS);
+        for kind in kinds::KINDS {
+            let sample = samples::of(kind.name);
+            assert_eq!(sample.name(), kind.name);
+            let fields: BTreeSet<&str> = kind.fields.iter().map(|field| field.name).collect();
+            let value = data::of_kind(&sample);
+            let used: BTreeSet<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
+            assert!(used.is_subset(&fields), "{}: {used:?} is not in {fields:?}", kind.name);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! The catalogue as Markdown.
+
+use std::fmt::Write as _;
+
+use super::kinds::{KINDS, Of};
+use super::samples;
+use crate::events::shape::{self, COLUMNS, ORIGINAL, Type};
+
+const HEAD: &str = "# Events
+
+<!-- Generated: GROUPFOLD_UPDATE=1 cargo test -p groupfold-tests catalogue -->
+
+What `groupfold events tail` and `groupfold events export` give. One message of the log is one event is one item of a webhook.
+JSON Schemas: [schemas/event.json](schemas/event.json), [schemas/cloudevent.json](schemas/cloudevent.json). `groupfold events
+catalogue` prints this page for the build at hand.
+
+**Order.** Partitions are merged by the time at which the log took the event (`log_time`, milliseconds after the receiver had
+it), then partition, then sequence. Within a partition this time never goes back, so the order is the same whenever it is
+read, and everything appended later comes later. What happened first, `provider_time` tells.
+
+**Duplicates.** The same event has the same `event_id`. It can stand in the log twice (it came again after the broker's
+window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids.
+
+**Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
+as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).
+CloudEvents 1.0: the same object as `data`. `PATH.manifest.json` beside it: range, counts by kind, SHA-256 of each file,
+schema version, and the watermark from which `--resume` goes on.
+
+**Redaction.** `--redact` replaces numbers, names, links, texts, and ids of groups and messages (they hold numbers) by pseudonyms:
+HMAC-SHA256 under `--redact-key`, so that equal stays equal. Ids of accounts, business numbers and events stay.
+";
+
+/// The whole page.
+pub(super) fn document() -> String {
+    let mut page = HEAD.to_owned();
+    page.push_str("\n## Columns\n\n| column | type | |\n|---|---|---|\n");
+    for column in COLUMNS.iter().chain([&ORIGINAL]) {
+        let of = match column.of {
+            Type::Text => "text",
+            Type::Time => "time",
+            Type::Flag => "true or false",
+            Type::Number => "number",
+            Type::Texts => "list of texts",
+            Type::Json => "JSON",
+        };
+        let absent = if column.always { "" } else { ", or absent" };
+        let only = if column.name == ORIGINAL.name { " (with `--original`)" } else { "" };
+        let _ = writeln!(page, "| `{}` | {of}{absent} | {}{only} |", column.name, column.says);
+    }
+    page.push_str("\n## Kinds\n");
+    for kind in KINDS {
+        let _ = write!(page, "\n### {}\n\n{} Webhook: {}.\n", kind.name, kind.means, kind.source);
+        if !kind.fields.is_empty() {
+            page.push_str("\n| in `data` | | |\n|---|---|---|\n");
+        }
+        for field in kind.fields {
+            let _ = writeln!(page, "| `{}` | {} | {} |", field.name, of(field.of), field.says);
+        }
+        let row = shape::json(COLUMNS, shape::row(&samples::event(kind.name, kind.source)));
+        let told = row.into_iter().filter(|(_, value)| !value.is_null());
+        let example = serde_json::Value::Object(told.collect());
+        let _ = write!(page, "\n```json\n{example}\n```\n");
+    }
+    page
+}
+
+fn of(of: Of) -> String {
+    match of {
+        Of::Text => "text".to_owned(),
+        Of::Time => "time".to_owned(),
+        Of::Flag => "true or false".to_owned(),
+        Of::Number => "number".to_owned(),
+        Of::Word(words) => words.join(", "),
+        Of::One(name) => name.replace('_', " "),
+        Of::List(name) => format!("list of {}", name.replace('_', " ")),
+    }
+}

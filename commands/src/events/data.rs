@@ -1,0 +1,249 @@
+//! What is particular to an event's kind, as JSON; the catalogue in docs/events.md is made from the same.
+
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{
+    IdentityChangeKind, JoinVia, Outcome, Participant, ProviderError, Role, Setting, SettingChange,
+    SettingValue, setting_value,
+};
+use serde_json::{Map, Value, json};
+
+/// A person under the names that were given.
+pub(crate) fn person(person: &Participant) -> Value {
+    let names = [
+        ("wa_id", &person.wa_id),
+        ("user_id", &person.user_id),
+        ("parent_user_id", &person.parent_user_id),
+        ("username", &person.username),
+        ("lid", &person.lid),
+        ("input", &person.input),
+        ("display_name", &person.display_name),
+    ];
+    let given = names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into())));
+    Value::Object(given.collect())
+}
+
+/// All persons that the event speaks of, in the order in which it names them.
+pub(crate) fn people(kind: &Kind) -> Vec<&Participant> {
+    match kind {
+        Kind::GroupCreated(e) => e.participants.iter().collect(),
+        Kind::ParticipantsJoined(e) => e.participants.iter().collect(),
+        Kind::ParticipantsEnded(e) => {
+            let failed = e.failed.iter().filter_map(|failed| failed.participant.as_ref());
+            e.ended.iter().chain(failed).collect()
+        }
+        Kind::JoinRequested(e) => e.participant.iter().collect(),
+        Kind::JoinRequestClosed(e) => e.participant.iter().collect(),
+        Kind::RoleChanged(e) => e.participants.iter().collect(),
+        Kind::Receipt(e) => e.participant.iter().collect(),
+        Kind::MessageReceived(e) => e.from.iter().collect(),
+        Kind::MessageUnsupported(e) => e.from.iter().collect(),
+        Kind::IdentityChanged(e) => e.previous.iter().chain(&e.current).collect(),
+        Kind::GroupSnapshot(e) => e.participants.iter().filter_map(|p| p.participant.as_ref()).collect(),
+        Kind::GroupCreateFailed(_)
+        | Kind::GroupDeleted(_)
+        | Kind::GroupDeleteFailed(_)
+        | Kind::SettingsUpdated(_)
+        | Kind::GroupSuspended(_)
+        | Kind::GroupSuspensionCleared(_)
+        | Kind::AccountError(_) => Vec::new(),
+    }
+}
+
+/// The message that the event speaks of.
+pub(crate) fn message_id(kind: &Kind) -> Option<String> {
+    match kind {
+        Kind::Receipt(e) => Some(e.message_id.clone()),
+        Kind::MessageReceived(e) => Some(e.message_id.clone()),
+        Kind::MessageUnsupported(e) => Some(e.message_id.clone()),
+        Kind::IdentityChanged(e) => e.message_id.clone(),
+        _ => None,
+    }
+}
+
+/// Codes of all errors in the event.
+pub(crate) fn error_codes(kind: &Kind) -> Vec<String> {
+    let errors: Vec<&ProviderError> = match kind {
+        Kind::GroupCreateFailed(e) => e.errors.iter().collect(),
+        Kind::GroupDeleteFailed(e) => e.errors.iter().collect(),
+        Kind::ParticipantsEnded(e) => {
+            e.errors.iter().chain(e.failed.iter().flat_map(|failed| &failed.errors)).collect()
+        }
+        Kind::JoinRequestClosed(e) => e.errors.iter().collect(),
+        Kind::SettingsUpdated(e) => {
+            e.errors.iter().chain(e.changes.iter().flat_map(|change| &change.errors)).collect()
+        }
+        Kind::Receipt(e) => e.errors.iter().collect(),
+        Kind::MessageUnsupported(e) => e.errors.iter().collect(),
+        Kind::AccountError(e) => e.errors.iter().collect(),
+        _ => Vec::new(),
+    };
+    errors.into_iter().map(|error| error.code.clone()).filter(|code| !code.is_empty()).collect()
+}
+
+/// The fields of the kind; what was not given is not there.
+pub(crate) fn of_kind(kind: &Kind) -> Value {
+    match kind {
+        Kind::GroupCreated(e) => given(json!({
+            "subject": e.subject, "description": e.description, "invite_link": e.invite_link,
+            "join_approval_mode": e.join_approval_mode, "participants": persons(&e.participants),
+        })),
+        Kind::GroupCreateFailed(e) => given(json!({
+            "subject": e.subject, "description": e.description, "errors": errors(&e.errors),
+        })),
+        Kind::GroupDeleteFailed(e) => given(json!({ "errors": errors(&e.errors) })),
+        Kind::ParticipantsJoined(e) => given(json!({
+            "participants": persons(&e.participants), "via": via(e.via()), "reason": e.reason,
+        })),
+        Kind::ParticipantsEnded(e) => {
+            let failed = e.failed.iter().map(|failed| {
+                let who = failed.participant.as_ref().map(person);
+                given(json!({ "participant": who, "errors": errors(&failed.errors) }))
+            });
+            given(json!({
+                "ended": persons(&e.ended), "failed": failed.collect::<Value>(), "errors": errors(&e.errors),
+            }))
+        }
+        Kind::JoinRequested(e) => given(json!({
+            "participant": e.participant.as_ref().map(person), "join_request_id": e.join_request_id,
+            "reason": e.reason,
+        })),
+        Kind::JoinRequestClosed(e) => given(json!({
+            "participant": e.participant.as_ref().map(person), "join_request_id": e.join_request_id,
+            "reason": e.reason, "errors": errors(&e.errors),
+        })),
+        Kind::RoleChanged(e) => {
+            given(json!({ "participants": persons(&e.participants), "role": role(e.role()) }))
+        }
+        Kind::SettingsUpdated(e) => given(json!({
+            "changes": e.changes.iter().map(change).collect::<Value>(), "errors": errors(&e.errors),
+        })),
+        Kind::GroupDeleted(_) | Kind::GroupSuspended(_) | Kind::GroupSuspensionCleared(_) => json!({}),
+        Kind::AccountError(e) => given(json!({ "errors": errors(&e.errors) })),
+        Kind::Receipt(_) | Kind::MessageReceived(_) | Kind::MessageUnsupported(_) => of_message(kind),
+        Kind::IdentityChanged(e) => given(json!({
+            "change": match e.kind() {
+                IdentityChangeKind::Unspecified => None,
+                IdentityChangeKind::Number => Some("number"),
+                IdentityChangeKind::UserId => Some("user_id"),
+            },
+            "previous": e.previous.as_ref().map(person), "current": e.current.as_ref().map(person),
+            "body": e.body,
+        })),
+        Kind::GroupSnapshot(e) => {
+            let participants = e.participants.iter().map(|p| {
+                given(json!({
+                    "participant": p.participant.as_ref().map(person), "role": role(p.role()),
+                    "pending": p.pending, "join_request_id": p.join_request_id,
+                }))
+            });
+            given(json!({
+                "subject": e.subject, "description": e.description, "join_approval_mode": e.join_approval_mode,
+                "invite_link": e.invite_link, "suspended": e.suspended,
+                "created_at": e.created_at_ms.map(super::shape::rfc3339),
+                "participants_total": e.participants_total, "participants": participants.collect::<Value>(),
+                "participants_complete": e.participants_complete,
+            }))
+        }
+    }
+}
+
+fn of_message(kind: &Kind) -> Value {
+    match kind {
+        Kind::Receipt(e) => {
+            let conversation = e.conversation.as_ref();
+            given(json!({
+                "conversation_id": conversation.and_then(|c| c.id.as_ref()),
+                "conversation_origin": conversation.and_then(|c| c.origin_type.as_ref()),
+                "conversation_expires_at":
+                    conversation.and_then(|c| c.expires_at_s).map(|s| super::shape::rfc3339(s.saturating_mul(1000))),
+                "opaque_callback_data": e.opaque_callback_data, "identity_key_hash": e.identity_key_hash,
+                "errors": errors(&e.errors),
+            }))
+        }
+        Kind::MessageReceived(e) => given(json!({
+            "type": Some(&e.r#type).filter(|t| !t.is_empty()), "context_message_id": e.context_message_id,
+        })),
+        Kind::MessageUnsupported(e) => given(json!({ "type": e.r#type, "errors": errors(&e.errors) })),
+        _ => json!({}),
+    }
+}
+
+fn change(change: &SettingChange) -> Value {
+    given(json!({
+        "setting": match change.setting() {
+            Setting::Unspecified => "unknown",
+            Setting::Subject => "subject",
+            Setting::Description => "description",
+            Setting::Picture => "picture",
+            Setting::JoinApprovalMode => "join_approval_mode",
+            Setting::InviteLink => "invite_link",
+            Setting::Announce => "announce",
+            Setting::Locked => "locked",
+            Setting::MemberAddMode => "member_add_mode",
+            Setting::EphemeralSeconds => "ephemeral_seconds",
+        },
+        "old": change.old.as_ref().map(setting_value),
+        "new": change.new.as_ref().map(setting_value),
+        "outcome": match change.outcome() {
+            Outcome::Unknown => "unknown",
+            Outcome::Succeeded => "succeeded",
+            Outcome::Failed => "failed",
+        },
+        "errors": errors(&change.errors),
+    }))
+}
+
+fn setting_value(value: &SettingValue) -> Value {
+    match &value.value {
+        None => Value::Null,
+        Some(setting_value::Value::Text(text)) => json!({ "text": text }),
+        Some(setting_value::Value::Picture(picture)) => {
+            given(json!({ "mime_type": picture.mime_type, "sha256": picture.sha256 }))
+        }
+        Some(setting_value::Value::Flag(flag)) => json!({ "flag": flag }),
+        Some(setting_value::Value::Number(number)) => json!({ "number": number }),
+    }
+}
+
+fn persons(people: &[Participant]) -> Value {
+    people.iter().map(person).collect()
+}
+
+fn errors(errors: &[ProviderError]) -> Value {
+    let one = |error: &ProviderError| {
+        let parts = [
+            ("code", &error.code),
+            ("title", &error.title),
+            ("message", &error.message),
+            ("details", &error.details),
+            ("href", &error.href),
+        ];
+        let filled = parts.into_iter().filter(|(_, text)| !text.is_empty());
+        Value::Object(filled.map(|(name, text)| (name.to_owned(), text.as_str().into())).collect())
+    };
+    errors.iter().map(one).collect()
+}
+
+fn via(via: JoinVia) -> Option<&'static str> {
+    match via {
+        JoinVia::Unknown => None,
+        JoinVia::InviteLink => Some("invite_link"),
+        JoinVia::JoinRequest => Some("join_request"),
+        JoinVia::Added => Some("added"),
+    }
+}
+
+fn role(role: Role) -> Option<&'static str> {
+    match role {
+        Role::Unspecified => None,
+        Role::Member => Some("member"),
+        Role::Admin => Some("admin"),
+    }
+}
+
+/// Without what is null or an empty list.
+fn given(value: Value) -> Value {
+    let Value::Object(fields) = value else { return value };
+    let absent = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    Value::Object(fields.into_iter().filter(|(_, value)| !absent(value)).collect::<Map<_, _>>())
+}

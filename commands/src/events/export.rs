@@ -1,0 +1,248 @@
+//! `groupfold events export`: a range of the log in files, with a manifest beside them.
+//!
+//! What was written and how far the log was read are recorded together, file first, manifest last, each synced; so
+//! whatever interrupts an export, `--resume` cuts the files back to what the manifest says and goes on from there.
+
+mod columns;
+mod lines;
+mod manifest;
+mod sink;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use groupfold_schemas::position::Position;
+use serde::{Deserialize, Serialize};
+
+use self::manifest::{Asked, Manifest};
+use self::sink::Sink;
+use super::reader::{self, Event, Next, Reader};
+use super::redact::Redactor;
+use super::select::{Filters, Range, moment_text};
+use super::shape::{self, COLUMNS, Column};
+use crate::cli::Output;
+use crate::exit::Failure;
+use crate::log::LogReach;
+use crate::when::Moment;
+use crate::{print, progress};
+
+/// Most event ids that --dedupe remembers: about 700 MB.
+const DEDUPE_IDS_MAX: usize = 20_000_000;
+
+/// A file format.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Format {
+    /// A JSON object a line
+    Jsonl,
+    /// With a header; lists joined by blanks
+    Csv,
+    /// A folder of files with typed columns, compressed by zstd
+    Parquet,
+    /// CloudEvents 1.0, a JSON object a line
+    Cloudevents,
+}
+
+/// Write events to a file, with a manifest beside it.
+#[derive(Args, Debug)]
+pub(crate) struct ExportArgs {
+    /// The file's format
+    #[arg(long, value_enum)]
+    format: Format,
+    /// The file; for parquet the folder. The manifest is beside it: PATH.manifest.json
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    #[command(flatten)]
+    filters: Filters,
+    #[command(flatten)]
+    range: Range,
+    /// Go on where the manifest says: after an interruption, or with what came since. Starts if nothing is there
+    #[arg(long)]
+    resume: bool,
+    /// Each event once, by its id (up to 20 million events; reads the range again when it resumes)
+    #[arg(long)]
+    dedupe: bool,
+    /// With the item's JSON as the provider sent it
+    #[arg(long, conflicts_with = "redact")]
+    original: bool,
+    /// Pseudonyms for phone numbers, names, links, texts and ids that hold numbers
+    #[arg(long, requires = "redact_key")]
+    redact: bool,
+    /// Key of the pseudonyms, 16 bytes or more: the same key, the same pseudonyms
+    #[arg(long, env = "GROUPFOLD_REDACT_KEY", hide_env_values = true, value_name = "KEY")]
+    redact_key: Option<String>,
+    /// Parquet: a folder for each day (UTC, by log_time)
+    #[arg(long)]
+    by_day: bool,
+    /// Events between two points at which it can be resumed; parquet: of a file
+    #[arg(long, default_value_t = 100_000, value_name = "EVENTS", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    part_events: u64,
+    /// How to print the outcome
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    reach: LogReach,
+}
+
+/// How an event becomes a row, and whether it is one.
+struct Rows {
+    columns: Vec<Column>,
+    original: bool,
+    redactor: Option<Redactor>,
+    seen: Option<HashSet<u128>>,
+}
+
+impl Rows {
+    fn row(&self, event: &Event) -> shape::Row {
+        let mut row = shape::row(event);
+        if let Some(redactor) = &self.redactor {
+            redactor.row(&mut row);
+        }
+        if self.original {
+            row.push(shape::original(&event.record));
+        }
+        row
+    }
+
+    /// False if the event was seen before and each is wanted once.
+    fn is_new(&mut self, event_id: &str) -> Result<bool, Failure> {
+        let Some(seen) = &mut self.seen else { return Ok(true) };
+        // An id that is no hash is none of ours: never taken for another.
+        let Ok(id) = u128::from_str_radix(event_id, 16) else { return Ok(true) };
+        if seen.len() >= DEDUPE_IDS_MAX && !seen.contains(&id) {
+            return Err(Failure::Failed(format!(
+                "--dedupe remembers {DEDUPE_IDS_MAX} events: narrow the range, or take duplicates out later by event_id"
+            )));
+        }
+        Ok(seen.insert(id))
+    }
+}
+
+/// Exports, and says what there is now.
+pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
+    args.filters.check()?;
+    if args.by_day && args.format != Format::Parquet {
+        return Err(Failure::Usage("--by-day is for --format parquet: other formats are one file".into()));
+    }
+    let redactor = match (&args.redact_key, args.redact) {
+        (Some(key), true) => Some(Redactor::new(key)?),
+        _ => None,
+    };
+    let asked = asked(&args, redactor.as_ref());
+    let mut manifest = Manifest::begin(&args.out, asked, args.resume)?;
+    let mut range = args.range.clone();
+    range.from = manifest.from.parse().ok();
+
+    let log = args.reach.open().await?;
+    let mut parts = reader::parts(&log, &args.filters, &range).await?;
+    let watermark = manifest.watermark()?;
+    if !args.dedupe {
+        reader::after(&mut parts, &watermark)?;
+    }
+    let columns: Vec<Column> =
+        COLUMNS.iter().copied().chain(args.original.then_some(shape::ORIGINAL)).collect();
+    let seen = args.dedupe.then(HashSet::new);
+    let rows = Rows { columns: columns.clone(), original: args.original, redactor, seen };
+    let sink = Sink::open(&args, &columns, &manifest)?;
+    let ends = whole(&parts);
+    let bar = progress::bar(reader::length(&parts), "events");
+    let reader = Reader::new(&log.context, parts, args.filters.clone());
+    let work = Work { rows, sink, bar, part_events: args.part_events, watermark };
+    work.run(reader, &mut manifest).await?;
+    manifest.finish(&ends)?;
+    say(&args, &manifest)
+}
+
+struct Work {
+    rows: Rows,
+    sink: Sink,
+    bar: indicatif::ProgressBar,
+    part_events: u64,
+    /// What an earlier run wrote already.
+    watermark: Position,
+}
+
+impl Work {
+    async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<(), Failure> {
+        let mut since = 0;
+        while let Some(next) = reader.next().await? {
+            self.bar.inc(1);
+            let (partition, sequence) = next.place();
+            let written = self.watermark.get(partition).is_some_and(|last| sequence <= last);
+            match next {
+                Next::Event(event) => {
+                    let new = self.rows.is_new(&event.record.event_id)?;
+                    if written {
+                        continue;
+                    }
+                    if new {
+                        let day = self.sink.changes_day(event.log_time_ms);
+                        if since >= self.part_events || (since > 0 && day) {
+                            self.checkpoint(manifest)?;
+                            since = 0;
+                        }
+                        let row = self.rows.row(&event);
+                        self.sink.write(&self.rows.columns, row, event.log_time_ms)?;
+                        manifest.count(&event);
+                        since += 1;
+                    } else {
+                        manifest.duplicates += 1;
+                    }
+                }
+                Next::Unreadable { .. } if !written => manifest.unreadable += 1,
+                Next::Unreadable { .. } | Next::LeftOut { .. } => {}
+            }
+            if !written {
+                manifest.passed(partition, sequence);
+            }
+        }
+        self.checkpoint(manifest)?;
+        self.bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Files first, then the manifest that vouches for them.
+    fn checkpoint(&mut self, manifest: &mut Manifest) -> Result<(), Failure> {
+        self.sink.checkpoint(manifest)?;
+        manifest.save()
+    }
+}
+
+/// The ends of the parts that were read to their ends.
+fn whole(parts: &[reader::Part]) -> Position {
+    let whole = parts.iter().filter(|part| part.before_ms.is_none());
+    whole.map(|part| (part.partition, part.to)).collect()
+}
+
+fn asked(args: &ExportArgs, redactor: Option<&Redactor>) -> Asked {
+    let mut filters = args.filters.clone();
+    if let (Some(redactor), Some(group)) = (redactor, &mut filters.group) {
+        *group = redactor.pseudonym(group);
+    }
+    Asked {
+        format: args.format,
+        from: moment_text(args.range.from.as_ref().unwrap_or(&Moment::Beginning)),
+        filters,
+        dedupe: args.dedupe,
+        original: args.original,
+        redacted: redactor.map(Redactor::fingerprint),
+        by_day: args.by_day,
+    }
+}
+
+fn say(args: &ExportArgs, manifest: &Manifest) -> Result<(), Failure> {
+    if args.output == Output::Json {
+        return print::line(&manifest.json());
+    }
+    let mut line =
+        format!("{} events in {} file(s): {}", manifest.events, manifest.files.len(), args.out.display());
+    if manifest.duplicates > 0 {
+        line.push_str(&format!("; {} duplicates left out", manifest.duplicates));
+    }
+    if manifest.unreadable > 0 {
+        line.push_str(&format!("; {} messages of the log cannot be read", manifest.unreadable));
+    }
+    print::line(&line)?;
+    print::line(&format!("manifest: {}", manifest.path().display()))
+}

@@ -1,0 +1,210 @@
+//! What an export holds and how far it got: `PATH.manifest.json`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use groupfold_schemas::position::Position;
+use serde::{Deserialize, Serialize};
+
+use super::Format;
+use crate::data::write_private;
+use crate::events::reader::Event;
+use crate::events::select::Filters;
+use crate::events::shape::{self, SCHEMA_VERSION};
+use crate::exit::Failure;
+
+/// What was asked for, as far as a resumed run must ask for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) format: Format,
+    pub(super) from: String,
+    pub(super) filters: Filters,
+    pub(super) dedupe: bool,
+    pub(super) original: bool,
+    pub(super) redacted: Option<String>,
+    pub(super) by_day: bool,
+}
+
+/// A file of the export.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct FileSaid {
+    /// Its path, from the folder of the manifest.
+    pub(super) path: String,
+    pub(super) events: u64,
+    pub(super) bytes: u64,
+    pub(super) sha256: String,
+}
+
+/// What was read of a partition: first and last sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stretch {
+    pub(super) partition: u16,
+    pub(super) first: u64,
+    pub(super) last: u64,
+}
+
+/// The manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    schema_version: u32,
+    groupfold: String,
+    pub(super) format: Format,
+    /// False while it is written, and after an interruption.
+    complete: bool,
+    /// Where it began.
+    pub(super) from: String,
+    filters: Filters,
+    dedupe: bool,
+    original: bool,
+    /// Fingerprint of the key of the pseudonyms.
+    redacted: Option<String>,
+    by_day: bool,
+    /// Where it goes on.
+    watermark: String,
+    range: Vec<Stretch>,
+    /// When the log took the first and the last event.
+    first_log_time: Option<String>,
+    last_log_time: Option<String>,
+    pub(super) events: u64,
+    /// Left out by --dedupe.
+    pub(super) duplicates: u64,
+    /// Messages of the log that are no record of this build.
+    pub(super) unreadable: u64,
+    kinds: BTreeMap<String, u64>,
+    pub(super) files: Vec<FileSaid>,
+    #[serde(skip)]
+    path: PathBuf,
+    #[serde(skip)]
+    stretches: BTreeMap<u16, (u64, u64)>,
+}
+
+impl Manifest {
+    /// The one that is there, if it is to be resumed and asks for the same; else a new one, never over what is there.
+    pub(super) fn begin(out: &Path, asked: Asked, resume: bool) -> Result<Self, Failure> {
+        let mut name = out
+            .file_name()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| Failure::Usage(format!("--out {} names no file", out.display())))?;
+        name.push(".manifest.json");
+        let path = out.with_file_name(name);
+        match std::fs::read(&path) {
+            Ok(bytes) if resume => Self::again(path, &bytes, asked),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && (resume || !out.exists()) => {
+                Ok(Self::new(path, asked))
+            }
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::failed(&format!("cannot read {}", path.display()), &error))
+            }
+            Ok(_) | Err(_) => Err(Failure::Usage(format!(
+                "{} is there already: --resume goes on with it; or remove it and its manifest, or choose another --out",
+                out.display()
+            ))),
+        }
+    }
+
+    fn new(path: PathBuf, asked: Asked) -> Self {
+        let Asked { format, from, filters, dedupe, original, redacted, by_day } = asked;
+        Self {
+            schema_version: SCHEMA_VERSION,
+            groupfold: env!("CARGO_PKG_VERSION").to_owned(),
+            format,
+            complete: false,
+            from,
+            filters,
+            dedupe,
+            original,
+            redacted,
+            by_day,
+            watermark: String::new(),
+            range: Vec::new(),
+            first_log_time: None,
+            last_log_time: None,
+            events: 0,
+            duplicates: 0,
+            unreadable: 0,
+            kinds: BTreeMap::new(),
+            files: Vec::new(),
+            path,
+            stretches: BTreeMap::new(),
+        }
+    }
+
+    fn again(path: PathBuf, bytes: &[u8], asked: Asked) -> Result<Self, Failure> {
+        let mut manifest: Self = serde_json::from_slice(bytes)
+            .map_err(|error| Failure::failed(&format!("{} is no manifest", path.display()), &error))?;
+        let same = manifest.schema_version == SCHEMA_VERSION
+            && manifest.format == asked.format
+            && manifest.filters == asked.filters
+            && manifest.dedupe == asked.dedupe
+            && manifest.original == asked.original
+            && manifest.redacted == asked.redacted
+            && manifest.by_day == asked.by_day;
+        if !same {
+            return Err(Failure::Usage(format!(
+                "{} tells of an export with another format, filters, columns or redaction: give the same to resume it",
+                path.display()
+            )));
+        }
+        manifest.path = path;
+        manifest.complete = false;
+        manifest.stretches =
+            manifest.range.iter().map(|one| (one.partition, (one.first, one.last))).collect();
+        Ok(manifest)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Up to where the files hold everything.
+    pub(super) fn watermark(&self) -> Result<Position, Failure> {
+        self.watermark.parse().map_err(|error| Failure::failed("the manifest's watermark", &error))
+    }
+
+    /// Counts an event that was written.
+    pub(super) fn count(&mut self, event: &Event) {
+        self.events += 1;
+        *self.kinds.entry(shape::kind_name(&event.record).to_owned()).or_default() += 1;
+        let time = shape::rfc3339(event.log_time_ms);
+        self.first_log_time.get_or_insert_with(|| time.clone());
+        self.last_log_time = Some(time);
+    }
+
+    /// Notes that a message was dealt with.
+    pub(super) fn passed(&mut self, partition: u16, sequence: u64) {
+        self.stretches.entry(partition).or_insert((sequence, sequence)).1 = sequence;
+    }
+
+    /// Everything up to the ends was dealt with, also where nothing matched.
+    pub(super) fn finish(&mut self, ends: &Position) -> Result<(), Failure> {
+        let mut watermark = self.passed_position();
+        watermark.join(ends);
+        self.complete = true;
+        self.write(&watermark)
+    }
+
+    /// Written whole or not at all.
+    pub(super) fn save(&mut self) -> Result<(), Failure> {
+        let watermark = self.passed_position();
+        self.write(&watermark)
+    }
+
+    fn passed_position(&self) -> Position {
+        let mut position: Position = self.watermark.parse().unwrap_or_default();
+        position.join(&self.stretches.iter().map(|(&partition, &(_, last))| (partition, last)).collect());
+        position
+    }
+
+    fn write(&mut self, watermark: &Position) -> Result<(), Failure> {
+        self.watermark = watermark.to_string();
+        let stretch = |(&partition, &(first, last)): (&u16, &(u64, u64))| Stretch { partition, first, last };
+        self.range = self.stretches.iter().map(stretch).collect();
+        let text = self.json() + "\n";
+        write_private(&self.path, text.as_bytes())
+            .map_err(|error| Failure::failed(&format!("cannot write {}", self.path.display()), &error))
+    }
+
+    pub(super) fn json(&self) -> String {
+        serde_json::to_string_pretty(self).unwrap_or_default()
+    }
+}

@@ -1,0 +1,212 @@
+//! All partitions as one sequence of events.
+//!
+//! The order is that of the times at which the log took the events, then of partitions, then of sequences. The
+//! broker gives these times, milliseconds after the receiver had the webhook, and within a stream they never go
+//! back; so the order is a function of the log alone, whatever the range, the batches or the day it is read, and
+//! the merge looks one event ahead in each partition.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, VecDeque};
+
+use async_nats::jetstream::Context;
+use groupfold_projector::scan::{self, Scan, Stretch};
+use groupfold_schemas::position::Position;
+use groupfold_schemas::v1::Record;
+use groupfold_schemas::{frame, log as words};
+
+use super::select::{Filters, Range};
+use crate::exit::Failure;
+use crate::log::Log;
+use crate::when::Moment;
+
+/// Messages of a partition that are held at once.
+const BATCH_MESSAGES: usize = 500;
+
+/// An event and where it stands in the log.
+#[derive(Debug, Clone)]
+pub(crate) struct Event {
+    pub(crate) partition: u16,
+    pub(crate) sequence: u64,
+    /// When the log took it, Unix milliseconds.
+    pub(crate) log_time_ms: i64,
+    pub(crate) record: Record,
+}
+
+/// What the reader comes to next.
+pub(crate) enum Next {
+    Event(Box<Event>),
+    /// A message that is no record, or none of this build; where it stands.
+    Unreadable {
+        partition: u16,
+        sequence: u64,
+    },
+    /// Left out by a filter that the broker does not know.
+    LeftOut {
+        partition: u16,
+        sequence: u64,
+    },
+}
+
+impl Next {
+    /// Partition and sequence.
+    pub(crate) fn place(&self) -> (u16, u64) {
+        match self {
+            Self::Event(event) => (event.partition, event.sequence),
+            Self::Unreadable { partition, sequence } | Self::LeftOut { partition, sequence } => {
+                (*partition, *sequence)
+            }
+        }
+    }
+}
+
+/// A partition's part of the range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Part {
+    pub(crate) partition: u16,
+    pub(crate) from: scan::From,
+    /// The first sequence that the log still has.
+    first: u64,
+    /// The last sequence, itself included.
+    pub(crate) to: u64,
+    /// Nothing that the log took at this time or later, Unix milliseconds.
+    pub(crate) before_ms: Option<i64>,
+}
+
+/// Lays a range over the partitions as they are now: the end is fixed here.
+pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result<Vec<Part>, Failure> {
+    let mut parts = Vec::new();
+    for partition in filters.partitions(log.partitions) {
+        let stream = words::stream(partition);
+        let ends = scan::ends(&log.context, &stream).await.map_err(|error| unreadable(&error))?;
+        let from = match range.from.as_ref().unwrap_or(&Moment::Beginning) {
+            Moment::Beginning => scan::From::Sequence(ends.first.max(1)),
+            Moment::Time(ms) => scan::From::LogTime(*ms),
+            Moment::Position(position) => match position.get(partition) {
+                None => continue,
+                Some(after) if after + 1 < ends.first => return Err(gone(partition, after, ends.first)),
+                Some(after) => scan::From::Sequence(after + 1),
+            },
+        };
+        let (to, before_ms) = match &range.until {
+            None | Some(Moment::Beginning) => (ends.last, None),
+            Some(Moment::Time(ms)) => (ends.last, Some(*ms)),
+            Some(Moment::Position(position)) => match position.get(partition) {
+                None => continue,
+                Some(last) => (last.min(ends.last), None),
+            },
+        };
+        parts.push(Part { partition, from, first: ends.first, to, before_ms });
+    }
+    Ok(parts)
+}
+
+/// Reads on from a position of all partitions, to the ends that the parts have.
+pub(crate) fn after(parts: &mut [Part], position: &Position) -> Result<(), Failure> {
+    for part in parts {
+        if let Some(after) = position.get(part.partition) {
+            if after + 1 < part.first {
+                return Err(gone(part.partition, after, part.first));
+            }
+            part.from = scan::From::Sequence(after + 1);
+        }
+    }
+    Ok(())
+}
+
+fn gone(partition: u16, after: u64, first: u64) -> Failure {
+    Failure::Failed(format!(
+        "the log no longer has what follows {partition}:{after}: it begins with {partition}:{first}"
+    ))
+}
+
+struct Lane {
+    part: Part,
+    scan: Scan,
+    held: VecDeque<scan::Found>,
+}
+
+impl Lane {
+    /// When the log took the next message; `None` at the end of the part.
+    async fn head(&mut self) -> Result<Option<i64>, Failure> {
+        if self.held.is_empty() {
+            let batch = self.scan.next_batch(BATCH_MESSAGES).await.map_err(|error| unreadable(&error))?;
+            self.held.extend(batch.into_iter().flatten());
+        }
+        let head = self.held.front().map(|found| found.log_time_ms);
+        Ok(head.filter(|time_ms| self.part.before_ms.is_none_or(|before_ms| *time_ms < before_ms)))
+    }
+}
+
+/// The partitions, merged.
+pub(crate) struct Reader {
+    filters: Filters,
+    lanes: Vec<Lane>,
+    /// The next message of each lane that has one, least first: log time, partition, sequence, lane.
+    heads: BinaryHeap<Reverse<(i64, u16, u64, usize)>>,
+    started: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(context: &Context, parts: Vec<Part>, filters: Filters) -> Self {
+        let lanes = parts.into_iter().map(|part| {
+            let stretch = Stretch {
+                stream: words::stream(part.partition),
+                from: part.from,
+                to: part.to,
+                subjects: filters.subjects(part.partition),
+            };
+            Lane { scan: Scan::new(context.clone(), stretch), part, held: VecDeque::new() }
+        });
+        Self { lanes: lanes.collect(), filters, heads: BinaryHeap::new(), started: false }
+    }
+
+    /// The next message in order; `None` at the end of the range.
+    pub(crate) async fn next(&mut self) -> Result<Option<Next>, Failure> {
+        if !self.started {
+            for lane in 0..self.lanes.len() {
+                self.look(lane).await?;
+            }
+            self.started = true;
+        }
+        let Some(Reverse((_, partition, _, index))) = self.heads.pop() else { return Ok(None) };
+        let Some(found) = self.lanes[index].held.pop_front() else { return Ok(None) };
+        self.look(index).await?;
+        let sequence = found.sequence;
+        let next = match frame::decode::<Record>(&found.payload) {
+            Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => {
+                Next::Unreadable { partition, sequence }
+            }
+            Ok(record) if !self.filters.takes(&record) => Next::LeftOut { partition, sequence },
+            Ok(record) => {
+                Next::Event(Box::new(Event { partition, sequence, log_time_ms: found.log_time_ms, record }))
+            }
+            Err(_) => Next::Unreadable { partition, sequence },
+        };
+        Ok(Some(next))
+    }
+
+    async fn look(&mut self, index: usize) -> Result<(), Failure> {
+        let lane = &mut self.lanes[index];
+        if let Some(time_ms) = lane.head().await? {
+            let sequence = lane.held.front().map_or(0, |found| found.sequence);
+            self.heads.push(Reverse((time_ms, lane.part.partition, sequence, index)));
+        }
+        Ok(())
+    }
+}
+
+/// Messages of the parts, as far as can be told before reading.
+pub(crate) fn length(parts: &[Part]) -> u64 {
+    let length = |part: &Part| match part.from {
+        scan::From::Sequence(from) => (part.to + 1).saturating_sub(from),
+        scan::From::LogTime(_) => part.to,
+    };
+    parts.iter().map(length).sum()
+}
+
+fn unreadable(error: &scan::Error) -> Failure {
+    match error {
+        scan::Error::Unreadable { .. } => Failure::Again(error.to_string()),
+        scan::Error::Hole { .. } => Failure::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,166 @@
+//! Stable pseudonyms for phone numbers, names, links and texts: equal values have equal ones under one key, so
+//! that counting and joining still work, and nobody without the key can tell whose they are.
+//!
+//! Ids of groups and messages go too, because providers write phone numbers into them.
+
+use groupfold_schemas::id::hex;
+use ring::hmac;
+use serde_json::Value;
+
+use super::shape::{COLUMNS, Cell, Row};
+use crate::exit::Failure;
+
+/// Fewest bytes of a key: there are few phone numbers, and a short key is soon guessed from them.
+const KEY_BYTES_MIN: usize = 16;
+/// Fewest digits that are taken for a phone number within a text.
+const PHONE_DIGITS_MIN: usize = 7;
+
+/// JSON fields whose text is replaced as a whole.
+const HIDDEN: &[&str] = &[
+    "wa_id",
+    "user_id",
+    "parent_user_id",
+    "username",
+    "lid",
+    "input",
+    "display_name",
+    "invite_link",
+    "subject",
+    "description",
+    "text",
+    "body",
+    "reason",
+    "href",
+    "opaque_callback_data",
+    "identity_key_hash",
+    "conversation_id",
+    "context_message_id",
+];
+
+/// Columns that are replaced as a whole.
+const HIDDEN_COLUMNS: &[&str] =
+    &["display_phone_number", "group_id", "message_id", "member_wa_ids", "member_user_ids"];
+
+/// Replaces what tells who somebody is.
+pub(crate) struct Redactor(hmac::Key);
+
+impl Redactor {
+    pub(crate) fn new(key: &str) -> Result<Self, Failure> {
+        if key.len() < KEY_BYTES_MIN {
+            return Err(Failure::Usage(format!("--redact-key needs {KEY_BYTES_MIN} bytes or more")));
+        }
+        Ok(Self(hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes())))
+    }
+
+    /// Tells two keys apart without telling the key.
+    pub(crate) fn fingerprint(&self) -> String {
+        self.tag("fingerprint of the key")
+    }
+
+    /// The pseudonym of a value.
+    pub(crate) fn pseudonym(&self, value: &str) -> String {
+        // One person's number is spelled in several ways.
+        let digits: String = value.chars().filter(char::is_ascii_digit).collect();
+        let number = digits.len() >= PHONE_DIGITS_MIN
+            && value.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
+        format!("p_{}", self.tag(if number { &digits } else { value }))
+    }
+
+    fn tag(&self, value: &str) -> String {
+        hex(&hmac::sign(&self.0, value.as_bytes()).as_ref()[..8])
+    }
+
+    /// Replaces in all cells of a row.
+    pub(crate) fn row(&self, row: &mut Row) {
+        for (column, cell) in COLUMNS.iter().zip(row) {
+            match cell {
+                Cell::Text(Some(text)) if HIDDEN_COLUMNS.contains(&column.name) => {
+                    *text = self.pseudonym(text)
+                }
+                Cell::Texts(texts) if HIDDEN_COLUMNS.contains(&column.name) => {
+                    texts.iter_mut().for_each(|text| *text = self.pseudonym(text));
+                }
+                Cell::Json(value) => self.json(value),
+                _ => {}
+            }
+        }
+    }
+
+    fn json(&self, value: &mut Value) {
+        match value {
+            Value::Object(fields) => {
+                for (name, value) in fields {
+                    match value {
+                        Value::String(text) if HIDDEN.contains(&name.as_str()) => {
+                            *text = self.pseudonym(text)
+                        }
+                        // Times are of digits too.
+                        Value::String(_) if name.ends_with("_at") || name == "sha256" => {}
+                        value => self.json(value),
+                    }
+                }
+            }
+            Value::Array(values) => values.iter_mut().for_each(|value| self.json(value)),
+            Value::String(text) => *text = self.numbers(text),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// Replaces phone numbers within a text.
+    fn numbers(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut run = String::new();
+        let close = |run: &mut String, out: &mut String| {
+            let digits = run.chars().filter(char::is_ascii_digit).count();
+            let kept = run.trim_end_matches([' ', '-', '(', ')']).len();
+            let (number, tail) = run.split_at(kept);
+            if digits >= PHONE_DIGITS_MIN {
+                out.push_str(&self.pseudonym(number))
+            } else {
+                out.push_str(number)
+            }
+            out.push_str(tail);
+            run.clear();
+        };
+        for c in text.chars() {
+            if c.is_ascii_digit() || (c == '+' && run.is_empty()) || (!run.is_empty() && " -()".contains(c)) {
+                run.push(c);
+            } else {
+                close(&mut run, &mut out);
+                out.push(c);
+            }
+        }
+        close(&mut run, &mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn one_number_has_one_pseudonym_however_it_is_spelled() {
+        let redactor = Redactor::new("0123456789abcdef").unwrap();
+        let number = redactor.pseudonym("5511900001234");
+        assert_eq!(redactor.pseudonym("+55 (11) 90000-1234"), number);
+        assert_ne!(redactor.pseudonym("5511900001235"), number);
+        assert_ne!(Redactor::new("0123456789abcdeg").unwrap().pseudonym("5511900001234"), number);
+        assert!(Redactor::new("short").is_err());
+        assert_eq!(redactor.numbers("to +55 11 90000-1234, 3 times"), format!("to {number}, 3 times"));
+    }
+
+    #[test]
+    fn nested_names_go_and_the_rest_stays() {
+        let redactor = Redactor::new("0123456789abcdef").unwrap();
+        let mut value = json!({ "previous": [{ "wa_id": "5511900001234" }], "code": "131026", "at": 5, "created_at": "2026-01-31T12:00:00.000Z" });
+        redactor.json(&mut value);
+        let text = value.to_string();
+        assert!(
+            !text.contains("5511900001234") && text.contains("131026") && text.contains("2026-01-31T12"),
+            "{text}"
+        );
+    }
+}
