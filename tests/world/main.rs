@@ -21,6 +21,7 @@ mod fold_laws;
 mod golden;
 mod hook;
 mod laws;
+mod openapi;
 mod oracle;
 mod simulated;
 mod tidy;
