@@ -2,6 +2,7 @@
 
 mod answer;
 mod auth;
+mod changes;
 pub(crate) mod convert;
 mod groups;
 mod openapi;
@@ -31,6 +32,7 @@ use axum::routing::{MethodRouter, get};
 use crate::metrics::Metrics;
 use crate::reads::Reads;
 use auth::Tokens;
+pub(crate) use changes::Feed;
 use ops::Ops;
 pub(crate) use past::Past;
 use problem::Problem;
@@ -44,18 +46,25 @@ pub(crate) struct Api {
     build: Arc<str>,
     /// Absent where there is no log.
     past: Option<Past>,
+    /// As well.
+    feed: Option<Feed>,
 }
 
 impl Api {
     /// `None` if the system has no randomness to give.
     pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
         let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
-        Some(Self { reads, tokens, metrics, build: build.into(), past: None })
+        Some(Self { reads, tokens, metrics, build: build.into(), past: None, feed: None })
     }
 
     /// With a log to look back to.
     pub(crate) fn with_past(self, past: Past) -> Self {
         Self { past: Some(past), ..self }
+    }
+
+    /// With changes to follow.
+    pub(crate) fn with_feed(self, feed: Feed) -> Self {
+        Self { feed: Some(feed), ..self }
     }
 
     fn past(&self) -> Result<&Past, Problem> {
@@ -80,7 +89,7 @@ impl Api {
 }
 
 /// The table of routes that need a token.
-fn v1_routes() -> [(&'static str, MethodRouter<Api>); 8] {
+fn v1_routes() -> [(&'static str, MethodRouter<Api>); 9] {
     [
         ("/v1/position", get(position::show)),
         ("/v1/groups", get(groups::list)),
@@ -90,6 +99,7 @@ fn v1_routes() -> [(&'static str, MethodRouter<Api>); 8] {
         ("/v1/accounts/{account}/timeline", get(timeline::of_account)),
         ("/v1/messages/{message_id}/receipts", get(receipts::of_message)),
         ("/v1/usage", get(usage::show)),
+        ("/v1/changes", get(changes::follow)),
     ]
 }
 

@@ -11,6 +11,7 @@
 //! So a store that is folded again, or a second projector on the same log, publishes nothing twice.
 
 pub(crate) mod body;
+pub(crate) mod follow;
 mod publisher;
 mod stream;
 

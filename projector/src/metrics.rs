@@ -8,7 +8,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ pub(crate) struct Metrics {
     batch_events: Histogram,
     api_requests: Family<RequestLabels, Counter>,
     api_seconds: Histogram,
+    feed_readers: Gauge,
+    feed_cut: Family<ReasonLabel, Counter>,
 }
 
 impl Metrics {
@@ -51,8 +53,11 @@ impl Metrics {
             batch_events: Histogram::new(exponential_buckets(1.0, 2.0, 11)),
             api_requests: Family::default(),
             api_seconds: Histogram::new(exponential_buckets(0.0001, 2.5, 12)),
+            feed_readers: Gauge::default(),
+            feed_cut: Family::default(),
         };
-        let Self { applied, unreadable, commit_seconds, batch_events, api_requests, api_seconds } = &metrics;
+        let Self { applied, unreadable, commit_seconds, batch_events, api_requests, api_seconds, .. } =
+            &metrics;
         let registry = registry.sub_registry_with_prefix("groupfold");
         registry.register("projector_applied", "Events folded and on the device", applied.clone());
         let help = "Log records that could not be read, by reason";
@@ -63,7 +68,22 @@ impl Metrics {
         let help = "Answers of the query API, by route and status";
         registry.register("api_requests", help, api_requests.clone());
         registry.register("api_seconds", "Time of one answer of the query API", api_seconds.clone());
+        let help = "Readers that follow the change feed";
+        registry.register("feed_readers", help, metrics.feed_readers.clone());
+        let help = "Readers of the change feed that were cut, by reason";
+        registry.register("feed_cut", help, metrics.feed_cut.clone());
         metrics
+    }
+
+    pub(crate) fn feed_reader_came(&self) {
+        self.feed_readers.inc();
+    }
+
+    pub(crate) fn feed_reader_went(&self, cut: Option<&'static str>) {
+        self.feed_readers.dec();
+        if let Some(reason) = cut {
+            self.feed_cut.get_or_create(&ReasonLabel { reason: reason.to_owned() }).inc();
+        }
     }
 
     pub(crate) fn committed(&self, took: Duration, messages: usize, unreadable: usize) {

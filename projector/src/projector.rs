@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::api::ops::Ops;
-use crate::api::{Api, Past};
+use crate::api::{Api, Feed, Past};
 use crate::failures;
 use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
@@ -151,6 +151,7 @@ impl Projector {
         let reads = Arc::new(Reads::new(settings.partitions, partitions, settings.wait_ms_max));
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
+        let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
         let api = api.with_past(Past::new(async_nats::jetstream::new(client)));
         Ok(Self { api, stores, loops })
     }

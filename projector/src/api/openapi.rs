@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, groups, ops, position, receipts, timeline, usage};
+use super::{Api, changes, groups, ops, position, receipts, timeline, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -29,6 +29,7 @@ use super::{Api, groups, ops, position, receipts, timeline, usage};
         timeline::of_account,
         receipts::of_message,
         usage::show,
+        changes::follow,
     ),
     modifiers(&Token),
 )]

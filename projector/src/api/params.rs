@@ -61,12 +61,18 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 
 impl Params {
     /// The parameter's text; an empty one is as good as none.
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         values.next_back().filter(|value| !value.is_empty())
     }
 
-    fn parse<T: FromStr>(
+    /// All values of a parameter that may be repeated; empty ones are as good as none.
+    pub(super) fn all(&self, name: &str) -> Vec<String> {
+        let values = self.0.iter().filter(|(key, value)| key == name && !value.is_empty());
+        values.map(|(_, value)| value.clone()).collect()
+    }
+
+    pub(super) fn parse<T: FromStr>(
         &self,
         name: &str,
         code: &'static str,

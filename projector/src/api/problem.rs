@@ -152,6 +152,17 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail)
     }
 
+    /// The place in the change feed to go on from is there no longer.
+    pub(crate) fn event_gone(id: &str, why: &str) -> Self {
+        let detail = format!("event {id}: {why}; read the state, then follow the changes from its position");
+        Self::new(StatusCode::GONE, "event_gone", "The feed cannot be resumed", detail)
+    }
+
+    pub(crate) fn feed_unavailable(why: &str) -> Self {
+        let title = "The change feed cannot be read";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "feed_unavailable", title, why)
+    }
+
     pub(crate) fn internal() -> Self {
         let detail = "a fault of groupfold's own; the log tells more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer failed", detail)

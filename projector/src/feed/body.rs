@@ -127,3 +127,71 @@ fn status_of(receipt: &v1::ReceiptState) -> &'static str {
         _ => "delivered",
     }
 }
+
+#[cfg(test)]
+pub(crate) use tests::samples;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One change with all that a member has, one with all that a receipt has.
+    pub(crate) fn samples() -> Vec<Value> {
+        let value = |value| Some(v1::ChangeValue { value: Some(value) });
+        let member = v1::MemberState {
+            status: "member".into(),
+            role: v1::Role::Admin.into(),
+            via: v1::JoinVia::Added.into(),
+            joined_at_ms: Some(1_767_225_600_000),
+            ..Default::default()
+        };
+        let receipt = v1::ReceiptState { read_at_ms: Some(1_767_225_600_000), ..Default::default() };
+        let base = v1::Change {
+            sequence: 1234,
+            index: 1,
+            group_id: "G".into(),
+            event_id: "e".into(),
+            at_ms: 1_767_225_600_000,
+            log_time_ms: 1_767_225_600_120,
+            ..Default::default()
+        };
+        let member = v1::Change {
+            kind: v1::ChangeKind::Member.into(),
+            member_id: Some("mbr_1".into()),
+            after: value(Of::Member(member)),
+            ..base.clone()
+        };
+        let receipt = v1::Change {
+            kind: v1::ChangeKind::Receipt.into(),
+            message_id: Some("M".into()),
+            reported: Some(v1::Participant { wa_id: Some("1555".into()), ..Default::default() }),
+            after: value(Of::Receipt(receipt)),
+            omitted: true,
+            ..base
+        };
+        [member, receipt].iter().map(|c| serde_json::from_slice(&json(c, 3).unwrap()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_change_tells_where_it_is_and_both_sides() {
+        let [member, receipt] = samples().try_into().unwrap();
+        assert_eq!(
+            member,
+            json!({
+                "id": "3:1234:1", "kind": "member", "group_id": "G", "member_id": "mbr_1", "event_id": "e",
+                "before": null,
+                "after": { "member_id": "mbr_1", "wa_id": null, "user_id": null, "username": null,
+                    "status": "member", "role": "admin", "via": "added", "joined_at": "2026-01-01T00:00:00Z",
+                    "left_at": null, "join_request_id": null },
+                "position": "3:1234", "at": "2026-01-01T00:00:00Z", "log_time": "2026-01-01T00:00:00.120Z",
+            })
+        );
+        assert_eq!(receipt["after"]["status"], "read");
+        assert_eq!(receipt["member"]["wa_id"], "1555");
+    }
+
+    #[test]
+    fn an_invite_link_is_told_of_but_not_told() {
+        assert_eq!(value_of(Of::Secret(true), ""), json!({ "set": true }));
+    }
+}

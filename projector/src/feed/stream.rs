@@ -57,7 +57,7 @@ impl Changes {
 
     /// Asks how far the partition's changes are published.
     pub(super) async fn end(&mut self) -> Result<End, String> {
-        self.log = tail::created(&self.context, &log::stream(self.partition)).await?;
+        self.log = tail::look(&self.context, &log::stream(self.partition)).await?.created;
         let last = self.last(log::CHANGES_STREAM, &log::partition_changes(self.partition)).await?;
         let mark = self.last(log::CHANGE_MARKS_STREAM, &log::change_mark_subject(self.partition)).await?;
         let told = |message: &Option<(u64, HeaderMap)>| {

@@ -20,10 +20,10 @@ pub(crate) struct Identity {
 
 /// What the broker says of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Info {
-    pub(super) created: String,
-    pub(super) first_sequence: u64,
-    pub(super) last_sequence: u64,
+pub(crate) struct Info {
+    pub(crate) created: String,
+    pub(crate) first_sequence: u64,
+    pub(crate) last_sequence: u64,
 }
 
 pub(super) enum Asked {
@@ -47,11 +47,11 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
     })
 }
 
-/// When a stream was created, as [`Identity::created`] has it.
-pub(crate) async fn created(context: &jetstream::Context, stream: &str) -> Result<String, String> {
+/// What the broker says of a stream, or why it does not.
+pub(crate) async fn look(context: &jetstream::Context, stream: &str) -> Result<Info, String> {
     match ask(context, stream).await {
-        Ok(info) => Ok(info.created),
-        Err(Asked::Missing) => Err(format!("stream {stream} does not exist")),
+        Ok(info) => Ok(info),
+        Err(Asked::Missing) => Err(format!("stream {stream} does not exist: run `groupfold provision`")),
         Err(Asked::Unreachable(why)) => Err(why),
     }
 }

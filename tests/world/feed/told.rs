@@ -32,6 +32,16 @@ impl Told {
         told
     }
 
+    /// Changes that were heard elsewhere.
+    pub(crate) fn of(bodies: impl IntoIterator<Item = Value>) -> Self {
+        let mut told = Self::default();
+        for body in bodies {
+            let (partition, mark) = Mark::from_id(body["id"].as_str().unwrap()).unwrap();
+            told.0.entry(partition).or_default().push((mark, body));
+        }
+        told
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.0.values().map(Vec::len).sum()
     }

@@ -1,0 +1,150 @@
+//! The change feed as server-sent events.
+
+mod place;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::Response;
+use groupfold_schemas::log;
+use groupfold_schemas::log::partition_of;
+use groupfold_schemas::v1::ChangeKind;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::Api;
+use super::params::Params;
+use super::problem::{Problem, ProblemBody};
+use crate::feed::{body, follow};
+use place::Place;
+
+/// Readers at the same time.
+const READERS_MAX: usize = 128;
+/// Combinations of group and kind that one reader may ask for: each is a filter that the broker tries.
+const FILTERS_MAX: usize = 64;
+/// How often a comment shows that the connection lives, where the reader asks for nothing else.
+const HEARTBEAT_MS: u64 = 15_000;
+const HEARTBEAT_MS_MIN: u64 = 1_000;
+/// Half of what the server grants a connection on which nothing moves.
+const HEARTBEAT_MS_MAX: u64 = 60_000;
+
+/// Where readers of the feed come from.
+#[derive(Debug, Clone)]
+pub(crate) struct Feed {
+    client: async_nats::Client,
+    partitions_total: u16,
+    readers: Arc<Semaphore>,
+    /// Ends all readers.
+    shutdown: CancellationToken,
+}
+
+impl Feed {
+    pub(crate) fn new(
+        client: async_nats::Client,
+        partitions_total: u16,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self { client, partitions_total, readers: Arc::new(Semaphore::new(READERS_MAX)), shutdown }
+    }
+
+    /// The subjects of a filter; empty for all. No two overlap, as the broker wants it.
+    fn subjects(&self, params: &Params) -> Result<Vec<String>, Problem> {
+        let groups = params.all("group");
+        let mut kinds = Vec::new();
+        for name in params.all("kind") {
+            let names = || ChangeKind::ALL.map(ChangeKind::name).join(", ");
+            let kind = ChangeKind::from_name(&name);
+            let kind = kind.ok_or_else(|| {
+                Problem::parameter("bad_kind", "kind", &name, &format!("one of {}", names()))
+            })?;
+            kinds.push(kind.name());
+        }
+        if groups.is_empty() && kinds.is_empty() {
+            return Ok(Vec::new());
+        }
+        let of_group =
+            |group: &String| (partition_of(group, self.partitions_total).to_string(), log::token(group));
+        let any = || ("*".to_owned(), "*".to_owned());
+        let groups: Vec<_> =
+            if groups.is_empty() { vec![any()] } else { groups.iter().map(of_group).collect() };
+        let kinds = if kinds.is_empty() { vec!["*"] } else { kinds };
+        let mut subjects: Vec<String> = groups
+            .iter()
+            .flat_map(|(partition, group)| {
+                kinds.iter().map(move |kind| format!("groupfold.change.{partition}.{kind}.{group}"))
+            })
+            .collect();
+        subjects.sort_unstable();
+        subjects.dedup();
+        if subjects.len() > FILTERS_MAX {
+            let found = format!("{} combinations", subjects.len());
+            let expected = format!("at most {FILTERS_MAX} combinations of group and kind");
+            return Err(Problem::parameter("bad_filter", "group", &found, &expected));
+        }
+        Ok(subjects)
+    }
+}
+
+/// What changes, as it changes
+///
+/// Server-sent events: `id` resumes the feed (`Last-Event-ID`), `event` is the kind, `data` one line of JSON.
+/// Comments show that the connection lives. The last event of a feed that the server ends is `cut`, with the
+/// reason and the id to resume from.
+#[utoipa::path(
+    get,
+    path = "/v1/changes",
+    params(
+        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event; over `from`"),
+        ("from" = Option<String>, Query,
+            description = "`now` if absent, `beginning` of what is kept, or after a position; partitions that it \
+                does not name begin now"),
+        ("group" = Option<Vec<String>>, Query, description = "Only changes of these groups; repeatable"),
+        ("kind" = Option<Vec<String>>, Query, description = "Only changes of these kinds; repeatable"),
+        ("heartbeat_ms" = Option<u64>, Query,
+            description = "How often a comment comes at least, 1000 to 60000, 15000 if absent"),
+    ),
+    responses(
+        (status = 200, body = body::Change, content_type = "text/event-stream"),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn follow(
+    State(api): State<Api>,
+    headers: HeaderMap,
+    params: Params,
+) -> Result<Response, Problem> {
+    let feed = api.feed.ok_or_else(|| Problem::not_supported("there is no change feed here"))?;
+    let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
+    let subjects = feed.subjects(&params)?;
+    let wanted = place::Wanted::read(&headers, &params)?;
+    let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let info = follow::look(&feed.client).await.map_err(|why| Problem::feed_unavailable(&why))?;
+    let Place { next, after } = wanted.place(&info)?;
+    let tag = place::tag(&info.created);
+    let following = follow::Following::new(&feed.client, info.created, next, subjects);
+    let (shutdown, metrics) = (feed.shutdown, api.metrics);
+    let reader = stream::Reader { following, after, tag, next, heartbeat, shutdown, permit, metrics };
+    let mut response = Response::new(Body::from_stream(reader.start()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Proxies that collect answers would hold events back.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+impl Params {
+    fn heartbeat(&self, default: u64, bounds: std::ops::RangeInclusive<u64>) -> Result<Duration, Problem> {
+        let expected = format!("milliseconds from {} to {}", bounds.start(), bounds.end());
+        let ms = self.parse("heartbeat_ms", "bad_heartbeat", &expected)?.unwrap_or(default);
+        if bounds.contains(&ms) {
+            return Ok(Duration::from_millis(ms));
+        }
+        Err(Problem::parameter("bad_heartbeat", "heartbeat_ms", &ms.to_string(), &expected))
+    }
+}

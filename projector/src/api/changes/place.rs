@@ -1,0 +1,162 @@
+//! Where a reader of the feed begins.
+
+use axum::http::HeaderMap;
+use groupfold_schemas::id::{hex, sha256};
+use groupfold_schemas::position::Position;
+
+use super::super::params::Params;
+use super::super::problem::Problem;
+use crate::tail::StreamInfo;
+
+const LAST_EVENT_ID: &str = "last-event-id";
+
+/// The id of an event: the sequence in the stream of changes, and which stream that is. One that was made anew
+/// counts from one again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct EventId {
+    pub(super) sequence: u64,
+    pub(super) tag: String,
+}
+
+/// A short name of the stream that was created at this time.
+pub(super) fn tag(created: &str) -> String {
+    hex(&sha256([created.as_bytes()])[..4])
+}
+
+impl EventId {
+    fn read(text: &str) -> Option<Self> {
+        let (sequence, tag) = text.trim().split_once('-')?;
+        let sequence = sequence.parse().ok()?;
+        (!tag.is_empty()).then(|| Self { sequence, tag: tag.to_owned() })
+    }
+}
+
+impl std::fmt::Display for EventId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}-{}", self.sequence, self.tag)
+    }
+}
+
+/// Where a reader wants to begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Wanted {
+    After(EventId),
+    Beginning,
+    Now,
+    Position(Position),
+}
+
+/// Where that is in the stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Sequence of the first message that may be told.
+    pub(super) next: u64,
+    /// Only what is after this is told.
+    pub(super) after: After,
+}
+
+/// What is left out, though it stands in the stream.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct After {
+    position: Option<Position>,
+    /// Up to here in the stream, all of the partitions that the position does not name.
+    now: u64,
+}
+
+impl After {
+    /// True if a change of this position, at this sequence of the stream, is to be told.
+    pub(super) fn admits(&self, sequence: u64, partition: u16, position: u64) -> bool {
+        match self.position.as_ref().map(|after| after.get(partition)) {
+            None => true,
+            Some(Some(after)) => position > after,
+            Some(None) => sequence > self.now,
+        }
+    }
+}
+
+impl Wanted {
+    pub(super) fn read(headers: &HeaderMap, params: &Params) -> Result<Self, Problem> {
+        let id = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?"));
+        if let Some(text) = id.filter(|text| !text.is_empty()) {
+            let expected = "the id of an event of this feed, as it was, like 1234-5f3a21bc";
+            let id = EventId::read(text)
+                .ok_or_else(|| Problem::parameter("bad_event_id", "Last-Event-ID", text, expected))?;
+            return Ok(Self::After(id));
+        }
+        match params.get("from") {
+            None | Some("now") => Ok(Self::Now),
+            Some("beginning") => Ok(Self::Beginning),
+            Some(_) => {
+                let expected = "now, beginning, or a position like 3:1234,5:88";
+                let position: Option<Position> = params.parse("from", "bad_from", expected)?;
+                Ok(position.map_or(Self::Now, Self::Position))
+            }
+        }
+    }
+
+    /// Finds the place in a stream, or says that it is there no longer.
+    pub(super) fn place(self, info: &StreamInfo) -> Result<Place, Problem> {
+        let everything = |next| Place { next, after: After::default() };
+        match self {
+            Self::Now => Ok(everything(info.last_sequence + 1)),
+            Self::Beginning => Ok(everything(info.first_sequence.max(1))),
+            Self::Position(position) => Ok(Place {
+                next: info.first_sequence.max(1),
+                after: After { position: Some(position), now: info.last_sequence },
+            }),
+            Self::After(id) if id.tag != tag(&info.created) || id.sequence > info.last_sequence => {
+                Err(Problem::event_gone(&id.to_string(), "the stream of changes was made anew since"))
+            }
+            Self::After(id) if id.sequence + 1 < info.first_sequence => {
+                Err(Problem::event_gone(&id.to_string(), "changes that follow it are not kept any more"))
+            }
+            Self::After(id) => Ok(everything(id.sequence + 1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(first_sequence: u64, last_sequence: u64) -> StreamInfo {
+        StreamInfo { created: "c".to_owned(), first_sequence, last_sequence }
+    }
+
+    fn after(sequence: u64, created: &str) -> Wanted {
+        Wanted::After(EventId { sequence, tag: tag(created) })
+    }
+
+    #[test]
+    fn an_event_that_is_gone_is_told_from_one_to_go_on_after() {
+        let next = |wanted: Wanted, info: &StreamInfo| wanted.place(info).map(|place| place.next);
+        assert_eq!(next(after(7, "c"), &info(3, 9)).unwrap(), 8);
+        assert_eq!(next(after(2, "c"), &info(3, 9)).unwrap(), 3);
+        assert_eq!(next(after(9, "c"), &info(10, 9)).unwrap(), 10, "all of it is too old by now");
+        for (wanted, info) in
+            [(after(1, "c"), info(3, 9)), (after(10, "c"), info(3, 9)), (after(7, "d"), info(3, 9))]
+        {
+            assert_eq!(wanted.place(&info).unwrap_err().code(), "event_gone");
+        }
+        assert_eq!(next(Wanted::Now, &info(3, 9)).unwrap(), 10);
+        assert_eq!(next(Wanted::Beginning, &info(0, 0)).unwrap(), 1);
+    }
+
+    #[test]
+    fn a_position_leaves_out_what_it_reflects_and_the_past_of_what_it_does_not_name() {
+        let wanted = Wanted::Position("3:10".parse().unwrap());
+        let Place { next, after } = wanted.place(&info(1, 50)).unwrap();
+        assert_eq!(next, 1);
+        assert!(!after.admits(20, 3, 10) && after.admits(20, 3, 11));
+        assert!(!after.admits(50, 4, 99) && after.admits(51, 4, 1));
+    }
+
+    #[test]
+    fn an_id_reads_back() {
+        let id = EventId { sequence: 12, tag: tag("x") };
+        assert_eq!(EventId::read(&id.to_string()), Some(id));
+        for bad in ["", "12", "12-", "x-y"] {
+            assert_eq!(EventId::read(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! One reader of the feed: events as they come, comments in between, and a last word when it is cut.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use async_nats::Message;
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt as _};
+use groupfold_schemas::change::Mark;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::place::{After, EventId};
+use crate::feed::follow::{Following, Gone};
+use crate::metrics::Metrics;
+
+/// Events that wait for one reader beside what the connection holds.
+const WAITING_MAX: usize = 64;
+/// How long a reader may take none of them before it is cut.
+const SLOW_MAX: Duration = Duration::from_secs(10);
+/// What a reader is told to wait before it comes again.
+const RETRY_MS: u64 = 2_000;
+
+pub(super) struct Reader {
+    pub(super) following: Following,
+    pub(super) after: After,
+    /// Which stream the ids are of.
+    pub(super) tag: String,
+    /// The sequence that comes next.
+    pub(super) next: u64,
+    pub(super) heartbeat: Duration,
+    pub(super) shutdown: CancellationToken,
+    pub(super) permit: OwnedSemaphorePermit,
+    pub(super) metrics: Metrics,
+}
+
+/// Why the server ends a feed.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    Slow,
+    Shutdown,
+    Gone,
+}
+
+impl Cut {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Slow => "slow_reader",
+            Self::Shutdown => "shutdown",
+            Self::Gone => "gone",
+        }
+    }
+}
+
+impl Reader {
+    /// Starts telling; ends when what it returns is dropped.
+    pub(super) fn start(self) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + 'static {
+        let (to, from) = mpsc::channel(WAITING_MAX);
+        // Beside the queue, which may be full: the last word always has a place.
+        let (last_to, last) = oneshot::channel();
+        tokio::spawn(self.tell(to, last_to));
+        let events = stream::unfold(from, |mut from| async { from.recv().await.map(|event| (event, from)) });
+        let last = stream::once(last).filter_map(|last| async { last.ok() });
+        events.chain(last).map(Ok)
+    }
+
+    async fn tell(mut self, to: mpsc::Sender<Bytes>, last: oneshot::Sender<Bytes>) {
+        self.metrics.feed_reader_came();
+        let told = self.tell_all(&to).await;
+        self.metrics.feed_reader_went(told.err().map(Cut::name));
+        let Err(cut) = told else { return };
+        tracing::debug!(reason = cut.name(), "a reader of changes was cut");
+        // What is gone cannot be resumed from.
+        let resume = (!matches!(cut, Cut::Gone)).then(|| self.id(self.next - 1).to_string());
+        let data = json!({ "reason": cut.name(), "resume_from": resume });
+        let _ = last.send(Bytes::from(format!("event: cut\ndata: {data}\n\n")));
+        drop(self.permit);
+    }
+
+    /// `Ok` when the reader has gone.
+    async fn tell_all(&mut self, to: &mpsc::Sender<Bytes>) -> Result<(), Cut> {
+        // An id without data is no event: it tells where to resume from before there is one.
+        let begin = format!("retry: {RETRY_MS}\nid: {}\n: following\n\n", self.id(self.next - 1));
+        if to.send(Bytes::from(begin)).await.is_err() {
+            return Ok(());
+        }
+        let mut beat = interval(self.heartbeat);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        beat.reset();
+        loop {
+            let (sequence, message) = tokio::select! {
+                () = self.shutdown.cancelled() => return Err(Cut::Shutdown),
+                () = to.closed() => return Ok(()),
+                _ = beat.tick() => {
+                    // No place: then events are on their way, and no comment is needed.
+                    let _ = to.try_send(Bytes::from_static(b": alive\n\n"));
+                    continue;
+                }
+                next = self.following.next() => next.map_err(|gone| match gone {
+                    Gone::Recreated | Gone::Overtaken => Cut::Gone,
+                })?,
+            };
+            let event = self.event(sequence, &message);
+            if let Some(event) = event {
+                tokio::select! {
+                    sent = timeout(SLOW_MAX, to.send(event)) => match sent {
+                        Ok(Ok(())) => {}
+                        Ok(Err(_)) => return Ok(()),
+                        Err(_) => return Err(Cut::Slow),
+                    },
+                    () = self.shutdown.cancelled() => return Err(Cut::Shutdown),
+                }
+            }
+            self.next = sequence + 1;
+        }
+    }
+
+    fn event(&self, sequence: u64, message: &Message) -> Option<Bytes> {
+        let id = message.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
+        let (partition, mark) = Mark::from_id(id.as_str())?;
+        if !self.after.admits(sequence, partition, mark.sequence) {
+            return None;
+        }
+        // groupfold.change.{partition}.{kind}.{group}
+        let kind = message.subject.split('.').nth(3)?;
+        let data = std::str::from_utf8(&message.payload).ok()?;
+        let id = self.id(sequence);
+        Some(Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")))
+    }
+
+    fn id(&self, sequence: u64) -> EventId {
+        EventId { sequence, tag: self.tag.clone() }
+    }
+}
