@@ -6,6 +6,7 @@ use crate::config::Flags;
 use crate::events::EventsArgs;
 use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
+use crate::replay::ReplayArgs;
 use crate::simulate::SimulateArgs;
 use crate::{audit, check, config, doctor, provision, up, why};
 
@@ -38,6 +39,8 @@ pub(crate) enum Verb {
     Group(GroupArgs),
     /// The event stream: follow it, or write it to files
     Events(EventsArgs),
+    /// Past events to somebody else, in order: an endpoint, signed, or a subject
+    Replay(Box<ReplayArgs>),
     /// What could not be read: list, show, raw, replay, discard
     Failed(FailedArgs),
     /// The fate of one webhook, event or message, from the door to the state

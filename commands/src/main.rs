@@ -20,6 +20,7 @@ mod print;
 mod progress;
 mod provision;
 mod redact;
+mod replay;
 mod serve;
 mod simulate;
 mod telemetry;
@@ -59,6 +60,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Group(args) => group::run(args).await,
         Verb::Usage(args) => usage::run(args).await,
         Verb::Events(args) => events::run(args).await,
+        Verb::Replay(args) => replay::run(*args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Doctor(args) => doctor::run(args).await,
         Verb::Check(args) => check::run(args).await,

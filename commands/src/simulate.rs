@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::{Secret, SimulateArgs};
 pub(crate) use report::Report;
+pub(crate) use wire::signature;
 
 use plan::Plan;
 

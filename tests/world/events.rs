@@ -1,5 +1,7 @@
 //! The event stream: exports read back by readers that are not ours, interrupted and resumed, redacted; the tail.
 
+mod replay;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -22,12 +24,16 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn with_events(events: &str) -> Self {
+        let world = Self::empty().await;
+        world.simulate("1", events);
+        world
+    }
+
+    pub(crate) async fn empty() -> Self {
         // A broker that does not sync: what is tested here does not depend on it.
         let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
         let groupfold = Groupfold::up(Options::on(&nats)).await;
-        let world = Self { groupfold, nats, scratch: Scratch::new("events") };
-        world.simulate("1", events);
-        world
+        Self { groupfold, nats, scratch: Scratch::new("events") }
     }
 
     pub(crate) fn simulate(&self, seed: &str, events: &str) {
