@@ -114,7 +114,9 @@ impl Refolded {
             let mut group = json!(convert::group(group, &position, None));
             let members = group["members"].take();
             if let Some(fields) = group.as_object_mut() {
+                // Neither is a thing that people ask for.
                 fields.remove("position");
+                fields.remove("digest");
                 fields.remove("members");
             }
             whole.insert("group".to_owned(), group);

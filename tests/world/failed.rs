@@ -225,7 +225,7 @@ async fn state(groupfold: &Groupfold, group: &str) -> Value {
     let found = groupfold.get(&format!("/v1/groups/{group}")).await;
     if found.status == 200 {
         whole["members"] = by_id(&found.json["members"], "member_id");
-        whole["group"] = bare(found.json, &["members", "position"]);
+        whole["group"] = bare(found.json, &["members", "position", "digest"]);
     }
     let lines = groupfold.get(&format!("/v1/groups/{group}/timeline?limit=200")).await;
     whole["timeline"] = by_id(&lines.json["entries"], "id");

@@ -100,7 +100,7 @@ mod tests {
     fn weak_secrets_are_told_and_never_shown() {
         assert_eq!(weak("0123456789abcdef0123456789abcdef", 32), None);
         for bad in
-            ["demo-app-secret", "changeme", "change-me-please-change-me-please-xx", "short", &"a".repeat(40)]
+            ["demo-app-secret", "changeme", "change-me-please-change-me-please-xx", "tiny", &"a".repeat(40)]
         {
             let why = weak(bad, 32).unwrap();
             assert!(!why.contains(bad), "{why}");
