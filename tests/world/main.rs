@@ -9,6 +9,7 @@
 
 mod broker;
 mod codegen;
+mod consuming;
 mod doctor;
 mod door;
 mod events;
