@@ -146,7 +146,16 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     let noted = note(&target, args.watermark.as_ref(), &at).await;
     bar.finish_and_clear();
     say(&args, &counts, &at)?;
-    outcome.and(noted)
+    outcome.and(noted)?;
+    if counts.stopped {
+        let goes_on = if args.watermark.is_some() {
+            "the same command goes on"
+        } else {
+            "with --watermark FILE it could go on"
+        };
+        return Err(Failure::Again(format!("told to stop before the end; {goes_on}")));
+    }
+    Ok(())
 }
 
 /// A change of a person's names stands in every partition; it is sent once.

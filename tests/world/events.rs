@@ -433,3 +433,14 @@ fn the_catalogue_in_the_documents_is_the_one_of_this_build() {
         );
     }
 }
+
+#[tokio::test]
+async fn a_partition_that_the_log_does_not_have_is_a_usage_error() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let mut command = Groupfold::command();
+    command.args(["events", "tail", "--from", "99:1", "--data"]).arg(groupfold.data());
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("partition 99"), "{said}");
+}

@@ -74,6 +74,15 @@ pub(crate) struct Part {
 
 /// Lays a range over the partitions as they are now: the end is fixed here.
 pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result<Vec<Part>, Failure> {
+    for (name, moment) in [("--from", &range.from), ("--until", &range.until)] {
+        let Some(Moment::Position(position)) = moment else { continue };
+        if let Some((partition, _)) = position.iter().find(|(partition, _)| *partition >= log.partitions) {
+            return Err(Failure::Usage(format!(
+                "{name}: partition {partition} is none of the log's, which has 0 to {}",
+                log.partitions - 1
+            )));
+        }
+    }
     let mut parts = Vec::new();
     for partition in filters.partitions(log.partitions) {
         let stream = words::stream(partition);
