@@ -1,6 +1,6 @@
 //! The connection to the broker and what is known of its health.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use async_nats::connection::State;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::context::ContextBuilder;
 use groupfold_schemas::log;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -53,6 +54,7 @@ pub(crate) struct Broker {
     stalled_now: Notify,
     health: Mutex<Health>,
     durability: RwLock<Option<(u64, Durability)>>,
+    fullness: Gauge<f64, AtomicU64>,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +89,7 @@ impl Broker {
             stalled_now: Notify::new(),
             health: Mutex::default(),
             durability: RwLock::new(None),
+            fullness: Gauge::default(),
         }
     }
 
@@ -164,10 +167,19 @@ impl Broker {
         }
     }
 
-    /// Determines durability for the connection at hand.
+    /// How full the log is, from 0 to 1, looked at as often as its durability.
+    pub(crate) fn fullness(&self) -> Gauge<f64, AtomicU64> {
+        self.fullness.clone()
+    }
+
+    /// Determines durability for the connection at hand, and how full the log is.
     pub(crate) async fn determine_durability(&self) {
         let epoch = connection_of(&self.client).epoch;
-        let found = durability::determine(&self.context, self.partitions, self.monitor_url.as_deref()).await;
+        let monitor_url = self.monitor_url.as_deref();
+        let found = durability::determine(&self.context, self.partitions, monitor_url).await;
+        if let Some(full) = durability::fullness(&self.context, self.partitions, monitor_url).await {
+            self.fullness.set(full);
+        }
         let mut known = self.durability.write().unwrap_or_else(PoisonError::into_inner);
         if *known != Some((epoch, found)) {
             tracing::info!(durability = found.name(), "durability determined");

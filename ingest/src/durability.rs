@@ -70,6 +70,33 @@ pub async fn determine(context: &Context, partitions: u16, monitor_url: Option<&
     }
 }
 
+/// The share of its tightest bound that the log uses: a stream's, the account's, the server's. `None` if no
+/// bound can be learned.
+#[allow(clippy::cast_precision_loss, reason = "a share needs no last digits")]
+pub(crate) async fn fullness(context: &Context, partitions: u16, monitor_url: Option<&str>) -> Option<f64> {
+    let mut shares = Vec::new();
+    let mut share = |bytes: u64, bytes_max: u64| {
+        if bytes_max > 0 {
+            shares.push(bytes as f64 / bytes_max as f64);
+        }
+    };
+    for name in (0..partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned)) {
+        if let Ok(stream) = context.get_stream(name).await {
+            let info = stream.cached_info();
+            share(info.state.bytes, u64::try_from(info.config.max_bytes).unwrap_or(0));
+        }
+    }
+    if let Ok(account) = context.query_account().await {
+        share(account.storage, account.limits.max_storage.and_then(|max| max.try_into().ok()).unwrap_or(0));
+    }
+    if let Some(url) = monitor_url
+        && let Ok((bytes, bytes_max)) = monitor::storage(url, &context.client().server_info().server_id).await
+    {
+        share(bytes, bytes_max);
+    }
+    shares.into_iter().reduce(f64::max)
+}
+
 /// True if the stream lives on the server that is connected, whose monitoring port is asked.
 fn is_on(info: &Info, server_name: &str) -> bool {
     match &info.cluster {

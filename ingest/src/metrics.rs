@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use groupfold_schemas::failure::Cause;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -57,6 +58,10 @@ impl AckOutcome {
     }
 }
 
+const STATUSES_WATCHED: [u16; 4] = [200, 401, 500, 503];
+const REFUSALS_WATCHED: [&str; 4] =
+    ["signature_missing", "signature_malformed", "signature_wrong", "log_full"];
+
 /// The counters of one receiver.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -105,7 +110,22 @@ impl Metrics {
         add("groupfold_ingest_body_bytes", "Sizes of bodies read whole", &metrics.body_bytes);
         add("groupfold_ingest_in_flight", "Webhooks being worked on", &metrics.in_flight);
         add("groupfold_ingest_connections", "Connections held", &metrics.connections);
+        metrics.begin_at_zero();
         metrics
+    }
+
+    /// What alerts watch is there before it happens: a counter that appears with its first event has no
+    /// increase that anyone could see.
+    fn begin_at_zero(&self) {
+        for status in STATUSES_WATCHED {
+            drop(self.requests.get_or_create(&StatusLabel { status }));
+        }
+        for cause in REFUSALS_WATCHED {
+            drop(self.refusals.get_or_create(&CauseLabel { cause: cause.to_owned() }));
+        }
+        for cause in Cause::ALL {
+            drop(self.failed.get_or_create(&CauseLabel { cause: cause.name().to_owned() }));
+        }
     }
 
     pub(crate) fn answered(&self, status: u16) {

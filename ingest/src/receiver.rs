@@ -105,6 +105,8 @@ impl Receiver {
         // Before the first webhook, so that none is answered "unverified" for want of a look.
         broker.probe().await;
         broker.determine_durability().await;
+        let help = "Share of the log's tightest bound that is used; zero while none is known";
+        registry.register("groupfold_log_full_ratio", help, broker.fullness());
         let stop = CancellationToken::new();
         tokio::spawn(Arc::clone(&broker).watch(stop.clone()));
         let tally = Arc::new(Tally::new(&settings.build));

@@ -31,6 +31,10 @@ struct RequestLabels {
     status: u16,
 }
 
+/// Reasons by which a record can be unreadable, see `groupfold_schemas::frame::Error::name`.
+const UNREADABLE_WATCHED: [&str; 5] =
+    ["truncated", "unknown_version", "checksum", "undecodable", "value_too_large"];
+
 /// What is counted as it happens; all partitions together.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics {
@@ -62,6 +66,10 @@ impl Metrics {
         registry.register("projector_applied", "Events folded and on the device", applied.clone());
         let help = "Log records that could not be read, by reason";
         registry.register("projector_unreadable", help, unreadable.clone());
+        for reason in UNREADABLE_WATCHED {
+            // There before it happens, so that an alert sees the first one too.
+            drop(unreadable.get_or_create(&ReasonLabel { reason: reason.to_owned() }));
+        }
         let help = "Time of one commit, to the device";
         registry.register("projector_commit_seconds", help, commit_seconds.clone());
         registry.register("projector_batch_events", "Events of one commit", batch_events.clone());

@@ -10,6 +10,7 @@
 mod broker;
 mod codegen;
 mod consuming;
+mod deploy;
 mod doctor;
 mod door;
 mod events;

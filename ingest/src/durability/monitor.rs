@@ -50,6 +50,9 @@ pub(crate) enum Error {
 #[derive(Deserialize)]
 struct Report {
     server_id: String,
+    /// Bytes of all streams on disk.
+    #[serde(default)]
+    storage: u64,
     config: Option<Config>,
 }
 
@@ -58,16 +61,26 @@ struct Config {
     // Left out where it is false.
     #[serde(default)]
     sync_always: bool,
+    #[serde(default)]
+    max_storage: u64,
 }
 
 /// True if the server with this id syncs before it acknowledges.
 pub(crate) async fn syncs_always(url: &str, server_id: &str) -> Result<bool, Error> {
+    report(url, server_id).await?.config.map(|config| config.sync_always).ok_or(Error::NoJetStream)
+}
+
+/// Bytes stored by the server with this id, and how many it may store.
+pub(crate) async fn storage(url: &str, server_id: &str) -> Result<(u64, u64), Error> {
+    let report = report(url, server_id).await?;
+    let config = report.config.ok_or(Error::NoJetStream)?;
+    Ok((report.storage, config.max_storage))
+}
+
+async fn report(url: &str, server_id: &str) -> Result<Report, Error> {
     let bytes = tokio::time::timeout(TIMEOUT, get(url)).await.map_err(|_| Error::Timeout)??;
     let report: Report = serde_json::from_slice(&bytes).map_err(Error::Json)?;
-    if report.server_id != server_id {
-        return Err(Error::OtherServer);
-    }
-    report.config.map(|config| config.sync_always).ok_or(Error::NoJetStream)
+    if report.server_id == server_id { Ok(report) } else { Err(Error::OtherServer) }
 }
 
 async fn get(url: &str) -> Result<Bytes, Error> {
