@@ -56,6 +56,12 @@ impl Layers {
         flags: &Flags,
         environment: impl Fn(&str) -> Option<String>,
     ) -> Result<Self, Vec<Fault>> {
+        let (layers, faults) = Self::collect(flags, environment);
+        if faults.is_empty() { Ok(layers) } else { Err(faults) }
+    }
+
+    /// The same with what is sound beside what is not, so that the faults of values are found too.
+    pub(super) fn collect(flags: &Flags, environment: impl Fn(&str) -> Option<String>) -> (Self, Vec<Fault>) {
         let mut faults = Vec::new();
         let path = flags.config.clone().or_else(|| environment("GROUPFOLD_CONFIG").map(PathBuf::from));
         let mut file = match path.as_deref().map(read_file).transpose() {
@@ -92,7 +98,7 @@ impl Layers {
             let at = path.as_deref().unwrap_or_else(|| std::path::Path::new("?")).display();
             faults.push(Fault(format!("{unknown}: unknown key in {at}; `groupfold config show` lists all")));
         }
-        if faults.is_empty() { Ok(layers) } else { Err(faults) }
+        (layers, faults)
     }
 
     fn get(&self, name: &str) -> Option<&Setting> {

@@ -76,6 +76,22 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     served.map_err(|error| Failure::failed("the API ended", &error))
 }
 
+/// A typing error is no failure of the receiver.
+fn usable(flag: &str, url: Option<&str>) -> Result<(), Failure> {
+    let parsed = url.map(reqwest::Url::parse).transpose();
+    match parsed {
+        Ok(url)
+            if url.as_ref().is_none_or(|url| matches!(url.scheme(), "http" | "https") && url.has_host()) =>
+        {
+            Ok(())
+        }
+        _ => Err(Failure::Usage(format!(
+            "{flag}: {:?} is no URL of a server: expected http://HOST:PORT/…",
+            url.unwrap_or_default()
+        ))),
+    }
+}
+
 fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
 }
@@ -98,6 +114,9 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
             )
         })?;
         simulate.url = Some(format!("http://{addr}/webhooks/meta"));
+    }
+    for (flag, url) in [("--url", &simulate.url), ("--api-url", &simulate.api_url)] {
+        usable(flag, url.as_deref())?;
     }
     let report = simulate::run(simulate, pipeline::until_told_to_stop()?)
         .await

@@ -194,3 +194,28 @@ async fn a_check_ends_with_the_code_of_its_contract() {
     assert!(stdout(&output).starts_with("GROUPFOLD LAG UNKNOWN - nothing runs"), "{}", stdout(&output));
     assert!(output.stderr.is_empty(), "a monitor reads one line");
 }
+
+#[test]
+fn an_unknown_key_hides_no_other_fault_and_a_wrong_address_is_a_typing_error() {
+    let scratch = Scratch::new("config");
+    let file = scratch.path().join("groupfold.toml");
+    std::fs::write(&file, "no_such_key = 1\npartitions = 0\n").unwrap();
+    let file = file.to_str().expect("a path");
+    let args = ["config", "check", "--output", "json", "--replicas", "2", "--config", file];
+    let output = run(scratch.path(), &args, &[]);
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let faults = report["faults"].to_string();
+    assert_eq!((code(&output), report["faults"].as_array().map(Vec::len)), (3, Some(3)), "{faults}");
+    for key in ["no_such_key", "partitions", "replicas"] {
+        assert!(faults.contains(key), "{key}: {faults}");
+    }
+    let output = run(scratch.path(), &["config", "check", "--output", "json"], &[]);
+    assert_eq!((code(&output), stdout(&output).trim_end()), (0, "{\"faults\":[]}"));
+
+    for url in ["not a url", "ftp://127.0.0.1/", "127.0.0.1:8080"] {
+        let output =
+            run(scratch.path(), &["simulate", "--events", "1", "--url", url, "--app-secret", STRONG], &[]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(code(&output) == 2 && said.contains("--url"), "{url}: {said}");
+    }
+}

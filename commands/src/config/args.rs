@@ -67,13 +67,13 @@ pub(crate) struct ConfigArgs {
 #[derive(Subcommand, Debug)]
 enum ConfigVerb {
     /// Say all faults at once; exit 3 if there are any
-    Check(Flags),
+    Check(PrintArgs),
     /// Print every setting, where it comes from, and its value (secrets masked)
-    Show(ShowArgs),
+    Show(PrintArgs),
 }
 
 #[derive(clap::Args, Debug)]
-struct ShowArgs {
+struct PrintArgs {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -85,15 +85,21 @@ struct ShowArgs {
 pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     let written = match args.verb {
-        ConfigVerb::Check(flags) => match Config::from_layers(&flags) {
-            Ok(_) => writeln!(out, "the settings are fine"),
-            Err(faults) => {
-                let lines: Vec<String> =
-                    faults.into_iter().map(|Fault(line)| format!("\n  {line}")).collect();
-                let found = format!("the settings have {} fault(s):{}", lines.len(), lines.concat());
-                return Err(Failure::Found(found));
+        ConfigVerb::Check(args) => {
+            let faults = Config::from_layers(&args.flags).err().unwrap_or_default();
+            let faults: Vec<String> = faults.into_iter().map(|Fault(line)| line).collect();
+            let written = match args.output {
+                Output::Json => writeln!(out, "{}", serde_json::json!({ "faults": faults })),
+                Output::Table if faults.is_empty() => writeln!(out, "the settings are fine"),
+                Output::Table => Ok(()),
+            };
+            if written.is_ok() && !faults.is_empty() {
+                let lines: String = faults.iter().map(|line| format!("\n  {line}")).collect();
+                let lines = if args.output == Output::Json { String::new() } else { format!(":{lines}") };
+                return Err(Failure::Found(format!("the settings have {} fault(s){lines}", faults.len())));
             }
-        },
+            written
+        }
         ConfigVerb::Show(args) => {
             let layers = Layers::gather(&args.flags, |name| std::env::var(name).ok()).map_err(|faults| {
                 Failure::Usage(faults.into_iter().map(|Fault(line)| line).collect::<Vec<_>>().join("\n"))

@@ -53,8 +53,22 @@ impl Config {
     }
 
     pub(crate) fn from_layers(flags: &Flags) -> Result<Self, Vec<Fault>> {
-        let layers = Layers::gather(flags, |name| std::env::var(name).ok())?;
-        Self::typed(&layers)
+        Self::from_environment(flags, |name| std::env::var(name).ok())
+    }
+
+    pub(super) fn from_environment(
+        flags: &Flags,
+        environment: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Vec<Fault>> {
+        let (layers, mut faults) = Layers::collect(flags, environment);
+        match Self::typed(&layers) {
+            Ok(config) if faults.is_empty() => Ok(config),
+            Ok(_) => Err(faults),
+            Err(more) => {
+                faults.extend(more);
+                Err(faults)
+            }
+        }
     }
 
     pub(super) fn typed(layers: &Layers) -> Result<Self, Vec<Fault>> {
