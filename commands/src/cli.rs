@@ -49,6 +49,10 @@ pub(crate) enum Verb {
     Audit(audit::AuditArgs),
     /// Count deliveries, billable and free
     Usage(crate::usage::UsageArgs),
+    /// Fold stores anew from the log beside the live ones, compare, swap
+    Rebuild(crate::rebuild::RebuildArgs),
+    /// Fold the log anew and compare it with what is served
+    Verify(crate::verify::VerifyArgs),
     /// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items
     Simulate(Box<SimulateVerb>),
     /// Look at broker, streams, store, settings, disk and clock: what is wrong, and the command that mends it

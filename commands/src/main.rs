@@ -15,10 +15,12 @@ mod failed;
 mod group;
 mod health;
 mod log;
+mod operate;
 mod pipeline;
 mod print;
 mod progress;
 mod provision;
+mod rebuild;
 mod redact;
 mod replay;
 mod serve;
@@ -26,6 +28,7 @@ mod simulate;
 mod telemetry;
 mod up;
 mod usage;
+mod verify;
 mod when;
 mod why;
 
@@ -61,6 +64,8 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Usage(args) => usage::run(args).await,
         Verb::Events(args) => events::run(args).await,
         Verb::Replay(args) => replay::run(*args).await,
+        Verb::Rebuild(args) => rebuild::run(args).await,
+        Verb::Verify(args) => verify::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Doctor(args) => doctor::run(args).await,
         Verb::Check(args) => check::run(args).await,

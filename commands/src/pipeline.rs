@@ -133,6 +133,7 @@ pub(crate) async fn projector(
         batch_events_max: config.batch_events_max,
         api_tokens,
         wait_ms_max: config.wait_ms_max,
+        rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
     Projector::start(client, settings, registry, shutdown)

@@ -6,6 +6,7 @@ mod changes;
 pub(crate) mod convert;
 mod groups;
 mod openapi;
+mod operate;
 pub(crate) mod ops;
 mod params;
 mod past;
@@ -31,6 +32,7 @@ use axum::routing::{MethodRouter, get};
 
 use crate::metrics::Metrics;
 use crate::reads::Reads;
+use crate::rebuild::Rebuilds;
 use auth::Tokens;
 pub(crate) use changes::Feed;
 use ops::Ops;
@@ -48,13 +50,15 @@ pub(crate) struct Api {
     past: Option<Past>,
     /// As well.
     feed: Option<Feed>,
+    /// Likewise.
+    rebuilds: Option<Rebuilds>,
 }
 
 impl Api {
     /// `None` if the system has no randomness to give.
     pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
         let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
-        Some(Self { reads, tokens, metrics, build: build.into(), past: None, feed: None })
+        Some(Self { reads, tokens, metrics, build: build.into(), past: None, feed: None, rebuilds: None })
     }
 
     /// With a log to look back to.
@@ -67,6 +71,17 @@ impl Api {
         Self { feed: Some(feed), ..self }
     }
 
+    /// With a log to fold stores from anew.
+    pub(crate) fn with_rebuilds(self, rebuilds: Rebuilds) -> Self {
+        Self { rebuilds: Some(rebuilds), ..self }
+    }
+
+    fn rebuilds(&self) -> Result<&Rebuilds, Problem> {
+        self.rebuilds
+            .as_ref()
+            .ok_or_else(|| Problem::not_supported("stores are folded from a log, and there is none here"))
+    }
+
     fn past(&self) -> Result<&Past, Problem> {
         self.past.as_ref().ok_or_else(|| Problem::not_supported("at needs a log, and there is none here"))
     }
@@ -77,6 +92,9 @@ impl Api {
         let ops = ops.with_health(Arc::new(move || reads.reasons()));
         let mut v1 = Router::new();
         for (path, handler) in v1_routes() {
+            v1 = v1.route(path, handler);
+        }
+        for (path, handler) in operators_routes() {
             v1 = v1.route(path, handler);
         }
         let v1 = v1.route_layer(middleware::from_fn_with_state(self.clone(), auth::require));
@@ -100,6 +118,15 @@ fn v1_routes() -> [(&'static str, MethodRouter<Api>); 9] {
         ("/v1/messages/{message_id}/receipts", get(receipts::of_message)),
         ("/v1/usage", get(usage::show)),
         ("/v1/changes", get(changes::follow)),
+    ]
+}
+
+/// What operators may do, under the same tokens. The program is who calls it: no part of the document.
+fn operators_routes() -> [(&'static str, MethodRouter<Api>); 3] {
+    [
+        ("/v1/ops/rebuild", get(operate::job).post(operate::rebuild)),
+        ("/v1/ops/rollback", get(operate::job).post(operate::roll_back)),
+        ("/v1/ops/verify", get(operate::job).post(operate::verify)),
     ]
 }
 

@@ -16,6 +16,7 @@ mod metrics;
 mod partition;
 mod projector;
 mod reads;
+pub mod rebuild;
 pub mod refold;
 pub mod scan;
 mod server;

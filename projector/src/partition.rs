@@ -35,6 +35,8 @@ pub(crate) struct Partition {
     pub(crate) unreadable: Arc<tokio::sync::Notify>,
     /// How far its changes are published.
     pub(crate) feed: Feed,
+    /// Held by the loop while it writes, and by an operator's task that needs the store to stand still.
+    pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Partition {
@@ -49,6 +51,7 @@ impl Partition {
             damage: Arc::default(),
             unreadable: Arc::default(),
             feed: Feed::default(),
+            turn: Arc::default(),
         })
     }
 
@@ -115,6 +118,8 @@ impl Loop {
             let batch = tokio::select! {
                 batch = self.tail.next_batch() => batch?,
                 () = damage.notified() => {
+                    let turn = Arc::clone(&self.partition.turn);
+                    let _turn = turn.lock().await;
                     self.look_into_damage().await?;
                     continue;
                 }
@@ -125,6 +130,8 @@ impl Loop {
                 () = self.partition.feed.ready() => {}
                 () = self.shutdown.cancelled() => return Ok(()),
             }
+            let turn = Arc::clone(&self.partition.turn);
+            let _turn = turn.lock().await;
             match self.fold(batch).await {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => self.start_over(&error).await?,

@@ -19,6 +19,7 @@ use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
+use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
 use crate::server;
 use crate::store::{self, Store};
 
@@ -39,6 +40,8 @@ pub struct Settings {
     pub api_tokens: Vec<String>,
     /// Longest that a reader may wait for a position.
     pub wait_ms_max: u64,
+    /// Entries that a rebuild holds in memory before it writes them, in bytes.
+    pub rebuild_bytes: usize,
     /// Version of the build, for the API's description.
     pub build: String,
 }
@@ -62,6 +65,7 @@ impl Settings {
             batch_events_max: Self::BATCH_EVENTS_DEFAULT,
             api_tokens: Vec::new(),
             wait_ms_max: Self::WAIT_MS_DEFAULT,
+            rebuild_bytes: PORTION_BYTES_DEFAULT,
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -122,6 +126,7 @@ impl Projector {
         shutdown: CancellationToken,
     ) -> Result<Self, StartError> {
         let owned = owned(&settings)?;
+        let ended = shutdown.clone();
         let metrics = Metrics::register(registry);
         let mut partitions = open(&settings, owned).await?;
         let status = |partition: &Partition| (partition.id, partition.status.subscribe());
@@ -148,11 +153,18 @@ impl Projector {
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
+        let rebuilds = Rebuilds::new(
+            partitions.clone(),
+            settings.partitions,
+            client.clone(),
+            settings.rebuild_bytes,
+            ended,
+        );
         let reads = Arc::new(Reads::new(settings.partitions, partitions, settings.wait_ms_max));
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
         let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
-        let api = api.with_past(Past::new(async_nats::jetstream::new(client)));
+        let api = api.with_past(Past::new(async_nats::jetstream::new(client))).with_rebuilds(rebuilds);
         Ok(Self { api, stores, loops })
     }
 

@@ -5,6 +5,7 @@
 //! <data>/store/3.lock            held by the one process that writes partition 3
 //! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
 //!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish
+//! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
 //! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
@@ -17,6 +18,7 @@ mod digests;
 mod format;
 mod open;
 mod outbox;
+mod side;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -32,6 +34,7 @@ use groupfold_schemas::{frame, v1};
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
 pub use outbox::Outbox;
+pub(crate) use side::Side;
 pub use view::ReadView;
 
 /// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
@@ -40,6 +43,11 @@ pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 const PROGRESS_KEY: &[u8] = b"P";
 const UNREADABLE_PREFIX: u8 = b'U';
+/// Version of the fold that a store was begun with.
+const FOLD_KEY: &[u8] = b"V";
+/// First bytes of keys that are no state but outlive a store that is swapped for another: `O`, what is still to
+/// be published.
+const CARRIED: &[u8] = &[outbox::PREFIX];
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
@@ -168,8 +176,13 @@ impl Store {
     /// Another process has it, or the operating system refuses.
     pub fn open(settings: Settings) -> Result<Self, Error> {
         let lock = open::lock(&settings)?;
+        side::settle(&settings)?;
         let open = open::open_or_set_aside(&settings)?;
-        Ok(Self { settings, lock: Mutex::new(Some(lock)), inner: RwLock::new(Some(open)) })
+        Ok(Self::of(settings, lock, open))
+    }
+
+    fn of(settings: Settings, lock: File, open: Open) -> Self {
+        Self { settings, lock: Mutex::new(Some(lock)), inner: RwLock::new(Some(open)) }
     }
 
     /// Checks that a folder of stores is of this version and shape, or marks an empty one so.
@@ -248,6 +261,9 @@ impl Store {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
         digests::add(partition, &open.db, &changes.groups, &mut batch)?;
+        if open.progress.sequence == 0 {
+            batch.insert(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
+        }
         open.ahead = true;
         open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         open.db.flush().map_err(|error| database(partition, error))?;

@@ -25,6 +25,7 @@ mod hook;
 mod laws;
 mod openapi;
 mod oracle;
+mod rebuild;
 mod simulated;
 mod tidy;
 mod time_travel;

@@ -77,6 +77,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("own", "P,P", None, "Partitions this projector owns (default: all)"),
     key("batch_events_max", "N", Some("200"), "Most events folded into one commit"),
     key("cache_bytes", "BYTES", Some("67108864"), "Store cache of each partition"),
+    key(
+        "rebuild_bytes",
+        "BYTES",
+        Some("67108864"),
+        "Entries a rebuild holds in memory before it writes them",
+    ),
     key("wait_ms_max", "MS", Some("30000"), "Longest wait_ms a reader may ask for"),
     key("body_bytes_max", "BYTES", Some("3145728"), "Longest webhook body (Meta sends up to 3 MiB)"),
     key("requests_max", "N", Some("512"), "Webhooks under way at once; more get 503"),

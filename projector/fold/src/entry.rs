@@ -13,8 +13,8 @@
 //! | `r` | message, name | [`v1::MemberReceipt`] |
 //! | `w` | group | [`v1::Window`] |
 //!
-//! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups) and
-//! `O` (changes to publish).
+//! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups), `O`
+//! (changes to publish) and `V` (version of the fold).
 
 use std::collections::BTreeMap;
 

@@ -6,6 +6,10 @@
 //! boundaries cannot matter, and a parked event may be applied at any later time. What people ask for
 //! (members, timeline, receipts) is derived from the entries on reading ([`view`]).
 
+/// Which fold this is. It is raised when the same events come to mean other entries: stores of another one are
+/// not expected to agree.
+pub const VERSION: u32 = 1;
+
 pub mod apply;
 pub mod change;
 pub mod contribute;

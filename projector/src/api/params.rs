@@ -138,6 +138,28 @@ impl Params {
         found.map(Some).ok_or_else(wrong)
     }
 
+    /// `partition`.
+    pub(crate) fn partition(&self) -> Result<Option<u16>, Problem> {
+        self.parse("partition", "bad_partition", "the number of a partition")
+    }
+
+    /// `force`.
+    pub(crate) fn force(&self) -> Result<bool, Problem> {
+        Ok(self.parse("force", "bad_force", "true or false")?.unwrap_or(false))
+    }
+
+    /// `sample`, in ten-thousandths.
+    pub(crate) fn sample(&self) -> Result<Option<u64>, Problem> {
+        let expected = "a number of ten-thousandths, from 1 to 10000";
+        let parts: Option<u64> = self.parse("sample", "bad_sample", expected)?;
+        match parts {
+            Some(parts) if !(1..=10_000).contains(&parts) => {
+                Err(Problem::parameter("bad_sample", "sample", &parts.to_string(), expected))
+            }
+            parts => Ok(parts),
+        }
+    }
+
     /// `group`.
     pub(crate) fn group(&self) -> Option<String> {
         self.get("group").map(str::to_owned)

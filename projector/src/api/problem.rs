@@ -163,6 +163,17 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "feed_unavailable", title, why)
     }
 
+    /// One operator's task at a time.
+    pub(crate) fn refused(refused: &crate::rebuild::Refused) -> Self {
+        let title = "The task was not begun";
+        match refused {
+            crate::rebuild::Refused::Busy { .. } => {
+                Self::new(StatusCode::CONFLICT, "task_under_way", title, refused.to_string())
+            }
+            crate::rebuild::Refused::NotOwned { partition } => Self::partition_not_owned(*partition),
+        }
+    }
+
     pub(crate) fn internal() -> Self {
         let detail = "a fault of groupfold's own; the log tells more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer failed", detail)

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
 
-use super::{Error, PROGRESS_KEY, UNREADABLE_PREFIX, database, outbox};
+use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, database, outbox};
 
 const PREFIX: u8 = b'D';
 /// Digests written by one batch where all are written anew.
@@ -22,7 +22,11 @@ fn key(group: &str) -> Vec<u8> {
 
 /// True for keys of the fold; the others are the store's own.
 pub(super) fn is_entry(key: &[u8]) -> bool {
-    key != PROGRESS_KEY && !matches!(key.first(), Some(&(UNREADABLE_PREFIX | PREFIX | outbox::PREFIX)))
+    key != PROGRESS_KEY
+        && key != FOLD_KEY
+        && !key
+            .first()
+            .is_some_and(|first| [UNREADABLE_PREFIX, PREFIX].contains(first) || CARRIED.contains(first))
 }
 
 /// A group's digest; that of nothing if none is kept.

@@ -74,15 +74,32 @@ pub(super) fn open_or_set_aside(settings: &Settings) -> Result<Open, Error> {
 }
 
 fn open(settings: &Settings) -> Result<Open, Error> {
-    let folder = settings.folder();
-    fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
-    remove_half_snapshots(&folder)?;
-    let opened = catch_unwind(AssertUnwindSafe(|| read(settings, &folder)));
-    let (db, progress) = opened.unwrap_or_else(|panic| {
+    let open = open_as_is(settings)?;
+    let verified = guarded(settings, || verify(settings, &open.db, &open.progress));
+    match verified {
+        Ok(()) => Ok(open),
+        Err(error) => {
+            discard(Some(open));
+            Err(error)
+        }
+    }
+}
+
+/// Whatever sled panics about is damage.
+fn guarded<T>(settings: &Settings, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Err(damaged(settings, Damage::Panic(text.to_owned())))
-    })?;
+    })
+}
+
+/// Opens the database and believes what it says.
+pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
+    let folder = settings.folder();
+    fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
+    remove_half_snapshots(&folder)?;
+    let (db, progress) = guarded(settings, || read(settings, &folder))?;
     let file = folder.join("db");
     let device = OpenOptions::new().read(true).write(true).open(&file);
     let device = device.map_err(|source| io("open", &file, source))?;
@@ -113,7 +130,6 @@ fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, v1::Progress), 
         None if db.is_empty() => v1::Progress::default(),
         None => return Err(damaged(settings, Damage::NoProgress)),
     };
-    verify(settings, &db, &progress)?;
     Ok((db, progress))
 }
 

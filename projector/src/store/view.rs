@@ -9,6 +9,9 @@ use groupfold_schemas::v1;
 
 use super::{Error, Open, database, digests};
 
+/// Key and value of an entry.
+type Bytes = (Vec<u8>, Vec<u8>);
+
 /// A look at one partition. The writer waits while it lasts, so everything derived from it belongs to
 /// one position; keep it short.
 #[derive(Debug)]
@@ -136,7 +139,27 @@ impl<'a> ReadView<'a> {
         entries.map(read).collect()
     }
 
-    pub(super) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    /// All entries as bytes, by key; the store's own keys are none.
+    ///
+    /// # Errors
+    /// The store is closed; each step tells for itself whether it cannot be read.
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + '_, Error> {
+        let partition = self.partition;
+        let own = |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
+            Ok((key, _)) => digests::is_entry(key),
+            Err(_) => true,
+        };
+        Ok(self.open()?.db.iter().filter(own).map(move |entry| {
+            let (key, value) = entry.map_err(|error| database(partition, error))?;
+            Ok((key.to_vec(), value.to_vec()))
+        }))
+    }
+
+    /// An entry's bytes.
+    ///
+    /// # Errors
+    /// The store is closed or cannot be read.
+    pub(crate) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let value = self.open()?.db.get(key).map_err(|error| database(self.partition, error))?;
         Ok(value.map(|bytes| bytes.to_vec()))
     }

@@ -1,0 +1,268 @@
+//! Tasks of an operator on the stores: asked of the process that serves them, or done here on stores that none
+//! serves, and followed to their end.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use groupfold_projector::rebuild::{Compared, Job, Rebuilds, Refused, State, Task, groups_of};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Output;
+use crate::data::{DataFolder, Run};
+use crate::exit::{Failure, with_causes};
+use crate::log::LogReach;
+use crate::{pipeline, print, progress};
+
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+/// Looks in a row that may fail while a task is followed.
+const LOOKS_FAILED_MAX: u32 = 25;
+
+/// Which stores.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct StoreReach {
+    /// Data folder of the stores, and of the pipeline that runs on them
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    data: PathBuf,
+    /// Operators' endpoints of a pipeline elsewhere: its API address
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    api_token: Option<String>,
+    /// Broker of the log, for stores that no process serves
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    nats_url: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) output: Output,
+}
+
+/// What is asked for, as the endpoint and as the task have it.
+pub(crate) struct Order {
+    pub(crate) task: Task,
+    pub(crate) partition: Option<u16>,
+    pub(crate) query: Vec<(&'static str, String)>,
+}
+
+impl Order {
+    fn name(&self) -> &'static str {
+        match self.task {
+            Task::Rebuild { .. } => "rebuild",
+            Task::Rollback => "rollback",
+            Task::Verify { .. } => "verify",
+        }
+    }
+}
+
+impl StoreReach {
+    /// Has it done and waits for its end.
+    pub(crate) async fn order(&self, order: Order) -> Result<Job, Failure> {
+        if let Some(url) = &self.api_url {
+            return self.remote(url.trim_end_matches('/'), self.token(), order).await;
+        }
+        match (Run::find(&self.data), &self.nats_url) {
+            (Ok(run), _) => {
+                let token = self.token().or(run.api_token);
+                self.remote(&format!("http://{}", run.api_addr), token, order).await
+            }
+            (Err(Failure::Missing(_)), Some(_)) => self.here(order).await,
+            (Err(Failure::Missing(_)), None) => Err(Failure::Missing(format!(
+                "nothing runs on {0}: start `groupfold up --data {0}` or `groupfold project`, or, with the log elsewhere, \
+                 name its broker by --nats-url to work on the stopped stores",
+                self.data.display()
+            ))),
+            (Err(failure), _) => Err(failure),
+        }
+    }
+
+    fn token(&self) -> Option<String> {
+        self.api_token.as_ref().and_then(|list| list.split(',').next()).map(str::to_owned)
+    }
+
+    async fn remote(&self, base: &str, token: Option<String>, order: Order) -> Result<Job, Failure> {
+        let remote = Remote::new(base, token, order.name())?;
+        let mut query = order.query;
+        query.extend(order.partition.map(|partition| ("partition", partition.to_string())));
+        let begun: Job = remote.ask(reqwest::Method::POST, &query).await?;
+        let bar = progress::bar(begun.total, order_name(&begun));
+        let mut failed = 0;
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let job = match remote.ask(reqwest::Method::GET, &[]).await {
+                Ok(job) => job,
+                Err(_) if failed < LOOKS_FAILED_MAX => {
+                    failed += 1;
+                    continue;
+                }
+                Err(failure) => return Err(failure),
+            };
+            failed = 0;
+            show(&bar, &job);
+            match job.state {
+                State::Running => {}
+                State::None => {
+                    return Err(Failure::Again(
+                        "the process was started anew meanwhile: give the command again, it goes on from where it was"
+                            .into(),
+                    ));
+                }
+                State::Done | State::Differs | State::Failed => return Ok(job),
+            }
+        }
+    }
+
+    /// On stores that no process serves. The folder is taken, so that none begins to.
+    async fn here(&self, order: Order) -> Result<Job, Failure> {
+        let log = LogReach { data: self.data.clone(), nats_url: self.nats_url.clone() }.open().await?;
+        if !self.data.join("store").is_dir() {
+            return Err(Failure::Missing(format!("there are no stores in {}", self.data.display())));
+        }
+        let folder = DataFolder::take(&self.data)?;
+        let told: CancellationToken = pipeline::until_told_to_stop()?;
+        let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
+        let opening = tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, told));
+        let opened = opening.await.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
+        let rebuilds =
+            opened.map_err(|error| Failure::Failed(with_causes("the stores cannot be opened", &error)))?;
+        let begun = rebuilds.start(order.task, order.partition).map_err(|refused| match refused {
+            Refused::Busy { .. } => Failure::Again(refused.to_string()),
+            Refused::NotOwned { partition } => {
+                Failure::Missing(format!("there is no store of partition {partition} here"))
+            }
+        })?;
+        let bar = progress::bar(0, order_name(&begun));
+        loop {
+            tokio::time::sleep(LOOK_EVERY).await;
+            let job = rebuilds.job();
+            show(&bar, &job);
+            if job.state != State::Running {
+                drop(folder);
+                return Ok(job);
+            }
+        }
+    }
+}
+
+fn order_name(job: &Job) -> &'static str {
+    match job.task.as_str() {
+        "rebuild" => "rebuilding",
+        "rollback" => "rolling back",
+        _ => "verifying",
+    }
+}
+
+fn show(bar: &indicatif::ProgressBar, job: &Job) {
+    bar.set_length(job.total.max(job.done));
+    bar.set_position(job.done);
+}
+
+/// The operators' endpoint of a running process.
+struct Remote {
+    client: reqwest::Client,
+    url: reqwest::Url,
+    token: Option<String>,
+}
+
+impl Remote {
+    fn new(base: &str, token: Option<String>, name: &str) -> Result<Self, Failure> {
+        let url = reqwest::Url::parse(&format!("{base}/v1/ops/{name}"))
+            .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
+        let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build();
+        let client = client.map_err(|error| Failure::failed("cannot ask the API", &error))?;
+        Ok(Self { client, url, token })
+    }
+
+    async fn ask(&self, method: reqwest::Method, query: &[(&str, String)]) -> Result<Job, Failure> {
+        let unreachable = |error: reqwest::Error| {
+            let cause = with_causes("", &error.without_url());
+            Failure::Missing(format!("the API does not answer: {cause}"))
+        };
+        let mut url = self.url.clone();
+        for (name, value) in query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut request = self.client.request(method, url);
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body: Value = response.json().await.map_err(unreachable)?;
+        if status.is_success() {
+            return serde_json::from_value(body).map_err(|error| {
+                Failure::failed("the answer cannot be read: is it another version?", &error)
+            });
+        }
+        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no detail");
+        Err(match status.as_u16() {
+            400 => Failure::Usage(detail.to_owned()),
+            409 | 503 => Failure::Again(detail.to_owned()),
+            404 => Failure::Missing(format!("{detail}: is it an earlier version, or a receiver alone?")),
+            code => Failure::Failed(format!("{detail} ({code})")),
+        })
+    }
+}
+
+/// Prints what came of a task and says by the exit code how it ended.
+pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
+    print::line(&match output {
+        Output::Json => {
+            serde_json::to_string(job).map_err(|error| Failure::failed("cannot print the outcome", &error))?
+        }
+        Output::Table => table(job),
+    })?;
+    match job.state {
+        State::Done => Ok(()),
+        State::Differs => {
+            let keys: u64 = job.partitions.iter().map(|one| one.differing).sum();
+            let differing = job.partitions.iter().flat_map(|one| &one.differences);
+            let groups = groups_of(&differing.cloned().collect::<Vec<_>>())
+                .into_iter()
+                .map(str::to_owned)
+                .collect::<Vec<_>>();
+            let of = if groups.is_empty() { String::new() } else { format!(" of {}", groups.join(", ")) };
+            let hint = match job.task.as_str() {
+                "rebuild" => "; the live store was left as it is, --force puts the new one in its place",
+                _ => "; `groupfold rebuild --force` folds the store anew",
+            };
+            Err(Failure::Found(format!("{keys} key(s){of} differ from what the log says{hint}")))
+        }
+        State::Failed | State::None | State::Running => {
+            Err(Failure::Failed(job.error.clone().unwrap_or_else(|| "it did not end".to_owned())))
+        }
+    }
+}
+
+fn table(job: &Job) -> String {
+    let mut table =
+        print::table(["PARTITION", "POSITION", "ENTRIES", "GROUPS", "DIFFER", "SWAPPED", "DIGEST"]);
+    for one in &job.partitions {
+        table.add_row([
+            one.partition.to_string(),
+            format!("{}:{}", one.partition, one.sequence),
+            one.entries.to_string(),
+            one.groups.to_string(),
+            one.differing.to_string(),
+            if one.swapped { "yes" } else { "no" }.to_owned(),
+            one.digest.clone(),
+        ]);
+    }
+    let mut lines = vec![table.to_string()];
+    lines.extend(job.partitions.iter().flat_map(differences));
+    lines.join("\n")
+}
+
+fn differences(one: &Compared) -> Vec<String> {
+    let line = |difference: &groupfold_projector::rebuild::Difference| {
+        let group = difference.group.as_ref().map(|group| format!(" (group {group})")).unwrap_or_default();
+        format!("{}: {}{group}", difference.what.name(), difference.key)
+    };
+    let mut lines: Vec<String> = one.differences.iter().map(line).collect();
+    let unnamed = one.differing.saturating_sub(one.differences.len() as u64);
+    if unnamed > 0 {
+        lines.push(format!("and {unnamed} more in partition {}", one.partition));
+    }
+    lines
+}

@@ -1,0 +1,347 @@
+//! Proof and repair of state: stores are folded anew from the log beside the live ones, compared with them
+//! entry by entry, and put in their place.
+//!
+//! ```text
+//!   log ─▶ portions ─▶ store/3.rebuild ─▶ sealed ─▶ follows ─▶ │ loop waits: last messages, compare, swap │
+//!                      (resumed after a kill)                   └──────── readers read on ────────────────┘
+//! ```
+//!
+//! The live store goes on being folded and read all the while. Only for the last messages and the comparison
+//! does the partition's loop wait, and only for three renames and an open do readers.
+
+mod compare;
+mod fresh;
+mod report;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use async_nats::jetstream;
+use groupfold_schemas::log::partition_of;
+use tokio_util::sync::CancellationToken;
+
+use crate::partition::Partition;
+use crate::scan;
+use crate::store::{self, Side, Store};
+pub use compare::groups_of;
+use fresh::Fresh;
+pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
+
+/// Entries held in memory before they are written, in bytes, where nothing else is set.
+pub const PORTION_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+/// How close a new store follows the live one before the loop is made to wait for the rest.
+const NEAR_EVENTS: u64 = 500;
+/// Rounds of following before it is made to wait however much is left: a log that grows faster than a store
+/// can be folded would be followed for ever.
+const ROUNDS_MAX: u32 = 16;
+
+/// Why a task was not begun.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// One is under way.
+    #[error("a {task} is under way: wait for its end")]
+    Busy {
+        /// Which.
+        task: String,
+    },
+    /// The partition is not served here.
+    #[error("partition {partition} is not served by this process")]
+    NotOwned {
+        /// Which.
+        partition: u16,
+    },
+}
+
+/// Why a task failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the log cannot be read")]
+    Scan(#[from] scan::Error),
+    #[error("a store failed")]
+    Store(#[from] store::Error),
+    #[error("the work broke down")]
+    Broke(#[from] tokio::task::JoinError),
+    #[error("partition {partition}: the log ends with {found}, the store has {wanted}")]
+    Short { partition: u16, wanted: u64, found: u64 },
+    #[error(
+        "partition {partition}: the stream was recreated since the store was folded: {found}, not {known}"
+    )]
+    OtherStream { partition: u16, known: String, found: String },
+    #[error("partition {partition}: there is no previous store of this log to go back to")]
+    NoPrevious { partition: u16 },
+    #[error("interrupted: start it again, it goes on from where it was")]
+    Interrupted,
+}
+
+/// Runs tasks on the stores of one process, one at a time.
+#[derive(Debug, Clone)]
+pub struct Rebuilds {
+    partitions: Arc<Vec<Partition>>,
+    partitions_total: u16,
+    context: jetstream::Context,
+    portion_bytes: usize,
+    job: Arc<Mutex<Job>>,
+    shutdown: CancellationToken,
+}
+
+impl Rebuilds {
+    pub(crate) fn new(
+        partitions: Vec<Partition>,
+        partitions_total: u16,
+        client: async_nats::Client,
+        portion_bytes: usize,
+        shutdown: CancellationToken,
+    ) -> Self {
+        Self {
+            partitions: Arc::new(partitions),
+            partitions_total,
+            context: jetstream::new(client),
+            portion_bytes,
+            job: Arc::default(),
+            shutdown,
+        }
+    }
+
+    /// On the stores of a data folder that no process serves, as they are: nothing is set aside.
+    ///
+    /// # Errors
+    /// A store cannot be opened.
+    pub fn offline(
+        client: async_nats::Client,
+        data: &std::path::Path,
+        partitions_total: u16,
+        shutdown: CancellationToken,
+    ) -> Result<Self, store::Error> {
+        let root: PathBuf = data.join("store");
+        Store::check_format(&root, partitions_total)?;
+        let mut partitions = Vec::new();
+        for partition in (0..partitions_total).filter(|partition| root.join(partition.to_string()).is_dir()) {
+            let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
+            let settings = store::Settings { root: root.clone(), partition, cache_bytes };
+            partitions.push(Partition::new(Store::open_as_is(settings)?)?);
+        }
+        Ok(Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown))
+    }
+
+    /// Begins a task on one partition or on all; it goes on by itself, see [`Self::job`].
+    ///
+    /// # Errors
+    /// Another is under way, or the partition is not served here.
+    pub fn start(&self, task: Task, only: Option<u16>) -> Result<Job, Refused> {
+        let only = match &task {
+            Task::Verify { scope: Scope::Group(group) } => Some(partition_of(group, self.partitions_total)),
+            _ => only,
+        };
+        let chosen: Vec<Partition> = self
+            .partitions
+            .iter()
+            .filter(|partition| only.is_none_or(|only| only == partition.id))
+            .cloned()
+            .collect();
+        if let (Some(partition), true) = (only, chosen.is_empty()) {
+            return Err(Refused::NotOwned { partition });
+        }
+        let mut job = self.lock();
+        if job.state == State::Running {
+            return Err(Refused::Busy { task: job.task.clone() });
+        }
+        *job = Job { task: task.name().to_owned(), state: State::Running, ..Job::default() };
+        let begun = job.clone();
+        drop(job);
+        let this = self.clone();
+        tokio::spawn(async move { this.run(task, chosen).await });
+        Ok(begun)
+    }
+
+    /// How the task under way is doing, or how the last one ended.
+    #[must_use]
+    pub fn job(&self) -> Job {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Job> {
+        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn run(self, task: Task, chosen: Vec<Partition>) {
+        let all = async {
+            for partition in &chosen {
+                let compared = self.one(&task, partition).await?;
+                self.lock().partitions.push(compared);
+            }
+            Ok(())
+        };
+        let outcome = tokio::select! {
+            outcome = all => outcome,
+            () = self.shutdown.cancelled() => Err(Error::Interrupted),
+        };
+        let mut job = self.lock();
+        job.partition = None;
+        job.remaining_seconds = None;
+        job.state = match &outcome {
+            Ok(()) if job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Done,
+            Ok(()) => State::Differs,
+            Err(error) => {
+                job.error = Some(store::chain(error));
+                State::Failed
+            }
+        };
+        tracing::info!(task = job.task, state = ?job.state, error = job.error, "operator's task ended");
+    }
+
+    async fn one(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
+        let progress = partition.store.view()?.progress();
+        self.same_stream(partition.id, &progress).await?;
+        match task {
+            Task::Rebuild { force } => self.rebuild(partition, &progress.stream_created, *force).await,
+            Task::Rollback => self.roll_back(partition, &progress.stream_created).await,
+            Task::Verify { scope } => self.verify(partition, &progress.stream_created, scope).await,
+        }
+    }
+
+    /// The stream must be the one that the live store was folded from.
+    async fn same_stream(
+        &self,
+        partition: u16,
+        progress: &groupfold_schemas::v1::Progress,
+    ) -> Result<(), Error> {
+        if progress.sequence == 0 {
+            return Ok(());
+        }
+        let stream = groupfold_schemas::log::stream(partition);
+        let found = crate::tail::look(&self.context, &stream).await;
+        let found = found.map_err(|why| scan::Error::Unreadable { stream, why })?.created;
+        if found == progress.stream_created {
+            return Ok(());
+        }
+        Err(Error::OtherStream { partition, known: progress.stream_created.clone(), found })
+    }
+
+    async fn rebuild(&self, live: &Partition, created: &str, force: bool) -> Result<Compared, Error> {
+        let fresh = self.fresh(live, Side::Rebuild, Scope::Whole)?;
+        self.follow(live, &fresh, created, true).await?;
+        let _turn = live.turn.lock().await;
+        self.last_messages(live, &fresh, created).await?;
+        let mut compared = self.compare(live, &fresh, Scope::Whole).await?;
+        compared.other_fold = live.store.fold_version()? != groupfold_fold::VERSION;
+        if compared.is_equal() || compared.other_fold || force {
+            self.swap(live, Side::Rebuild, fresh).await?;
+            compared.swapped = true;
+        } else {
+            // The next attempt begins anew: who knows which of the two is wrong.
+            fresh.store.close();
+            live.store.remove_beside(Side::Rebuild)?;
+        }
+        Ok(compared)
+    }
+
+    async fn roll_back(&self, live: &Partition, created: &str) -> Result<Compared, Error> {
+        if !live.store.has_beside(Side::Previous) {
+            return Err(Error::NoPrevious { partition: live.id });
+        }
+        let fresh = self.fresh(live, Side::Previous, Scope::Whole)?;
+        if fresh.sequence()? == 0 && live.store.view()?.sequence() > 0 {
+            return Err(Error::NoPrevious { partition: live.id });
+        }
+        self.follow(live, &fresh, created, true).await?;
+        let _turn = live.turn.lock().await;
+        self.last_messages(live, &fresh, created).await?;
+        let sequence = fresh.sequence()?;
+        self.swap(live, Side::Previous, fresh).await?;
+        Ok(Compared { partition: live.id, sequence, swapped: true, ..Compared::default() })
+    }
+
+    async fn verify(&self, live: &Partition, created: &str, scope: &Scope) -> Result<Compared, Error> {
+        let fresh = self.fresh(live, Side::Verify, scope.clone())?;
+        self.follow(live, &fresh, created, false).await?;
+        let compared = {
+            let _turn = live.turn.lock().await;
+            self.last_messages(live, &fresh, created).await?;
+            self.compare(live, &fresh, scope.clone()).await?
+        };
+        fresh.store.close();
+        live.store.remove_beside(Side::Verify)?;
+        Ok(compared)
+    }
+
+    fn fresh(&self, live: &Partition, side: Side, scope: Scope) -> Result<Fresh, Error> {
+        self.say(live.id, "opening", 0, 0);
+        Fresh::open(&live.store, side, scope, self.portion_bytes, self.context.clone())
+    }
+
+    /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.
+    async fn follow(&self, live: &Partition, fresh: &Fresh, created: &str, seal: bool) -> Result<(), Error> {
+        for _ in 0..ROUNDS_MAX {
+            let target = live.store.view()?.sequence();
+            let sealed = fresh.is_sealed()?;
+            if target.saturating_sub(fresh.sequence()?) <= NEAR_EVENTS && (sealed || !seal) {
+                break;
+            }
+            self.fold(live.id, fresh, target, created, "folding").await?;
+            if seal && !sealed {
+                self.say(live.id, "working out digests", target, target);
+                fresh.seal().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// While the loop waits: both then stand at the same position.
+    async fn last_messages(&self, live: &Partition, fresh: &Fresh, created: &str) -> Result<(), Error> {
+        let target = live.store.view()?.sequence();
+        self.fold(live.id, fresh, target, created, "last messages").await
+    }
+
+    async fn fold(
+        &self,
+        partition: u16,
+        fresh: &Fresh,
+        to: u64,
+        created: &str,
+        phase: &'static str,
+    ) -> Result<(), Error> {
+        let (begun, from) = (Instant::now(), fresh.sequence()?);
+        self.say(partition, phase, from, to);
+        let done = |sequence: u64| {
+            let seconds = begun.elapsed().as_secs_f64().max(0.001);
+            let rate = sequence.saturating_sub(from) as f64 / seconds;
+            let mut job = self.lock();
+            job.done = sequence;
+            job.events_per_second = rate;
+            let rest = to.saturating_sub(sequence) as f64;
+            job.remaining_seconds = (rate > 0.0).then(|| rest / rate);
+        };
+        fresh.fold_to(to, created, done).await
+    }
+
+    async fn compare(&self, live: &Partition, fresh: &Fresh, scope: Scope) -> Result<Compared, Error> {
+        let at = fresh.sequence()?;
+        self.say(live.id, "comparing", at, at);
+        let (live, fresh) = (Arc::clone(&live.store), Arc::clone(&fresh.store));
+        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope));
+        Ok(work.await??)
+    }
+
+    async fn swap(&self, live: &Partition, side: Side, fresh: Fresh) -> Result<(), Error> {
+        let at = fresh.sequence()?;
+        self.say(live.id, "swapping", at, at);
+        let store = Arc::clone(&live.store);
+        tokio::task::spawn_blocking(move || store.swap(side, &fresh.store)).await??;
+        let progress = live.store.view()?.progress();
+        let digest = store::digest_of(&progress).unwrap_or_default();
+        live.status.send_modify(|status| {
+            status.moved_to(progress.sequence, progress.log_time_ms, digest);
+        });
+        tracing::warn!(partition = live.id, side = ?side, sequence = at, "store swapped");
+        Ok(())
+    }
+
+    fn say(&self, partition: u16, phase: &str, done: u64, total: u64) {
+        let mut job = self.lock();
+        job.partition = Some(partition);
+        phase.clone_into(&mut job.phase);
+        (job.done, job.total) = (done, total);
+        job.remaining_seconds = None;
+    }
+}

@@ -1,0 +1,195 @@
+//! What is asked for and what came of it, as the program prints it.
+
+use groupfold_schemas::id::sha256;
+use groupfold_schemas::log;
+use serde::{Deserialize, Serialize};
+
+/// Differences that a report names; the others are counted.
+pub(super) const NAMED_MAX: usize = 200;
+/// Parts of a whole that a sample is told in.
+const PARTS: u64 = 10_000;
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Task {
+    /// Fold partitions anew and put the new stores in the place of the live ones.
+    Rebuild {
+        /// Also where they differ.
+        force: bool,
+    },
+    /// Put the previous stores back.
+    Rollback,
+    /// Fold anew and compare.
+    Verify {
+        /// How much of it.
+        scope: Scope,
+    },
+}
+
+impl Task {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Rebuild { .. } => "rebuild",
+            Self::Rollback => "rollback",
+            Self::Verify { .. } => "verify",
+        }
+    }
+}
+
+/// How much of a partition is looked at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Scope {
+    /// All of it.
+    Whole,
+    /// Groups whose hash is within this many ten-thousandths.
+    Sample(u64),
+    /// One group.
+    Group(String),
+}
+
+impl Scope {
+    pub(super) fn is_filtered(&self) -> bool {
+        matches!(self, Self::Group(_))
+    }
+
+    pub(super) fn subjects(&self, partition: u16) -> Vec<String> {
+        match self {
+            Self::Whole | Self::Sample(_) => Vec::new(),
+            Self::Group(group) => {
+                vec![log::group_subjects(partition, group), log::groupless_subjects(partition)]
+            }
+        }
+    }
+
+    /// True for records that may contribute to what is looked at: receipts may leave their group out.
+    pub(super) fn admits(&self, group: &str) -> bool {
+        group.is_empty() || self.has(group)
+    }
+
+    /// True if the group is looked at.
+    pub(super) fn has(&self, group: &str) -> bool {
+        match self {
+            Self::Whole => true,
+            Self::Sample(parts) => {
+                let hash = sha256([group.as_bytes()]);
+                let mut head = [0; 8];
+                head.copy_from_slice(&hash[8..16]);
+                u64::from_be_bytes(head) % PARTS < *parts
+            }
+            Self::Group(one) => one == group,
+        }
+    }
+}
+
+/// How a task is doing, or how it ended.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Job {
+    /// `rebuild`, `rollback` or `verify`; empty if there was none since the process started.
+    pub task: String,
+    /// What became of it.
+    pub state: State,
+    /// The partition at work.
+    pub partition: Option<u16>,
+    /// What is done with it now.
+    pub phase: String,
+    /// Log sequence reached in that partition.
+    pub done: u64,
+    /// Log sequence to reach.
+    pub total: u64,
+    /// Messages folded per second since the task began.
+    pub events_per_second: f64,
+    /// Seconds to go for this partition at that rate.
+    pub remaining_seconds: Option<f64>,
+    /// Partitions that are through.
+    pub partitions: Vec<Compared>,
+    /// Why it failed, for a person.
+    pub error: Option<String>,
+}
+
+/// What became of a task.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// There was none.
+    #[default]
+    None,
+    /// Under way.
+    Running,
+    /// Done, and all is equal.
+    Done,
+    /// Done, and something differs.
+    Differs,
+    /// Not done.
+    Failed,
+}
+
+/// One partition, compared.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Compared {
+    /// Which.
+    pub partition: u16,
+    /// The sequence at which both were compared.
+    pub sequence: u64,
+    /// Entries that were compared.
+    pub entries: u64,
+    /// Groups that were compared.
+    pub groups: u64,
+    /// Digest of the entries compared, as folded anew.
+    pub digest: String,
+    /// Digest of those of the live store.
+    pub live_digest: String,
+    /// True if the new store took the place of the live one.
+    pub swapped: bool,
+    /// True if another version of the fold wrote the live store: then it may differ.
+    pub other_fold: bool,
+    /// How many keys differ.
+    pub differing: u64,
+    /// Some of them.
+    pub differences: Vec<Difference>,
+}
+
+impl Compared {
+    /// True if nothing differs.
+    #[must_use]
+    pub fn is_equal(&self) -> bool {
+        self.differing == 0
+    }
+}
+
+/// A key that differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Difference {
+    /// The group, where the key belongs to one.
+    pub group: Option<String>,
+    /// The key in words.
+    pub key: String,
+    /// What is wrong with it in the live store.
+    pub what: Wrong,
+}
+
+/// What is wrong with an entry of the live store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wrong {
+    /// It says something else than the log.
+    Differs,
+    /// The log has it, the store does not.
+    Missing,
+    /// The store has it, the log does not.
+    Extra,
+    /// It cannot be read.
+    Unreadable,
+}
+
+impl Wrong {
+    /// For a table.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Differs => "differs",
+            Self::Missing => "missing",
+            Self::Extra => "extra",
+            Self::Unreadable => "unreadable",
+        }
+    }
+}

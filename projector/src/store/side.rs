@@ -1,0 +1,261 @@
+//! Stores beside the live one: one that is folded anew, and the one that was live before.
+//!
+//! ```text
+//! <data>/store/3.rebuild/3/     folded anew from the log, to take the place of `3`
+//! <data>/store/3.verify/3/      folded anew from the log, to be compared with `3`
+//! <data>/store/3.previous/3/    what was live before the last swap
+//! <data>/store/3.out-rebuild/   the live store on its way out: a swap under way, finished at the next open
+//! ```
+//!
+//! A swap is three renames. After a crash between any two, [`settle`] finds by the names alone how far it came.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+
+use groupfold_schemas::{frame, v1};
+
+use super::digests::{self, Sums};
+use super::format::{io, sync_folder};
+use super::{CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Store, database, open, unreadable_key};
+
+/// Entries written by one batch: sled's memory grows with the square of a batch.
+const BATCH_MAX: usize = 250;
+
+/// Which store beside the live one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// To take the live one's place.
+    Rebuild,
+    /// To be compared with it.
+    Verify,
+    /// What was live before.
+    Previous,
+}
+
+impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rebuild => "rebuild",
+            Self::Verify => "verify",
+            Self::Previous => "previous",
+        }
+    }
+}
+
+impl Settings {
+    /// Settings of the store beside.
+    pub(crate) fn beside(&self, side: Side) -> Self {
+        Self { root: self.side(side), ..self.clone() }
+    }
+
+    fn side(&self, side: Side) -> PathBuf {
+        self.root.join(format!("{}.{}", self.partition, side.name()))
+    }
+
+    fn out(&self, side: Side) -> PathBuf {
+        self.root.join(format!("{}.out-{}", self.partition, side.name()))
+    }
+
+    fn discarded(&self) -> PathBuf {
+        self.root.join(format!("{}.discarded", self.partition))
+    }
+}
+
+impl Store {
+    /// Opens a store as it is, whatever its entries say: nothing is verified or set aside.
+    ///
+    /// # Errors
+    /// Another process has it, or it cannot be opened at all.
+    pub fn open_as_is(settings: Settings) -> Result<Self, Error> {
+        let lock = open::lock(&settings)?;
+        settle(&settings)?;
+        let open = open::open_as_is(&settings)?;
+        Ok(Self::of(settings, lock, open))
+    }
+
+    /// Opens the store beside this one, as it is; an empty one if there is none.
+    pub(crate) fn open_beside(&self, side: Side) -> Result<Self, Error> {
+        Self::open_as_is(self.settings.beside(side))
+    }
+
+    /// True if there is a store beside.
+    pub(crate) fn has_beside(&self, side: Side) -> bool {
+        self.settings.beside(side).folder().is_dir()
+    }
+
+    /// Removes the store beside, which must be closed.
+    pub(crate) fn remove_beside(&self, side: Side) -> Result<(), Error> {
+        let folder = self.settings.side(side);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let discarded = self.settings.discarded();
+        remove(&discarded)?;
+        rename(&folder, &discarded)?;
+        sync_folder(&self.settings.root)?;
+        remove(&discarded)
+    }
+
+    /// Writes entries in small batches and after them, on the device, the position they lead to. Killed on the
+    /// way, entries are ahead of the position: folding what follows it once more leads to the same ones. The
+    /// position has no digest before [`Store::seal`].
+    pub(crate) fn write_portion(
+        &self,
+        puts: &BTreeMap<Vec<u8>, Vec<u8>>,
+        unreadable: &[v1::Unreadable],
+        progress: v1::Progress,
+    ) -> Result<(), Error> {
+        let partition = self.partition();
+        let entries: Vec<_> = puts.iter().collect();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        open.ahead = true;
+        for chunk in entries.chunks(BATCH_MAX) {
+            let mut batch = sled::Batch::default();
+            for (key, value) in chunk {
+                batch.insert(key.as_slice(), value.as_slice());
+            }
+            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        }
+        self.sync(open)?;
+        let mut batch = sled::Batch::default();
+        for record in unreadable {
+            batch.insert(unreadable_key(record.sequence), frame::encode(record));
+        }
+        batch.insert(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
+        batch.insert(PROGRESS_KEY, frame::encode(&progress));
+        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        self.sync(open)?;
+        open.progress = progress;
+        open.ahead = false;
+        Ok(())
+    }
+
+    /// Works all digests out from the entries: from here on the store is one like any other.
+    pub(crate) fn seal(&self) -> Result<(), Error> {
+        let partition = self.partition();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        digests::write_all(partition, &open.db)?;
+        let digest = Sums::of(partition, &open.db)?.entries.to_bytes().to_vec().into();
+        let progress = v1::Progress { digest, ..open.progress.clone() };
+        open.db.insert(PROGRESS_KEY, frame::encode(&progress)).map_err(|error| database(partition, error))?;
+        self.sync(open)?;
+        open.progress = progress;
+        Ok(())
+    }
+
+    fn sync(&self, open: &Open) -> Result<(), Error> {
+        open.db.flush().map_err(|error| database(self.partition(), error))?;
+        let path = self.folder().join("db");
+        open.device.sync_data().map_err(|source| Error::Io { doing: "sync", path, source })
+    }
+
+    /// Puts the store beside in the place of this one, which becomes the previous one. Readers wait for the
+    /// moment of it; both must have reached the same position. After an error this store may be closed.
+    pub(crate) fn swap(&self, side: Side, other: &Self) -> Result<(), Error> {
+        let partition = self.partition();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let live = inner.as_ref().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        other.carry(live)?;
+        open::discard(inner.take());
+        other.close();
+        exchange(&self.settings, side)?;
+        *inner = Some(open::open_as_is(&self.settings)?);
+        Ok(())
+    }
+
+    /// Takes what is no state but must outlive it over from the live store.
+    fn carry(&self, live: &Open) -> Result<(), Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        let mut batch = sled::Batch::default();
+        for prefix in CARRIED {
+            for key in open.db.scan_prefix([*prefix]).keys() {
+                batch.remove(key.map_err(|error| database(partition, error))?);
+            }
+            for entry in live.db.scan_prefix([*prefix]) {
+                let (key, value) = entry.map_err(|error| database(partition, error))?;
+                batch.insert(key, value);
+            }
+        }
+        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        self.sync(open)
+    }
+
+    /// The version of the fold that wrote the entries.
+    pub(crate) fn fold_version(&self) -> Result<u32, Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().ok_or(Error::Closed { partition })?;
+        let kept = open.db.get(FOLD_KEY).map_err(|error| database(partition, error))?;
+        let read = |bytes: sled::IVec| bytes.as_ref().try_into().ok().map(u32::from_be_bytes);
+        // What has no version was written before there were two.
+        Ok(kept.and_then(read).unwrap_or(1))
+    }
+}
+
+/// Renames the live store away, the store beside into its place, and what was live to the previous ones.
+fn exchange(settings: &Settings, side: Side) -> Result<(), Error> {
+    rename(&settings.folder(), &settings.out(side))?;
+    sync_folder(&settings.root)?;
+    rename(&settings.beside(side).folder(), &settings.folder())?;
+    sync_folder(&settings.root)?;
+    put_away(settings, side)
+}
+
+/// What was live becomes the previous store; the one before that goes.
+fn put_away(settings: &Settings, side: Side) -> Result<(), Error> {
+    let previous = settings.beside(Side::Previous);
+    let discarded = settings.discarded();
+    remove(&discarded)?;
+    if previous.root.exists() {
+        rename(&previous.root, &discarded)?;
+    }
+    fs::create_dir_all(&previous.root).map_err(|source| io("create", &previous.root, source))?;
+    rename(&settings.out(side), &previous.folder())?;
+    sync_folder(&previous.root)?;
+    remove(&discarded)?;
+    if side != Side::Previous {
+        remove(&settings.side(side))?;
+    }
+    sync_folder(&settings.root)
+}
+
+/// Finishes a swap that a crash cut short, or takes it back where the new store is not there.
+pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
+    for side in [Side::Rebuild, Side::Previous] {
+        if !settings.out(side).is_dir() {
+            continue;
+        }
+        if !settings.folder().is_dir() {
+            let beside = settings.beside(side).folder();
+            if beside.is_dir() {
+                rename(&beside, &settings.folder())?;
+            } else {
+                rename(&settings.out(side), &settings.folder())?;
+                continue;
+            }
+        }
+        put_away(settings, side)?;
+    }
+    remove(&settings.discarded())
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), Error> {
+    fs::rename(from, to).map_err(|source| io("rename", from, source))
+}
+
+fn remove(folder: &Path) -> Result<(), Error> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(io("remove", folder, error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

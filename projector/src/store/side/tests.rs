@@ -1,0 +1,100 @@
+use super::*;
+use crate::testing::{Folder, created, joined, put};
+
+/// A live store and one beside it of the same log, told apart by what is still to be published.
+fn two(folder: &Folder, side: Side) -> (Settings, String) {
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
+    let beside = crate::partition::Partition::new(live.store.open_beside(side).unwrap()).unwrap();
+    put(&beside, &[created("G", 1, "other")]);
+    (folder.settings(3), "other".to_owned())
+}
+
+fn subject(settings: &Settings) -> Option<String> {
+    let store = Store::open(settings.clone()).unwrap();
+    let view = store.view().unwrap();
+    groupfold_fold::view::group(&view, "G").unwrap().and_then(|group| group.subject)
+}
+
+/// A swap, cut short after so many renames.
+fn cut(settings: &Settings, side: Side, steps: u32) {
+    let previous = settings.beside(Side::Previous);
+    let steps_all: [&dyn Fn() -> Result<(), Error>; 5] = [
+        &|| rename(&settings.folder(), &settings.out(side)),
+        &|| rename(&settings.beside(side).folder(), &settings.folder()),
+        &|| match previous.root.exists() {
+            true => rename(&previous.root, &settings.discarded()),
+            false => Ok(()),
+        },
+        &|| fs::create_dir_all(&previous.root).map_err(|source| io("create", &previous.root, source)),
+        &|| rename(&settings.out(side), &previous.folder()),
+    ];
+    steps_all.iter().take(steps as usize).for_each(|step| step().unwrap());
+}
+
+#[test]
+fn a_swap_cut_short_anywhere_is_finished_or_was_not_begun() {
+    for side in [Side::Rebuild, Side::Previous] {
+        for steps in 0..=5 {
+            let folder = Folder::new();
+            let (settings, other) = two(&folder, side);
+            cut(&settings, side, steps);
+            let found = subject(&settings);
+            let expected = if steps == 0 { "first" } else { other.as_str() };
+            assert_eq!(found.as_deref(), Some(expected), "{side:?} after {steps}");
+            assert!(!settings.out(side).exists() && !settings.discarded().exists(), "{side:?} after {steps}");
+            if steps > 0 {
+                let previous = subject(&settings.beside(Side::Previous));
+                assert_eq!(previous.as_deref(), Some("first"), "{side:?} after {steps}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_live_store_renamed_away_comes_back_where_nothing_can_take_its_place() {
+    let folder = Folder::new();
+    let (settings, _) = two(&folder, Side::Rebuild);
+    cut(&settings, Side::Rebuild, 1);
+    remove(&settings.beside(Side::Rebuild).folder()).unwrap();
+    assert_eq!(subject(&settings).as_deref(), Some("first"));
+}
+
+#[test]
+fn a_swap_keeps_the_old_store_and_reads_the_new_one() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first")]);
+    for round in ["second", "third"] {
+        let beside =
+            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+        put(&beside, &[created("G", 1, round)]);
+        live.store.swap(Side::Rebuild, &beside.store).unwrap();
+        let view = live.store.view().unwrap();
+        let group = groupfold_fold::view::group(&view, "G").unwrap().unwrap();
+        assert_eq!(group.subject.as_deref(), Some(round));
+    }
+    let previous = live.store.settings.beside(Side::Previous);
+    assert_eq!(subject(&previous).as_deref(), Some("second"));
+    assert!(!live.store.has_beside(Side::Rebuild));
+}
+
+#[test]
+fn a_store_written_in_portions_has_no_digest_before_it_is_sealed() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
+    let (progress, entries) = {
+        let view = live.store.view().unwrap();
+        (view.progress(), view.entries().unwrap().collect::<Result<BTreeMap<_, _>, _>>().unwrap())
+    };
+    let beside = live.store.open_beside(Side::Rebuild).unwrap();
+    let unsealed = v1::Progress { digest: Default::default(), ..progress.clone() };
+    beside.write_portion(&entries, &[], unsealed).unwrap();
+    assert!(beside.verify().unwrap_err().is_damage());
+    beside.seal().unwrap();
+    assert_eq!(beside.view().unwrap().progress(), progress);
+    beside.verify().unwrap();
+    let digest = |store: &Store| store.view().unwrap().group_digest("G").unwrap();
+    assert_eq!(digest(&beside), digest(&live.store));
+}
