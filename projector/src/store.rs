@@ -303,7 +303,15 @@ impl Store {
     /// Closes the store for good and lets go of its lock. Waits for readers and the writer.
     pub fn close(&self) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        open::discard(inner.take());
+        let open = inner.take();
+        let sequence = open.as_ref().filter(|open| !open.ahead).map(|open| open.progress.sequence);
+        open::discard(open);
+        if let Some(sequence) = sequence
+            && self.folder().is_dir()
+            && let Err(error) = open::leave_closed(&self.folder(), sequence)
+        {
+            tracing::debug!(error = %chain(&error), "where the store was closed is not noted");
+        }
         self.lock().take();
     }
 

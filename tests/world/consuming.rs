@@ -30,16 +30,20 @@ async fn every_example_of_the_page_runs_and_prints_what_it_found() {
     settled(&groupfold, &nats).await;
     let position = groupfold.get("/v1/groups/G0-1").await.json["position"].as_str().unwrap().to_owned();
 
-    let install = Command::new(workspace().join("tests/python/install")).arg("feed").output().unwrap();
-    assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
-    let python = String::from_utf8(install.stdout).unwrap().trim().to_owned();
+    let install = |set: &str| {
+        let install = Command::new(workspace().join("tests/python/install")).arg(set).output().unwrap();
+        assert!(install.status.success(), "{}", String::from_utf8_lossy(&install.stderr));
+        String::from_utf8(install.stdout).unwrap().trim().to_owned()
+    };
+    let (feed, exports) = (install("feed"), install("exports"));
     let page = std::fs::read_to_string(workspace().join("docs/consuming.md")).unwrap();
     let scratch = Scratch::new("consuming");
     let mut ran = Vec::new();
     for (at, (language, text)) in blocks(&page).into_iter().enumerate() {
         let (program, name) = match language.as_str() {
             "sh" => ("sh", "example.sh"),
-            "python" => (python.as_str(), "example.py"),
+            "python" if text.contains("import duckdb") => (exports.as_str(), "example.py"),
+            "python" => (feed.as_str(), "example.py"),
             "javascript" => ("node", "example.mjs"),
             other => panic!("no way to run {other:?}"),
         };
@@ -48,6 +52,7 @@ async fn every_example_of_the_page_runs_and_prints_what_it_found() {
         let mut command = Command::new(program);
         let token = groupfold.addresses().api_token.clone().unwrap_or_default();
         command.arg(&file).env("API", groupfold.api_url("")).env("TOKEN", token);
+        command.current_dir(scratch.path()).env("GROUPFOLD", groupfold_tests::groupfold_binary());
         command.env("NATS", nats.url()).env("GROUP", "G0-1").env("POSITION", &position);
         let output = match tokio::task::spawn_blocking(move || command.output()).await.unwrap() {
             Err(error) if language == "javascript" && error.kind() == std::io::ErrorKind::NotFound => {
@@ -67,7 +72,7 @@ async fn every_example_of_the_page_runs_and_prints_what_it_found() {
         ran.push(language);
     }
     assert!(ran.iter().filter(|language| *language == "sh").count() == 2, "{ran:?}");
-    assert!(ran.iter().filter(|language| *language == "python").count() == 2, "{ran:?}");
+    assert!(ran.iter().filter(|language| *language == "python").count() == 3, "{ran:?}");
 }
 
 #[tokio::test]
@@ -78,6 +83,18 @@ async fn the_description_of_the_streams_names_all_that_is_there() {
     let address = changes["address"].as_str().unwrap();
     let address = address.replace("{partition}", "3").replace("{kind}", "member").replace("{group}", "G");
     assert_eq!(address, log::change_subject(3, "member", "G"));
+    let address = |channel: &str| document["channels"][channel]["address"].as_str().unwrap().to_owned();
+    let event = address("events")
+        .replace("{partition}", "3")
+        .replace("{account}", "1")
+        .replace("{kind}", "group_created");
+    assert_eq!(event.replace("{group}", "G"), log::event_subject(3, "1", "group_created", Some("G")));
+    let failure = address("failures").replace("{provider}", "meta").replace("{cause}", "not_json");
+    assert_eq!(failure, log::failed_subject("meta", "not_json"));
+    assert_eq!(address("resolutions").replace("{failed_id}", "ab"), log::resolved_subject("ab"));
+    let causes: Vec<&str> =
+        groupfold_schemas::failure::Cause::ALL.map(groupfold_schemas::failure::Cause::name).to_vec();
+    assert_eq!(document["channels"]["failures"]["parameters"]["cause"]["enum"], serde_json::json!(causes));
     let kinds: Vec<&str> = ChangeKind::ALL.map(ChangeKind::name).to_vec();
     assert_eq!(changes["parameters"]["kind"]["enum"], serde_json::json!(kinds));
     let payload = &document["components"]["messages"]["change"]["payload"];

@@ -1,7 +1,7 @@
 //! Opening a partition's database, whatever state a crash left it in.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -41,6 +41,36 @@ enum Damage {
     OtherDigest { found: Digest, expected: Digest },
     #[error("the digests of groups do not add up to that of their entries")]
     OtherGroups,
+    #[error("it was closed at {closed} and comes up at {found}: its file was changed in between")]
+    Behind { closed: u64, found: u64 },
+}
+
+/// Left in a store's folder when it is closed in order: the sequence it was closed at. The database takes damage in the
+/// tail of its file for a write that was cut short, and comes up sound at an earlier position without a word.
+const CLOSED: &str = "closed";
+
+pub(super) fn leave_closed(folder: &Path, sequence: u64) -> Result<(), Error> {
+    let path = folder.join(CLOSED);
+    let written = File::create(&path).and_then(|mut file| {
+        file.write_all(sequence.to_string().as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|source| io("write", &path, source))?;
+    sync_folder(folder)
+}
+
+/// What was left when the store was closed counts until it is open again.
+fn take_closed(settings: &Settings, folder: &Path, found: u64) -> Result<(), Error> {
+    let path = folder.join(CLOSED);
+    let closed = match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().unwrap_or_default(),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(source) => return Err(io("read", &path, source)),
+    };
+    if found < closed {
+        return Err(damaged(settings, Damage::Behind { closed, found }));
+    }
+    fs::remove_file(&path).map_err(|source| io("remove", &path, source))
 }
 
 pub(super) fn lock(settings: &Settings) -> Result<File, Error> {
@@ -100,6 +130,7 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
     remove_half_snapshots(&folder)?;
     let (db, progress) = guarded(settings, || read(settings, &folder))?;
+    take_closed(settings, &folder, progress.sequence)?;
     let file = folder.join("db");
     let device = OpenOptions::new().read(true).write(true).open(&file);
     let device = device.map_err(|source| io("open", &file, source))?;
