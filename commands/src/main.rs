@@ -8,6 +8,7 @@ mod check;
 mod cli;
 mod config;
 mod data;
+mod desk;
 mod doctor;
 mod events;
 mod exit;

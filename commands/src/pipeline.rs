@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::desk::Desk;
 use crate::exit::{Failure, with_causes};
 
 /// The version that failures, stores and answers carry.
@@ -136,8 +137,10 @@ pub(crate) async fn projector(
         rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
+    let desk = Arc::new(Desk::new(client.clone(), settings.partitions));
     Projector::start(client, settings, registry, shutdown)
         .await
+        .map(|projector| projector.with_desk(desk))
         .map_err(|error| failed("the projector cannot start", &error))
 }
 

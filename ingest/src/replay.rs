@@ -1,4 +1,5 @@
-//! Appending once more: what a failure has become since a better adapter can read it, and what settled it.
+//! Appending single messages: what a failure has become since a better adapter can read it, what settled it, and
+//! events of ours that no webhook told.
 
 use std::time::Duration;
 
@@ -57,7 +58,22 @@ impl Log {
     /// The log refuses, or does not acknowledge in time; it may be there all the same.
     pub async fn append(&self, record: v1::Record, delivery: &Delivery<'_>) -> Result<Appended, Error> {
         let payload_max = self.context.client().max_payload();
-        let message = Message::of_event(record, self.partitions, payload_max, delivery);
+        self.everywhere(Message::of_event(record, self.partitions, payload_max, delivery)).await
+    }
+
+    /// Appends an event of ours: one that no webhook told.
+    ///
+    /// # Errors
+    /// As [`Self::append`]; and one that is too large for the broker is refused.
+    pub async fn append_ours(&self, record: &v1::Record) -> Result<Appended, Error> {
+        let payload_max = self.context.client().max_payload();
+        let message = Message::of_ours(record, self.partitions, payload_max);
+        let too_large =
+            || Error { reason: append::Error::TooLarge.reason(), source: append::Error::TooLarge };
+        self.everywhere(message.ok_or_else(too_large)?).await
+    }
+
+    async fn everywhere(&self, message: Message) -> Result<Appended, Error> {
         let mut appended = Appended { position: Position::default(), duplicate: true };
         for to in &message.destinations {
             let ack = self.publish(&message.id, to, || message.publish_bare(to)).await?;

@@ -30,6 +30,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 
+use crate::desk::Desk;
 use crate::metrics::Metrics;
 use crate::reads::Reads;
 use crate::rebuild::Rebuilds;
@@ -52,13 +53,24 @@ pub(crate) struct Api {
     feed: Option<Feed>,
     /// Likewise.
     rebuilds: Option<Rebuilds>,
+    /// Absent where nothing can be written.
+    desk: Option<Arc<dyn Desk>>,
 }
 
 impl Api {
     /// `None` if the system has no randomness to give.
     pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
         let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
-        Some(Self { reads, tokens, metrics, build: build.into(), past: None, feed: None, rebuilds: None })
+        Some(Self {
+            reads,
+            tokens,
+            metrics,
+            build: build.into(),
+            past: None,
+            feed: None,
+            rebuilds: None,
+            desk: None,
+        })
     }
 
     /// With a log to look back to.
@@ -74,6 +86,16 @@ impl Api {
     /// With a log to fold stores from anew.
     pub(crate) fn with_rebuilds(self, rebuilds: Rebuilds) -> Self {
         Self { rebuilds: Some(rebuilds), ..self }
+    }
+
+    /// With somebody who writes.
+    pub(crate) fn with_desk(self, desk: Arc<dyn Desk>) -> Self {
+        Self { desk: Some(desk), ..self }
+    }
+
+    #[expect(dead_code, reason = "the first route that writes uses it")]
+    fn desk(&self) -> Result<&Arc<dyn Desk>, Problem> {
+        self.desk.as_ref().ok_or_else(|| Problem::not_supported("nothing can be written here"))
     }
 
     fn rebuilds(&self) -> Result<&Rebuilds, Problem> {

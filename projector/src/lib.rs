@@ -10,6 +10,7 @@
 //! this crate knows the database.
 
 mod api;
+pub mod desk;
 mod failures;
 mod feed;
 mod metrics;

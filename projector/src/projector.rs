@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 
 use crate::api::ops::Ops;
 use crate::api::{Api, Feed, Past};
+use crate::desk::Desk;
 use crate::failures;
 use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
@@ -166,6 +167,12 @@ impl Projector {
         let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
         let api = api.with_past(Past::new(async_nats::jetstream::new(client))).with_rebuilds(rebuilds);
         Ok(Self { api, stores, loops })
+    }
+
+    /// The same, with somebody who writes what the API is asked to.
+    #[must_use]
+    pub fn with_desk(self, desk: Arc<dyn Desk>) -> Self {
+        Self { api: self.api.with_desk(desk), ..self }
     }
 
     /// The query API, with health and metrics of the process around.

@@ -63,6 +63,17 @@ impl Message {
         }
     }
 
+    /// An event of ours; `None` if it is too large for the broker.
+    pub(crate) fn of_ours(record: &Record, partitions: u16, payload_max: usize) -> Option<Self> {
+        let payload = frame::encode(record);
+        (payload.len() + HEADER_BYTES <= payload_max).then(|| Self {
+            destinations: destinations(record, partitions),
+            id: record.event_id.clone(),
+            fate: Fate::Event,
+            payload: payload.into(),
+        })
+    }
+
     pub(crate) fn of_failed(failed: &FailedWebhook, payload_max: usize) -> Self {
         let mut payload = frame::encode(failed);
         if payload.len() + HEADER_BYTES > payload_max {

@@ -152,6 +152,14 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", title, detail)
     }
 
+    /// The log did not acknowledge what was to be written; the same request again changes nothing twice.
+    #[expect(dead_code, reason = "the first route that writes uses it")]
+    pub(crate) fn unwritten(unwritten: &crate::desk::Unwritten) -> Self {
+        let detail = format!("{unwritten}; send the same request again, with the same Idempotency-Key");
+        let title = "It is not known to be written";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unwritten", title, detail)
+    }
+
     /// The place in the change feed to go on from is there no longer.
     pub(crate) fn event_gone(id: &str, why: &str) -> Self {
         let detail = format!("event {id}: {why}; read the state, then follow the changes from its position");
