@@ -31,6 +31,11 @@ pub fn of_key(key: &Key) -> String {
         }
         Key::Message { message } => format!("message {message}"),
         Key::Receipt { message, alias } => format!("receipt of message {message} by {}", alias.encode()),
+        Key::Command { command } => format!("command {command}"),
+        Key::Outcome { request, event_id } => format!("outcome of request {request}, event {event_id}"),
+        Key::GroupOutcome { group, event_id } => {
+            format!("outcome of something asked of group {group}, event {event_id}")
+        }
     }
 }
 
@@ -58,6 +63,23 @@ fn entry(key: &Key, value: &Value) -> Vec<String> {
             let told = marks.into_iter().filter(|(_, mark)| mark.is_some());
             told.map(|(name, _)| format!("{}: {name}", of_key(key))).collect()
         }
+        Value::Command(state) => {
+            let stations = [
+                ("requested", state.requested.is_some()),
+                ("refused", state.refused.is_some()),
+                ("sent", state.sent.is_some()),
+                ("answered", state.answered.is_some()),
+                ("looked for at the provider", state.reconciled.is_some()),
+                ("its message is known", state.message_id.is_some()),
+            ];
+            let told = stations.into_iter().filter(|(_, is_told)| *is_told);
+            told.map(|(name, _)| format!("{}: {name}", of_key(key))).collect()
+        }
+        // One outcome stands under two keys.
+        Value::Outcome(outcome) if matches!(key, Key::Outcome { .. }) => {
+            vec![format!("{}: {}", of_key(key), outcome.result().name())]
+        }
+        Value::Outcome(_) => Vec::new(),
     }
 }
 

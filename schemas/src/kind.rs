@@ -43,6 +43,11 @@ impl Kind {
             Self::IdentityChanged(_) => "identity_changed",
             Self::AccountError(_) => "account_error",
             Self::GroupSnapshot(_) => "group_snapshot",
+            Self::CommandRequested(_) => "command_requested",
+            Self::CommandRefused(_) => "command_refused",
+            Self::CommandSent(_) => "command_sent",
+            Self::CommandAnswered(_) => "command_answered",
+            Self::CommandReconciled(_) => "command_reconciled",
         }
     }
 }

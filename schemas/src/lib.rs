@@ -5,6 +5,7 @@
 //! nothing of ours.
 
 pub mod change;
+pub mod command;
 pub mod failure;
 pub mod frame;
 pub mod id;

@@ -1,5 +1,7 @@
 //! What is particular to an event's kind, as JSON; the catalogue in docs/events.md is made from the same.
 
+mod command;
+
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
     IdentityChangeKind, JoinVia, Outcome, Participant, ProviderError, Role, Setting, SettingChange,
@@ -45,7 +47,12 @@ pub(crate) fn people(kind: &Kind) -> Vec<&Participant> {
         | Kind::SettingsUpdated(_)
         | Kind::GroupSuspended(_)
         | Kind::GroupSuspensionCleared(_)
-        | Kind::AccountError(_) => Vec::new(),
+        | Kind::AccountError(_)
+        | Kind::CommandRequested(_)
+        | Kind::CommandRefused(_)
+        | Kind::CommandSent(_)
+        | Kind::CommandAnswered(_)
+        | Kind::CommandReconciled(_) => Vec::new(),
     }
 }
 
@@ -53,6 +60,7 @@ pub(crate) fn people(kind: &Kind) -> Vec<&Participant> {
 pub(crate) fn message_id(kind: &Kind) -> Option<String> {
     match kind {
         Kind::Receipt(e) => Some(e.message_id.clone()),
+        Kind::CommandAnswered(e) => e.message_id.clone(),
         Kind::MessageReceived(e) => Some(e.message_id.clone()),
         Kind::MessageUnsupported(e) => Some(e.message_id.clone()),
         Kind::IdentityChanged(e) => e.message_id.clone(),
@@ -73,6 +81,9 @@ pub(crate) fn error_codes(kind: &Kind) -> Vec<String> {
             e.errors.iter().chain(e.changes.iter().flat_map(|change| &change.errors)).collect()
         }
         Kind::Receipt(e) => e.errors.iter().collect(),
+        Kind::CommandAnswered(e) => {
+            e.errors.iter().chain(e.items.iter().flat_map(|item| &item.errors)).collect()
+        }
         Kind::MessageUnsupported(e) => e.errors.iter().collect(),
         Kind::AccountError(e) => e.errors.iter().collect(),
         _ => Vec::new(),
@@ -129,6 +140,11 @@ pub(crate) fn of_kind(kind: &Kind) -> Value {
             "previous": e.previous.as_ref().map(person), "current": e.current.as_ref().map(person),
             "body": e.body,
         })),
+        Kind::CommandRequested(_)
+        | Kind::CommandRefused(_)
+        | Kind::CommandSent(_)
+        | Kind::CommandAnswered(_)
+        | Kind::CommandReconciled(_) => command::of(kind),
         Kind::GroupSnapshot(e) => {
             let participants = e.participants.iter().map(|p| {
                 given(json!({

@@ -30,6 +30,8 @@ const HIDDEN: &[&str] = &[
     "text",
     "body",
     "reason",
+    "asked_by",
+    "idempotency_key",
     "href",
     "opaque_callback_data",
     "identity_key_hash",

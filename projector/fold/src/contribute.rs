@@ -3,6 +3,7 @@
 //! To add an event kind, add its message to `event.proto`, a line to the `match` below, and a row to the
 //! tests; merging, storing and deriving need no change unless the kind brings a new property.
 
+mod command;
 mod membership;
 mod settings;
 
@@ -17,6 +18,9 @@ use crate::identity::{Alias, names, names_of_links, names_of_rename};
 pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
     let Some(kind) = record.event.as_ref().and_then(|event| event.kind.as_ref()) else { return Vec::new() };
     let mut out = Contribution { record, entries: Vec::new() };
+    if out.command(kind) {
+        return out.entries;
+    }
     if !record.group_id.is_empty() {
         let origin = v1::OriginRegister {
             stamp: out.stamp(0),
@@ -48,7 +52,13 @@ pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
         Kind::IdentityChanged(event) => out.identity_changed(event),
         Kind::AccountError(event) => out.fact(FactKind::AccountError, "", fact_of_errors(&event.errors)),
         Kind::GroupSnapshot(event) => out.snapshot(event),
+        Kind::CommandRequested(_)
+        | Kind::CommandRefused(_)
+        | Kind::CommandSent(_)
+        | Kind::CommandAnswered(_)
+        | Kind::CommandReconciled(_) => {}
     }
+    out.outcome(kind);
     out.entries
 }
 
@@ -191,6 +201,7 @@ impl Contribution<'_> {
             failed,
         };
         self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
+        self.command_message(event);
         let Some(participant) = &event.participant else { return };
         self.link(participant);
         let mut receipt = v1::MemberReceipt::default();

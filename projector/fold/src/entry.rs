@@ -5,19 +5,25 @@
 //! | byte | key | value |
 //! |---|---|---|
 //! | `a` | account, time, rank, event id | [`v1::Fact`]: events of an account without a group |
+//! | `c` | command | [`v1::CommandState`] |
 //! | `f` | group, time, rank, event id, name | [`v1::Fact`]: a group's history |
 //! | `g` | group | [`v1::GroupHead`] |
 //! | `l` | group, name, name | [`v1::Link`] |
 //! | `m` | message | [`v1::MessageHead`] |
 //! | `n` | account, name, time, event id | [`v1::Rename`] |
+//! | `o` | group, event id | [`v1::CommandOutcome`]: by the group it is about |
+//! | `q` | provider's request, event id | [`v1::CommandOutcome`]: by the request it answers |
 //! | `r` | message, name | [`v1::MemberReceipt`] |
 //! | `w` | group | [`v1::Window`] |
 //!
 //! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups), `O`
 //! (changes to publish) and `V` (version of the fold).
 
+mod bytes;
+
 use std::collections::BTreeMap;
 
+use bytes::{KeyReader, KeyWriter};
 use groupfold_schemas::{frame, v1};
 
 use crate::identity::Alias;
@@ -81,6 +87,25 @@ pub enum Key {
         /// The name reported.
         alias: Alias,
     },
+    /// The stations of a command.
+    Command {
+        /// Command id.
+        command: String,
+    },
+    /// What became of a request to the provider, by its id.
+    Outcome {
+        /// The provider's request id.
+        request: String,
+        /// The event that tells it.
+        event_id: String,
+    },
+    /// The same, by the group.
+    GroupOutcome {
+        /// Group id.
+        group: String,
+        /// The event that tells it.
+        event_id: String,
+    },
 }
 
 /// The place of a fact in a history; its order is the order of the history.
@@ -107,6 +132,8 @@ pub enum Value {
     Rename(v1::Rename),
     Message(v1::MessageHead),
     Receipt(v1::MemberReceipt),
+    Command(Box<v1::CommandState>),
+    Outcome(v1::CommandOutcome),
 }
 
 /// Keys that belong together, for scans.
@@ -142,6 +169,18 @@ pub enum Prefix {
     Receipts {
         /// Message id.
         message: String,
+    },
+    /// All commands, by id, which is by time.
+    Commands,
+    /// The outcomes of a request to the provider.
+    Outcomes {
+        /// The provider's request id.
+        request: String,
+    },
+    /// The outcomes about a group.
+    GroupOutcomes {
+        /// Group id.
+        group: String,
     },
 }
 
@@ -187,90 +226,6 @@ pub enum Error {
     Value(#[source] frame::Error),
 }
 
-const TIME_SIGN: u64 = 1 << 63;
-
-struct KeyWriter(Vec<u8>);
-
-impl KeyWriter {
-    fn new(prefix: u8) -> Self {
-        Self(vec![prefix])
-    }
-
-    /// Text ends in `00 01`; a zero byte within is `00 ff`: order of keys is order of texts.
-    fn text(mut self, text: &str) -> Self {
-        for &b in text.as_bytes() {
-            self.0.push(b);
-            if b == 0 {
-                self.0.push(0xff);
-            }
-        }
-        self.0.extend_from_slice(&[0, 1]);
-        self
-    }
-
-    fn time(mut self, time_ms: i64) -> Self {
-        self.0.extend_from_slice(&(time_ms.cast_unsigned() ^ TIME_SIGN).to_be_bytes());
-        self
-    }
-
-    fn rank(mut self, rank: u32) -> Self {
-        self.0.extend_from_slice(&rank.to_be_bytes());
-        self
-    }
-
-    fn fact_at(self, at: &FactAt) -> Self {
-        self.time(at.time_ms).rank(at.rank).text(&at.event_id).text(&at.about)
-    }
-}
-
-struct KeyReader<'a>(&'a [u8]);
-
-impl KeyReader<'_> {
-    fn text(&mut self) -> Option<String> {
-        let mut out = Vec::new();
-        loop {
-            let (&b, rest) = self.0.split_first()?;
-            self.0 = rest;
-            if b != 0 {
-                out.push(b);
-                continue;
-            }
-            let (&mark, rest) = self.0.split_first()?;
-            self.0 = rest;
-            match mark {
-                0xff => out.push(0),
-                1 => return String::from_utf8(out).ok(),
-                _ => return None,
-            }
-        }
-    }
-
-    fn alias(&mut self) -> Option<Alias> {
-        Alias::decode(&self.text()?)
-    }
-
-    fn time(&mut self) -> Option<i64> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some((u64::from_be_bytes(*head) ^ TIME_SIGN).cast_signed())
-    }
-
-    fn rank(&mut self) -> Option<u32> {
-        let (head, rest) = self.0.split_first_chunk()?;
-        self.0 = rest;
-        Some(u32::from_be_bytes(*head))
-    }
-
-    fn fact_at(&mut self) -> Option<FactAt> {
-        Some(FactAt {
-            time_ms: self.time()?,
-            rank: self.rank()?,
-            event_id: self.text()?,
-            about: self.text()?,
-        })
-    }
-}
-
 impl Key {
     /// The key's bytes.
     #[must_use]
@@ -288,6 +243,9 @@ impl Key {
             }
             Self::Message { message } => KeyWriter::new(b'm').text(message),
             Self::Receipt { message, alias } => KeyWriter::new(b'r').text(message).text(&alias.encode()),
+            Self::Command { command } => KeyWriter::new(b'c').text(command),
+            Self::Outcome { request, event_id } => KeyWriter::new(b'q').text(request).text(event_id),
+            Self::GroupOutcome { group, event_id } => KeyWriter::new(b'o').text(group).text(event_id),
         }
         .0
     }
@@ -318,6 +276,9 @@ impl Key {
             },
             b'm' => Self::Message { message: text },
             b'r' => Self::Receipt { message: text, alias: reader.alias()? },
+            b'c' => Self::Command { command: text },
+            b'q' => Self::Outcome { request: text, event_id: reader.text()? },
+            b'o' => Self::GroupOutcome { group: text, event_id: reader.text()? },
             _ => return None,
         };
         reader.0.is_empty().then_some(key)
@@ -336,16 +297,18 @@ impl Key {
             Self::Rename { .. } => frame::decode(bytes).map(Value::Rename),
             Self::Message { .. } => frame::decode(bytes).map(Value::Message),
             Self::Receipt { .. } => frame::decode(bytes).map(Value::Receipt),
+            Self::Command { .. } => frame::decode(bytes).map(|state| Value::Command(Box::new(state))),
+            Self::Outcome { .. } | Self::GroupOutcome { .. } => frame::decode(bytes).map(Value::Outcome),
         };
         value.map_err(Error::Value)
     }
 }
 
-/// The group that an entry's key names: those of heads, windows, facts and links do.
+/// The group that an entry's key names: those of heads, windows, facts, links and outcomes do.
 #[must_use]
 pub fn group_of(key: &[u8]) -> Option<String> {
     match key.split_first()? {
-        (b'g' | b'w' | b'f' | b'l', rest) => KeyReader(rest).text(),
+        (b'g' | b'w' | b'f' | b'l' | b'o', rest) => KeyReader(rest).text(),
         _ => None,
     }
 }
@@ -362,6 +325,8 @@ impl Value {
             Self::Rename(value) => frame::encode(value),
             Self::Message(value) => frame::encode(value),
             Self::Receipt(value) => frame::encode(value),
+            Self::Command(value) => frame::encode(&**value),
+            Self::Outcome(value) => frame::encode(value),
         }
     }
 }
@@ -378,6 +343,9 @@ impl Prefix {
             Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).text(&alias.encode()),
             Self::Messages => KeyWriter::new(b'm'),
             Self::Receipts { message } => KeyWriter::new(b'r').text(message),
+            Self::Commands => KeyWriter::new(b'c'),
+            Self::Outcomes { request } => KeyWriter::new(b'q').text(request),
+            Self::GroupOutcomes { group } => KeyWriter::new(b'o').text(group),
         }
         .0
     }

@@ -23,6 +23,20 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
             failed: either(old.failed, new.failed, latest),
         }),
         (Value::Receipt(old), Value::Receipt(new)) => Value::Receipt(receipt(old, new)),
+        (Value::Command(old), Value::Command(new)) => Value::Command(Box::new(v1::CommandState {
+            requested: either(old.requested, new.requested, earliest),
+            refused: either(old.refused, new.refused, earliest),
+            sent: either(old.sent, new.sent, earliest),
+            answered: either(old.answered, new.answered, earliest),
+            reconciled: either(old.reconciled, new.reconciled, latest),
+            message_id: either(old.message_id, new.message_id, earliest),
+        })),
+        (Value::Outcome(old), Value::Outcome(new)) => {
+            let received_ms = old.received_ms.min(new.received_ms);
+            let (old, new) =
+                (v1::CommandOutcome { received_ms, ..old }, v1::CommandOutcome { received_ms, ..new });
+            Value::Outcome(greater(old, new))
+        }
         // A key has one kind of value; the key's prefix byte decides which.
         (old, _) => old,
     }
@@ -126,5 +140,10 @@ stamped!(
     FailureRegister,
     OriginRegister,
     Window,
-    Mark
+    Mark,
+    CommandRequestedRegister,
+    CommandRefusedRegister,
+    CommandSentRegister,
+    CommandAnsweredRegister,
+    CommandReconciledRegister
 );

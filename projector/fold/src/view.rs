@@ -1,5 +1,6 @@
 //! What people ask for, derived from entries.
 
+mod command;
 mod group;
 mod receipts;
 mod timeline;
@@ -7,6 +8,7 @@ mod usage;
 
 use groupfold_schemas::v1;
 
+pub use command::{Command, CommandStatus, command, commands};
 pub use group::{group, status_of};
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};

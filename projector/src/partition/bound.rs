@@ -36,6 +36,12 @@ const _: () = assert!(HEAD_BYTES + AROUND_BYTES <= VALUE_BYTES_MAX);
 /// Values of up to three registers, all of one record in the worst case.
 const THIRD_BYTES: usize = (VALUE_BYTES_MAX - AROUND_BYTES) / 3;
 
+/// What a command may ask for: the longest text that WhatsApp takes, or a template.
+const ASKED_BYTES: usize = 18 * 1024;
+/// An answer, or a look at the provider, names each thing that was asked for.
+const TOLD_BYTES: usize = 6 * 1024;
+const _: () = assert!(ASKED_BYTES + 2 * TOLD_BYTES + 3 * SHORT_BYTES + AROUND_BYTES <= VALUE_BYTES_MAX);
+
 /// True if all that a record contributes keeps within its bounds.
 pub(super) fn fits(record: &v1::Record) -> bool {
     contributions(record).iter().all(|(_, value)| value_fits(value))
@@ -44,12 +50,23 @@ pub(super) fn fits(record: &v1::Record) -> bool {
 fn value_fits(value: &Value) -> bool {
     match value {
         Value::Head(head) => head_fits(head),
+        Value::Command(state) => command_fits(state),
         Value::Message(_) | Value::Receipt(_) => value.encode().len() <= THIRD_BYTES,
         // Merging takes one side whole.
-        Value::Window(_) | Value::Fact(_) | Value::Link(_) | Value::Rename(_) => {
+        Value::Window(_) | Value::Fact(_) | Value::Link(_) | Value::Rename(_) | Value::Outcome(_) => {
             value.encode().len() <= VALUE_BYTES_MAX
         }
     }
+}
+
+fn command_fits(state: &v1::CommandState) -> bool {
+    let v1::CommandState { requested, refused, sent, answered, reconciled, message_id } = state;
+    requested.as_ref().is_none_or(|station| frame::encode(station).len() <= ASKED_BYTES)
+        && refused.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
+        && sent.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
+        && answered.as_ref().is_none_or(|station| frame::encode(station).len() <= TOLD_BYTES)
+        && reconciled.as_ref().is_none_or(|station| frame::encode(station).len() <= TOLD_BYTES)
+        && message_id.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
 }
 
 fn head_fits(head: &v1::GroupHead) -> bool {

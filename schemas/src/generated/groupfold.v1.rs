@@ -297,11 +297,107 @@ pub struct SnapshotParticipant {
     #[prost(string, optional, tag = "4")]
     pub join_request_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// One of the things that a command was to do: a person, a join request, a setting.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandItem {
+    /// As the command named it.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "Outcome", tag = "2")]
+    pub outcome: i32,
+    #[prost(message, repeated, tag = "3")]
+    pub errors: ::prost::alloc::vec::Vec<ProviderError>,
+}
+/// Somebody asked for something. In the log before anything leaves.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandRequested {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "CommandType", tag = "2")]
+    pub r#type: i32,
+    /// What was asked for, as JSON; pictures by their digest.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub body: ::prost::bytes::Bytes,
+    /// Who asked, as the platform named them.
+    #[prost(string, optional, tag = "4")]
+    pub asked_by: ::core::option::Option<::prost::alloc::string::String>,
+    /// The key under which the same request is the same command.
+    #[prost(string, optional, tag = "5")]
+    pub idempotency_key: ::core::option::Option<::prost::alloc::string::String>,
+    /// Unix milliseconds; an outcome that has not come by then is looked for at the provider.
+    #[prost(int64, tag = "6")]
+    pub deadline_ms: i64,
+    /// The persons, join requests or settings that it is about, as it names them: each gets an outcome.
+    #[prost(string, repeated, tag = "7")]
+    pub items: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// It breaks a rule and was not sent.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandRefused {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    /// Stable name of the rule.
+    #[prost(string, tag = "2")]
+    pub code: ::prost::alloc::string::String,
+    /// Field of the request.
+    #[prost(string, tag = "3")]
+    pub field: ::prost::alloc::string::String,
+    /// What would have been right.
+    #[prost(string, tag = "4")]
+    pub rule: ::prost::alloc::string::String,
+}
+/// It is about to leave, this once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandSent {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    /// The process that sends it.
+    #[prost(string, tag = "2")]
+    pub sender: ::prost::alloc::string::String,
+}
+/// What the provider answered at once, or that no answer came.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandAnswered {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "CommandResult", tag = "2")]
+    pub result: i32,
+    /// The provider's id, by which a webhook tells the outcome.
+    #[prost(string, optional, tag = "3")]
+    pub request_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(string, optional, tag = "4")]
+    pub message_id: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, repeated, tag = "5")]
+    pub items: ::prost::alloc::vec::Vec<CommandItem>,
+    #[prost(message, repeated, tag = "6")]
+    pub errors: ::prost::alloc::vec::Vec<ProviderError>,
+    /// Stable name of the error, and what to do about it.
+    #[prost(string, tag = "7")]
+    pub code: ::prost::alloc::string::String,
+    #[prost(string, tag = "8")]
+    pub advice: ::prost::alloc::string::String,
+}
+/// No webhook told the outcome in time: what a look at the provider's state says.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandReconciled {
+    #[prost(string, tag = "1")]
+    pub command_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "CommandResult", tag = "2")]
+    pub result: i32,
+    /// What was seen, in words.
+    #[prost(string, tag = "3")]
+    pub reason: ::prost::alloc::string::String,
+    #[prost(message, repeated, tag = "4")]
+    pub items: ::prost::alloc::vec::Vec<CommandItem>,
+    /// The group that a creation turns out to have made.
+    #[prost(string, optional, tag = "5")]
+    pub group_id: ::core::option::Option<::prost::alloc::string::String>,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     #[prost(
         oneof = "event::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 30, 31, 32, 33, 34"
     )]
     pub kind: ::core::option::Option<event::Kind>,
 }
@@ -345,6 +441,16 @@ pub mod event {
         AccountError(super::AccountError),
         #[prost(message, tag = "18")]
         GroupSnapshot(super::GroupSnapshot),
+        #[prost(message, tag = "30")]
+        CommandRequested(super::CommandRequested),
+        #[prost(message, tag = "31")]
+        CommandRefused(super::CommandRefused),
+        #[prost(message, tag = "32")]
+        CommandSent(super::CommandSent),
+        #[prost(message, tag = "33")]
+        CommandAnswered(super::CommandAnswered),
+        #[prost(message, tag = "34")]
+        CommandReconciled(super::CommandReconciled),
     }
 }
 /// One event and all that is known around it. Framed (version, checksum) by the crate's `frame`.
@@ -925,6 +1031,103 @@ impl IdentityChangeKind {
         }
     }
 }
+/// What a platform may ask a provider for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CommandType {
+    Unspecified = 0,
+    GroupCreate = 1,
+    GroupUpdate = 2,
+    GroupDelete = 3,
+    LinkReset = 4,
+    RequestsApprove = 5,
+    RequestsReject = 6,
+    MembersRemove = 7,
+    MessageSend = 8,
+    MessagePin = 9,
+    MessageUnpin = 10,
+    InviteSend = 11,
+}
+impl CommandType {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COMMAND_TYPE_UNSPECIFIED",
+            Self::GroupCreate => "COMMAND_TYPE_GROUP_CREATE",
+            Self::GroupUpdate => "COMMAND_TYPE_GROUP_UPDATE",
+            Self::GroupDelete => "COMMAND_TYPE_GROUP_DELETE",
+            Self::LinkReset => "COMMAND_TYPE_LINK_RESET",
+            Self::RequestsApprove => "COMMAND_TYPE_REQUESTS_APPROVE",
+            Self::RequestsReject => "COMMAND_TYPE_REQUESTS_REJECT",
+            Self::MembersRemove => "COMMAND_TYPE_MEMBERS_REMOVE",
+            Self::MessageSend => "COMMAND_TYPE_MESSAGE_SEND",
+            Self::MessagePin => "COMMAND_TYPE_MESSAGE_PIN",
+            Self::MessageUnpin => "COMMAND_TYPE_MESSAGE_UNPIN",
+            Self::InviteSend => "COMMAND_TYPE_INVITE_SEND",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COMMAND_TYPE_UNSPECIFIED" => Some(Self::Unspecified),
+            "COMMAND_TYPE_GROUP_CREATE" => Some(Self::GroupCreate),
+            "COMMAND_TYPE_GROUP_UPDATE" => Some(Self::GroupUpdate),
+            "COMMAND_TYPE_GROUP_DELETE" => Some(Self::GroupDelete),
+            "COMMAND_TYPE_LINK_RESET" => Some(Self::LinkReset),
+            "COMMAND_TYPE_REQUESTS_APPROVE" => Some(Self::RequestsApprove),
+            "COMMAND_TYPE_REQUESTS_REJECT" => Some(Self::RequestsReject),
+            "COMMAND_TYPE_MEMBERS_REMOVE" => Some(Self::MembersRemove),
+            "COMMAND_TYPE_MESSAGE_SEND" => Some(Self::MessageSend),
+            "COMMAND_TYPE_MESSAGE_PIN" => Some(Self::MessagePin),
+            "COMMAND_TYPE_MESSAGE_UNPIN" => Some(Self::MessageUnpin),
+            "COMMAND_TYPE_INVITE_SEND" => Some(Self::InviteSend),
+            _ => None,
+        }
+    }
+}
+/// How far a command has got by what one report says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum CommandResult {
+    Unspecified = 0,
+    /// Taken on; the outcome comes later.
+    Accepted = 1,
+    Succeeded = 2,
+    Partly = 3,
+    Failed = 4,
+    Unknown = 5,
+}
+impl CommandResult {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "COMMAND_RESULT_UNSPECIFIED",
+            Self::Accepted => "COMMAND_RESULT_ACCEPTED",
+            Self::Succeeded => "COMMAND_RESULT_SUCCEEDED",
+            Self::Partly => "COMMAND_RESULT_PARTLY",
+            Self::Failed => "COMMAND_RESULT_FAILED",
+            Self::Unknown => "COMMAND_RESULT_UNKNOWN",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "COMMAND_RESULT_UNSPECIFIED" => Some(Self::Unspecified),
+            "COMMAND_RESULT_ACCEPTED" => Some(Self::Accepted),
+            "COMMAND_RESULT_SUCCEEDED" => Some(Self::Succeeded),
+            "COMMAND_RESULT_PARTLY" => Some(Self::Partly),
+            "COMMAND_RESULT_FAILED" => Some(Self::Failed),
+            "COMMAND_RESULT_UNKNOWN" => Some(Self::Unknown),
+            _ => None,
+        }
+    }
+}
 /// How a failure was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -1154,6 +1357,86 @@ pub struct MemberReceipt {
     pub read: ::core::option::Option<Mark>,
     #[prost(message, optional, tag = "3")]
     pub played: ::core::option::Option<Mark>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandRequestedRegister {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<CommandRequested>,
+    #[prost(string, tag = "3")]
+    pub group_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "4")]
+    pub account: ::prost::alloc::string::String,
+    #[prost(string, tag = "5")]
+    pub phone_number_id: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandRefusedRegister {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<CommandRefused>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CommandSentRegister {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<CommandSent>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandAnsweredRegister {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<CommandAnswered>,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandReconciledRegister {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    #[prost(message, optional, tag = "2")]
+    pub value: ::core::option::Option<CommandReconciled>,
+}
+/// The stations of a command. What became of it is derived, with the outcomes that webhooks told.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandState {
+    /// Each the earliest report of its station, but the last look at the provider.
+    #[prost(message, optional, tag = "1")]
+    pub requested: ::core::option::Option<CommandRequestedRegister>,
+    #[prost(message, optional, tag = "2")]
+    pub refused: ::core::option::Option<CommandRefusedRegister>,
+    #[prost(message, optional, tag = "3")]
+    pub sent: ::core::option::Option<CommandSentRegister>,
+    #[prost(message, optional, tag = "4")]
+    pub answered: ::core::option::Option<CommandAnsweredRegister>,
+    #[prost(message, optional, tag = "5")]
+    pub reconciled: ::core::option::Option<CommandReconciledRegister>,
+    /// Earliest status of the message that the command sent, where its id came back by the status alone.
+    #[prost(message, optional, tag = "6")]
+    pub message_id: ::core::option::Option<TextRegister>,
+}
+/// What one webhook says became of something a business asked for.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CommandOutcome {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+    /// When it first came in, by our own clock, Unix milliseconds.
+    #[prost(int64, tag = "2")]
+    pub received_ms: i64,
+    #[prost(string, tag = "3")]
+    pub group_id: ::prost::alloc::string::String,
+    #[prost(enumeration = "CommandType", tag = "4")]
+    pub r#type: i32,
+    #[prost(enumeration = "CommandResult", tag = "5")]
+    pub result: i32,
+    #[prost(message, repeated, tag = "6")]
+    pub items: ::prost::alloc::vec::Vec<CommandItem>,
+    #[prost(message, repeated, tag = "7")]
+    pub errors: ::prost::alloc::vec::Vec<ProviderError>,
+    #[prost(string, optional, tag = "8")]
+    pub request_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// How far a store has folded its stream, and which stream that is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -64,6 +64,14 @@ const RECEIPT: &[Field] = &[
     ERRORS,
 ];
 
+const COMMAND_ID: Field = field("command_id", Of::Text, "the command");
+const ITEMS: Field = field("items", Of::List("item"), "each thing that was asked for, and what became of it");
+const RESULT: Field = field(
+    "result",
+    Of::Word(&["accepted", "succeeded", "partly", "failed", "unknown"]),
+    "how far the command has got by this",
+);
+const OURS: &str = "none: groupfold writes it itself";
 const LIFECYCLE: &str = "group_lifecycle_update";
 const PEOPLE: &str = "group_participants_update";
 const SETTINGS: &str = "group_settings_update";
@@ -177,6 +185,64 @@ pub(super) const KINDS: &[Kind] = &[
             field("participants_total", Of::Number, "how many members the provider counts"),
             field("participants", Of::List("snapshot_person"), "the members that were listed"),
             field("participants_complete", Of::Flag, "whether the list is known to be whole"),
+        ],
+    ),
+    kind(
+        "command_requested",
+        OURS,
+        "Somebody asked for something. It is in the log before anything leaves.",
+        &[
+            COMMAND_ID,
+            field("type", Of::Text, "what is to be done: group_create, members_remove, message_send, …"),
+            field("body", Of::Text, "what was asked for, as JSON"),
+            field("asked_by", Of::Text, "who asked, as the platform names them"),
+            field("idempotency_key", Of::Text, "the key under which the same request is the same command"),
+            field("deadline_at", Of::Time, "when the outcome is looked for at the provider"),
+            field("about", Of::List("name"), "the persons, join requests or settings that it is about"),
+        ],
+    ),
+    kind(
+        "command_refused",
+        OURS,
+        "A command breaks a rule and was not sent.",
+        &[
+            COMMAND_ID,
+            field("code", Of::Text, "the rule's stable name"),
+            field("field", Of::Text, "the field that breaks it"),
+            field("rule", Of::Text, "what would have been right"),
+        ],
+    ),
+    kind(
+        "command_sent",
+        OURS,
+        "A command is about to leave, this once.",
+        &[COMMAND_ID, field("sender", Of::Text, "the process that sends it")],
+    ),
+    kind(
+        "command_answered",
+        OURS,
+        "What the provider answered at once, or that no answer came.",
+        &[
+            COMMAND_ID,
+            RESULT,
+            field("request_id", Of::Text, "the provider's id, by which a webhook tells the outcome"),
+            field("message_id", Of::Text, "the message that was sent"),
+            ITEMS,
+            ERRORS,
+            field("code", Of::Text, "the error's stable name"),
+            field("advice", Of::Text, "what to do about it"),
+        ],
+    ),
+    kind(
+        "command_reconciled",
+        OURS,
+        "No webhook told the outcome in time: what a look at the provider says.",
+        &[
+            COMMAND_ID,
+            RESULT,
+            field("seen", Of::Text, "what was seen"),
+            ITEMS,
+            field("group_id", Of::Text, "the group that a creation turns out to have made"),
         ],
     ),
 ];

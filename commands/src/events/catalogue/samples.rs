@@ -2,8 +2,9 @@
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
-    AccountError, Actor, ActorKind, EndReason, Event, Evidence, GroupCreateFailed, GroupCreated,
-    GroupDeleteFailed, GroupDeleted, GroupSnapshot, GroupSuspended, GroupSuspensionCleared,
+    AccountError, Actor, ActorKind, CommandAnswered, CommandItem, CommandReconciled, CommandRefused,
+    CommandRequested, CommandResult, CommandSent, CommandType, EndReason, Event, Evidence, GroupCreateFailed,
+    GroupCreated, GroupDeleteFailed, GroupDeleted, GroupSnapshot, GroupSuspended, GroupSuspensionCleared,
     IdentityChangeKind, IdentityChanged, JoinRequestClosed, JoinRequestOutcome, JoinRequested, JoinVia,
     MessageReceived, MessageUnsupported, Outcome, Participant, ParticipantFailure, ParticipantsEnded,
     ParticipantsJoined, Pricing, Provider, ProviderError, Receipt, ReceiptScope, ReceiptStatus, Record, Role,
@@ -97,6 +98,7 @@ pub(super) fn of(name: &str) -> Kind {
         "receipt_sent" => receipt(ReceiptStatus::Sent),
         "receipt_delivered" => receipt(ReceiptStatus::Delivered),
         "receipt_read" => receipt(ReceiptStatus::Read),
+        name if name.starts_with("command_") => command(name),
         "receipt_played" => receipt(ReceiptStatus::Played),
         "receipt_failed" => receipt(ReceiptStatus::Failed),
         "receipt_unknown" => receipt(ReceiptStatus::Unspecified),
@@ -132,6 +134,45 @@ pub(super) fn of(name: &str) -> Kind {
             ..GroupSnapshot::default()
         }),
         _ => Kind::AccountError(AccountError { errors: errors() }),
+    }
+}
+
+fn command(name: &str) -> Kind {
+    let command_id = groupfold_schemas::command::command_id(TIME_MS, [7; 10]);
+    let items =
+        vec![CommandItem { name: "5511900001234".into(), outcome: Outcome::Failed.into(), errors: errors() }];
+    let result = CommandResult::Partly.into();
+    match name {
+        "command_refused" => Kind::CommandRefused(CommandRefused {
+            command_id,
+            code: "group_deleted".into(),
+            field: "group_id".into(),
+            rule: "the group is deleted".into(),
+        }),
+        "command_sent" => Kind::CommandSent(CommandSent { command_id, sender: "host/4711".into() }),
+        "command_answered" => Kind::CommandAnswered(CommandAnswered {
+            command_id,
+            result,
+            request_id: Some("784D93D0C468593037EA0B1ECA245D9C".into()),
+            items,
+            ..CommandAnswered::default()
+        }),
+        "command_reconciled" => Kind::CommandReconciled(CommandReconciled {
+            command_id,
+            result,
+            reason: "one of two is still a member".into(),
+            items,
+            group_id: None,
+        }),
+        _ => Kind::CommandRequested(CommandRequested {
+            command_id,
+            r#type: CommandType::MembersRemove.into(),
+            body: br#"{"members":["5511900001234"]}"#.to_vec().into(),
+            asked_by: Some("agent-7".into()),
+            idempotency_key: Some("8f14e45f".into()),
+            deadline_ms: TIME_MS + 120_000,
+            items: vec!["5511900001234".into()],
+        }),
     }
 }
 

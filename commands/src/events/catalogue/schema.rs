@@ -116,6 +116,14 @@ fn definitions() -> Value {
             "properties": { "participant": person, "errors": errors },
             "additionalProperties": false,
         },
+        "name": text,
+        "item": {
+            "type": "object",
+            "properties": {
+                "name": text, "outcome": { "enum": ["succeeded", "failed", "unknown"] }, "errors": errors,
+            },
+            "additionalProperties": false,
+        },
         "setting_value": {
             "type": "object",
             "properties": {

@@ -1,0 +1,159 @@
+//! Contributions of commands: the stations that we write ourselves, and what webhooks say became of them.
+
+use groupfold_schemas::command::is_command_id;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{
+    self, ActorKind, CommandItem, CommandResult, CommandType, EndReason, Evidence, Outcome, ProviderError,
+};
+
+use super::Contribution;
+use crate::entry::{Key, Value};
+use crate::view::setting_name;
+
+impl Contribution<'_> {
+    /// A station of a command. False if it is another kind of event.
+    pub(super) fn command(&mut self, kind: &Kind) -> bool {
+        let stamp = self.stamp(0);
+        let mut state = v1::CommandState::default();
+        let id = match kind {
+            Kind::CommandRequested(event) => {
+                state.requested = Some(v1::CommandRequestedRegister {
+                    stamp,
+                    value: Some(event.clone()),
+                    group_id: self.group(),
+                    account: self.record.account.clone(),
+                    phone_number_id: self.record.phone_number_id.clone(),
+                });
+                &event.command_id
+            }
+            Kind::CommandRefused(event) => {
+                state.refused = Some(v1::CommandRefusedRegister { stamp, value: Some(event.clone()) });
+                &event.command_id
+            }
+            Kind::CommandSent(event) => {
+                state.sent = Some(v1::CommandSentRegister { stamp, value: Some(event.clone()) });
+                &event.command_id
+            }
+            Kind::CommandAnswered(event) => {
+                state.answered = Some(v1::CommandAnsweredRegister { stamp, value: Some(event.clone()) });
+                &event.command_id
+            }
+            Kind::CommandReconciled(event) => {
+                state.reconciled = Some(v1::CommandReconciledRegister { stamp, value: Some(event.clone()) });
+                &event.command_id
+            }
+            _ => return false,
+        };
+        self.entries.push((Key::Command { command: id.clone() }, Value::Command(Box::new(state))));
+        true
+    }
+
+    /// A status that carries the id of the command that sent the message: even where the provider's answer was
+    /// lost, it tells that the message left.
+    pub(super) fn command_message(&mut self, event: &v1::Receipt) {
+        let Some(command) = event.opaque_callback_data.clone().filter(|id| is_command_id(id)) else { return };
+        let register = v1::TextRegister { stamp: self.stamp(0), value: Some(event.message_id.clone()) };
+        let state = v1::CommandState { message_id: Some(register), ..Default::default() };
+        self.entries.push((Key::Command { command }, Value::Command(Box::new(state))));
+    }
+
+    /// What a webhook says became of something that a business asked for.
+    pub(super) fn outcome(&mut self, kind: &Kind) {
+        // Answers and snapshots are told by the command's own stations.
+        if self.record.evidence() != Evidence::Webhook {
+            return;
+        }
+        let Some(told) = told(kind) else { return };
+        let by_participant =
+            self.record.actor.as_ref().is_some_and(|actor| actor.kind() == ActorKind::Participant);
+        if by_participant {
+            return;
+        }
+        let (group, event_id) = (self.group(), self.record.event_id.clone());
+        let request_id = self.record.provider_request_id.clone();
+        let outcome = v1::CommandOutcome {
+            stamp: self.stamp(0),
+            received_ms: self.record.received_time_ms,
+            group_id: group.clone(),
+            r#type: told.command.into(),
+            result: result(&told).into(),
+            items: told.items,
+            errors: told.errors,
+            request_id: request_id.clone(),
+        };
+        if let Some(request) = request_id {
+            let key = Key::Outcome { request, event_id: event_id.clone() };
+            self.entries.push((key, Value::Outcome(outcome.clone())));
+        }
+        if !group.is_empty() {
+            self.entries.push((Key::GroupOutcome { group, event_id }, Value::Outcome(outcome)));
+        }
+    }
+}
+
+struct Told {
+    command: CommandType,
+    failed: bool,
+    items: Vec<CommandItem>,
+    errors: Vec<ProviderError>,
+}
+
+fn told(kind: &Kind) -> Option<Told> {
+    let whole = |command, errors: Option<&Vec<ProviderError>>| Told {
+        command,
+        failed: errors.is_some(),
+        items: Vec::new(),
+        errors: errors.cloned().unwrap_or_default(),
+    };
+    Some(match kind {
+        Kind::GroupCreated(_) => whole(CommandType::GroupCreate, None),
+        Kind::GroupCreateFailed(event) => whole(CommandType::GroupCreate, Some(&event.errors)),
+        Kind::GroupDeleted(_) => whole(CommandType::GroupDelete, None),
+        Kind::GroupDeleteFailed(event) => whole(CommandType::GroupDelete, Some(&event.errors)),
+        Kind::SettingsUpdated(event) => {
+            let item = |change: &v1::SettingChange| CommandItem {
+                name: setting_name(change.setting()).to_owned(),
+                outcome: change.outcome().into(),
+                errors: change.errors.clone(),
+            };
+            Told {
+                command: CommandType::GroupUpdate,
+                failed: !event.errors.is_empty(),
+                items: event.changes.iter().map(item).collect(),
+                errors: event.errors.clone(),
+            }
+        }
+        Kind::ParticipantsEnded(event) if event.reason() != EndReason::Left => {
+            let ended = event.ended.iter().map(|person| item(person, Outcome::Succeeded, &[]));
+            let failed = event.failed.iter().map(|failure| {
+                let nobody = v1::Participant::default();
+                item(failure.participant.as_ref().unwrap_or(&nobody), Outcome::Failed, &failure.errors)
+            });
+            Told {
+                command: CommandType::MembersRemove,
+                failed: event.ended.is_empty(),
+                items: ended.chain(failed).collect(),
+                errors: event.errors.clone(),
+            }
+        }
+        _ => return None,
+    })
+}
+
+/// The spelling that the command used is what its sender knows the person by.
+fn item(person: &v1::Participant, outcome: Outcome, errors: &[ProviderError]) -> CommandItem {
+    let names = [&person.input, &person.wa_id, &person.user_id];
+    let name = names.into_iter().flatten().next().cloned().unwrap_or_default();
+    CommandItem { name, outcome: outcome.into(), errors: errors.to_vec() }
+}
+
+fn result(told: &Told) -> CommandResult {
+    let failed = told.items.iter().filter(|item| item.outcome() == Outcome::Failed).count();
+    match (told.items.len(), failed) {
+        (0, _) if told.failed => CommandResult::Failed,
+        (all, failed) if all > 0 && all == failed => CommandResult::Failed,
+        (_, failed) if failed > 0 => CommandResult::Partly,
+        _ if told.failed && told.items.is_empty() => CommandResult::Failed,
+        _ => CommandResult::Succeeded,
+    }
+}

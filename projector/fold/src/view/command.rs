@@ -1,0 +1,324 @@
+//! What became of a command: its own stations, joined with what webhooks told, wherever they landed and in whatever
+//! order.
+
+use std::collections::BTreeMap;
+
+use groupfold_schemas::v1::{self, CommandItem, CommandResult, CommandType, Outcome, ProviderError};
+
+use crate::entry::{Key, Prefix, Source, Value};
+
+/// How far a command is.
+///
+/// ```text
+/// Requested ──▶ Sent ──▶ Accepted ──▶ Succeeded | Partly | Failed
+///     │           │          │  webhook, or a look at the provider
+///     │           │          └─ none in time ─▶ Unknown ─▶ (as above, whenever it becomes known)
+///     │           ├─ answered at once ─▶ Succeeded | Partly | Failed
+///     │           └─ no answer ─▶ Unknown
+///     └─ breaks a rule ─▶ Refused
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CommandStatus {
+    /// In the log, not sent yet.
+    Requested,
+    /// It breaks a rule and was not sent.
+    Refused,
+    /// It left, or was about to.
+    Sent,
+    /// The provider took it on; the outcome comes later.
+    Accepted,
+    /// Done.
+    Succeeded,
+    /// Done for some of what it was about.
+    Partly,
+    /// Not done.
+    Failed,
+    /// Nobody can say.
+    Unknown,
+}
+
+impl CommandStatus {
+    /// All of them, in the order of a command's life.
+    pub const ALL: [Self; 8] = [
+        Self::Requested,
+        Self::Refused,
+        Self::Sent,
+        Self::Accepted,
+        Self::Succeeded,
+        Self::Partly,
+        Self::Failed,
+        Self::Unknown,
+    ];
+
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Requested => "requested",
+            Self::Refused => "refused",
+            Self::Sent => "sent",
+            Self::Accepted => "accepted",
+            Self::Succeeded => "succeeded",
+            Self::Partly => "partly",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// True where nothing more is waited for; only what comes by itself can still change it.
+    #[must_use]
+    pub fn is_end(self) -> bool {
+        !matches!(self, Self::Requested | Self::Sent | Self::Accepted)
+    }
+}
+
+/// A command and what became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Command {
+    /// Its id.
+    pub command_id: String,
+    /// How far it is.
+    pub status: CommandStatus,
+    /// The stations as they are in the log.
+    pub state: v1::CommandState,
+    /// The group it is about; of a creation, the group it made, once that is known.
+    pub group_id: Option<String>,
+    /// The message that it sent.
+    pub message_id: Option<String>,
+    /// Each thing that it was about and has an outcome.
+    pub items: Vec<CommandItem>,
+    /// What went wrong.
+    pub errors: Vec<ProviderError>,
+    /// When the last thing was told that the status follows from, Unix milliseconds.
+    pub at_ms: i64,
+    /// True if a webhook told the outcome.
+    pub told_by_webhook: bool,
+}
+
+impl Command {
+    /// What was asked for.
+    #[must_use]
+    pub fn requested(&self) -> v1::CommandRequested {
+        self.state.requested.as_ref().and_then(|station| station.value.clone()).unwrap_or_default()
+    }
+
+    /// What the provider answered.
+    #[must_use]
+    pub fn answered(&self) -> Option<&v1::CommandAnswered> {
+        self.state.answered.as_ref().and_then(|station| station.value.as_ref())
+    }
+}
+
+/// A command, looked for in the partitions of a log; `None` if none knows it.
+///
+/// # Errors
+/// A source cannot be read.
+pub fn command<S: Source>(sources: &[S], id: &str) -> Result<Option<Command>, S::Error> {
+    let key = Key::Command { command: id.to_owned() };
+    for source in sources {
+        if let Some(Value::Command(state)) = source.get(&key)?
+            && state.requested.is_some()
+        {
+            return derive(sources, source, id.to_owned(), *state).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// All commands whose ids are greater than one, by id: those asked for later.
+///
+/// # Errors
+/// A source cannot be read.
+pub fn commands<S: Source>(sources: &[S], after: &str) -> Result<Vec<Command>, S::Error> {
+    let mut found = Vec::new();
+    for source in sources {
+        for entry in source.scan(&Prefix::Commands)? {
+            let (Key::Command { command }, Value::Command(state)) = entry else { continue };
+            if command.as_str() > after && state.requested.is_some() {
+                found.push(derive(sources, source, command, *state)?);
+            }
+        }
+    }
+    found.sort_by(|a, b| a.command_id.cmp(&b.command_id));
+    Ok(found)
+}
+
+fn derive<S: Source>(
+    sources: &[S],
+    home: &S,
+    command_id: String,
+    state: v1::CommandState,
+) -> Result<Command, S::Error> {
+    let mut command = stations(command_id, state);
+    if command.status == CommandStatus::Refused {
+        return Ok(command);
+    }
+    if let Some(message) = command.message_id.clone() {
+        message_failed(home, &message, &mut command)?;
+    }
+    let outcomes = outcomes(sources, home, &command)?;
+    if !outcomes.is_empty() {
+        join(&mut command, outcomes);
+    }
+    Ok(command)
+}
+
+fn time_of(stamp: Option<&v1::Stamp>) -> i64 {
+    stamp.map_or(0, |stamp| stamp.time_ms)
+}
+
+/// What the stations alone say.
+fn stations(command_id: String, state: v1::CommandState) -> Command {
+    let requested = state.requested.clone().unwrap_or_default();
+    let mut command = Command {
+        command_id,
+        status: CommandStatus::Requested,
+        group_id: Some(requested.group_id).filter(|id| !id.is_empty()),
+        message_id: None,
+        items: Vec::new(),
+        errors: Vec::new(),
+        at_ms: time_of(requested.stamp.as_ref()),
+        told_by_webhook: false,
+        state,
+    };
+    let state = &command.state;
+    if let Some(sent) = &state.sent {
+        (command.status, command.at_ms) = (CommandStatus::Sent, time_of(sent.stamp.as_ref()));
+    }
+    if let Some(refused) = &state.refused {
+        (command.status, command.at_ms) = (CommandStatus::Refused, time_of(refused.stamp.as_ref()));
+        return command;
+    }
+    if let Some(station) = &state.answered
+        && let Some(answered) = &station.value
+    {
+        command.status = status(answered.result(), command.status);
+        command.at_ms = time_of(station.stamp.as_ref());
+        command.items.clone_from(&answered.items);
+        command.errors.clone_from(&answered.errors);
+        command.message_id.clone_from(&answered.message_id);
+    }
+    let open = matches!(command.status, CommandStatus::Unknown) || !command.status.is_end();
+    if let Some(station) = &state.reconciled
+        && let Some(seen) = &station.value
+        && open
+    {
+        command.status = status(seen.result(), command.status);
+        command.at_ms = time_of(station.stamp.as_ref());
+        command.items.clone_from(&seen.items);
+        command.group_id = command.group_id.or_else(|| seen.group_id.clone());
+    }
+    // A status of the message proves that it left, whatever became of the answer.
+    if let Some(register) = &state.message_id {
+        command.message_id = command.message_id.or_else(|| register.value.clone());
+        if !command.status.is_end() || command.status == CommandStatus::Unknown {
+            (command.status, command.at_ms) = (CommandStatus::Succeeded, time_of(register.stamp.as_ref()));
+            command.told_by_webhook = true;
+        }
+    }
+    command
+}
+
+fn status(result: CommandResult, before: CommandStatus) -> CommandStatus {
+    match result {
+        CommandResult::Unspecified => before,
+        CommandResult::Accepted => CommandStatus::Accepted,
+        CommandResult::Succeeded => CommandStatus::Succeeded,
+        CommandResult::Partly => CommandStatus::Partly,
+        CommandResult::Failed => CommandStatus::Failed,
+        CommandResult::Unknown => CommandStatus::Unknown,
+    }
+}
+
+/// A message that was taken may fail later.
+fn message_failed<S: Source>(home: &S, message: &str, command: &mut Command) -> Result<(), S::Error> {
+    let entry = home.get(&Key::Message { message: message.to_owned() })?;
+    if let Some(Value::Message(head)) = entry
+        && let Some(failed) = head.failed
+    {
+        command.status = CommandStatus::Failed;
+        command.at_ms = time_of(failed.stamp.as_ref());
+        command.errors = failed.errors;
+        command.told_by_webhook = true;
+    }
+    Ok(())
+}
+
+/// What webhooks told of it. By the request's id, wherever that is. Where the provider gave none: the first thing of
+/// its type that was told about its group after it left and before it was given up; one command of a type is under way
+/// in a group at a time, so that there is one to choose from.
+fn outcomes<S: Source>(
+    sources: &[S],
+    home: &S,
+    command: &Command,
+) -> Result<Vec<v1::CommandOutcome>, S::Error> {
+    let of_kind = |(_, value)| match value {
+        Value::Outcome(outcome) => Some(outcome),
+        _ => None,
+    };
+    if let Some(request) = command.answered().and_then(|answered| answered.request_id.clone()) {
+        let mut found = Vec::new();
+        for source in sources {
+            let entries = source.scan(&Prefix::Outcomes { request: request.clone() })?;
+            found.extend(entries.into_iter().filter_map(of_kind));
+        }
+        return Ok(found);
+    }
+    let requested = command.requested();
+    let by_group = [CommandType::GroupUpdate, CommandType::GroupDelete, CommandType::MembersRemove];
+    let (Some(sent), Some(group)) = (&command.state.sent, &command.group_id) else { return Ok(Vec::new()) };
+    if !by_group.contains(&requested.r#type()) {
+        return Ok(Vec::new());
+    }
+    let sent_ms = time_of(sent.stamp.as_ref());
+    let entries = home.scan(&Prefix::GroupOutcomes { group: group.clone() })?;
+    let first = entries
+        .into_iter()
+        .filter_map(of_kind)
+        .filter(|outcome| outcome.r#type() == requested.r#type())
+        .filter(|outcome| (sent_ms..=requested.deadline_ms).contains(&outcome.received_ms))
+        .min_by(|a, b| (a.received_ms, event_of(a)).cmp(&(b.received_ms, event_of(b))));
+    Ok(first.into_iter().collect())
+}
+
+fn event_of(outcome: &v1::CommandOutcome) -> &str {
+    outcome.stamp.as_ref().map_or("", |stamp| &stamp.event_id)
+}
+
+/// Settings may be told one by one: it has ended once each has its outcome, or the whole failed.
+fn join(command: &mut Command, mut outcomes: Vec<v1::CommandOutcome>) {
+    outcomes.sort_by(|a, b| {
+        let order = |o: &v1::CommandOutcome| (time_of(o.stamp.as_ref()), event_of(o).to_owned());
+        order(a).cmp(&order(b))
+    });
+    let wanted = command.requested().items.len();
+    let mut items: BTreeMap<String, CommandItem> = BTreeMap::new();
+    let mut errors: Vec<ProviderError> = Vec::new();
+    for outcome in &outcomes {
+        items.extend(outcome.items.iter().map(|item| (item.name.clone(), item.clone())));
+        errors.extend(outcome.errors.iter().cloned());
+    }
+    errors.dedup();
+    let failed = items.values().filter(|item| item.outcome() == Outcome::Failed).count();
+    let whole = outcomes.iter().rfind(|outcome| outcome.items.is_empty());
+    let status = match (whole, items.len(), failed) {
+        (Some(outcome), 0, _) => status(outcome.result(), command.status),
+        (_, all, failed) if all == failed => CommandStatus::Failed,
+        (_, _, failed) if failed > 0 || !errors.is_empty() => CommandStatus::Partly,
+        _ => CommandStatus::Succeeded,
+    };
+    command.told_by_webhook = true;
+    let group = outcomes.iter().map(|outcome| &outcome.group_id).find(|group| !group.is_empty());
+    command.group_id = command.group_id.take().or_else(|| group.cloned());
+    let complete = items.len() >= wanted || !errors.is_empty();
+    // Of an unfinished one the parts are shown, but it has not ended.
+    if complete {
+        command.status = status;
+        command.errors = errors;
+    }
+    command.items = items.into_values().collect();
+    command.at_ms = outcomes.last().map_or(command.at_ms, |last| time_of(last.stamp.as_ref()));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! Commands: their ids and the stable names of what they are and what becomes of them.
+
+use crate::v1::{CommandResult, CommandType};
+
+const PREFIX: &str = "cmd_";
+const MILLIS_DIGITS: usize = 12;
+const RANDOM_BYTES: usize = 10;
+
+/// The id of a command asked for at a time: `cmd_`, the time in 12 hex digits, 20 random ones. Ids are in the order of
+/// time. `random` is what makes it the only one.
+#[must_use]
+pub fn command_id(time_ms: i64, random: [u8; RANDOM_BYTES]) -> String {
+    format!("{PREFIX}{:0MILLIS_DIGITS$x}{}", time_ms.max(0), crate::id::hex(&random))
+}
+
+/// True if text has the form of a command's id.
+#[must_use]
+pub fn is_command_id(text: &str) -> bool {
+    let Some(digits) = text.strip_prefix(PREFIX) else { return false };
+    digits.len() == MILLIS_DIGITS + 2 * RANDOM_BYTES
+        && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+impl CommandType {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unknown",
+            Self::GroupCreate => "group_create",
+            Self::GroupUpdate => "group_update",
+            Self::GroupDelete => "group_delete",
+            Self::LinkReset => "link_reset",
+            Self::RequestsApprove => "requests_approve",
+            Self::RequestsReject => "requests_reject",
+            Self::MembersRemove => "members_remove",
+            Self::MessageSend => "message_send",
+            Self::MessagePin => "message_pin",
+            Self::MessageUnpin => "message_unpin",
+            Self::InviteSend => "invite_send",
+        }
+    }
+}
+
+impl CommandResult {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "none",
+            Self::Accepted => "accepted",
+            Self::Succeeded => "succeeded",
+            Self::Partly => "partly",
+            Self::Failed => "failed",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_in_the_order_of_time_and_known_by_their_form() {
+        let (early, late) =
+            (command_id(1_700_000_000_000, [0xff; 10]), command_id(1_700_000_000_001, [0; 10]));
+        assert!(early < late);
+        assert!(is_command_id(&early) && is_command_id(&late));
+        for other in ["", "cmd_", "cmd_zz", &early[1..], &format!("{early}0"), &early.to_uppercase()] {
+            assert!(!is_command_id(other), "{other}");
+        }
+    }
+}
