@@ -53,6 +53,27 @@ pub(crate) const KEYS: &[Key] = &[
     secret(many(key("meta_app_secret", "SECRET", None, "App secret of Meta; repeat it to rotate"))),
     secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
     secret(many(key(
+        "meta_access_token",
+        "[ID=]TOKEN",
+        None,
+        "Access token of Meta's API, for all phone numbers or (PHONE_NUMBER_ID=TOKEN) for one",
+    ))),
+    many(key("meta_access_token_file", "FILE", None, "File of such tokens, one a line; # begins a comment")),
+    key(
+        "meta_graph_url",
+        "URL",
+        Some("https://graph.facebook.com/v25.0"),
+        "Meta's API, with its version; http only on this machine",
+    ),
+    key("provider_deadline_ms", "MS", Some("30000"), "Time for one call to the provider's API"),
+    key(
+        "provider_patience_ms",
+        "MS",
+        Some("60000"),
+        "Time for a call in all: its turn, and further attempts where nothing was done",
+    ),
+    key("provider_calls_max", "N", Some("64"), "Calls to the provider under way at once, of all numbers"),
+    secret(many(key(
         "api_token",
         "TOKEN",
         None,

@@ -71,3 +71,38 @@ fn an_unknown_key_of_the_file_is_a_fault() {
     assert_eq!(layers.get("replicas").unwrap().origin, Origin::File(path.clone()));
     std::fs::remove_file(path).unwrap();
 }
+
+#[test]
+fn access_tokens_come_from_files_and_settings_and_are_never_told() {
+    let path = std::env::temp_dir().join(format!("groupfold-tokens-{}", std::process::id()));
+    std::fs::write(&path, "# two numbers\n111=EAAfile\nEAAall\n").unwrap();
+    let file = path.to_str().unwrap();
+    let given = flags(&[("meta_access_token_file", file), ("meta_access_token", "111=EAAflag")]);
+    let config = Config::typed(&Layers::gather(&given, |_| None).unwrap()).unwrap();
+    let token = |number| config.provider.tokens.of(number).unwrap().reveal().to_owned();
+    assert_eq!((token("111").as_str(), token("222").as_str()), ("EAAflag", "EAAall"));
+    assert!(!format!("{config:?}").contains("EAA"));
+
+    std::fs::write(&path, "EAA one two\n").unwrap();
+    let given = flags(&[("meta_access_token_file", file), ("meta_access_token", "EAA secret")]);
+    let faults = Config::typed(&Layers::gather(&given, |_| None).unwrap()).unwrap_err();
+    let all = format!("{faults:?}");
+    assert!(faults.len() == 2 && !all.contains("EAA"), "{all}");
+    std::fs::remove_file(&path).unwrap();
+    let faults = Config::typed(&Layers::gather(&given, |_| None).unwrap()).unwrap_err();
+    assert!(faults.iter().any(|Fault(line)| line.contains("cannot read")), "{faults:?}");
+}
+
+#[test]
+fn a_token_travels_in_the_clear_on_this_machine_alone() {
+    for (url, fine) in [
+        ("https://graph.facebook.com/v25.0", true),
+        ("http://127.0.0.1:8090/v25.0", true),
+        ("http://graph.facebook.com/v25.0", false),
+        ("https://u:p@graph.facebook.com/v25.0", false),
+        ("graph.facebook.com", false),
+    ] {
+        let layers = Layers::gather(&flags(&[("meta_graph_url", url)]), |_| None).unwrap();
+        assert_eq!(Config::typed(&layers).is_ok(), fine, "{url}");
+    }
+}

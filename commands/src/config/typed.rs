@@ -9,6 +9,7 @@ use groupfold_schemas::log::PARTITIONS_MAX;
 
 use super::{Fault, Flags, KEYS, Layers, Origin};
 use crate::exit::Failure;
+use crate::provider::{self, Tokens};
 
 /// The settings that hold. Which verb needs which is the verb's matter.
 #[derive(Debug, Clone)]
@@ -18,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) api_addr: SocketAddr,
     pub(crate) meta_app_secrets: Vec<String>,
     pub(crate) meta_verify_token: Option<String>,
+    #[allow(dead_code, reason = "the command engine reads it")]
+    pub(crate) provider: provider::Settings,
     pub(crate) api_tokens: Vec<String>,
     pub(crate) nats_server: Option<PathBuf>,
     pub(crate) nats_url: Option<String>,
@@ -80,6 +83,7 @@ impl Config {
             api_addr: read.one("api_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
             meta_app_secrets: read.secrets("meta_app_secret"),
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
+            provider: read.provider(),
             api_tokens: read.secrets("api_token"),
             nats_server: read.one("nats_server", "a path"),
             nats_url: read.one("nats_url", "nats://HOST:PORT"),
@@ -154,6 +158,30 @@ impl FromStr for Format {
     }
 }
 
+/// Where the access token is sent to: nowhere in the clear but to this machine.
+struct GraphUrl(reqwest::Url);
+
+impl GraphUrl {
+    /// Stands in for a URL at fault, which is told before it is used.
+    fn nowhere() -> reqwest::Url {
+        #[expect(clippy::expect_used, reason = "a constant")]
+        reqwest::Url::parse("http://127.0.0.1:9/").expect("a URL")
+    }
+}
+
+impl FromStr for GraphUrl {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let url = reqwest::Url::parse(text).map_err(|_| ())?;
+        let host = url.host_str().unwrap_or_default();
+        let here = host == "localhost" || host == "[::1]" || host.starts_with("127.");
+        let safe = url.scheme() == "https" || (url.scheme() == "http" && here);
+        let plain = url.query().is_none() && url.fragment().is_none() && url.password().is_none();
+        if safe && plain && !host.is_empty() { Ok(Self(url)) } else { Err(()) }
+    }
+}
+
 struct Replicas(usize);
 
 impl FromStr for Replicas {
@@ -208,6 +236,53 @@ impl Reader<'_> {
 
     fn time(&mut self, name: &'static str) -> Duration {
         Duration::from_millis(self.within(name, 1, 3_600_000).unwrap_or_default())
+    }
+
+    fn provider(&mut self) -> provider::Settings {
+        provider::Settings {
+            meta_graph_url: self
+                .one::<GraphUrl>("meta_graph_url", "https://HOST/VERSION, or http:// on this machine")
+                .map_or_else(GraphUrl::nowhere, |url| url.0),
+            tokens: self.tokens(),
+            deadline: self.time("provider_deadline_ms"),
+            patience: self.time("provider_patience_ms"),
+            calls_max: self.size("provider_calls_max", 1, 10_000),
+        }
+    }
+
+    /// Those of the files, then those given themselves, which win.
+    fn tokens(&mut self) -> Tokens {
+        let mut all = Vec::new();
+        if let Some(setting) = self.layers.get("meta_access_token_file") {
+            for path in &setting.values {
+                match std::fs::read_to_string(path) {
+                    Ok(text) => all.push(("meta_access_token_file", &setting.origin, text)),
+                    Err(error) => self.faults.push(Fault(format!(
+                        "meta_access_token_file: cannot read {path} (from {}): {error}",
+                        setting.origin
+                    ))),
+                }
+            }
+        }
+        if let Some(setting) = self.layers.get("meta_access_token") {
+            all.extend(
+                setting.values.iter().map(|text| ("meta_access_token", &setting.origin, text.clone())),
+            );
+        }
+        let mut tokens = Tokens::default();
+        for (name, origin, text) in all {
+            let is_file = name == "meta_access_token_file";
+            let lines = Tokens::lines(&text).map(str::to_owned);
+            let lines: Vec<String> = if is_file { lines.collect() } else { vec![text.clone()] };
+            match Tokens::parse(lines.iter().map(String::as_str)) {
+                Ok(more) => tokens.add(more),
+                Err(expected) => {
+                    let shown = if is_file { "a line" } else { "****" };
+                    self.faults.push(Fault(format!("{name}: {shown} (from {origin}); expected {expected}")));
+                }
+            }
+        }
+        tokens
     }
 
     fn secrets(&mut self, name: &'static str) -> Vec<String> {

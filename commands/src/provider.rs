@@ -1,0 +1,173 @@
+//! The client of a provider's API: what can be asked of a group, in neutral words, and what became of asking.
+//!
+//! ```text
+//! Call ─▶ validate ─▶ gate of the number ─▶ meta::request ─▶ HTTP ─▶ meta::answer ─▶ Answer
+//!          (refused      (bounded, backs                              (accepted | done | partly |
+//!           unsent)       off together)                                refused | unknown)
+//! ```
+//!
+//! An [`Answer`] never guesses. *Refused* is said only where nothing was done, *unknown* wherever a call may have been
+//! done without our hearing of it: no endpoint takes an idempotency key, so such a call is repeated by nobody here.
+//! What cannot change anything (reading) or was refused before it was begun (too many calls, no connection) is
+//! tried again within its patience.
+//!
+//! Another provider brings a room beside `meta` that turns the same calls into its requests and its answers into
+//! the same [`Answer`]; gate, patience and checks stay.
+
+mod answer;
+mod call;
+mod check;
+mod gate;
+mod meta;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+#[allow(unused_imports, reason = "the command engine uses them")]
+pub(crate) use answer::{
+    Advice, Answer, Done, GroupInfo, GroupListed, InviteLink, ItemFate, JoinRequest, Page, Refusal, Unsure,
+};
+#[allow(unused_imports, reason = "the command engine uses them")]
+pub(crate) use call::{Call, Content, Message, Picture};
+#[allow(unused_imports, reason = "the command engine uses them")]
+pub(crate) use check::{FieldFault, validate};
+#[allow(unused_imports, reason = "the command engine uses them")]
+pub(crate) use meta::verdict;
+pub(crate) use token::Tokens;
+
+use crate::exit::Failure;
+use gate::Gates;
+use meta::{Meta, Sent};
+
+/// How often a call that is known not to have been done is tried, the first time included.
+const ATTEMPTS_MAX: u32 = 5;
+/// Pages of a list that are read at most: 10,000 groups in pages of a thousand, with room.
+const PAGES_MAX: usize = 64;
+/// How often a list is read anew because its cursor expired on the way.
+const RESTARTS_MAX: usize = 3;
+
+/// How the provider is reached.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// Base of all addresses, with the version: `https://graph.facebook.com/v25.0`.
+    pub(crate) meta_graph_url: reqwest::Url,
+    /// Access tokens, by phone number.
+    pub(crate) tokens: Tokens,
+    /// How long one attempt may take, from the connection to the last byte of the answer.
+    pub(crate) deadline: Duration,
+    /// How long a call may wait in all, for its turn and between attempts.
+    pub(crate) patience: Duration,
+    /// Calls under way at once, of all numbers.
+    pub(crate) calls_max: usize,
+}
+
+/// The provider's API.
+#[derive(Debug)]
+pub(crate) struct Provider {
+    meta: Meta,
+    gates: Gates,
+    patience: Duration,
+}
+
+impl Provider {
+    /// Nothing is asked of the provider yet.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+        Ok(Self {
+            gates: Gates::new(settings.calls_max),
+            patience: settings.patience,
+            meta: Meta::new(settings)?,
+        })
+    }
+
+    /// Asks once on behalf of a number. Calls that are at fault by themselves are refused unsent. Dropped before
+    /// it ends, a call may have been done or not.
+    pub(crate) async fn call(&self, phone_number_id: &str, call: &Call) -> Answer {
+        if let Err(faults) = validate(call) {
+            return Answer::Refused(Refusal::of_faults(&faults));
+        }
+        let give_up = tokio::time::Instant::now() + self.patience;
+        let mut attempt = 1;
+        loop {
+            let Ok(pass) = tokio::time::timeout_at(give_up, self.gates.enter(phone_number_id)).await else {
+                return Answer::Refused(Refusal::of("held_back", Advice::RetryLater));
+            };
+            let sent = self.meta.send(phone_number_id, call).await;
+            let answer = match sent {
+                Sent::Answered(answer) => {
+                    pass.open();
+                    return answer;
+                }
+                Sent::Slow { answer, retry_after } => {
+                    pass.close(retry_after);
+                    answer
+                }
+                Sent::Failed(answer) => answer,
+            };
+            let again = answer.is_certain() || call.is_reading();
+            let pause = gate::pause(attempt);
+            if !again || attempt >= ATTEMPTS_MAX || tokio::time::Instant::now() + pause >= give_up {
+                return answer;
+            }
+            tracing::debug!(call = call.name(), phone_number_id, attempt, "asked again");
+            attempt += 1;
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// All groups of a number that are active, page by page; read anew when the cursor expires on the way.
+    pub(crate) async fn all_groups(&self, phone_number_id: &str) -> Result<Vec<GroupListed>, Answer> {
+        let mut groups = std::collections::BTreeMap::new();
+        let mut restarts = 0;
+        let (mut after, mut pages) = (None, 0);
+        loop {
+            let call = Call::ListGroups { limit: call::LIST_LIMIT_MAX, after: after.take() };
+            let page = match self.call(phone_number_id, &call).await {
+                Answer::Done(Done::Groups(page)) => page,
+                Answer::Refused(refusal)
+                    if refusal.code == meta::CURSOR_EXPIRED && restarts < RESTARTS_MAX =>
+                {
+                    restarts += 1;
+                    pages = 0;
+                    groups.clear();
+                    continue;
+                }
+                other => return Err(other),
+            };
+            // A list that changes while it is read may show a group on two pages.
+            groups.extend(page.items.into_iter().map(|group| (group.group_id.clone(), group)));
+            pages += 1;
+            match page.next {
+                None => return Ok(groups.into_values().collect()),
+                Some(_) if pages >= PAGES_MAX => return Err(Answer::Unknown(Unsure::TooLong)),
+                next => after = next,
+            }
+        }
+    }
+
+    /// All pending join requests of a group, page by page.
+    pub(crate) async fn all_join_requests(
+        &self,
+        phone_number_id: &str,
+        group: &str,
+    ) -> Result<Vec<JoinRequest>, Answer> {
+        let mut requests = Vec::new();
+        let mut after = None;
+        for _ in 0..PAGES_MAX {
+            let call = Call::ListJoinRequests { group: group.to_owned(), after: after.take() };
+            match self.call(phone_number_id, &call).await {
+                Answer::Done(Done::JoinRequests(page)) => {
+                    requests.extend(page.items);
+                    match page.next {
+                        None => return Ok(requests),
+                        next => after = next,
+                    }
+                }
+                other => return Err(other),
+            }
+        }
+        Err(Answer::Unknown(Unsure::TooLong))
+    }
+}

@@ -1,0 +1,125 @@
+//! Meta's Graph API: calls into requests, answers into what became of them.
+//!
+//! Facts: the guide and reference of the Groups API, December 2025 (base `graph.facebook.com/<VERSION>`, examples v23.0 to
+//! v25.0). None of its endpoints is documented as idempotent, and none takes an idempotency key.
+
+mod answer;
+mod error;
+mod request;
+mod table;
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use reqwest::{StatusCode, header};
+
+pub(crate) use table::{CURSOR_EXPIRED, verdict};
+
+use super::answer::{Advice, Answer, Refusal, Unsure};
+use super::{Call, Settings, Tokens};
+use crate::exit::Failure;
+
+const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+/// A page of 1,024 groups takes some 200 KiB.
+const ANSWER_BYTES_MAX: usize = 8 << 20;
+
+/// The API of Meta.
+#[derive(Debug)]
+pub(super) struct Meta {
+    client: reqwest::Client,
+    base: reqwest::Url,
+    tokens: Tokens,
+}
+
+/// One attempt.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The provider answered, and not that there are too many calls.
+    Answered(Answer),
+    /// There are too many calls; nothing was done.
+    Slow { answer: Answer, retry_after: Option<Duration> },
+    /// The provider did not answer, or with a fault of its own.
+    Failed(Answer),
+}
+
+impl Meta {
+    pub(super) fn new(settings: Settings) -> Result<Self, Failure> {
+        let client = reqwest::Client::builder()
+            .connect_timeout(CONNECT_DEADLINE.min(settings.deadline))
+            .timeout(settings.deadline)
+            // The token goes where it was told to go.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
+        Ok(Self { client, base: settings.meta_graph_url, tokens: settings.tokens })
+    }
+
+    /// Asks once.
+    pub(super) async fn send(&self, phone_number_id: &str, call: &Call) -> Sent {
+        let Some(token) = self.tokens.of(phone_number_id) else {
+            return Sent::Answered(Answer::Refused(Refusal::of("access_token_missing", Advice::DoNotRetry)));
+        };
+        let request = request::build(&self.client, &self.base, phone_number_id, call);
+        let response = match request.bearer_auth(token.reveal()).send().await {
+            Ok(response) => response,
+            Err(error) => return Sent::Failed(unanswered(&error)),
+        };
+        let status = response.status();
+        let retry_after = retry_after(&response);
+        let body = match read(response).await {
+            Ok(body) => body,
+            Err(unsure) => return Sent::Failed(Answer::Unknown(unsure)),
+        };
+        let answer = answer::of(call, status, &body, retry_after);
+        let is_slow = |refusal: &Refusal| table::is_slow(refusal.code);
+        match &answer {
+            Answer::Refused(refusal) if is_slow(refusal) => Sent::Slow { retry_after, answer },
+            // An answer that cannot be read would not read better a second time.
+            Answer::Unknown(Unsure::Unreadable) => Sent::Answered(answer),
+            Answer::Unknown(_) => Sent::Failed(answer),
+            _ => Sent::Answered(answer),
+        }
+    }
+}
+
+/// What is known when no answer came: no connection, nothing done; anything later, nobody knows.
+fn unanswered(error: &reqwest::Error) -> Answer {
+    if error.is_connect() {
+        return Answer::Refused(Refusal::of("provider_unreachable", Advice::RetryLater));
+    }
+    if error.is_builder() {
+        return Answer::Refused(Refusal::of("invalid_call", Advice::DoNotRetry));
+    }
+    Answer::Unknown(if error.is_timeout() { Unsure::TimedOut } else { Unsure::ConnectionLost })
+}
+
+/// Seconds; the form with a date is not used by Meta.
+fn retry_after(response: &reqwest::Response) -> Option<Duration> {
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+async fn read(mut response: reqwest::Response) -> Result<BytesMut, Unsure> {
+    let mut body = BytesMut::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => return Ok(body),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= ANSWER_BYTES_MAX => body.extend_from_slice(&chunk),
+            Ok(Some(_)) => return Err(Unsure::Unreadable),
+            Err(error) if error.is_timeout() => return Err(Unsure::TimedOut),
+            Err(_) => return Err(Unsure::ConnectionLost),
+        }
+    }
+}
+
+/// A status without a word that we know.
+fn by_status(status: StatusCode) -> (&'static str, Advice) {
+    match status {
+        StatusCode::UNAUTHORIZED => ("access_token_refused", Advice::DoNotRetry),
+        StatusCode::FORBIDDEN => ("permission_missing", Advice::DoNotRetry),
+        StatusCode::NOT_FOUND => ("not_found", Advice::Reconcile),
+        StatusCode::TOO_MANY_REQUESTS => (table::TOO_MANY_CALLS, Advice::RetryLater),
+        _ => ("provider_error", Advice::DoNotRetry),
+    }
+}
