@@ -59,6 +59,8 @@ pub(crate) enum Verb {
     Doctor(doctor::DoctorArgs),
     /// One number against two bounds, for a monitor: lag, failed, stalled
     Check(check::CheckArgs),
+    /// Tokens of the API: make one, hash one
+    Token(crate::token::TokenArgs),
     /// Check or show the settings that hold
     Config(config::ConfigArgs),
 }

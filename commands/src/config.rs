@@ -6,6 +6,7 @@
 
 mod args;
 mod keys;
+mod tokens;
 mod typed;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 
 pub(crate) use args::{ConfigArgs, Flags, run};
 pub(crate) use keys::{KEYS, Key};
+pub(crate) use tokens::HASH;
 pub(crate) use typed::Config;
 
 /// Where a value came from.
@@ -42,13 +44,24 @@ pub(crate) struct Setting {
     pub(crate) origin: Origin,
 }
 
+/// What the file says under `api`.
+#[derive(Debug)]
+struct Api {
+    value: toml::Value,
+    from: PathBuf,
+}
+
 /// Something wrong with the settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Fault(pub(crate) String);
 
 /// All keys with the texts that hold, before they are given types.
 #[derive(Debug, Default)]
-pub(crate) struct Layers(BTreeMap<&'static str, Setting>);
+pub(crate) struct Layers {
+    settings: BTreeMap<&'static str, Setting>,
+    /// The table `api` of the file.
+    api: Option<Api>,
+}
 
 impl Layers {
     /// Lays flags over environment over file over defaults.
@@ -92,8 +105,9 @@ impl Layers {
                 let values = key.default.map(str::to_owned).into_iter().collect();
                 Setting { values, origin: Origin::Default }
             };
-            layers.0.insert(key.name, setting);
+            layers.settings.insert(key.name, setting);
         }
+        layers.api = file.remove("api").zip(path.clone()).map(|(value, from)| Api { value, from });
         for (unknown, _) in file {
             let at = path.as_deref().unwrap_or_else(|| std::path::Path::new("?")).display();
             faults.push(Fault(format!("{unknown}: unknown key in {at}; `groupfold config show` lists all")));
@@ -102,7 +116,7 @@ impl Layers {
     }
 
     fn get(&self, name: &str) -> Option<&Setting> {
-        self.0.get(name)
+        self.settings.get(name)
     }
 }
 

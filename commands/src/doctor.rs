@@ -163,7 +163,7 @@ impl Patient {
             }
             Err(failure) => return Err(failure),
         };
-        let token = config.as_ref().and_then(|config| config.api_tokens.first().cloned());
+        let token = config.as_ref().and_then(|config| config.api_tokens_plain.first().cloned());
         let api = match (&args.api_url, &run) {
             (Some(url), _) => Some((url.trim_end_matches('/').to_owned(), token)),
             (None, Some(run)) => Some((format!("http://{}", run.api_addr), run.api_token.clone().or(token))),

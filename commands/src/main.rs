@@ -29,6 +29,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod telemetry;
+mod token;
 mod up;
 mod usage;
 mod verify;
@@ -72,6 +73,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Simulate(args) => serve::simulate(*args).await,
         Verb::Doctor(args) => doctor::run(args).await,
         Verb::Check(args) => check::run(args).await,
+        Verb::Token(args) => token::run(args),
         Verb::Config(args) => config::run(args),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
+use crate::config::HASH;
 use crate::data::{DataFolder, Run};
 use crate::exit::{Failure, with_causes};
 use crate::log::LogReach;
@@ -78,7 +79,10 @@ impl StoreReach {
     }
 
     fn token(&self) -> Option<String> {
-        self.api_token.as_ref().and_then(|list| list.split(',').next()).map(str::to_owned)
+        self.api_token
+            .as_ref()
+            .and_then(|list| list.split(',').find(|one| !one.trim().starts_with(HASH)))
+            .map(str::to_owned)
     }
 
     async fn remote(&self, base: &str, token: Option<String>, order: Order) -> Result<Job, Failure> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings};
-use groupfold_projector::{Ops, Projector, Settings as ProjectorSettings};
+use groupfold_projector::{Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::data::random_hex;
 use crate::desk::Desk;
 use crate::exit::{Failure, with_causes};
 
@@ -118,11 +119,23 @@ pub(crate) async fn receiver(
         .map_err(|error| failed("the receiver cannot start", &error))
 }
 
+/// The tokens of the API, and among them one by which verbs of the same owner reach a guarded one; it lives as long
+/// as this process.
+pub(crate) fn tokens(config: &Config) -> Result<(Vec<Token>, Option<String>), Failure> {
+    let mut tokens = config.api_tokens.clone();
+    if tokens.is_empty() {
+        return Ok((tokens, None));
+    }
+    let own = random_hex()?;
+    tokens.push(Token::all("owner", &own));
+    Ok((tokens, Some(own)))
+}
+
 /// Starts the projector on the data folder.
 pub(crate) async fn projector(
     config: &Config,
     client: async_nats::Client,
-    api_tokens: Vec<String>,
+    api_tokens: Vec<Token>,
     registry: &mut Registry,
     shutdown: CancellationToken,
 ) -> Result<Projector, Failure> {

@@ -57,8 +57,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let client = broker.connect().await?;
     let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
     let mut registry = Registry::default();
-    let projector =
-        pipeline::projector(&config, client, config.api_tokens.clone(), &mut registry, told.clone()).await?;
+    let (tokens, own_token) = pipeline::tokens(&config)?;
+    let projector = pipeline::projector(&config, client, tokens, &mut registry, told.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),
@@ -66,7 +66,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         api_addr: api_addr.to_string(),
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
-        api_token: None,
+        api_token: own_token,
         demo_app_secret: None,
     })?;
     say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));

@@ -25,6 +25,11 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
             config.log
         ))
     })?;
+    // What operators do is told whatever else is not.
+    let filter = match "audit=info".parse() {
+        Ok(audit) if !config.log.contains("audit") => filter.add_directive(audit),
+        _ => filter,
+    };
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr).with_ansi(false);
     if config.log_json {
         builder.json().flatten_event(true).init()

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::cli::{Cli, Verb};
 use crate::config::{Config, Flags};
-use crate::data::{DataFolder, Run, random_hex};
+use crate::data::{DataFolder, Run};
 use crate::exit::Failure;
 use crate::{pipeline, simulate, telemetry};
 
@@ -69,10 +69,7 @@ async fn serve(
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(config, broker, client.clone(), &mut registry).await?;
 
-    // Verbs of the same owner reach a guarded API by a token that lives as long as this process.
-    let mut tokens = config.api_tokens.clone();
-    let own_token = if tokens.is_empty() { None } else { Some(random_hex()?) };
-    tokens.extend(own_token.clone());
+    let (tokens, own_token) = pipeline::tokens(config)?;
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
     let projector = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
     data.announce(&Run {

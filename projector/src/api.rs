@@ -1,10 +1,11 @@
 //! The query API: what a curl gets.
 
 mod answer;
-mod auth;
+pub(crate) mod auth;
 mod changes;
 pub(crate) mod convert;
 mod groups;
+mod links;
 mod openapi;
 mod operate;
 pub(crate) mod ops;
@@ -34,6 +35,7 @@ use crate::desk::Desk;
 use crate::metrics::Metrics;
 use crate::reads::Reads;
 use crate::rebuild::Rebuilds;
+use crate::token::Token;
 use auth::Tokens;
 pub(crate) use changes::Feed;
 use ops::Ops;
@@ -59,8 +61,8 @@ pub(crate) struct Api {
 
 impl Api {
     /// `None` if the system has no randomness to give.
-    pub(crate) fn new(reads: Arc<Reads>, tokens: &[String], metrics: Metrics, build: &str) -> Option<Self> {
-        let tokens = Arc::new(Tokens::new(tokens.iter().map(String::as_str))?);
+    pub(crate) fn new(reads: Arc<Reads>, tokens: &[Token], metrics: Metrics, build: &str) -> Option<Self> {
+        let tokens = Arc::new(Tokens::new(tokens)?);
         Some(Self {
             reads,
             tokens,
@@ -143,7 +145,7 @@ fn v1_routes() -> [(&'static str, MethodRouter<Api>); 9] {
     ]
 }
 
-/// What operators may do, under the same tokens. The program is who calls it: no part of the document.
+/// What operators may do, by an unbound token with the scope. The program is who calls it: no part of the document.
 fn operators_routes() -> [(&'static str, MethodRouter<Api>); 3] {
     [
         ("/v1/ops/rebuild", get(operate::job).post(operate::rebuild)),

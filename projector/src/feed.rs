@@ -23,6 +23,8 @@ use tokio::sync::watch;
 
 pub(crate) use publisher::Publisher;
 
+/// Header of a change: the business number of its group, as far as it was known. Whose changes they are.
+pub(crate) const NUMBER_HEADER: &str = "Groupfold-Number";
 /// Changes that may wait to be published; the fold waits with more.
 const WAITING_MAX: u64 = 20_000;
 /// How long nothing may be published before readiness says so.

@@ -27,6 +27,7 @@ mod tail;
 #[cfg(test)]
 mod testing;
 mod text;
+mod token;
 mod usage;
 pub mod words;
 
@@ -34,3 +35,4 @@ pub use api::ops::{Health, Ops, ops_router};
 pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
 pub use server::serve;
+pub use token::{Scope, Token};

@@ -23,6 +23,7 @@ use crate::reads::Reads;
 use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
 use crate::server;
 use crate::store::{self, Store};
+use crate::token::Token;
 
 /// What a projector needs to know.
 #[derive(Debug, Clone)]
@@ -38,7 +39,7 @@ pub struct Settings {
     /// Most events that one batch takes from the log.
     pub batch_events_max: usize,
     /// Tokens that open the query API; without one it is open to whoever reaches it.
-    pub api_tokens: Vec<String>,
+    pub api_tokens: Vec<Token>,
     /// Longest that a reader may wait for a position.
     pub wait_ms_max: u64,
     /// Entries that a rebuild holds in memory before it writes them, in bytes.
@@ -217,7 +218,7 @@ fn owned(settings: &Settings) -> Result<Vec<u16>, StartError> {
     if !(1..=PARTITIONS_MAX).contains(&total) {
         return Err(StartError::Partitions { found: total });
     }
-    if settings.api_tokens.iter().any(|token| token.trim().is_empty()) {
+    if settings.api_tokens.iter().any(Token::is_empty) {
         return Err(StartError::EmptyToken);
     }
     let mut owned = settings.owned.clone().unwrap_or_else(|| (0..total).collect());

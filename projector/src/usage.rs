@@ -9,6 +9,7 @@ use groupfold_fold::view::{self, Delivery};
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
+use crate::api::auth::Caller;
 use crate::partition::Partition;
 use crate::store::{self, ReadView};
 
@@ -41,6 +42,8 @@ pub(crate) struct Question {
     pub(crate) by: By,
     /// Where the page before ended.
     pub(crate) after: Option<Place>,
+    /// Who asks: messages of groups that they may not see are not counted.
+    pub(crate) caller: Caller,
 }
 
 /// How far a count is: messages of earlier partitions, and of this one up to this, are counted.
@@ -128,11 +131,14 @@ fn portion(
     let looked_at = with_group.len() + without.len();
     let ids = with_group.iter().chain(&without).map(|(id, _)| id);
     let last = (looked_at == PORTION_MESSAGES).then(|| ids.max().cloned()).flatten();
+    let with_group = seen(&view, with_group, &question.caller)?;
     let deliveries = view::deliveries(&view, with_group)?;
     add(page, deliveries, question, Some(&view))?;
     // One view at a time: two could wait for writers that wait for each other's readers.
     drop(view);
     let mut alone = Vec::new();
+    // Of which group they are is not known, so whose they are is not either.
+    let without = if question.caller.sees_all() { without } else { Vec::new() };
     for (id, head) in without {
         if !known_elsewhere(&id, partition, all)? {
             alone.push((id, head));
@@ -145,8 +151,27 @@ fn portion(
     Ok(Portion { looked_at, last })
 }
 
+/// Those of groups that who asks may see.
+fn seen(
+    view: &ReadView<'_>,
+    messages: Vec<(String, v1::MessageHead)>,
+    caller: &Caller,
+) -> Result<Vec<(String, v1::MessageHead)>, store::Error> {
+    let mut seen = Vec::with_capacity(messages.len());
+    for (id, head) in messages {
+        if caller.may_see_group(view, group_of(&head))? {
+            seen.push((id, head));
+        }
+    }
+    Ok(seen)
+}
+
+fn group_of(head: &v1::MessageHead) -> &str {
+    head.group_id.as_ref().and_then(|register| register.value.as_deref()).unwrap_or_default()
+}
+
 fn names_group(head: &v1::MessageHead) -> bool {
-    head.group_id.as_ref().and_then(|register| register.value.as_ref()).is_some_and(|id| !id.is_empty())
+    !group_of(head).is_empty()
 }
 
 /// A report that left the group out went to the account's partition: the message is counted in its group's.
@@ -260,7 +285,8 @@ mod tests {
             let records: Vec<_> = (0..count).map(delivered).collect();
             records.chunks(100).for_each(|batch| put(partition, batch));
         }
-        let mut question = Question { from_ms: 0, to_ms: i64::MAX, by: By::Group, after: None };
+        let caller = Caller::anyone();
+        let mut question = Question { from_ms: 0, to_ms: i64::MAX, by: By::Group, after: None, caller };
         let whole = count(&partitions, &question).unwrap();
         assert_eq!((whole.total.delivered, whole.messages, &whole.next), (750, 750, &None));
         let (mut rows, mut pages) = (BTreeMap::<String, Counts>::new(), 0);

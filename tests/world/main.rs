@@ -27,6 +27,7 @@ mod openapi;
 mod oracle;
 mod rebuild;
 mod simulated;
+mod tenants;
 mod tidy;
 mod time_travel;
 mod transcript;

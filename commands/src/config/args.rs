@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
-use super::{Config, Fault, KEYS, Layers};
+use super::{Config, Fault, KEYS, Layers, Origin, tokens};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -110,7 +110,7 @@ pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     written.map_err(|error| Failure::failed("cannot print", &error))
 }
 
-fn show(layers: &Layers, output: Output) -> String {
+pub(super) fn show(layers: &Layers, output: Output) -> String {
     let rows = KEYS.iter().filter_map(|key| {
         let setting = layers.get(key.name)?;
         let shown = if key.secret {
@@ -118,25 +118,31 @@ fn show(layers: &Layers, output: Output) -> String {
         } else {
             setting.values.clone()
         };
-        Some((key, shown, setting.origin.to_string()))
+        Some((key.name, key.many, shown, setting.origin.to_string()))
     });
+    let tokens = layers.api.as_ref().map(|api| {
+        let (tokens, _) = tokens::of_file(&api.value, &mut Vec::new());
+        let names = tokens.into_iter().map(|token| token.name).collect();
+        ("api.tokens", true, names, Origin::File(api.from.clone()).to_string())
+    });
+    let rows = rows.chain(tokens);
     if output == Output::Json {
         let object: serde_json::Map<String, serde_json::Value> = rows
-            .map(|(key, values, origin)| {
-                let value = match (key.many, values.as_slice()) {
+            .map(|(name, many, values, origin): (&str, bool, Vec<String>, String)| {
+                let value = match (many, values.as_slice()) {
                     (true, _) => serde_json::json!(values),
                     (false, [value, ..]) => serde_json::json!(value),
                     (false, []) => serde_json::Value::Null,
                 };
-                (key.name.to_owned(), serde_json::json!({ "value": value, "origin": origin }))
+                (name.to_owned(), serde_json::json!({ "value": value, "origin": origin }))
             })
             .collect();
         return serde_json::Value::Object(object).to_string();
     }
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING).set_header(["SETTING", "VALUE", "FROM"]);
-    for (key, values, origin) in rows {
-        table.add_row([key.name.to_owned(), values.join(", "), origin]);
+    for (name, _, values, origin) in rows {
+        table.add_row([name.to_owned(), values.join(", "), origin]);
     }
     table.to_string()
 }

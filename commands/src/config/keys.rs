@@ -77,8 +77,14 @@ pub(crate) const KEYS: &[Key] = &[
         "api_token",
         "TOKEN",
         None,
-        "Bearer token of the API; without one it binds loopback only",
+        "Bearer token of the API, or sha256:HEX; without one it binds loopback only",
     ))),
+    key(
+        "api_requests_per_second",
+        "N",
+        Some("1000"),
+        "Requests of one API token in a second; more get 429 (0: no bound)",
+    ),
     key("nats_server", "PATH", None, "The nats-server to run (default: PATH, then .tools)"),
     secret(key(
         "nats_url",

@@ -1,3 +1,5 @@
+use groupfold_projector::{Scope, Token};
+
 use super::*;
 
 fn flags(values: &[(&'static str, &str)]) -> Flags {
@@ -104,5 +106,55 @@ fn a_token_travels_in_the_clear_on_this_machine_alone() {
     ] {
         let layers = Layers::gather(&flags(&[("meta_graph_url", url)]), |_| None).unwrap();
         assert_eq!(Config::typed(&layers).is_ok(), fine, "{url}");
+    }
+}
+
+fn file(name: &str, text: &str) -> (PathBuf, Flags) {
+    let path = std::env::temp_dir().join(format!("groupfold-{name}-{}.toml", std::process::id()));
+    std::fs::write(&path, text).unwrap();
+    (path.clone(), Flags { config: Some(path), ..Flags::default() })
+}
+
+#[test]
+fn tokens_come_plain_hashed_and_from_the_file_bound_to_numbers() {
+    let hash = format!("{HASH}{}", "ab".repeat(32));
+    let text = format!(
+        "api_token = [\"plain\", \"{hash}\"]\napi_requests_per_second = 7\n[[api.tokens]]\nname = \"acme\"\n\
+         hash = \"{hash}\"\nscopes = [\"read-links\"]\nphone_number_ids = [\"1\", \"2\"]\nrequests_per_second = 3\n"
+    );
+    let (path, flags) = file("tokens", &text);
+    let config = Config::typed(&Layers::gather(&flags, |_| None).unwrap()).unwrap();
+    let shown = args::show(&Layers::gather(&flags, |_| None).unwrap(), crate::cli::Output::Json);
+    std::fs::remove_file(path).unwrap();
+    let [plain, hashed, acme] = config.api_tokens.try_into().unwrap();
+    assert_eq!((plain.sha256, plain.requests_per_second), (Token::all("", "plain").sha256, Some(7)));
+    assert_eq!((hashed.sha256, hashed.phone_number_ids), ([0xab; 32], None));
+    assert_eq!(
+        (acme.name.as_str(), acme.scopes, acme.requests_per_second),
+        ("acme", vec![Scope::ReadLinks], Some(3))
+    );
+    assert_eq!(acme.phone_number_ids, Some(vec!["1".to_owned(), "2".to_owned()]));
+    assert_eq!(config.api_tokens_plain, ["plain"]);
+    assert!(shown.contains("acme") && !shown.contains("abab") && !shown.contains("\"plain\""), "{shown}");
+}
+
+#[test]
+fn a_token_that_says_nothing_sound_is_a_fault_that_does_not_tell_it() {
+    let hash = format!("{HASH}{}", "ab".repeat(32));
+    for (text, expected) in [
+        ("api_token = \"sha256:SECRET\"".to_owned(), "64 hex digits"),
+        ("[[api.tokens]]\nname = \"a\"\ntoken = \"SECRET\"\nscopes = [\"all\"]".to_owned(), "scopes"),
+        (
+            "[[api.tokens]]\nname = \"a\"\ntoken = \"SECRET\"\nphone_number_ids = []".to_owned(),
+            "phone_number_ids",
+        ),
+        ("[[api.tokens]]\nname = \"a\"".to_owned(), "a hash"),
+        (format!("[[api.tokens]]\nname = \"a\"\nhash = \"{hash}\"\n").repeat(2), "twice"),
+        ("[api]\nSECRET = 1".to_owned(), "api.tokens"),
+    ] {
+        let (path, flags) = file("bad-token", &text);
+        let faults = Config::typed(&Layers::gather(&flags, |_| None).unwrap()).unwrap_err();
+        std::fs::remove_file(path).unwrap();
+        assert!(faults[0].0.contains(expected) && !faults[0].0.contains("SECRET"), "{text}: {faults:?}");
     }
 }

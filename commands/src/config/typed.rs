@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use groupfold_projector::Token;
 use groupfold_schemas::log::PARTITIONS_MAX;
 
-use super::{Fault, Flags, KEYS, Layers, Origin};
+use super::{Fault, Flags, KEYS, Layers, Origin, tokens};
 use crate::exit::Failure;
 use crate::provider::{self, Tokens};
 
@@ -21,7 +22,9 @@ pub(crate) struct Config {
     pub(crate) meta_verify_token: Option<String>,
     #[allow(dead_code, reason = "the command engine reads it")]
     pub(crate) provider: provider::Settings,
-    pub(crate) api_tokens: Vec<String>,
+    pub(crate) api_tokens: Vec<Token>,
+    /// Those of them that are not hashed.
+    pub(crate) api_tokens_plain: Vec<String>,
     pub(crate) nats_server: Option<PathBuf>,
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_monitor_url: Option<String>,
@@ -77,6 +80,7 @@ impl Config {
 
     pub(super) fn typed(layers: &Layers) -> Result<Self, Vec<Fault>> {
         let mut read = Reader { layers, faults: Vec::new() };
+        let (tokens, plain) = read.api_tokens();
         let config = Self {
             data: read.one("data", "a folder").unwrap_or_default(),
             webhook_addr: read.one("webhook_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
@@ -84,7 +88,8 @@ impl Config {
             meta_app_secrets: read.secrets("meta_app_secret"),
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
             provider: read.provider(),
-            api_tokens: read.secrets("api_token"),
+            api_tokens: tokens,
+            api_tokens_plain: plain,
             nats_server: read.one("nats_server", "a path"),
             nats_url: read.one("nats_url", "nats://HOST:PORT"),
             nats_monitor_url: read.one("nats_monitor_url", "http://HOST:PORT"),
@@ -291,6 +296,26 @@ impl Reader<'_> {
             self.fault(name, "", &setting.origin, "a text that is not empty");
         }
         setting.values.clone()
+    }
+
+    /// All tokens of the API, and of them those that are not hashed.
+    fn api_tokens(&mut self) -> (Vec<Token>, Vec<String>) {
+        let mut plain = self.secrets("api_token");
+        let each = self.within("api_requests_per_second", 0, 1_000_000).and_then(|n| u32::try_from(n).ok());
+        let mut all = Vec::new();
+        if let Some(setting) = self.layers.get("api_token") {
+            all.extend(tokens::plain(setting, &mut self.faults));
+        }
+        if let Some(api) = &self.layers.api {
+            let (more, texts) = tokens::of_file(&api.value, &mut self.faults);
+            all.extend(more);
+            plain.extend(texts);
+        }
+        plain.retain(|text| !text.starts_with(tokens::HASH));
+        for token in &mut all {
+            token.requests_per_second = token.requests_per_second.or(each.filter(|each| *each > 0));
+        }
+        (all, plain)
     }
 
     fn fault(&mut self, name: &str, value: &str, origin: &Origin, expected: &str) {

@@ -51,7 +51,7 @@ pub(super) fn look(config: &Config, run: Option<&Run>, findings: &mut Findings) 
             "export GROUPFOLD_META_VERIFY_TOKEN=$(openssl rand -hex 24), and the same in the app's settings",
         );
     }
-    for (place, token) in config.api_tokens.iter().enumerate() {
+    for (place, token) in config.api_tokens_plain.iter().enumerate() {
         if let Some(why) = weak(token, TOKEN_CHARS_MIN) {
             findings.fail(
                 "secrets",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::cli::Output;
+use crate::config::HASH;
 use crate::data::Run;
 use crate::exit::Failure;
 
@@ -38,7 +39,11 @@ impl Reach {
     /// The API's address and token.
     pub(crate) fn api(&self) -> Result<(String, Option<String>), Failure> {
         // Of several tokens in the variable, which the server takes as a list, the first will do.
-        let token = self.api_token.as_ref().and_then(|list| list.split(',').next()).map(str::to_owned);
+        let token = self
+            .api_token
+            .as_ref()
+            .and_then(|list| list.split(',').find(|one| !one.trim().starts_with(HASH)))
+            .map(str::to_owned);
         match &self.api_url {
             Some(url) => Ok((url.trim_end_matches('/').to_owned(), token)),
             None => {

@@ -1,39 +1,151 @@
-//! Tokens of the query API.
+//! Who asks, and what they may see and do.
+//!
+//! A token may be bound to business numbers. What is asked of one group is guarded here, for every route that has the
+//! group in its path; other routes must look at the [`Caller`] themselves, and are closed to bound tokens until they
+//! stand in [`FOR_BOUND`].
 
-use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+mod rate;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use groupfold_fold::entry::{Key, Source as _, Value};
+use groupfold_schemas::id::sha256;
+use groupfold_schemas::v1;
 use ring::hmac;
 use ring::rand::SystemRandom;
 
 use super::Api;
+use super::links;
+use super::params::Params;
 use super::problem::Problem;
+use crate::reads::position_of;
+use crate::store::{self, ReadView};
+use crate::token::{Scope, Token};
+use rate::Bucket;
 
-/// The configured tokens, as tags under a key that only this process knows: comparing tags takes the
-/// same time wherever they differ, and however long a token is.
+/// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
+pub(super) const FOR_BOUND: [&str; 5] =
+    ["/v1/position", "/v1/groups", "/v1/messages/{message_id}/receipts", "/v1/usage", "/v1/changes"];
+/// Routes without a group in their path that do for a bound token only what concerns its own numbers.
+const FOR_BOUND_WRITES: [&str; 0] = [];
+/// Routes of operators: what they do concerns everybody.
+const OPERATORS: &str = "/v1/ops/";
+/// The name of a path's group, as all routes have it.
+const GROUP_PARAM: &str = "group_id";
+
+/// Who asks. An argument of every handler whose answer speaks of more than the group in its path.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller(Arc<Grant>);
+
+#[derive(Debug)]
+struct Grant {
+    token: Token,
+    bucket: Option<Bucket>,
+}
+
+impl Caller {
+    fn new(token: Token) -> Self {
+        let bucket = token.requests_per_second.map(Bucket::new);
+        Self(Arc::new(Grant { token, bucket }))
+    }
+
+    /// Whoever reaches an API without tokens.
+    pub(crate) fn anyone() -> Self {
+        Self::new(Token::all("anyone", ""))
+    }
+
+    /// The name that audit lines have.
+    pub(crate) fn name(&self) -> &str {
+        &self.0.token.name
+    }
+
+    /// True if the token has this scope.
+    pub(crate) fn has(&self, scope: Scope) -> bool {
+        self.0.token.scopes.contains(&scope)
+    }
+
+    /// True if the token is bound to no number.
+    pub(crate) fn sees_all(&self) -> bool {
+        self.0.token.phone_number_ids.is_none()
+    }
+
+    /// True if the token may see the groups of this business number. One that is not known is nobody's.
+    pub(crate) fn may_see(&self, phone_number_id: &str) -> bool {
+        let numbers = self.0.token.phone_number_ids.as_ref();
+        numbers.is_none_or(|numbers| numbers.iter().any(|number| number == phone_number_id))
+    }
+
+    /// True if the token may see a group, as a store that has it says.
+    pub(crate) fn may_see_group(&self, view: &ReadView<'_>, group_id: &str) -> Result<bool, store::Error> {
+        if self.sees_all() {
+            return Ok(true);
+        }
+        let head = view.get(&Key::Head { group: group_id.to_owned() })?;
+        Ok(matches!(head, Some(Value::Head(head)) if self.may_see(number_of(&head))))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+        // Every route that asks for one stands behind `require`; without it nothing may be seen.
+        let nobody =
+            || Self::new(Token { scopes: Vec::new(), ..Token::all("nobody", "") }.bound_to_nothing());
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(nobody))
+    }
+}
+
+impl Token {
+    fn bound_to_nothing(self) -> Self {
+        Self { phone_number_ids: Some(Vec::new()), ..self }
+    }
+}
+
+/// The business number of a group; empty where none is known.
+pub(crate) fn number_of(head: &v1::GroupHead) -> &str {
+    head.origin.as_ref().map_or("", |origin| origin.phone_number_id.as_str())
+}
+
+/// The configured tokens, as tags of their hashes under a key that only this process knows: comparing tags takes the
+/// same time wherever they differ.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     key: hmac::Key,
-    tags: Vec<hmac::Tag>,
+    known: Vec<(hmac::Tag, Caller)>,
+    anyone: Option<Caller>,
 }
 
 impl Tokens {
     /// Keeps tokens; `None` if the system has no randomness to give.
-    pub(crate) fn new<'a>(tokens: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+    pub(crate) fn new(tokens: &[Token]) -> Option<Self> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?;
-        let tags = tokens.into_iter().map(|token| hmac::sign(&key, token.as_bytes())).collect();
-        Some(Self { key, tags })
+        let known = tokens.iter().map(|token| (hmac::sign(&key, &token.sha256), Caller::new(token.clone())));
+        let known: Vec<_> = known.collect();
+        let anyone = known.is_empty().then(Caller::anyone);
+        Some(Self { key, known, anyone })
     }
 
-    fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.tags.is_empty() {
-            return true;
+    fn admit(&self, headers: &HeaderMap) -> Option<Caller> {
+        if let Some(anyone) = &self.anyone {
+            return Some(anyone.clone());
         }
-        let Some(token) = bearer(headers) else { return false };
+        let hash = sha256([bearer(headers)?.as_bytes()]);
         // All are compared, so that time does not tell which one came close.
-        let verified = |tag: &hmac::Tag| hmac::verify(&self.key, token.as_bytes(), tag.as_ref()).is_ok();
-        self.tags.iter().fold(false, |admitted, tag| admitted | verified(tag))
+        let mut found = None;
+        for (tag, caller) in &self.known {
+            if hmac::verify(&self.key, &hash, tag.as_ref()).is_ok() {
+                found = Some(caller);
+            }
+        }
+        found.cloned()
     }
 }
 
@@ -43,14 +155,91 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// Lets in who may ask this, and leaves a line of what an operator did.
 pub(crate) async fn require(
     State(api): State<Api>,
-    request: Request,
+    route: MatchedPath,
+    path: Result<RawPathParams, RawPathParamsRejection>,
+    params: Params,
+    mut request: Request,
     next: Next,
-) -> Result<Response, Problem> {
-    if api.tokens.admit(request.headers()) {
-        Ok(next.run(request).await)
-    } else {
-        Err(Problem::unauthorized())
+) -> Response {
+    let Some(caller) = api.tokens.admit(request.headers()) else {
+        return Problem::unauthorized().into_response();
+    };
+    let (method, route) = (request.method().clone(), route.as_str().to_owned());
+    let ids = path.iter().flat_map(RawPathParams::iter);
+    let group = ids.filter(|(name, _)| *name == GROUP_PARAM).map(|(_, id)| id.to_owned()).next();
+    let admitted = match admit(&caller, &method, &route) {
+        Ok(()) => own_group(&api, &caller, &route, group.as_deref(), &params).await,
+        Err(problem) => Err(problem),
+    };
+    let response = match admitted {
+        Ok(()) => {
+            request.extensions_mut().insert(caller.clone());
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
+    };
+    if !is_reading(&method) {
+        let (caller, status, group) = (caller.name(), response.status().as_u16(), group.unwrap_or_default());
+        tracing::info!(target: "audit", caller, %method, route, group, status, "operator");
     }
+    if caller.has(Scope::ReadLinks) { response } else { links::hidden(response).await }
+}
+
+fn is_reading(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+fn names_group(route: &str) -> bool {
+    route.contains("{group_id}")
+}
+
+/// What the token is good for, before anything is looked at.
+fn admit(caller: &Caller, method: &Method, route: &str) -> Result<(), Problem> {
+    if let Some(bucket) = &caller.0.bucket
+        && let Err(wait) = bucket.take()
+    {
+        return Err(Problem::too_many(wait));
+    }
+    let operators = route.starts_with(OPERATORS);
+    let reads = is_reading(method) && !operators;
+    if reads {
+        if !(caller.has(Scope::Read) || caller.has(Scope::ReadLinks)) {
+            return Err(Problem::forbidden("a token with the scope read"));
+        }
+    } else if !caller.has(Scope::Operate) {
+        return Err(Problem::forbidden("a token with the scope operate"));
+    }
+    let for_bound = if reads { &FOR_BOUND[..] } else { &FOR_BOUND_WRITES[..] };
+    if !caller.sees_all() && !names_group(route) && !for_bound.contains(&route) {
+        return Err(Problem::forbidden("a token that is bound to no phone number"));
+    }
+    Ok(())
+}
+
+/// A group of another number is as unknown as one that never was.
+async fn own_group(
+    api: &Api,
+    caller: &Caller,
+    route: &str,
+    group: Option<&str>,
+    params: &Params,
+) -> Result<(), Problem> {
+    if caller.sees_all() || !names_group(route) {
+        return Ok(());
+    }
+    let group = group.ok_or_else(|| Problem::bad_id("the group in the path is no text".to_owned()))?;
+    let home = api.reads.home_of(group)?;
+    let (caller, group) = (caller.clone(), group.to_owned());
+    let looks = move |views: &[ReadView<'_>]| {
+        for view in views {
+            if caller.may_see_group(view, &group)? {
+                return Ok(());
+            }
+        }
+        Err(Problem::group_not_found(&group, &position_of(views)))
+    };
+    api.reads.read(vec![home], &params.freshness()?, looks).await
 }

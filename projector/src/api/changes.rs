@@ -17,6 +17,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
+use super::auth::Caller;
 use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use crate::feed::{body, follow};
@@ -115,6 +116,7 @@ impl Feed {
 )]
 pub(crate) async fn follow(
     State(api): State<Api>,
+    caller: Caller,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
@@ -128,7 +130,7 @@ pub(crate) async fn follow(
     let tag = place::tag(&info.created);
     let following = follow::Following::new(&feed.client, info.created, next, subjects);
     let (shutdown, metrics) = (feed.shutdown, api.metrics);
-    let reader = stream::Reader { following, after, tag, next, heartbeat, shutdown, permit, metrics };
+    let reader = stream::Reader { following, after, tag, next, heartbeat, caller, shutdown, permit, metrics };
     let mut response = Response::new(Body::from_stream(reader.start()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -9,6 +9,7 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
 use super::answer::Answer;
+use super::auth::{self, Caller};
 use super::params::{Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
@@ -45,9 +46,11 @@ const LIMIT: Limit = Limit { default: 50, max: 200 };
 )]
 pub(crate) async fn list(
     State(api): State<Api>,
+    caller: Caller,
     params: Params,
 ) -> Result<Answer<shape::GroupPage>, Problem> {
-    let filter = Filter { status: params.group_status()?, phone_number_id: params.phone_number_id() };
+    let (status, phone_number_id) = (params.group_status()?, params.phone_number_id());
+    let filter = Filter { status, phone_number_id, caller };
     let (limit, after) = (params.limit(LIMIT)?, params.cursor_id()?);
     let touched = api.reads.all();
     let freshness = params.freshness()?;
@@ -58,13 +61,15 @@ pub(crate) async fn list(
 struct Filter {
     status: Option<shape::GroupStatus>,
     phone_number_id: Option<String>,
+    caller: Caller,
 }
 
 impl Filter {
     fn passes(&self, head: &v1::GroupHead) -> bool {
         let status = convert::status(view::status_of(head));
-        let number = head.origin.as_ref().map_or("", |origin| origin.phone_number_id.as_str());
-        self.status.is_none_or(|wanted| wanted == status)
+        let number = auth::number_of(head);
+        self.caller.may_see(number)
+            && self.status.is_none_or(|wanted| wanted == status)
             && self.phone_number_id.as_deref().is_none_or(|wanted| wanted == number)
     }
 }

@@ -5,6 +5,7 @@ use groupfold_fold::apply::Digest;
 use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
+use super::auth::Caller;
 use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use super::{Api, shape};
@@ -27,7 +28,11 @@ use crate::store::ReadView;
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn show(State(api): State<Api>, params: Params) -> Result<Answer<shape::Progress>, Problem> {
+pub(crate) async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    params: Params,
+) -> Result<Answer<shape::Progress>, Problem> {
     let touched = api.reads.all();
     let freshness = params.freshness()?;
     api.reads.reach(&freshness, &touched).await?;
@@ -35,7 +40,11 @@ pub(crate) async fn show(State(api): State<Api>, params: Params) -> Result<Answe
     if let Some(group) = params.group() {
         let home = api.reads.home_of(&group)?;
         let digest = move |views: &[ReadView<'_>]| {
-            let digest = views.first().map(|view| view.group_digest(&group)).transpose()?;
+            let seen = |view: &ReadView<'_>| caller.may_see_group(view, &group);
+            let digest = match views.first() {
+                Some(view) if seen(view)? => Some(view.group_digest(&group)?),
+                _ => None,
+            };
             Ok(shape::GroupDigest { digest: digest.unwrap_or_default().to_string(), group_id: group })
         };
         answer.body.groups.push(api.reads.read(vec![home], &freshness, digest).await?);

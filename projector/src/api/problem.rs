@@ -1,5 +1,7 @@
 //! What can go wrong in an answer, as RFC 9457 says it, with codes that stay.
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -17,6 +19,8 @@ pub(crate) struct Problem {
     title: &'static str,
     detail: String,
     position: Option<Position>,
+    /// When to ask again, where that is known.
+    retry_after_s: Option<u64>,
     /// The store that could not be read, and why: for the log and the partition's loop, not the answer.
     pub(crate) store: Option<Box<(u16, store::Error)>>,
 }
@@ -44,7 +48,7 @@ pub(crate) struct ProblemBody {
 impl Problem {
     fn new(status: StatusCode, code: &'static str, title: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { status, code, title, detail, position: None, store: None }
+        Self { status, code, title, detail, position: None, retry_after_s: None, store: None }
     }
 
     /// A query parameter that does not say what it must.
@@ -120,6 +124,19 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, detail)
     }
 
+    /// A token that is good, but not for this.
+    pub(crate) fn forbidden(needed: &str) -> Self {
+        let detail = format!("this needs {needed}");
+        Self::new(StatusCode::FORBIDDEN, "forbidden", "The token does not allow this", detail)
+    }
+
+    pub(crate) fn too_many(wait: Duration) -> Self {
+        let detail = "the token has asked as often as it may within a second";
+        let title = "Too many requests";
+        let problem = Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", title, detail);
+        Self { retry_after_s: Some(wait.as_secs() + 1), ..problem }
+    }
+
     pub(crate) fn position_not_reached(wanted: &Position, present: &Position) -> Self {
         let detail = format!("{wanted} is not reached yet, the answer would reflect {present}");
         let title = "The answer would be too old";
@@ -189,6 +206,9 @@ impl Problem {
 
     /// The header that clients expect beside a status.
     fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        if let Some(seconds) = self.retry_after_s {
+            return Some((header::RETRY_AFTER, seconds.into()));
+        }
         let (name, value) = match self.status {
             StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
             StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
@@ -265,6 +285,13 @@ mod tests {
             (Problem::not_supported("x"), 400, "not_supported", None),
             (Problem::bad_id("x".to_owned()), 400, "bad_id", None),
             (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
+            (Problem::forbidden("x"), 403, "forbidden", None),
+            (
+                Problem::too_many(Duration::from_millis(1500)),
+                429,
+                "too_many_requests",
+                Some(("retry-after", "2")),
+            ),
             (Problem::group_not_found("g", &position), 404, "group_not_found", None),
             (Problem::message_not_found("m", &position), 404, "message_not_found", None),
             (Problem::route_not_found("/x"), 404, "not_found", None),

@@ -7,6 +7,7 @@ use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
+use super::auth::Caller;
 use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
@@ -34,6 +35,7 @@ use crate::store::ReadView;
 )]
 pub(crate) async fn of_message(
     State(api): State<Api>,
+    caller: Caller,
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<shape::Receipts>, Problem> {
@@ -42,7 +44,7 @@ pub(crate) async fn of_message(
     let touched = api.reads.all();
     let Some(at) = at else {
         let answer = move |views: &[ReadView<'_>]| {
-            let (receipts, view) = find(views, &id)?;
+            let (receipts, view) = find(views, &id, &caller)?;
             let position = position_of(std::slice::from_ref(view));
             Ok(Answer { body: convert::receipts(receipts, &position), position })
         };
@@ -51,7 +53,7 @@ pub(crate) async fn of_message(
     // The present state alone tells where a message lives.
     let message = id.clone();
     let home = move |views: &[ReadView<'_>]| {
-        let (receipts, view) = find(views, &message)?;
+        let (receipts, view) = find(views, &message, &caller)?;
         Ok((receipts.group_id, view.partition()))
     };
     let (group, partition) = api.reads.read(touched, &freshness, home).await?;
@@ -66,13 +68,25 @@ pub(crate) async fn of_message(
     then.answer(answer).await
 }
 
-fn find<'a, 'b>(views: &'a [ReadView<'b>], id: &str) -> Result<(view::Receipts, &'a ReadView<'b>), Problem> {
+/// A message of another number's group is as unknown as one that never was; so is, to a bound token, one of which no
+/// report told the group.
+fn find<'a, 'b>(
+    views: &'a [ReadView<'b>],
+    id: &str,
+    caller: &Caller,
+) -> Result<(view::Receipts, &'a ReadView<'b>), Problem> {
     let mut found = None;
     for view in views {
         match view::receipts(view, id)? {
             // A report that left the group out went to the account's partition: the group's knows more.
-            Some(receipts) if receipts.group_id.is_some() => return Ok((receipts, view)),
-            Some(receipts) if found.is_none() => found = Some((receipts, view)),
+            Some(receipts) if receipts.group_id.is_some() => {
+                if caller.may_see_group(view, receipts.group_id.as_deref().unwrap_or_default())? {
+                    return Ok((receipts, view));
+                }
+                found = None;
+                break;
+            }
+            Some(receipts) if found.is_none() && caller.sees_all() => found = Some((receipts, view)),
             Some(_) | None => {}
         }
     }

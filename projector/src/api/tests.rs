@@ -1,6 +1,7 @@
 //! The API over stores in a folder, with no log behind them.
 
 mod document;
+mod tenants;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -58,6 +59,11 @@ impl Reply {
 
 impl World {
     async fn with(owned: impl IntoIterator<Item = u16>, tokens: &[&str]) -> Self {
+        let tokens: Vec<Token> = tokens.iter().map(|token| Token::all("test", token)).collect();
+        Self::guarded(owned, &tokens).await
+    }
+
+    async fn guarded(owned: impl IntoIterator<Item = u16>, tokens: &[Token]) -> Self {
         let folder = Folder::new();
         let partitions: Vec<Partition> = owned.into_iter().map(|partition| folder.open(partition)).collect();
         for partition in &partitions {
@@ -69,8 +75,7 @@ impl World {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let reads = Arc::new(Reads::new(PARTITIONS, partitions.clone(), WAIT_MS_MAX));
-        let tokens: Vec<String> = tokens.iter().map(|&token| token.to_owned()).collect();
-        let api = Api::new(reads, &tokens, metrics, "test").unwrap();
+        let api = Api::new(reads, tokens, metrics, "test").unwrap();
         let router = api.router(Ops::new(Arc::new(Mutex::new(registry))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

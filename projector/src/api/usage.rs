@@ -6,6 +6,7 @@ use axum::extract::State;
 use tokio::sync::Semaphore;
 
 use super::answer::Answer;
+use super::auth::Caller;
 use super::params::{Params, usage_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, shape};
@@ -43,14 +44,18 @@ const TURN_WAIT: Duration = Duration::from_secs(10);
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn show(State(api): State<Api>, params: Params) -> Result<Answer<shape::Usage>, Problem> {
+pub(crate) async fn show(
+    State(api): State<Api>,
+    caller: Caller,
+    params: Params,
+) -> Result<Answer<shape::Usage>, Problem> {
     let (from_ms, to_ms) = params.time_range()?;
-    let question = Question { from_ms, to_ms, by: params.usage_by()?, after: params.cursor_usage()? };
+    let (by, after) = (params.usage_by()?, params.cursor_usage()?);
+    let question = Question { from_ms, to_ms, by, after, caller };
     let touched = api.reads.all();
     api.reads.reach(&params.freshness()?, &touched).await?;
     let turn = tokio::time::timeout(TURN_WAIT, TURNS.acquire()).await;
     let turn = turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
-    let by = question.by;
     let work = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         whole(&touched)?;

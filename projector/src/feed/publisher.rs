@@ -1,17 +1,19 @@
 //! The publisher of one partition: what waits in the outbox, into the stream, in order.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::Client;
 use groupfold_fold::change::mark_of;
+use groupfold_fold::entry::{Key, Source as _, Value};
 use groupfold_schemas::change::Mark;
-use groupfold_schemas::v1;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Changes, End};
+use super::stream::{Changes, End, Waiting};
+use crate::api::auth::number_of;
 use crate::partition::Partition;
-use crate::store;
+use crate::store::{self, ReadView};
 
 /// Changes of one batch: the broker takes 1,000.
 const BATCH_MAX: usize = 500;
@@ -68,13 +70,13 @@ impl Publisher {
         };
         // A message that retention took meanwhile does not take us back.
         let mark = end.mark.max(self.partition.feed.published());
-        let published = self.waiting(self.end.mark).await?;
+        let published = self.waiting(self.end.mark).await?.changes;
         let published = published.iter().filter(|change| mark_of(change) <= mark).count();
         self.end = End { mark, sequence: end.sequence };
         self.partition.feed.advanced(mark, published as u64);
         loop {
-            let changes = self.waiting(self.end.mark).await?;
-            let Some(last) = changes.last() else {
+            let waiting = self.waiting(self.end.mark).await?;
+            let Some(last) = waiting.changes.last() else {
                 self.partition.feed.emptied();
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
@@ -86,9 +88,9 @@ impl Publisher {
                 continue;
             };
             // Not dropped half way: what came of it would have to be asked for.
-            let sequence = self.changes.publish(&changes, self.end.sequence).await?;
+            let sequence = self.changes.publish(&waiting, self.end.sequence).await?;
             self.end = End { mark: mark_of(last), sequence };
-            self.partition.feed.advanced(self.end.mark, changes.len() as u64);
+            self.partition.feed.advanced(self.end.mark, waiting.changes.len() as u64);
             if shutdown.is_cancelled() {
                 return Ok(());
             }
@@ -96,10 +98,10 @@ impl Publisher {
     }
 
     /// The next changes of the outbox.
-    async fn waiting(&self, after: Mark) -> Result<Vec<v1::Change>, String> {
+    async fn waiting(&self, after: Mark) -> Result<Waiting, String> {
         let partition = self.partition.clone();
         let read = tokio::task::spawn_blocking(move || {
-            let found = partition.store.view().and_then(|view| view.outbox_after(after, BATCH_MAX));
+            let found = partition.store.view().and_then(|view| waiting(&view, after));
             found.inspect_err(|error| partition.report(error))
         });
         let read = read.await.map_err(|panic| panic.to_string())?;
@@ -115,4 +117,21 @@ impl Publisher {
             }
         }
     }
+}
+
+fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
+    let changes = view.outbox_after(after, BATCH_MAX)?;
+    let mut numbers = BTreeMap::new();
+    for change in &changes {
+        if numbers.contains_key(&change.group_id) {
+            continue;
+        }
+        let head = view.get(&Key::Head { group: change.group_id.clone() })?;
+        if let Some(Value::Head(head)) = head.filter(|_| !change.group_id.is_empty())
+            && !number_of(&head).is_empty()
+        {
+            numbers.insert(change.group_id.clone(), number_of(&head).to_owned());
+        }
+    }
+    Ok(Waiting { changes, numbers })
 }

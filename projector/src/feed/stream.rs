@@ -1,5 +1,6 @@
 //! Talking to the stream of changes: how far it goes, and adding to it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
@@ -10,7 +11,7 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::{log, v1};
 use serde::Deserialize;
 
-use super::body;
+use super::{NUMBER_HEADER, body};
 use crate::tail;
 
 /// Bound of one request to the broker.
@@ -37,6 +38,14 @@ pub(super) struct End {
     pub(super) mark: Mark,
     /// Sequence of the last message of the partition; zero without one.
     pub(super) sequence: u64,
+}
+
+/// Changes of the outbox, in order.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) changes: Vec<v1::Change>,
+    /// Business numbers of their groups, where one is known.
+    pub(super) numbers: BTreeMap<String, String>,
 }
 
 /// The stream of changes, as one partition writes it.
@@ -94,7 +103,8 @@ impl Changes {
     }
 
     /// Adds changes behind the message of this sequence: all of them or none. Returns the sequence of the last.
-    pub(super) async fn publish(&self, changes: &[v1::Change], behind: u64) -> Result<u64, String> {
+    pub(super) async fn publish(&self, waiting: &Waiting, behind: u64) -> Result<u64, String> {
+        let Waiting { changes, numbers } = waiting;
         let batch = self.client.new_inbox();
         let batch = batch.rsplit('.').next().unwrap_or("batch");
         let mut commit = None;
@@ -102,6 +112,9 @@ impl Changes {
             let mut headers = self.headers(groupfold_fold::change::mark_of(change));
             headers.insert(header::NATS_BATCH_ID, batch);
             headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
+            if let Some(number) = numbers.get(&change.group_id) {
+                headers.insert(NUMBER_HEADER, number.as_str());
+            }
             if at == 1 {
                 headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, behind.to_string());
                 headers.insert(EXPECTED_SUBJECT_HEADER, log::partition_changes(self.partition));

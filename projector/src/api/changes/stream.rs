@@ -12,9 +12,13 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::super::auth::Caller;
+use super::super::links::hide;
 use super::place::{After, EventId};
+use crate::feed::NUMBER_HEADER;
 use crate::feed::follow::{Following, Gone};
 use crate::metrics::Metrics;
+use crate::token::Scope;
 
 /// Events that wait for one reader beside what the connection holds.
 const WAITING_MAX: usize = 64;
@@ -31,6 +35,7 @@ pub(super) struct Reader {
     /// The sequence that comes next.
     pub(super) next: u64,
     pub(super) heartbeat: Duration,
+    pub(super) caller: Caller,
     pub(super) shutdown: CancellationToken,
     pub(super) permit: OwnedSemaphorePermit,
     pub(super) metrics: Metrics,
@@ -118,14 +123,20 @@ impl Reader {
     }
 
     fn event(&self, sequence: u64, message: &Message) -> Option<Bytes> {
-        let id = message.headers.as_ref()?.get(async_nats::header::NATS_MESSAGE_ID)?;
+        let headers = message.headers.as_ref()?;
+        let id = headers.get(async_nats::header::NATS_MESSAGE_ID)?;
         let (partition, mark) = Mark::from_id(id.as_str())?;
         if !self.after.admits(sequence, partition, mark.sequence) {
             return None;
         }
+        if !self.caller.may_see(headers.get(NUMBER_HEADER).map_or("", |number| number.as_str())) {
+            return None;
+        }
         // groupfold.change.{partition}.{kind}.{group}
         let kind = message.subject.split('.').nth(3)?;
-        let data = std::str::from_utf8(&message.payload).ok()?;
+        let links = self.caller.has(Scope::ReadLinks);
+        let payload = if links { message.payload.clone() } else { hide(message.payload.clone()) };
+        let data = std::str::from_utf8(&payload).ok()?;
         let id = self.id(sequence);
         Some(Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")))
     }
