@@ -6,10 +6,10 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test lint fmt clippy doc nats clean
+.PHONY: help up test bench bench-quick lint fmt clippy doc nats clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # A development build: its dependencies are optimised a little (see Cargo.toml), and it is there in minutes.
 up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends it
@@ -21,6 +21,19 @@ up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends i
 test: ## all tests, against a real nats-server
 	@nats=$$(deploy/nats/install) && \
 	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --no-fail-fast
+
+# Others to measure beside us: VECTOR=path RPCONNECT=path. More of the harness's own flags: BENCH_ARGS="…".
+BENCH_ARGS ?=
+# $(1): the profile, $(2): flags.
+measure = nats=$$(deploy/nats/install) && \
+	$(CARGO) build --locked --profile $(1) --package groupfold --package groupfold-bench && \
+	GROUPFOLD_NATS_SERVER="$$nats" "$${CARGO_TARGET_DIR:-target}/$(1)/groupfold-bench" $(2) $(BENCH_ARGS)
+
+bench: ## groupfold and bare references in turn, aim by aim: half an hour (docs/PERFORMANCE.md)
+	@$(call measure,release,)
+
+bench-quick: ## the same, short and small: two minutes and the build
+	@$(call measure,measure,--quick)
 
 lint: fmt clippy doc ## format, clippy and documentation, without a warning
 

@@ -45,6 +45,8 @@ pub struct Options {
     pub verify_token: String,
     /// Further arguments.
     pub args: Vec<String>,
+    /// The program; absent: the one of the same build as the test.
+    pub binary: Option<PathBuf>,
     /// Environment variables. Those of the test run that begin with `GROUPFOLD_` are not passed on.
     pub env: Vec<(String, String)>,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             app_secret: "app-secret-of-a-test".to_owned(),
             verify_token: "verify-token-of-a-test".to_owned(),
             args: Vec::new(),
+            binary: None,
             env: Vec::new(),
         }
     }
@@ -143,7 +146,13 @@ impl Groupfold {
     /// A `groupfold` command without the settings of the test run's environment.
     #[must_use]
     pub fn command() -> Command {
-        let mut command = Command::new(groupfold_binary());
+        Self::command_of(None)
+    }
+
+    /// The same of a binary; absent: the one of the same build as the test.
+    #[must_use]
+    pub fn command_of(binary: Option<&Path>) -> Command {
+        let mut command = Command::new(binary.unwrap_or_else(|| groupfold_binary()));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("GROUPFOLD_") {
                 command.env_remove(name);
@@ -275,7 +284,7 @@ impl Groupfold {
     }
 
     fn command_line(&self, data: &Path) -> Command {
-        let mut command = Self::command();
+        let mut command = Self::command_of(self.options.binary.as_deref());
         command.current_dir(self.scratch.path()).arg(self.verb.name()).arg("--data").arg(data);
         if self.verb != Verb::Project {
             command.args(["--webhook-addr", "127.0.0.1:0"]);

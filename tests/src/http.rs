@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+pub use reqwest::Client;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
@@ -49,13 +50,13 @@ impl fmt::Display for Answer {
 /// # Panics
 /// It cannot be made.
 #[must_use]
-pub fn client() -> reqwest::Client {
+pub fn client() -> Client {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // Fails only if another provider was installed before, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    reqwest::Client::builder().no_proxy().timeout(ANSWER_WAIT).build().expect("an HTTP client")
+    Client::builder().no_proxy().timeout(ANSWER_WAIT).build().expect("an HTTP client")
 }
 
 /// `GET`s a URL.

@@ -118,7 +118,8 @@ fn only_the_projector_depends_on_sled() {
 
 #[test]
 fn only_those_who_talk_to_the_broker_depend_on_async_nats() {
-    let allowed = ["groupfold", "groupfold-ingest", "groupfold-projector", "groupfold-tests"];
+    let allowed =
+        ["groupfold", "groupfold-ingest", "groupfold-projector", "groupfold-tests", "groupfold-bench"];
     only_these_depend_on(
         "async-nats",
         &allowed,
