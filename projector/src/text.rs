@@ -8,7 +8,7 @@ mod pt_br;
 #[cfg(test)]
 mod tests;
 
-use groupfold_fold::view::{Entry, EntryKind, Person};
+use groupfold_fold::view::{Between, Entry, EntryKind, Person};
 use groupfold_schemas::v1::{ActorKind, FactKind, JoinVia, ProviderError};
 
 /// A language that lines are written in.
@@ -77,6 +77,9 @@ struct Phrases {
     number: &'static str,
     number_to: &'static str,
     user_id: &'static str,
+    /// Added to a line that only a snapshot tells of; `{who}` and `{text}` are the times around it.
+    between: &'static str,
+    until: &'static str,
 }
 
 /// One line of a history.
@@ -89,7 +92,12 @@ pub(crate) fn line(lang: Lang, entry: &Entry) -> String {
         EntryKind::NumberChanged => about.map(phone::format),
         EntryKind::UserIdChanged | EntryKind::Fact(_) => about.map(str::to_owned),
     };
-    let text = fill(phrase, &who, about.as_deref().unwrap_or_default());
+    let mut text = fill(phrase, &who, about.as_deref().unwrap_or_default());
+    if let Some(Between { after_ms, by_ms }) = entry.between {
+        let known = after_ms.filter(|ms| *ms != 0).map(minute);
+        let when = if known.is_some() { phrases.between } else { phrases.until };
+        text.push_str(&fill(when, &known.unwrap_or_default(), &minute(by_ms)));
+    }
     match entry.errors.first() {
         Some(error) => format!("{text}: {}", reason(error)),
         None => text,
@@ -104,7 +112,7 @@ fn phrase(phrases: &Phrases, entry: &Entry, named: bool) -> &'static str {
         EntryKind::UserIdChanged => return phrases.user_id,
     };
     match fact {
-        FactKind::Unspecified => phrases.something,
+        FactKind::Unspecified | FactKind::SnapshotTaken => phrases.something,
         FactKind::GroupCreated if named => phrases.created_named,
         FactKind::GroupCreated => phrases.created,
         FactKind::GroupCreateFailed => phrases.create_failed,
@@ -136,6 +144,11 @@ fn phrase(phrases: &Phrases, entry: &Entry, named: bool) -> &'static str {
         FactKind::GroupDeleted => phrases.deleted,
         FactKind::AccountError => phrases.account_error,
     }
+}
+
+fn minute(unix_ms: i64) -> String {
+    let time = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
+    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// What people call a person: the number, else the user name, else what there is.

@@ -4,6 +4,7 @@
 //! Its answers are lines of text, one per thing that is true, so that a difference reads by itself.
 
 mod group;
+mod lived;
 mod persons;
 mod receipts;
 mod said;
@@ -12,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use groupfold_schemas::v1::Record;
 
+use lived::Lived;
 use persons::Persons;
 use said::Said;
 
@@ -28,6 +30,8 @@ struct Story<'a> {
     records: Vec<&'a Record>,
     facts: Vec<Said>,
     persons: Persons,
+    /// The facts with what they meant when they were told.
+    lived: Vec<Lived>,
 }
 
 impl Oracle {
@@ -96,7 +100,8 @@ impl Oracle {
         let firm = spoken_of.iter().flat_map(|(_, who)| who.firm());
         let best = facts.iter().filter_map(|fact| fact.who.as_ref()?.best());
         persons.know(firm.chain(best).chain(changed).collect(), &facts);
-        Story { records, facts, persons }
+        let lived = lived::of(&facts, &persons);
+        Story { records, facts, persons, lived }
     }
 
     /// Changes of number and user id are told to the account. A group's own are those of the names that its

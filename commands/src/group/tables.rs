@@ -44,6 +44,15 @@ fn name(member: &Value) -> String {
     }
 }
 
+/// When something began or ended: the time reported, else the time by which it had.
+fn when(member: &Value, what: &str) -> String {
+    let by = format!("/{what}_between/by");
+    match member.pointer(&by).and_then(Value::as_str) {
+        Some(by) => format!("by {by}"),
+        None => text(member, &format!("/{what}_at")),
+    }
+}
+
 pub(super) fn groups(answer: &Value) -> String {
     let mut grid = grid(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED"]);
     for group in rows(answer, "groups") {
@@ -88,8 +97,8 @@ pub(super) fn members(answer: &Value) -> String {
             text(member, "/status"),
             text(member, "/role"),
             text(member, "/via"),
-            text(member, "/joined_at"),
-            text(member, "/left_at"),
+            when(member, "joined"),
+            when(member, "left"),
             text(member, "/member_id"),
         ]);
     }

@@ -8,6 +8,8 @@ use crate::entry::{Key, Memory};
 use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked, who};
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
+mod snapshots;
+
 /// Folds every order of a story, each with a duplicate, checks that all end in the same bytes, and returns them.
 fn fold(story: &[Record]) -> Memory {
     let mut ends: Vec<(Memory, Digest)> = Vec::new();

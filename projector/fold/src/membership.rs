@@ -6,7 +6,11 @@ use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
 use crate::identity::{Alias, Applied, Identity, PersonKey, names, names_of_rename};
-use crate::view::MemberStatus;
+use crate::view::{Between, MemberStatus};
+
+mod step;
+
+use step::step;
 
 /// How a person stands to a group, see [`MemberStatus`].
 #[derive(Debug, Clone)]
@@ -16,9 +20,14 @@ pub(crate) struct Membership {
     pub(crate) via: JoinVia,
     pub(crate) joined_at_ms: Option<i64>,
     pub(crate) left_at_ms: Option<i64>,
+    /// Where no report tells of the begin, or of the end, but a snapshot.
+    pub(crate) joined_between: Option<Between>,
+    pub(crate) left_between: Option<Between>,
     pub(crate) join_request_id: Option<String>,
     /// A request stands: the next join answers it.
     requested: bool,
+    /// When last something was told of how the person stands.
+    told_ms: i64,
     pub(crate) username: Option<String>,
     pub(crate) display_name: Option<String>,
 }
@@ -29,6 +38,18 @@ pub(crate) struct Line {
     pub(crate) fact: v1::Fact,
     pub(crate) person: Option<PersonKey>,
     pub(crate) via: JoinVia,
+    /// When it happened, if only a snapshot tells that it did.
+    pub(crate) between: Option<Between>,
+}
+
+/// What snapshots have told so far in the history.
+#[derive(Default)]
+struct Snapshots {
+    /// The persons named by the snapshot of an event.
+    named: BTreeMap<String, BTreeSet<PersonKey>>,
+    /// When all members were listed last: who is no member since was none then.
+    members_whole_ms: Option<i64>,
+    requests_whole_ms: Option<i64>,
 }
 
 /// A group's persons and history.
@@ -85,11 +106,16 @@ impl Roster {
     fn replay(&mut self, facts: Vec<(FactAt, v1::Fact)>) {
         // A change stands behind the facts of its second, which still speak of the old name.
         let mut changes: VecDeque<Applied> = self.identity.applied().to_vec().into();
+        let mut snapshots = Snapshots::default();
         for (at, fact) in facts {
             while let Some(change) = changes.pop_front_if(|change| time_of(change) < at.time_ms) {
                 self.changed(change);
             }
-            self.line(at, fact);
+            match (fact.kind(), fact.evidence()) {
+                (FactKind::SnapshotTaken, _) => self.taken(&at, &fact, &mut snapshots),
+                (_, Evidence::Snapshot) => self.listed(at, fact, &mut snapshots),
+                _ => self.line(at, fact),
+            }
         }
         changes.into_iter().for_each(|change| self.changed(change));
     }
@@ -102,78 +128,86 @@ impl Roster {
         }
     }
 
+    /// The person that a fact is about.
+    fn person(&self, fact: &v1::Fact, time_ms: i64) -> Option<PersonKey> {
+        fact.participant.as_ref().and_then(|participant| self.identity.person(&names(participant), time_ms))
+    }
+
     fn line(&mut self, at: FactAt, fact: v1::Fact) {
-        let participant = fact.participant.as_ref();
-        let person = participant.and_then(|p| self.identity.person(&names(p), at.time_ms));
+        let person = self.person(&fact, at.time_ms);
         let mut via = fact.via();
         if let Some(person) = &person {
             let old = self.members.get(person);
-            if let Some(new) = step(old, &fact) {
+            if let Some(new) = step(old, &fact, None) {
                 via = if fact.kind() == FactKind::MemberJoined { new.via } else { via };
                 self.members.insert(person.clone(), new);
             }
         }
-        self.lines.push(Line { at, fact, person, via });
+        self.lines.push(Line { at, fact, person, via, between: None });
+    }
+
+    /// What a snapshot lists is a line only where it is news: that somebody stands otherwise than was known.
+    fn listed(&mut self, at: FactAt, fact: v1::Fact, snapshots: &mut Snapshots) {
+        if fact.participant.is_none() {
+            // Of the group itself: that it is no more.
+            let after_ms = snapshots.members_whole_ms.max(self.lines.last().map(|line| line.at.time_ms));
+            let between = Some(Between { after_ms, by_ms: at.time_ms });
+            return self.lines.push(Line { at, via: JoinVia::Unknown, person: None, fact, between });
+        }
+        let Some(person) = self.person(&fact, at.time_ms) else { return };
+        snapshots.named.entry(at.event_id.clone()).or_default().insert(person.clone());
+        let old = self.members.get(&person);
+        let was = old.map(|old| old.status);
+        let whole_ms = match fact.kind() {
+            FactKind::JoinRequested => snapshots.requests_whole_ms,
+            _ => snapshots.members_whole_ms,
+        };
+        let between = Between { after_ms: whole_ms.max(old.map(|old| old.told_ms)), by_ms: at.time_ms };
+        let Some(new) = step(old, &fact, Some(between)) else { return };
+        let news = was != Some(new.status);
+        let via = new.via;
+        self.members.insert(person.clone(), new);
+        if news {
+            self.lines.push(Line { at, fact, person: Some(person), via, between: Some(between) });
+        }
+    }
+
+    /// Whoever a whole list does not name is not there any more.
+    fn taken(&mut self, at: &FactAt, fact: &v1::Fact, snapshots: &mut Snapshots) {
+        let named = snapshots.named.remove(&at.event_id).unwrap_or_default();
+        let missing = |(person, membership): (&PersonKey, &Membership)| {
+            let kind = match membership.status {
+                MemberStatus::Member if fact.members_whole => FactKind::MemberGone,
+                // Somebody who is neither asking nor in: let in and gone again reads the same.
+                MemberStatus::Pending if fact.members_whole && fact.requests_whole => {
+                    FactKind::JoinRequestRevoked
+                }
+                _ => return None,
+            };
+            (!named.contains(person)).then(|| (person.clone(), kind))
+        };
+        let gone: Vec<(PersonKey, FactKind)> = self.members.iter().filter_map(missing).collect();
+        for (person, kind) in gone {
+            let Some(old) = self.members.get(&person) else { continue };
+            let between = Between { after_ms: Some(old.told_ms), by_ms: at.time_ms };
+            let fact = v1::Fact { kind: kind.into(), ..fact.clone() };
+            let Some(new) = step(Some(old), &fact, Some(between)) else { continue };
+            self.members.insert(person.clone(), new);
+            let about = self.identity.member_id(&person);
+            let at = FactAt { rank: kind as u32, about, ..at.clone() };
+            let (via, between) = (JoinVia::Unknown, Some(between));
+            self.lines.push(Line { at, fact, person: Some(person), via, between });
+        }
+        let later = |known: &mut Option<i64>, whole: bool| {
+            *known = (*known).max(whole.then_some(at.time_ms));
+        };
+        later(&mut snapshots.members_whole_ms, fact.members_whole);
+        later(&mut snapshots.requests_whole_ms, fact.requests_whole);
     }
 }
 
 fn time_of(change: &Applied) -> i64 {
     change.rename.stamp.as_ref().map_or(0, |stamp| stamp.time_ms)
-}
-
-/// The one place where a membership changes; `None` where the fact is not about one.
-fn step(old: Option<&Membership>, fact: &v1::Fact) -> Option<Membership> {
-    let snapshot = fact.evidence() == Evidence::Snapshot;
-    let time_ms = Some(fact.time_ms);
-    let was = old.map(|old| old.status);
-    let begun = old.cloned().unwrap_or(Membership {
-        status: MemberStatus::Pending,
-        role: v1::Role::Member,
-        via: JoinVia::Unknown,
-        joined_at_ms: None,
-        left_at_ms: None,
-        join_request_id: None,
-        requested: false,
-        username: None,
-        display_name: None,
-    });
-    let mut next = begun.clone();
-    match fact.kind() {
-        FactKind::MemberJoined if snapshot && was == Some(MemberStatus::Member) => {}
-        FactKind::MemberJoined => {
-            next.status = MemberStatus::Member;
-            next.role = v1::Role::Member;
-            next.via = if begun.requested { JoinVia::JoinRequest } else { fact.via() };
-            next.joined_at_ms = time_ms.filter(|_| !snapshot);
-            next.left_at_ms = None;
-            next.requested = false;
-        }
-        FactKind::JoinRequested => {
-            next.status = MemberStatus::Pending;
-            next.requested = true;
-            next.join_request_id.clone_from(&fact.join_request_id);
-        }
-        FactKind::JoinRequestRevoked | FactKind::JoinRequestRejected => {
-            next.status = MemberStatus::Revoked;
-            next.requested = false;
-            if fact.join_request_id.is_some() {
-                next.join_request_id.clone_from(&fact.join_request_id);
-            }
-        }
-        FactKind::MemberLeft | FactKind::MemberGone | FactKind::MemberRemoved => {
-            let removed = fact.kind() == FactKind::MemberRemoved;
-            next.status = if removed { MemberStatus::Removed } else { MemberStatus::Left };
-            next.left_at_ms = time_ms;
-            next.requested = false;
-        }
-        FactKind::MemberPromoted if old.is_some() => next.role = v1::Role::Admin,
-        FactKind::MemberDemoted if old.is_some() => next.role = v1::Role::Member,
-        _ => return None,
-    }
-    let named = fact.participant.as_ref();
-    next.username = named.and_then(|p| p.username.clone()).or(next.username);
-    next.display_name = named.and_then(|p| p.display_name.clone()).or(next.display_name);
-    Some(next)
 }
 
 /// All identity changes that names take part in, followed through the names that those mention. Each once.

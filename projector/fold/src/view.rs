@@ -127,6 +127,15 @@ impl MemberStatus {
     }
 }
 
+/// When something happened that nobody reported: a snapshot of the group shows that it has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Between {
+    /// After this, Unix milliseconds; unknown if nothing was known before.
+    pub after_ms: Option<i64>,
+    /// Not after this, Unix milliseconds: the time of the snapshot.
+    pub by_ms: i64,
+}
+
 /// A person of a group.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Member {
@@ -144,6 +153,10 @@ pub struct Member {
     pub joined_at_ms: Option<i64>,
     /// End of the last membership, Unix milliseconds.
     pub left_at_ms: Option<i64>,
+    /// When it began, where only a snapshot tells that it did.
+    pub joined_between: Option<Between>,
+    /// When it ended, where only a snapshot tells that it did.
+    pub left_between: Option<Between>,
     /// The last request to join.
     pub join_request_id: Option<String>,
 }
@@ -173,6 +186,8 @@ pub struct Entry {
     pub id: String,
     /// Unix milliseconds.
     pub at_ms: i64,
+    /// When it happened, where only a snapshot tells that it did.
+    pub between: Option<Between>,
     /// What happened.
     pub kind: EntryKind,
     /// Whom it concerns.

@@ -101,6 +101,8 @@ pub(crate) fn member(member: view::Member) -> shape::Member {
         via: via(member.via),
         joined_at: known_time(member.joined_at_ms),
         left_at: known_time(member.left_at_ms),
+        joined_between: member.joined_between.map(between),
+        left_between: member.left_between.map(between),
         join_request_id: known(member.join_request_id),
     }
 }
@@ -122,8 +124,18 @@ pub(crate) fn member_state(member_id: &str, state: v1::MemberState) -> Option<sh
         names: state.names.unwrap_or_default(),
         joined_at_ms: state.joined_at_ms,
         left_at_ms: state.left_at_ms,
+        joined_between: found_between(state.joined_after_ms, state.joined_by_ms),
+        left_between: found_between(state.left_after_ms, state.left_by_ms),
         join_request_id: state.join_request_id,
     }))
+}
+
+fn found_between(after_ms: Option<i64>, by_ms: Option<i64>) -> Option<view::Between> {
+    Some(view::Between { after_ms, by_ms: by_ms? })
+}
+
+fn between(between: view::Between) -> shape::Between {
+    shape::Between { after: known_time(between.after_ms), by: time(between.by_ms) }
 }
 
 fn via(via: JoinVia) -> Option<shape::Via> {
@@ -189,6 +201,7 @@ pub(crate) fn entry(lang: Lang, entry: &view::Entry) -> shape::Entry {
     shape::Entry {
         id: entry.id.clone(),
         at: time(entry.at_ms),
+        between: entry.between.map(between),
         kind: entry_kind(entry.kind),
         member: entry.member.as_ref().map(|person| shape::Person {
             member_id: person.member_id.clone(),
@@ -214,7 +227,8 @@ fn entry_kind(kind: view::EntryKind) -> shape::EntryKind {
         view::EntryKind::Fact(fact) => fact,
     };
     match fact {
-        FactKind::Unspecified => To::Unknown,
+        // A snapshot by itself is no line.
+        FactKind::Unspecified | FactKind::SnapshotTaken => To::Unknown,
         FactKind::GroupCreated => To::GroupCreated,
         FactKind::GroupCreateFailed => To::GroupCreateFailed,
         FactKind::SubjectChanged => To::SubjectChanged,

@@ -111,7 +111,26 @@ pub(crate) struct Member {
     pub(crate) joined_at: Option<String>,
     #[schema(format = DateTime)]
     pub(crate) left_at: Option<String>,
+    /// When the membership began, where nobody reported it and a snapshot shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) joined_between: Option<Between>,
+    /// When it ended, where nobody reported it and a snapshot shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) left_between: Option<Between>,
     pub(crate) join_request_id: Option<String>,
+}
+
+/// When something must have happened that nobody reported.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Between {
+    /// After this; null where nothing is known of before.
+    #[schema(format = DateTime)]
+    pub(crate) after: Option<String>,
+    /// Not after this.
+    #[schema(format = DateTime)]
+    pub(crate) by: String,
 }
 
 /// Persons by status; those of the last three only where there are any.
@@ -270,6 +289,10 @@ pub(crate) struct Entry {
     pub(crate) id: String,
     #[schema(format = DateTime)]
     pub(crate) at: String,
+    /// When it must have happened, where nobody reported it and a snapshot shows it; `at` is the snapshot's time then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(crate) between: Option<Between>,
     pub(crate) kind: EntryKind,
     pub(crate) member: Option<Person>,
     pub(crate) actor: Option<Actor>,

@@ -156,6 +156,7 @@ mod tests {
         view::Entry {
             id: id.to_owned(),
             at_ms,
+            between: None,
             kind: EntryKind::Fact(FactKind::MemberJoined),
             member: None,
             actor: ActorKind::Unknown,

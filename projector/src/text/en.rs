@@ -36,4 +36,6 @@ pub(super) const PHRASES: Phrases = Phrases {
     number: "{who} changed their number",
     number_to: "{who} changed their number to {text}",
     user_id: "{who} has a new user id",
+    between: " (some time between {who} and {text})",
+    until: " (some time before {text})",
 };

@@ -36,4 +36,6 @@ pub(super) const PHRASES: Phrases = Phrases {
     number: "{who} cambió de número",
     number_to: "{who} cambió de número a {text}",
     user_id: "{who} tiene un nuevo ID de usuario",
+    between: " (en algún momento entre {who} y {text})",
+    until: " (en algún momento antes de {text})",
 };

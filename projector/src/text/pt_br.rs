@@ -36,4 +36,6 @@ pub(super) const PHRASES: Phrases = Phrases {
     number: "{who} mudou de número",
     number_to: "{who} mudou de número para {text}",
     user_id: "{who} tem um novo ID de usuário",
+    between: " (em algum momento entre {who} e {text})",
+    until: " (em algum momento antes de {text})",
 };

@@ -16,6 +16,7 @@ fn entry(kind: EntryKind) -> Entry {
     Entry {
         id: "e".to_owned(),
         at_ms: 0,
+        between: None,
         kind,
         member: wa_id("5511900000000"),
         actor: ActorKind::Unknown,
@@ -111,4 +112,20 @@ fn languages_are_named_by_their_tags() {
     assert_eq!(Lang::parse("pt-br"), Some(Lang::Portuguese));
     assert_eq!(Lang::parse("pt-BR"), Some(Lang::Portuguese));
     assert_eq!(Lang::parse("de"), None);
+}
+
+#[test]
+fn what_only_a_snapshot_tells_says_when_it_must_have_been() {
+    let between = Some(Between { after_ms: Some(1_767_225_600_000), by_ms: 1_767_229_259_999 });
+    let gone = Entry { between, ..entry(EntryKind::Fact(FactKind::MemberGone)) };
+    assert_eq!(
+        line(Lang::English, &gone),
+        "+55 11 90000-0000 is no longer in the group (some time between 2026-01-01 00:00 UTC and 2026-01-01 01:00 UTC)"
+    );
+    let between = Some(Between { after_ms: None, by_ms: 1_767_225_600_000 });
+    let joined = Entry { between, ..entry(EntryKind::Fact(FactKind::MemberJoined)) };
+    assert_eq!(
+        line(Lang::Portuguese, &joined),
+        "+55 11 90000-0000 entrou (em algum momento antes de 2026-01-01 00:00 UTC)"
+    );
 }

@@ -285,6 +285,9 @@ pub struct GroupSnapshot {
     /// Absent participants are gone only when the list is known to be whole.
     #[prost(bool, tag = "9")]
     pub participants_complete: bool,
+    /// Absent requests are closed only when the list of pending ones is known to be whole.
+    #[prost(bool, tag = "50")]
+    pub join_requests_complete: bool,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotParticipant {
@@ -1307,6 +1310,11 @@ pub struct Fact {
     pub errors: ::prost::alloc::vec::Vec<ProviderError>,
     #[prost(enumeration = "Evidence", tag = "11")]
     pub evidence: i32,
+    /// Of a snapshot: all members, or all pending requests, were listed.
+    #[prost(bool, tag = "50")]
+    pub members_whole: bool,
+    #[prost(bool, tag = "51")]
+    pub requests_whole: bool,
 }
 /// Two names were reported for one person, first at this time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1536,6 +1544,8 @@ pub enum FactKind {
     GroupDeleteFailed = 20,
     GroupDeleted = 21,
     AccountError = 22,
+    /// The group was read from the provider. No line of its own: whoever should have been named and was not is gone.
+    SnapshotTaken = 60,
 }
 impl FactKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1567,6 +1577,7 @@ impl FactKind {
             Self::GroupDeleteFailed => "FACT_KIND_GROUP_DELETE_FAILED",
             Self::GroupDeleted => "FACT_KIND_GROUP_DELETED",
             Self::AccountError => "FACT_KIND_ACCOUNT_ERROR",
+            Self::SnapshotTaken => "FACT_KIND_SNAPSHOT_TAKEN",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1595,6 +1606,7 @@ impl FactKind {
             "FACT_KIND_GROUP_DELETE_FAILED" => Some(Self::GroupDeleteFailed),
             "FACT_KIND_GROUP_DELETED" => Some(Self::GroupDeleted),
             "FACT_KIND_ACCOUNT_ERROR" => Some(Self::AccountError),
+            "FACT_KIND_SNAPSHOT_TAKEN" => Some(Self::SnapshotTaken),
             _ => None,
         }
     }
@@ -1627,6 +1639,15 @@ pub struct MemberState {
     pub left_at_ms: ::core::option::Option<i64>,
     #[prost(string, optional, tag = "7")]
     pub join_request_id: ::core::option::Option<::prost::alloc::string::String>,
+    /// Known from a snapshot alone: it began, or ended, after the one (unknown if absent) and not after the other.
+    #[prost(int64, optional, tag = "50")]
+    pub joined_after_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "51")]
+    pub joined_by_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "52")]
+    pub left_after_ms: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "53")]
+    pub left_by_ms: ::core::option::Option<i64>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WindowState {

@@ -6,6 +6,7 @@
 
 mod people;
 mod reports;
+mod snapshots;
 
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::v1::event::Kind;
@@ -53,7 +54,8 @@ pub(crate) fn random(seed: u64) -> Vec<Record> {
             story.second += i64::try_from(story.dice.between(1, 90)).expect("it is small");
         }
         match story.dice.below(100) {
-            0..50 => story.membership(),
+            0..44 => story.membership(),
+            44..50 => story.snapshot(),
             50..58 => story.message(),
             58..75 => story.receipt(),
             75..83 => story.settings(),
@@ -88,17 +90,32 @@ impl Story {
 
 /// A record as the door would write it.
 pub(crate) fn record(second: i64, group: &str, actor: Option<v1::Actor>, kind: Kind) -> Record {
+    reported(second * 1000, v1::Evidence::Webhook, group, actor, kind)
+}
+
+/// A record of what was read from the provider just before a second: it says nothing about that second.
+pub(crate) fn read(second: i64, group: &str, kind: Kind) -> Record {
+    reported(second * 1000 - 1, v1::Evidence::Snapshot, group, None, kind)
+}
+
+fn reported(
+    time_ms: i64,
+    evidence: v1::Evidence,
+    group: &str,
+    actor: Option<v1::Actor>,
+    kind: Kind,
+) -> Record {
     let group = if matches!(kind, Kind::IdentityChanged(_)) { "" } else { group };
     let mut record = Record {
         provider: v1::Provider::Meta.into(),
         account: "WABA".to_owned(),
         phone_number_id: "PN".to_owned(),
         group_id: group.to_owned(),
-        provider_time_ms: second * 1000,
+        provider_time_ms: time_ms,
         received_time_ms: 1,
         request_id: "first".to_owned(),
         actor,
-        evidence: v1::Evidence::Webhook.into(),
+        evidence: evidence.into(),
         event: Some(v1::Event { kind: Some(kind) }),
         ..Default::default()
     };

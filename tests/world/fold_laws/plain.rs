@@ -19,6 +19,10 @@ fn called(names: &Participant) -> String {
     named.collect::<Vec<_>>().join(" ")
 }
 
+fn between(between: Option<view::Between>) -> Option<(Option<i64>, i64)> {
+    between.map(|between| (between.after_ms, between.by_ms))
+}
+
 /// A group and its members.
 pub(crate) fn group(memory: &Memory, group: &str) -> Vec<String> {
     let Some(group) = view::group(memory, group).expect("entries can be read") else { return Vec::new() };
@@ -51,12 +55,14 @@ pub(crate) fn group(memory: &Memory, group: &str) -> Vec<String> {
     lines.extend(group.members.iter().map(|member| {
         let role = if member.role == groupfold_schemas::v1::Role::Admin { "Admin" } else { "Member" };
         format!(
-            "member {}: {:?} {role} via {:?} joined {:?} left {:?} request {:?}",
+            "member {}: {:?} {role} via {:?} joined {:?} {:?} left {:?} {:?} request {:?}",
             called(&member.names),
             member.status,
             member.via,
             member.joined_at_ms,
+            between(member.joined_between),
             member.left_at_ms,
+            between(member.left_between),
             member.join_request_id,
         )
     }));
@@ -97,7 +103,8 @@ pub(crate) fn timeline(memory: &Memory, group: &str) -> Result<Vec<String>, Stri
             // Which settings failed is put in words there.
             let text = entry.text.filter(|_| kind != i32::from(FactKind::SettingsFailed));
             let (actor, via) = (i32::from(entry.actor), entry.via);
-            (entry.at_ms, kind, format!("{about} actor {actor} via {via:?} {text:?}"))
+            let between = between(entry.between);
+            (entry.at_ms, kind, format!("{about} actor {actor} via {via:?} {text:?} {between:?}"))
         })
         .collect();
     lines.sort();

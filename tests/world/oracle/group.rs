@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use groupfold_schemas::v1::{Outcome, Setting};
 
 use super::Story;
-use super::said::{self, Said};
+use super::lived::{Lived, of_person};
+use super::said;
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -17,10 +18,16 @@ pub(crate) fn called(names: &BTreeMap<char, String>) -> String {
 /// All of a group but its members.
 pub(super) fn head(story: &Story<'_>) -> Vec<String> {
     let times = |rank| story.facts.iter().filter(move |f| f.rank == rank).map(|f| f.time);
-    let created = times(1).min();
+    let read = |r: &&groupfold_schemas::v1::Record| said::read_of(r).map(|read| (r.provider_time_ms, read));
+    let made = story.records.iter().filter_map(read).filter_map(|(_, (_, created))| created);
+    let created = times(1).chain(made).min();
     let deleted = times(21).min();
     let failed = story.facts.iter().find(|fact| fact.rank == 2);
-    let suspended = story.facts.iter().rev().find(|fact| [18, 19].contains(&fact.rank)).map(|f| f.rank == 19);
+    let reported = story.facts.iter().filter(|fact| [18, 19].contains(&fact.rank));
+    let reported = reported.map(|f| (f.time, f.rank, &f.event, f.rank == 19));
+    let found =
+        story.records.iter().filter_map(|r| Some((r.provider_time_ms, 0, &r.event_id, said::read_of(r)?.0?)));
+    let suspended = reported.chain(found).max().map(|(.., suspended)| suspended);
     let status = if deleted.is_some() {
         "Deleted"
     } else if suspended == Some(true) {
@@ -32,7 +39,11 @@ pub(super) fn head(story: &Story<'_>) -> Vec<String> {
     } else {
         "Unknown"
     };
-    let mut subject = setting(story, Setting::Subject, Outcome::Succeeded).map(|(_, text)| text);
+    let text = |of| {
+        let value = setting(story, of, Outcome::Succeeded).map(|(_, text)| text);
+        value.filter(|text| !text.is_empty())
+    };
+    let mut subject = text(Setting::Subject);
     if status == "CreateFailed" {
         subject = failed.and_then(|fact| fact.text.clone());
     }
@@ -42,8 +53,7 @@ pub(super) fn head(story: &Story<'_>) -> Vec<String> {
         format!("subject {subject:?}"),
     ];
     for of in [Setting::Description, Setting::Picture, Setting::JoinApprovalMode, Setting::InviteLink] {
-        let value = setting(story, of, Outcome::Succeeded).map(|(_, text)| text);
-        lines.push(format!("{of:?} {value:?}"));
+        lines.push(format!("{of:?} {:?}", text(of)));
     }
     for of in [Setting::Subject, Setting::Description, Setting::Picture] {
         let stamp = |outcome| setting(story, of, outcome).map(|(stamp, _)| stamp);
@@ -94,17 +104,14 @@ pub(super) fn name_of(story: &Story<'_>, person: usize, who: &super::Who) -> Str
 }
 
 /// What was said of a person's membership, by time and rank.
-fn facts_of<'a>(story: &'a Story<'_>, person: usize) -> Vec<&'a Said> {
-    let of_membership = |fact: &&Said| (8..=16).contains(&fact.rank);
-    let of_person =
-        |fact: &&Said| fact.who.as_ref().and_then(|who| story.persons.person(who, fact.time)) == Some(person);
-    story.facts.iter().filter(of_membership).filter(of_person).collect()
+fn facts_of<'a>(story: &'a Story<'_>, person: usize) -> Vec<&'a Lived> {
+    of_person(&story.lived, person)
 }
 
-fn username(facts: &[&Said]) -> Option<String> {
+fn username(facts: &[&Lived]) -> Option<String> {
     // A role alone makes nobody known.
-    let begin = facts.iter().position(|fact| ![12, 13].contains(&fact.rank))?;
-    facts[begin..].iter().rev().find_map(|fact| fact.who.as_ref().and_then(super::Who::username))
+    let begin = facts.iter().position(is_firm)?;
+    facts[begin..].iter().rev().find_map(|fact| fact.said.who.as_ref().and_then(super::Who::username))
 }
 
 /// One line per person with a membership fact.
@@ -113,9 +120,10 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
     for person in persons(story) {
         let facts = facts_of(story, person);
         let Some(status) = status(&facts) else { continue };
-        let who = facts.iter().rev().find_map(|fact| fact.who.clone()).unwrap_or_default();
-        let last = |ranks: &[u32]| facts.iter().rposition(|fact| ranks.contains(&fact.rank));
-        let joined = last(&[11]);
+        let who = facts.iter().rev().find_map(|fact| fact.said.who.clone()).unwrap_or_default();
+        let is = |fact: &Lived, ranks: &[u32]| ranks.contains(&fact.said.rank);
+        let last = |ranks: &[u32]| facts.iter().rposition(|fact| is(fact, ranks));
+        let joined = facts.iter().rposition(|fact| is(fact, &[11]) && !fact.silent);
         let ended = last(&[14, 15, 16]);
         let left_at = ended.filter(|ended| joined.is_none_or(|joined| joined < *ended));
         let admin = match (last(&[12]), last(&[13]), joined) {
@@ -124,41 +132,46 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
             }
             (None, ..) => false,
         };
-        let request = facts
-            .iter()
-            .rev()
-            .find(|f| f.rank == 8 || ([9, 10].contains(&f.rank) && f.join_request.is_some()));
+        let request =
+            facts.iter().rev().map(|fact| (fact, fact.said.join_request.is_some())).find(|(fact, names)| {
+                (is(fact, &[8]) && (*names || !fact.silent)) || (is(fact, &[9, 10]) && *names)
+            });
         lines.push(format!(
-            "member {}: {status} {} via {} joined {:?} left {:?} request {:?}",
+            "member {}: {status} {} via {} joined {} left {} request {:?}",
             name_of(story, person, &who),
             if admin { "Admin" } else { "Member" },
             joined.map_or("Unknown".to_owned(), |joined| via(&facts[..=joined])),
-            joined.map(|joined| facts[joined].time),
-            left_at.map(|ended| facts[ended].time),
-            request.and_then(|fact| fact.join_request.clone()),
+            when(joined.map(|joined| facts[joined])),
+            when(left_at.map(|ended| facts[ended])),
+            request.and_then(|(fact, _)| fact.said.join_request.clone()),
         ));
     }
     lines
 }
 
-fn is_firm(fact: &&Said) -> bool {
-    ![12, 13].contains(&fact.rank)
+fn when(fact: Option<&Lived>) -> String {
+    let time = fact.filter(|fact| fact.between.is_none()).map(|fact| fact.said.time);
+    format!("{time:?} {:?}", fact.and_then(|fact| fact.between))
+}
+
+fn is_firm(fact: &&Lived) -> bool {
+    ![12, 13].contains(&fact.said.rank)
 }
 
 /// How the membership that the last fact begins came about.
-fn via(until_joined: &[&Said]) -> String {
+fn via(until_joined: &[&Lived]) -> String {
     let (joined, before) = until_joined.split_last().expect("there is a join");
-    let last = before.iter().rev().find(|fact| ![12, 13].contains(&fact.rank));
-    if last.is_some_and(|fact| fact.rank == 8) {
+    let last = before.iter().rev().find(|fact| is_firm(fact));
+    if last.is_some_and(|fact| fact.said.rank == 8) {
         "JoinRequest".to_owned()
     } else {
-        format!("{:?}", joined.via)
+        format!("{:?}", joined.said.via)
     }
 }
 
-fn status(facts: &[&Said]) -> Option<&'static str> {
+pub(super) fn status(facts: &[&Lived]) -> Option<&'static str> {
     let last = facts.iter().rev().find(|fact| is_firm(fact))?;
-    Some(match last.rank {
+    Some(match last.said.rank {
         8 => "Pending",
         9 | 10 => "Revoked",
         11 => "Member",
@@ -168,46 +181,53 @@ fn status(facts: &[&Said]) -> Option<&'static str> {
 }
 
 fn persons(story: &Story<'_>) -> Vec<usize> {
-    let person = |fact: &Said| story.persons.person(fact.who.as_ref()?, fact.time);
-    let mut persons: Vec<usize> = story.facts.iter().filter_map(person).collect();
+    let mut persons: Vec<usize> = story.lived.iter().filter_map(|fact| fact.person).collect();
     persons.sort_unstable();
     persons.dedup();
     persons
 }
 
+/// A deletion that was found out tells nothing where one was reported, or one was found out before.
+fn is_old_news(story: &Story<'_>, fact: &Lived) -> bool {
+    let deletions = || story.lived.iter().filter(|fact| fact.said.rank == 21);
+    let first = deletions().next().is_some_and(|first| std::ptr::eq(first, fact));
+    fact.said.rank == 21 && fact.said.read && (deletions().any(|fact| !fact.said.read) || !first)
+}
+
 /// The history, sorted as lines within a second: the order there is a matter of ids.
 pub(super) fn timeline(story: &Story<'_>) -> Vec<String> {
     let mut lines: Vec<(i64, u32, String)> = Vec::new();
-    for (i, fact) in story.facts.iter().enumerate() {
-        let who = fact.who.as_ref();
-        let person = who.and_then(|who| story.persons.person(who, fact.time));
-        let about = match (person, who) {
-            (Some(person), Some(_)) if status(&facts_of(story, person)).is_none() => "somebody".to_owned(),
-            (Some(person), Some(who)) => name_of(story, person, who),
-            _ => "-".to_owned(),
+    for (i, fact) in story.lived.iter().enumerate() {
+        if fact.silent || is_old_news(story, fact) {
+            continue;
+        }
+        let Lived { said, person, between, .. } = fact;
+        let about = match person {
+            Some(person) if status(&facts_of(story, *person)).is_none() => "somebody".to_owned(),
+            Some(person) => {
+                let facts = facts_of(story, *person);
+                let known = facts.iter().rev().find_map(|fact| fact.said.who.clone()).unwrap_or_default();
+                name_of(story, *person, said.who.as_ref().unwrap_or(&known))
+            }
+            None => "-".to_owned(),
         };
         let via = match person {
-            Some(person) if fact.rank == 11 => {
-                let ours = |f: &&Said| {
-                    f.who.as_ref().and_then(|who| story.persons.person(who, f.time)) == Some(person)
-                        && (8..=16).contains(&f.rank)
-                };
-                via(&story.facts[..=i].iter().filter(ours).collect::<Vec<_>>())
-            }
+            Some(person) if said.rank == 11 => via(&of_person(&story.lived[..=i], *person)),
             _ => "Unknown".to_owned(),
         };
-        let text = if fact.rank == 7 { &None } else { &fact.text };
-        lines.push((fact.time, fact.rank, format!("{about} actor {} via {via} {text:?}", fact.actor)));
+        let text = if said.rank == 7 { &None } else { &said.text };
+        let line = format!("{about} actor {} via {via} {text:?} {between:?}", said.actor);
+        lines.push((said.time, said.rank, line));
     }
     for (change, person) in &story.persons.changes {
-        let facts: Vec<&Said> =
-            facts_of(story, *person).into_iter().filter(|fact| fact.time <= change.time).collect();
+        let facts: Vec<&Lived> =
+            facts_of(story, *person).into_iter().filter(|fact| fact.said.time <= change.time).collect();
         if matches!(status(&facts), Some("Member" | "Pending")) {
             let kind = if change.of_number { 'w' } else { 'u' };
             let text = change.current.iter().find(|name| name.0 == kind).map(|name| name.1.clone());
             let about = name_of(story, *person, &super::Who::default());
             let rank = if change.of_number { 1000 } else { 1001 };
-            lines.push((change.time, rank, format!("{about} actor 2 via Unknown {text:?}")));
+            lines.push((change.time, rank, format!("{about} actor 2 via Unknown {text:?} None")));
         }
     }
     lines.sort();

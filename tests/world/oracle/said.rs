@@ -23,6 +23,10 @@ pub(crate) struct Said {
     pub(crate) actor: i32,
     pub(crate) join_request: Option<String>,
     pub(crate) text: Option<String>,
+    /// It was read from the provider, not reported.
+    pub(crate) read: bool,
+    /// Of a snapshot: all members, and all requests, were listed.
+    pub(crate) whole: (bool, bool),
 }
 
 /// A change of number or user id.
@@ -100,6 +104,8 @@ pub(crate) fn facts(record: &Record) -> Vec<Said> {
         actor: record.actor.as_ref().map_or(0, |actor| actor.kind),
         join_request: None,
         text: None,
+        read: record.evidence() == v1::Evidence::Snapshot,
+        whole: (false, false),
     };
     let one = |rank| vec![Said { rank, ..blank.clone() }];
     let about = |rank, who: &Participant| Said { rank, who: Some(Who::new(who)), ..blank.clone() };
@@ -140,10 +146,38 @@ pub(crate) fn facts(record: &Record) -> Vec<Said> {
             e.participants.iter().map(|who| about(rank, who)).collect()
         }
         Kind::SettingsUpdated(e) => settings(e, &blank),
+        Kind::GroupSnapshot(e) => snapshot(e, &blank),
         Kind::GroupSuspended(_) => one(19),
         Kind::GroupSuspensionCleared(_) => one(18),
         _ => Vec::new(),
     }
+}
+
+/// The rank of what says how whole a snapshot is.
+pub(crate) const TAKEN: u32 = 60;
+
+fn snapshot(event: &v1::GroupSnapshot, blank: &Said) -> Vec<Said> {
+    let mut facts = Vec::new();
+    for person in &event.participants {
+        let who = person.participant.as_ref().map(Who::new);
+        let rank = if person.pending { 8 } else { 11 };
+        let join_request = person.join_request_id.clone();
+        facts.push(Said { rank, who: who.clone(), join_request, ..blank.clone() });
+        match person.role() {
+            Role::Admin => facts.push(Said { rank: 12, who, ..blank.clone() }),
+            Role::Member => facts.push(Said { rank: 13, who, ..blank.clone() }),
+            Role::Unspecified => {}
+        }
+    }
+    let whole = (event.participants_complete, event.join_requests_complete);
+    facts.push(Said { rank: TAKEN, whole, ..blank.clone() });
+    facts
+}
+
+/// The group as a snapshot has it: whether it is suspended, and when it was created.
+pub(crate) fn read_of(record: &Record) -> Option<(Option<bool>, Option<i64>)> {
+    let Kind::GroupSnapshot(e) = kind(record) else { return None };
+    Some((e.suspended, e.created_at_ms))
 }
 
 fn settings(event: &v1::SettingsUpdated, blank: &Said) -> Vec<Said> {
@@ -190,6 +224,15 @@ pub(crate) fn settings_of(record: &Record) -> Vec<(Setting, Outcome, String, u32
         ]
         .into_iter()
         .filter_map(|(setting, text)| Some((setting, Outcome::Succeeded, text.clone()?, 1)))
+        .collect(),
+        Kind::GroupSnapshot(e) => [
+            (Setting::Subject, &e.subject),
+            (Setting::Description, &e.description),
+            (Setting::JoinApprovalMode, &e.join_approval_mode),
+            (Setting::InviteLink, &e.invite_link),
+        ]
+        .into_iter()
+        .filter_map(|(setting, text)| Some((setting, Outcome::Succeeded, text.clone()?, 0)))
         .collect(),
         Kind::SettingsUpdated(e) => {
             e.changes.iter().map(|c| (c.setting(), c.outcome(), value(c), rank_of(c.setting()))).collect()

@@ -116,6 +116,10 @@ pub(super) fn member_state(member: &Member) -> v1::MemberState {
         joined_at_ms: member.joined_at_ms,
         left_at_ms: member.left_at_ms,
         join_request_id: member.join_request_id.clone(),
+        joined_after_ms: member.joined_between.and_then(|between| between.after_ms),
+        joined_by_ms: member.joined_between.map(|between| between.by_ms),
+        left_after_ms: member.left_between.and_then(|between| between.after_ms),
+        left_by_ms: member.left_between.map(|between| between.by_ms),
     }
 }
 

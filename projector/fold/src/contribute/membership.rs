@@ -75,8 +75,8 @@ impl Contribution<'_> {
         }
     }
 
-    /// A snapshot says what is, not since when: its members are facts with evidence `snapshot`, which
-    /// begin a membership only where no report tells of one (see `membership`).
+    /// A snapshot says what is, not since when: its members are facts with evidence `snapshot`, and one fact more tells
+    /// how whole it is. What they mean depends on what else is known, see `membership`.
     pub(super) fn snapshot(&mut self, event: &v1::GroupSnapshot) {
         self.snapshot_head(event);
         for member in &event.participants {
@@ -84,10 +84,19 @@ impl Contribution<'_> {
             let kind = if member.pending { FactKind::JoinRequested } else { FactKind::MemberJoined };
             let fact = v1::Fact { join_request_id: member.join_request_id.clone(), ..Default::default() };
             self.member(kind, &participant, fact);
-            if member.role() == v1::Role::Admin {
-                self.member(FactKind::MemberPromoted, &participant, v1::Fact::default());
-            }
+            let role = match member.role() {
+                v1::Role::Admin => FactKind::MemberPromoted,
+                v1::Role::Member => FactKind::MemberDemoted,
+                v1::Role::Unspecified => continue,
+            };
+            self.member(role, &participant, v1::Fact::default());
         }
+        let taken = v1::Fact {
+            members_whole: event.participants_complete,
+            requests_whole: event.join_requests_complete,
+            ..Default::default()
+        };
+        self.fact(FactKind::SnapshotTaken, "", taken);
     }
 }
 

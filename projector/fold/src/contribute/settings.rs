@@ -104,7 +104,10 @@ impl Contribution<'_> {
     }
 
     pub(super) fn snapshot_head(&mut self, event: &v1::GroupSnapshot) {
-        let text = |kind, value: &Option<String>| value.as_ref().map(|text| self.text(kind, Some(text)));
+        // A text that is known to be empty is none.
+        let text = |kind, value: &Option<String>| {
+            value.as_ref().map(|text| self.text(kind, Some(text).filter(|text| !text.is_empty())))
+        };
         let created = event.created_at_ms.map(|time_ms| v1::TextRegister {
             stamp: Some(v1::Stamp { time_ms, rank: 0, event_id: self.record.event_id.clone() }),
             value: None,

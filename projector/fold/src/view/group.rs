@@ -94,6 +94,8 @@ fn member(member_id: String, names: v1::Participant, membership: &Membership) ->
         via: membership.via,
         joined_at_ms: membership.joined_at_ms,
         left_at_ms: membership.left_at_ms,
+        joined_between: membership.joined_between,
+        left_between: membership.left_between,
         join_request_id: membership.join_request_id.clone(),
     }
 }

@@ -16,7 +16,13 @@ pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entr
     let Some(head) = head(source, group_id)? else { return Ok(None) };
     let account = head.origin.unwrap_or_default().account;
     let roster = Roster::load(source, group_id, &account, [])?;
-    let lines = roster.lines.iter().filter(|line| line.fact.evidence() != v1::Evidence::Snapshot);
+    let is_deletion = |line: &Line| line.fact.kind() == FactKind::GroupDeleted;
+    // A deletion that was reported is not found out as well; of several findings the first is one.
+    let reported = roster.lines.iter().find(|line| is_deletion(line) && line.between.is_none());
+    let found = roster.lines.iter().find(|line| is_deletion(line)).filter(|_| reported.is_none());
+    let is_found = |line: &Line| found.is_some_and(|found| found.at == line.at);
+    let lines =
+        roster.lines.iter().filter(|line| !is_deletion(line) || line.between.is_none() || is_found(line));
     let mut entries: Vec<(i64, u32, Entry)> = lines
         .map(|line| (line.at.time_ms, line.at.rank, entry(&roster, line)))
         .chain(roster.changes.iter().map(|(change, person)| changed(&roster, change, person)))
@@ -49,6 +55,7 @@ fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
     Entry {
         id,
         at_ms: fact.time_ms,
+        between: None,
         kind: EntryKind::Fact(fact.kind()),
         member: None,
         actor: fact.actor.as_ref().map(v1::Actor::kind).unwrap_or_default(),
@@ -66,14 +73,18 @@ fn about_id(about: &str) -> String {
 
 fn entry(roster: &Roster, line: &Line) -> Entry {
     let joined = line.fact.kind() == FactKind::MemberJoined;
-    // One event may speak of several persons, change several settings: its kind is part of the id.
-    let at = FactAt { about: format!("{}{}", line.at.about, settings_suffix(&line.fact)), ..line.at.clone() };
+    // One event may speak of several persons, change several settings, find out several things of one person: its
+    // kind is part of the id.
+    let found = if line.between.is_some() { line.fact.kind().as_str_name() } else { "" };
+    let about = format!("{}{}{found}", line.at.about, settings_suffix(&line.fact));
+    let at = FactAt { about, ..line.at.clone() };
     Entry {
         member: line
             .person
             .as_ref()
             .map(|person| as_reported(roster, person, line.fact.participant.as_ref())),
         via: if joined { line.via } else { v1::JoinVia::Unknown },
+        between: line.between,
         ..bare(&at, &line.fact)
     }
 }
@@ -113,6 +124,7 @@ fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, 
     let entry = Entry {
         id: stamp.event_id,
         at_ms: stamp.time_ms,
+        between: None,
         kind: if number { EntryKind::NumberChanged } else { EntryKind::UserIdChanged },
         member: Some(as_reported(roster, person, rename.previous.as_ref())),
         actor: v1::ActorKind::Participant,

@@ -1,0 +1,87 @@
+//! The facts of a group in their order, each with what it meant then: a snapshot's list is news or not, and whoever
+//! a whole list leaves out has gone.
+
+use super::group::status;
+use super::persons::Persons;
+use super::said::{Said, TAKEN};
+
+/// A fact and what it meant.
+pub(crate) struct Lived {
+    pub(crate) said: Said,
+    pub(crate) person: Option<usize>,
+    /// After and by when it happened, where it was found out and not reported.
+    pub(crate) between: Option<(Option<i64>, i64)>,
+    /// It was known already.
+    pub(crate) silent: bool,
+}
+
+pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
+    let mut lived: Vec<Lived> = Vec::new();
+    for said in facts {
+        let said = said.clone();
+        let person = said.who.as_ref().and_then(|who| persons.person(who, said.time));
+        match (said.rank, person) {
+            (TAKEN, _) => {
+                let gone = left_out(&lived, &said);
+                let silent = Lived { said, person: None, between: None, silent: true };
+                lived.extend(gone);
+                lived.push(silent);
+            }
+            (21, None) if said.read => {
+                let last = lived.iter().rev().find(|l| !l.silent).map(|l| l.said.time);
+                let between = Some((last.max(whole(&lived, |whole| whole.0)), said.time));
+                lived.push(Lived { said, person: None, between, silent: false });
+            }
+            (8 | 11, Some(one)) if said.read => {
+                let before = of_person(&lived, one);
+                let now = if said.rank == 8 { "Pending" } else { "Member" };
+                let silent = status(&before) == Some(now);
+                let listed = if said.rank == 8 { whole(&lived, |w| w.1) } else { whole(&lived, |w| w.0) };
+                let between = Some((listed.max(told(&before)), said.time)).filter(|_| !silent);
+                lived.push(Lived { said, person, between, silent });
+            }
+            _ => {
+                let silent = said.read;
+                lived.push(Lived { said, person, between: None, silent });
+            }
+        }
+    }
+    lived
+}
+
+/// What was said of a person's membership so far.
+pub(crate) fn of_person(lived: &[Lived], person: usize) -> Vec<&Lived> {
+    lived.iter().filter(|l| l.person == Some(person) && (8..=16).contains(&l.said.rank)).collect()
+}
+
+/// When something was last told of somebody; a role alone tells nothing.
+fn told(facts: &[&Lived]) -> Option<i64> {
+    status(facts).and_then(|_| facts.last()).map(|last| last.said.time)
+}
+
+/// When a snapshot last listed all of a kind.
+fn whole(lived: &[Lived], of: impl Fn((bool, bool)) -> bool) -> Option<i64> {
+    lived.iter().filter(|l| l.said.rank == TAKEN && of(l.said.whole)).map(|l| l.said.time).max()
+}
+
+fn left_out(lived: &[Lived], taken: &Said) -> Vec<Lived> {
+    let mut people: Vec<usize> = lived.iter().filter_map(|l| l.person).collect();
+    people.sort_unstable();
+    people.dedup();
+    let mut gone = Vec::new();
+    for person in people {
+        let facts = of_person(lived, person);
+        let named = lived.iter().any(|l| l.person == Some(person) && l.said.event == taken.event);
+        let rank = match (status(&facts), taken.whole) {
+            (Some("Member"), (true, _)) => 14,
+            (Some("Pending"), (true, true)) => 9,
+            _ => continue,
+        };
+        if !named {
+            let said = Said { rank, whole: (false, false), ..taken.clone() };
+            let between = Some((told(&facts), taken.time));
+            gone.push(Lived { said, person: Some(person), between, silent: false });
+        }
+    }
+    gone
+}
