@@ -49,6 +49,10 @@ pub(crate) enum Verb {
     Audit(audit::AuditArgs),
     /// Count deliveries, billable and free
     Usage(crate::usage::UsageArgs),
+    /// Groups that were there before: list the provider's, and take them in
+    Import(Box<crate::reconcile::ImportArgs>),
+    /// Read groups from the provider, compare them with the projection, append what was missed
+    Reconcile(Box<crate::reconcile::ReconcileArgs>),
     /// Fold stores anew from the log beside the live ones, compare, swap
     Rebuild(crate::rebuild::RebuildArgs),
     /// Fold the log anew and compare it with what is served

@@ -5,6 +5,7 @@
 
 mod broker;
 mod folder;
+mod limits;
 mod positions;
 mod room;
 mod settings;
@@ -113,6 +114,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
         streams::look(&patient, log, &mut findings).await;
     }
     positions::look(&patient, log.as_ref(), &mut findings).await;
+    limits::look(&patient, &mut findings).await;
     folder::look(&patient, log.as_ref().and_then(|log| log.partitions), &mut findings);
     tell(&findings, args.output)
 }

@@ -3,6 +3,7 @@
 //! This file is the table of contents; each verb has a room of its own.
 
 mod audit;
+mod beside;
 mod broker;
 mod check;
 mod cli;
@@ -15,6 +16,7 @@ mod exit;
 mod failed;
 mod group;
 mod health;
+mod limits;
 mod log;
 mod operate;
 mod pipeline;
@@ -24,6 +26,7 @@ mod progress;
 mod provider;
 mod provision;
 mod rebuild;
+mod reconcile;
 mod redact;
 mod replay;
 mod serve;
@@ -68,6 +71,8 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Usage(args) => usage::run(args).await,
         Verb::Events(args) => events::run(args).await,
         Verb::Replay(args) => replay::run(*args).await,
+        Verb::Import(args) => reconcile::import(*args).await,
+        Verb::Reconcile(args) => reconcile::run(*args).await,
         Verb::Rebuild(args) => rebuild::run(args).await,
         Verb::Verify(args) => verify::run(args).await,
         Verb::Simulate(args) => serve::simulate(*args).await,

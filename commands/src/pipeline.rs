@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use groupfold_ingest::provision::{self, Plan};
+use groupfold_ingest::replay;
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings};
 use groupfold_projector::{Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
@@ -12,6 +13,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::beside::Beside;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::data::random_hex;
@@ -155,6 +157,18 @@ pub(crate) async fn projector(
         .await
         .map(|projector| projector.with_desk(desk))
         .map_err(|error| failed("the projector cannot start", &error))
+}
+
+/// What goes on beside the projector.
+pub(crate) async fn beside(
+    config: &Config,
+    client: async_nats::Client,
+    api_addr: SocketAddr,
+    own_token: Option<String>,
+    registry: &mut Registry,
+) -> Result<Beside, Failure> {
+    let partitions = partitions(&client, config).await?;
+    Beside::new(config, replay::Log::new(client, partitions), api_addr, own_token, registry)
 }
 
 /// Health, durability and metrics of a process with a receiver, for the operator's address.

@@ -36,6 +36,7 @@ pub(crate) use call::{Call, Content, Message, Picture};
 pub(crate) use check::{FieldFault, validate};
 #[allow(unused_imports, reason = "the command engine uses them")]
 pub(crate) use meta::verdict;
+pub(crate) use meta::{GROUP_UNKNOWN, NOT_FOUND};
 pub(crate) use token::Tokens;
 
 use crate::exit::Failure;

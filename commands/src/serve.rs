@@ -58,6 +58,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
     let mut registry = Registry::default();
     let (tokens, own_token) = pipeline::tokens(&config)?;
+    let beside =
+        pipeline::beside(&config, client.clone(), api_addr, own_token.clone(), &mut registry).await?;
     let projector = pipeline::projector(&config, client, tokens, &mut registry, told.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
@@ -71,7 +73,9 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     })?;
     say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));
+    let beside = tokio::spawn(beside.run(told.clone()));
     let served = projector.serve(queries, ops, told).await;
+    let _ = beside.await;
     projector.stopped().await;
     served.map_err(|error| Failure::failed("the API ended", &error))
 }

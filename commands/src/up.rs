@@ -71,6 +71,8 @@ async fn serve(
 
     let (tokens, own_token) = pipeline::tokens(config)?;
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
+    let own = own_token.clone();
+    let beside = pipeline::beside(config, client.clone(), api_addr, own, &mut registry).await?;
     let projector = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
@@ -88,10 +90,12 @@ async fn serve(
         async move { projector.serve(queries, ops, stop).await }
     });
     say_where(config, &webhook_addr, &api_addr, receiver.durability().name(), demo);
+    let beside = tokio::spawn(beside.run(told.clone()));
     let provider = demo.then(|| tokio::spawn(simulated(config, webhook_addr, told.clone())));
 
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
+    let _ = beside.await;
     fold.cancel();
     projector.stopped().await;
     api.cancel();

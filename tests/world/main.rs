@@ -26,6 +26,7 @@ mod laws;
 mod openapi;
 mod oracle;
 mod rebuild;
+mod reconcile;
 mod simulated;
 mod tenants;
 mod tidy;

@@ -73,6 +73,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Time for a call in all: its turn, and further attempts where nothing was done",
     ),
     key("provider_calls_max", "N", Some("64"), "Calls to the provider under way at once, of all numbers"),
+    key(
+        "reconcile_interval_s",
+        "S",
+        None,
+        "Compare all groups with the provider this often, and append what was missed (default: never)",
+    ),
     secret(many(key(
         "api_token",
         "TOKEN",

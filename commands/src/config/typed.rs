@@ -20,8 +20,9 @@ pub(crate) struct Config {
     pub(crate) api_addr: SocketAddr,
     pub(crate) meta_app_secrets: Vec<String>,
     pub(crate) meta_verify_token: Option<String>,
-    #[allow(dead_code, reason = "the command engine reads it")]
     pub(crate) provider: provider::Settings,
+    /// How often all groups are compared with the provider.
+    pub(crate) reconcile_interval: Option<Duration>,
     pub(crate) api_tokens: Vec<Token>,
     /// Those of them that are not hashed.
     pub(crate) api_tokens_plain: Vec<String>,
@@ -88,6 +89,7 @@ impl Config {
             meta_app_secrets: read.secrets("meta_app_secret"),
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
             provider: read.provider(),
+            reconcile_interval: read.within("reconcile_interval_s", 1, 31_536_000).map(Duration::from_secs),
             api_tokens: tokens,
             api_tokens_plain: plain,
             nats_server: read.one("nats_server", "a path"),
@@ -127,6 +129,12 @@ impl Config {
             faults.push(Fault(format!(
                 "api_addr: {addr} is not loopback, and no api_token is set: give one, or bind 127.0.0.1"
             )));
+        }
+        if self.reconcile_interval.is_some() && self.provider.tokens.is_empty() {
+            faults.push(Fault(
+                "reconcile_interval_s: needs an access token to read the provider with (meta_access_token)"
+                    .to_owned(),
+            ));
         }
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log) {
             faults.push(Fault(format!(

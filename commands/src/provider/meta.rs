@@ -13,9 +13,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use reqwest::{StatusCode, header};
 
-pub(crate) use table::{CURSOR_EXPIRED, verdict};
+pub(crate) use table::{CURSOR_EXPIRED, GROUP_UNKNOWN, NOT_FOUND, verdict};
 
-use super::answer::{Advice, Answer, Refusal, Unsure};
+use super::answer::{Advice, Answer, Done, Refusal, Unsure};
 use super::{Call, Settings, Tokens};
 use crate::exit::Failure;
 
@@ -67,11 +67,15 @@ impl Meta {
         };
         let status = response.status();
         let retry_after = retry_after(&response);
+        let answered_at_ms = date_ms(&response);
         let body = match read(response).await {
             Ok(body) => body,
             Err(unsure) => return Sent::Failed(Answer::Unknown(unsure)),
         };
-        let answer = answer::of(call, status, &body, retry_after);
+        let mut answer = answer::of(call, status, &body, retry_after);
+        if let Answer::Done(Done::Group(info)) = &mut answer {
+            info.answered_at_ms = answered_at_ms;
+        }
         let is_slow = |refusal: &Refusal| table::is_slow(refusal.code);
         match &answer {
             Answer::Refused(refusal) if is_slow(refusal) => Sent::Slow { retry_after, answer },
@@ -100,6 +104,13 @@ fn retry_after(response: &reqwest::Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
+/// The provider's clock when it answered, Unix milliseconds of a whole second.
+fn date_ms(response: &reqwest::Response) -> Option<i64> {
+    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+    let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date).ok()?;
+    Some(date.as_millisecond())
+}
+
 async fn read(mut response: reqwest::Response) -> Result<BytesMut, Unsure> {
     let mut body = BytesMut::new();
     loop {
@@ -118,7 +129,7 @@ fn by_status(status: StatusCode) -> (&'static str, Advice) {
     match status {
         StatusCode::UNAUTHORIZED => ("access_token_refused", Advice::DoNotRetry),
         StatusCode::FORBIDDEN => ("permission_missing", Advice::DoNotRetry),
-        StatusCode::NOT_FOUND => ("not_found", Advice::Reconcile),
+        StatusCode::NOT_FOUND => (NOT_FOUND, Advice::Reconcile),
         StatusCode::TOO_MANY_REQUESTS => (table::TOO_MANY_CALLS, Advice::RetryLater),
         _ => ("provider_error", Advice::DoNotRetry),
     }

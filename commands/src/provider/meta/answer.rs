@@ -61,7 +61,7 @@ pub(super) fn of(call: &Call, status: StatusCode, body: &[u8], retry_after: Opti
 fn refusal(graph: GraphError, status: StatusCode, retry_after: Option<Duration>) -> Refusal {
     let code = graph.error.code.as_str();
     let (name, advice) = if graph.subcode == Some(table::SUBCODE_NO_OBJECT) {
-        ("not_found", Advice::Reconcile)
+        (table::NOT_FOUND, Advice::Reconcile)
     } else if table::is_permission(code) {
         ("permission_missing", Advice::DoNotRetry)
     } else {
@@ -211,6 +211,7 @@ fn info(group: &Value) -> Option<GroupInfo> {
         suspended,
         created_at_ms: seconds(group.get("creation_timestamp")),
         participants_total: number(group.get("total_participant_count")).and_then(|n| n.try_into().ok()),
+        answered_at_ms: None,
         participants,
     })
 }

@@ -8,6 +8,10 @@ use crate::provider::answer::Advice::{DoNotRetry, Reconcile, RetryLater, TreatAs
 
 /// A list's cursor holds no longer: begin with the first page.
 pub(crate) const CURSOR_EXPIRED: &str = "cursor_expired";
+/// The provider does not know the group, or does not know us in it.
+pub(crate) const GROUP_UNKNOWN: &str = "group_unknown";
+/// The object that a call names does not exist, or not for this token.
+pub(crate) const NOT_FOUND: &str = "not_found";
 /// Too many calls, whoever's count they go on.
 pub(super) const TOO_MANY_CALLS: &str = "too_many_calls";
 const TOO_MANY_GROUP_OPERATIONS: &str = "too_many_group_operations";
@@ -20,7 +24,7 @@ const DAY: Duration = Duration::from_hours(24);
 pub(crate) fn verdict(code: &str) -> Option<(&'static str, Advice)> {
     Some(match code {
         "131020" => ("group_without_members", DoNotRetry),
-        "131041" => ("group_unknown", Reconcile),
+        "131041" => (GROUP_UNKNOWN, Reconcile),
         "131059" => (CURSOR_EXPIRED, RetryLater),
         "131201" => ("partly_done", Reconcile),
         "131202" => ("participant_twice", DoNotRetry),
@@ -74,5 +78,5 @@ pub(super) fn wait(code: &str) -> Option<Duration> {
     (code == "131214").then_some(DAY)
 }
 
-/// The object that a call names does not exist, or not for this token: `error_subcode` of code 100.
+/// `error_subcode` of code 100: the object does not exist.
 pub(super) const SUBCODE_NO_OBJECT: i64 = 33;

@@ -1,0 +1,38 @@
+//! How near the provider's limits the groups are.
+
+use super::{Findings, Patient};
+use crate::cli::Output;
+use crate::group::Reach;
+use crate::limits::{Census, GROUPS_MAX, GROUPS_NEAR};
+
+pub(super) async fn look(patient: &Patient, findings: &mut Findings) {
+    let Some((api, token)) = &patient.api else { return };
+    let reach = Reach {
+        data: patient.data.clone(),
+        api_url: Some(api.clone()),
+        api_token: token.clone(),
+        min_position: None,
+        wait_ms: None,
+        output: Output::Json,
+    };
+    // A receiver alone has no groups; whether the API answers is looked at elsewhere.
+    let Ok(census) = Census::take(&reach).await else { return };
+    let before = findings.0.len();
+    if let Some((number, groups)) = census.fullest().filter(|(_, groups)| *groups >= GROUPS_NEAR) {
+        findings.warn(
+            "limits",
+            format!("number {number} has {groups} of {GROUPS_MAX} groups"),
+            "delete groups that are over, or create new ones on another number",
+        );
+    }
+    if census.nearly_full > 0 {
+        // Full groups are what groups are for: to be known, not mended.
+        findings.ok(
+            "limits",
+            format!("{} of {} groups have 7 members or more of 8", census.nearly_full, census.groups),
+        );
+    }
+    if findings.0.len() == before {
+        findings.ok("limits", format!("{} groups, none nearly full", census.groups));
+    }
+}

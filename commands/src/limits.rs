@@ -1,0 +1,146 @@
+//! How near the provider's limits the groups are: members of a group, groups of a number.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use crate::exit::Failure;
+use crate::group::Reach;
+
+/// Members of a group, without the business (Meta, groups overview).
+const MEMBERS_MAX: u64 = 8;
+/// Members from which on a group is nearly full.
+const MEMBERS_NEAR: u64 = MEMBERS_MAX - 1;
+/// Groups of one business number (Meta, groups overview).
+pub(crate) const GROUPS_MAX: u64 = 10_000;
+/// Groups from which on a number is nearly full.
+pub(crate) const GROUPS_NEAR: u64 = 9_500;
+/// Groups of one answer.
+const PAGE: &str = "200";
+/// Pages that are looked through at most.
+const PAGES_MAX: usize = 1000;
+/// Between pages, so that a census is nothing that other readers feel.
+const BETWEEN_PAGES: Duration = Duration::from_millis(20);
+const FIRST: Duration = Duration::from_secs(10);
+const EVERY: Duration = Duration::from_secs(300);
+
+/// Groups that are at the provider, counted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Census {
+    pub(crate) groups: u64,
+    /// Groups with room for one more member at most.
+    pub(crate) nearly_full: u64,
+    by_number: BTreeMap<String, u64>,
+}
+
+impl Census {
+    /// Counts all groups of a pipeline.
+    pub(crate) async fn take(reach: &Reach) -> Result<Self, Failure> {
+        let mut census = Self::default();
+        let mut cursor = None;
+        for _ in 0..PAGES_MAX {
+            let query = [("limit", Some(PAGE.to_owned())), ("cursor", cursor.take())];
+            let page = reach.get(&["v1", "groups"], &query).await?;
+            let groups = page.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            groups.iter().for_each(|group| census.count(group));
+            match page.get("cursor").and_then(Value::as_str) {
+                Some(next) => cursor = Some(next.to_owned()),
+                None => break,
+            }
+            tokio::time::sleep(BETWEEN_PAGES).await;
+        }
+        Ok(census)
+    }
+
+    /// The number with the most groups, and how many they are.
+    pub(crate) fn fullest(&self) -> Option<(&str, u64)> {
+        let fullest = self.by_number.iter().max_by_key(|(_, groups)| **groups);
+        fullest.map(|(number, groups)| (number.as_str(), *groups))
+    }
+
+    fn count(&mut self, group: &Value) {
+        let text = |name: &str| group.get(name).and_then(Value::as_str).unwrap_or_default();
+        if !matches!(text("status"), "active" | "suspended" | "unknown") {
+            return;
+        }
+        self.groups += 1;
+        let members = group.pointer("/counts/member").and_then(Value::as_u64).unwrap_or_default();
+        if members >= MEMBERS_NEAR {
+            self.nearly_full += 1;
+        }
+        *self.by_number.entry(text("phone_number_id").to_owned()).or_default() += 1;
+    }
+}
+
+/// A census every so often, as metrics.
+pub(crate) struct Watch {
+    reach: Reach,
+    nearly_full: Gauge,
+    fullest: Gauge,
+}
+
+impl Watch {
+    pub(crate) fn new(reach: Reach, registry: &mut Registry) -> Self {
+        let watch = Self { reach, nearly_full: Gauge::default(), fullest: Gauge::default() };
+        registry.register(
+            "groupfold_groups_nearly_full",
+            "Groups with at least 7 of the 8 members that a group may have",
+            watch.nearly_full.clone(),
+        );
+        registry.register(
+            "groupfold_groups_of_fullest_number",
+            "Groups of the business number that has most; 10,000 is the provider's limit",
+            watch.fullest.clone(),
+        );
+        watch
+    }
+
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut pause = FIRST;
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(pause) => {}
+            }
+            pause = EVERY;
+            let census = tokio::select! {
+                () = stop.cancelled() => return,
+                census = Census::take(&self.reach) => census,
+            };
+            match census {
+                Ok(census) => {
+                    self.nearly_full.set(gauge(census.nearly_full));
+                    self.fullest.set(gauge(census.fullest().map_or(0, |(_, groups)| groups)));
+                }
+                Err(error) => tracing::debug!(%error, "groups could not be counted"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_groups_at_the_provider_count_and_those_with_little_room_are_told() {
+        let group = |number: &str, status: &str, members: u64| json!({ "phone_number_id": number, "status": status, "counts": { "member": members } });
+        let mut census = Census::default();
+        for group in [
+            group("1", "active", 8),
+            group("1", "suspended", 6),
+            group("2", "active", 7),
+            group("2", "deleted", 8),
+        ] {
+            census.count(&group);
+        }
+        assert_eq!((census.groups, census.nearly_full, census.fullest()), (3, 2, Some(("1", 2))));
+    }
+}

@@ -1,0 +1,231 @@
+//! `groupfold import` and `groupfold reconcile`: the provider's groups against the projection's.
+//!
+//! A reading is an event like any other (`evidence: snapshot`), stamped with the last moment that it surely speaks
+//! of: it never overrides a newer webhook, and a webhook that comes late takes its place.
+
+mod differ;
+mod import;
+mod known;
+mod reading;
+mod round;
+pub(crate) mod schedule;
+mod snapshot;
+
+use std::time::Duration;
+
+use groupfold_ingest::replay;
+use serde_json::json;
+
+use self::known::Known;
+use self::reading::Read;
+use self::round::{Found, Round, append};
+use crate::cli::Output;
+use crate::config::{Config, Flags};
+use crate::exit::Failure;
+use crate::group::Reach;
+use crate::log::LogReach;
+use crate::print;
+use crate::provider::{Answer, Provider};
+
+/// List the provider's groups, and take in those that were there before
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Without --execute nothing is changed. Needs an access token (--meta-access-token, or \
+                        GROUPFOLD_META_ACCESS_TOKEN).\nExit codes: 0 fine, 75 some groups could not be read."
+)]
+pub(crate) struct ImportArgs {
+    /// The business number whose groups to list
+    #[arg(long, value_name = "ID")]
+    phone_number_id: String,
+    /// Only show which groups are new, known or gone (the default)
+    #[arg(long, conflicts_with = "execute")]
+    preview: bool,
+    /// Read the chosen groups and append what they are to the log
+    #[arg(long)]
+    execute: bool,
+    /// A group to import; repeatable
+    #[arg(long = "group", value_name = "GROUP", conflicts_with = "all")]
+    groups: Vec<String>,
+    /// All groups that are new
+    #[arg(long)]
+    all: bool,
+    /// WhatsApp Business Account of the number, if no group of it is known yet
+    #[arg(long, value_name = "WABA")]
+    account: Option<String>,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Read groups from the provider and compare them with the projection
+#[derive(clap::Args, Debug)]
+#[command(
+    after_help = "Without --execute nothing is changed. What differs is looked at twice, --settle-ms apart, so that \
+                        webhooks under way are no difference.\nExit codes: 0 no difference (or all appended), 3 differences, 75 \
+                        some groups could not be read."
+)]
+pub(crate) struct ReconcileArgs {
+    /// A group to look at; repeatable (default: all that live)
+    #[arg(long = "group", value_name = "GROUP")]
+    groups: Vec<String>,
+    /// Only groups of this business number
+    #[arg(long, value_name = "ID")]
+    phone_number_id: Option<String>,
+    /// Append what was read of the groups that differ to the log
+    #[arg(long)]
+    execute: bool,
+    /// Compare invite links too: one call more for each group
+    #[arg(long)]
+    links: bool,
+    /// How long a difference must last
+    #[arg(long, value_name = "MS", default_value_t = 5000)]
+    settle_ms: u64,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+pub(crate) async fn import(args: ImportArgs) -> Result<(), Failure> {
+    import::run(args).await
+}
+
+/// Both sides, and the log between them.
+struct Both {
+    provider: Provider,
+    reach: Reach,
+    config: Config,
+}
+
+impl Both {
+    fn of(flags: &Flags, api_url: Option<String>, output: Output) -> Result<Self, Failure> {
+        let config = Config::load(flags)?;
+        if config.provider.tokens.is_empty() {
+            return Err(Failure::Usage(
+                "meta_access_token: is needed to read the provider's groups (--meta-access-token, or \
+                 GROUPFOLD_META_ACCESS_TOKEN)"
+                    .to_owned(),
+            ));
+        }
+        let reach = Reach {
+            data: config.data.clone(),
+            api_url,
+            api_token: config.api_tokens_plain.first().cloned(),
+            min_position: None,
+            wait_ms: None,
+            output,
+        };
+        Ok(Self { provider: Provider::new(config.provider.clone())?, reach, config })
+    }
+
+    /// The writing side of the log.
+    async fn log(&self) -> Result<replay::Log, Failure> {
+        let reach = LogReach { data: self.config.data.clone(), nats_url: self.config.nats_url.clone() };
+        let log = reach.open().await?;
+        Ok(replay::Log::new(log.client, log.partitions))
+    }
+}
+
+/// Names one run in the records that it appends.
+fn run_id() -> String {
+    format!("reconcile-{}", jiff::Timestamp::now().as_millisecond())
+}
+
+fn unreadable(what: &str, answer: &Answer) -> Failure {
+    let line = format!("{what} cannot be read: {}", reading::reason(answer));
+    match answer {
+        Answer::Unknown(_) => Failure::Again(line),
+        _ => Failure::Failed(line),
+    }
+}
+
+/// Compares, shows, and appends if told to.
+pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
+    let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
+    let groups = groups(&both.reach, &args).await?;
+    let round = Round { provider: &both.provider, reach: &both.reach, links: args.links };
+    let found = round.compare(groups, Duration::from_millis(args.settle_ms)).await?;
+    let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
+    let mut appended = None;
+    if args.execute && !differing.is_empty() {
+        appended = Some(append(&both.log().await?, &differing, &run_id()).await?);
+    }
+    let failed: Vec<(&str, &str)> = found
+        .iter()
+        .filter_map(|found| match &found.read {
+            Read::Failed(why) => Some((found.known.group_id.as_str(), why.as_str())),
+            _ => None,
+        })
+        .collect();
+    let position = appended.as_ref().map(|(_, position)| position.to_string());
+    print::line(&match args.output {
+        Output::Json => json!({
+            "groups": found.len(),
+            "differing": differing.iter().map(|found| json!({
+                "group_id": found.known.group_id,
+                "differences": found.differences.iter().map(differ::Difference::to_json).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>(),
+            "failed": failed.iter().map(|(group, why)| json!({ "group_id": group, "reason": why })).collect::<Vec<_>>(),
+            "appended": appended.as_ref().map_or(0, |(count, _)| *count),
+            "position": position,
+        })
+        .to_string(),
+        Output::Table => text(&found, &differing, &failed, position.as_deref()),
+    })?;
+    if !failed.is_empty() {
+        return Err(Failure::Again(format!("{} group(s) could not be read", failed.len())));
+    }
+    if differing.is_empty() || args.execute {
+        return Ok(());
+    }
+    Err(Failure::Found(format!(
+        "{} group(s) differ; --execute appends what the provider has to the log",
+        differing.len()
+    )))
+}
+
+/// The groups named, or all that live.
+async fn groups(reach: &Reach, args: &ReconcileArgs) -> Result<Vec<Known>, Failure> {
+    if args.groups.is_empty() {
+        let mut all = known::groups(reach, args.phone_number_id.as_deref()).await?;
+        all.retain(Known::lives);
+        return Ok(all);
+    }
+    let mut groups = Vec::new();
+    for group in &args.groups {
+        groups.push(known::group(reach, group).await?);
+    }
+    Ok(groups)
+}
+
+fn text(found: &[Found], differing: &[&Found], failed: &[(&str, &str)], position: Option<&str>) -> String {
+    let mut lines = Vec::new();
+    if !differing.is_empty() {
+        let mut table = print::table(["GROUP", "WHAT", "KNOWN", "PROVIDER"]);
+        for found in differing {
+            for difference in &found.differences {
+                let side = |side: &Option<String>| side.clone().unwrap_or_else(|| "-".to_owned());
+                table.add_row([
+                    found.known.group_id.clone(),
+                    difference.what.to_owned(),
+                    side(&difference.known),
+                    side(&difference.provider),
+                ]);
+            }
+        }
+        lines.push(table.to_string());
+    }
+    lines.extend(failed.iter().map(|(group, why)| format!("{group}: not read: {why}")));
+    lines.push(format!("{} group(s) compared, {} differ", found.len() - failed.len(), differing.len()));
+    lines.extend(position.map(|position| format!("appended, at position {position}")));
+    lines.join("\n")
+}

@@ -1,0 +1,127 @@
+//! What the provider has of a group, read at one moment.
+
+use groupfold_schemas::v1::{GroupSnapshot, Role, SnapshotParticipant};
+
+use crate::provider::{
+    Answer, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND, Provider, Refusal,
+};
+
+/// A group as the provider has it.
+#[derive(Debug, Clone)]
+pub(super) struct Reading {
+    pub(super) info: GroupInfo,
+    /// `None`: not asked for, or the provider did not say.
+    pub(super) requests: Option<Vec<JoinRequest>>,
+    pub(super) link: Option<InviteLink>,
+    /// The last moment that the reading surely speaks of, Unix milliseconds.
+    pub(super) taken_ms: i64,
+}
+
+/// What became of reading a group.
+#[derive(Debug)]
+pub(super) enum Read {
+    Present(Box<Reading>),
+    /// The provider does not know it, or does not know us in it.
+    Absent {
+        taken_ms: i64,
+    },
+    /// Why it could not be read.
+    Failed(String),
+}
+
+/// Reads a group: settings and members, pending requests where there can be any, the invite link if wanted.
+pub(super) async fn read(provider: &Provider, phone_number_id: &str, group: &str, link: bool) -> Read {
+    let began = jiff::Timestamp::now().as_millisecond();
+    let call = Call::GroupInfo { group: group.to_owned() };
+    let info = match provider.call(phone_number_id, &call).await {
+        Answer::Done(Done::Group(info)) => *info,
+        Answer::Refused(Refusal { code: GROUP_UNKNOWN | NOT_FOUND, .. }) => {
+            return Read::Absent { taken_ms: moment(began, None) };
+        }
+        other => return Read::Failed(reason(&other)),
+    };
+    let taken_ms = moment(began, info.answered_at_ms);
+    let mut requests = None;
+    if info.join_approval_mode.as_deref() == Some("approval_required") {
+        match provider.all_join_requests(phone_number_id, group).await {
+            Ok(all) => requests = Some(all),
+            Err(answer) => return Read::Failed(reason(&answer)),
+        }
+    }
+    let mut found = None;
+    if link {
+        let call = Call::GetInviteLink { group: group.to_owned() };
+        match provider.call(phone_number_id, &call).await {
+            Answer::Done(Done::InviteLink(link)) => found = Some(link),
+            // A suspended group has none to give.
+            Answer::Refused(_) => {}
+            other => return Read::Failed(reason(&other)),
+        }
+    }
+    Read::Present(Box::new(Reading { info, requests, link: found, taken_ms }))
+}
+
+/// The last millisecond before the second in which the call began, by the provider's clock where it told the
+/// time: webhooks carry that clock's seconds, and one of the same second must win over what was read in it.
+fn moment(began_ms: i64, answered_ms: Option<i64>) -> i64 {
+    let second = |ms: i64| ms.div_euclid(1000) * 1000;
+    // The answer's second is at most as late as the answer, and the call took no negative time.
+    let took = (jiff::Timestamp::now().as_millisecond() - began_ms).max(0);
+    second(answered_ms.map_or(began_ms, |answered| answered - took)) - 1
+}
+
+/// Why an answer is not the one hoped for, in words without secrets.
+pub(super) fn reason(answer: &Answer) -> String {
+    match answer {
+        Answer::Refused(refusal) => {
+            let said = refusal.errors.first().map(|error| format!(": {} ({})", error.message, error.code));
+            format!("{}{}", refusal.code, said.unwrap_or_default())
+        }
+        Answer::Unknown(unsure) => unsure.name().to_owned(),
+        Answer::Accepted { .. } | Answer::Done(_) | Answer::Partly { .. } => "unexpected_answer".to_owned(),
+    }
+}
+
+impl Reading {
+    /// All members were listed: their number agrees with the count beside it.
+    pub(super) fn is_whole(&self) -> bool {
+        let listed = self.info.participants.as_ref().map(Vec::len);
+        let total = self.info.participants_total.and_then(|total| usize::try_from(total).ok());
+        listed.is_some() && (total.is_none() || total == listed)
+    }
+
+    /// As an event tells it.
+    pub(super) fn snapshot(&self) -> GroupSnapshot {
+        let info = &self.info;
+        let members = info.participants.iter().flatten().map(|participant| SnapshotParticipant {
+            participant: Some(participant.clone()),
+            role: Role::Unspecified.into(),
+            pending: false,
+            join_request_id: None,
+        });
+        let is_member = |request: &JoinRequest| {
+            info.participants.iter().flatten().any(|member| *member == request.participant)
+        };
+        // Two calls see two moments: who was let in between them is a member.
+        let waiting = self.requests.iter().flatten().filter(|request| !is_member(request));
+        let pending = waiting.map(|request| SnapshotParticipant {
+            participant: Some(request.participant.clone()),
+            role: Role::Unspecified.into(),
+            pending: true,
+            join_request_id: Some(request.join_request_id.clone()),
+        });
+        GroupSnapshot {
+            subject: info.subject.clone(),
+            // It was asked for: absent, there is none.
+            description: Some(info.description.clone().unwrap_or_default()),
+            join_approval_mode: info.join_approval_mode.clone(),
+            invite_link: self.link.as_ref().map(|InviteLink(link)| link.clone()),
+            suspended: info.suspended,
+            created_at_ms: info.created_at_ms,
+            participants_total: info.participants_total,
+            participants: members.chain(pending).collect(),
+            participants_complete: self.is_whole(),
+            join_requests_complete: self.requests.is_some(),
+        }
+    }
+}

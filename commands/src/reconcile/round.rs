@@ -1,0 +1,106 @@
+//! One round: groups read from the provider, compared with the projection, and appended where they differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
+use groupfold_ingest::replay;
+use groupfold_schemas::position::Position;
+
+use super::differ::{self, Difference};
+use super::known::{self, Known};
+use super::reading::{self, Read, read};
+use super::snapshot;
+use crate::exit::{Failure, with_causes};
+use crate::group::Reach;
+use crate::progress;
+use crate::provider::Provider;
+
+/// Groups read at once; the provider's limit on a number's calls is not published.
+const AT_ONCE: usize = 4;
+
+/// Both sides.
+pub(super) struct Round<'a> {
+    pub(super) provider: &'a Provider,
+    pub(super) reach: &'a Reach,
+    /// Compare invite links too: a call more for each group.
+    pub(super) links: bool,
+}
+
+/// A group that was looked at.
+pub(super) struct Found {
+    pub(super) known: Known,
+    pub(super) read: Read,
+    pub(super) differences: Vec<Difference>,
+}
+
+impl Round<'_> {
+    /// Reads and compares. What differs is looked at once more after a while, both sides anew: webhooks under way
+    /// are no difference.
+    pub(super) async fn compare(&self, groups: Vec<Known>, settle: Duration) -> Result<Vec<Found>, Failure> {
+        let bar = progress::bar(groups.len() as u64, "reading");
+        let looks = stream::iter(groups).map(|known| self.look(known)).buffer_unordered(AT_ONCE);
+        let mut found: Vec<Found> = looks.inspect(|_| bar.inc(1)).collect().await;
+        bar.finish_and_clear();
+        found.sort_by(|a, b| a.known.group_id.cmp(&b.known.group_id));
+        let (doubtful, mut sure): (Vec<_>, Vec<_>) =
+            found.into_iter().partition(|found| !found.differences.is_empty());
+        if !doubtful.is_empty() {
+            tokio::time::sleep(settle).await;
+        }
+        for first in doubtful {
+            let known = known::group(self.reach, &first.known.group_id).await?;
+            sure.push(self.look(known).await);
+        }
+        self.confirm_deletions(&mut sure).await;
+        sure.sort_by(|a, b| a.known.group_id.cmp(&b.known.group_id));
+        Ok(sure)
+    }
+
+    async fn look(&self, known: Known) -> Found {
+        let read = read(self.provider, &known.phone_number_id, &known.group_id, self.links).await;
+        let differences = match &read {
+            Read::Present(reading) => differ::differences(&known, reading),
+            Read::Absent { .. } => differ::vanished(&known),
+            Read::Failed(_) => Vec::new(),
+        };
+        Found { known, read, differences }
+    }
+
+    /// A deletion is for ever, so two witnesses are heard: the group that is not known, and the list without it.
+    async fn confirm_deletions(&self, found: &mut [Found]) {
+        let absent = |found: &&mut Found| matches!(found.read, Read::Absent { .. });
+        let mut lists: BTreeMap<String, Result<BTreeSet<String>, String>> = BTreeMap::new();
+        for found in found.iter_mut().filter(absent) {
+            let number = found.known.phone_number_id.clone();
+            if !lists.contains_key(&number) {
+                let list = self.provider.all_groups(&number).await;
+                let ids = list.map(|groups| groups.into_iter().map(|group| group.group_id).collect());
+                lists.insert(number.clone(), ids.map_err(|answer| reading::reason(&answer)));
+            }
+            let doubt = match &lists[&number] {
+                Ok(listed) if !listed.contains(&found.known.group_id) => continue,
+                Ok(_) => "listed, but its own page does not know it".to_owned(),
+                Err(why) => format!("unknown to the provider, and the list cannot be read: {why}"),
+            };
+            (found.read, found.differences) = (Read::Failed(doubt), Vec::new());
+        }
+    }
+}
+
+/// Appends what was read of the groups that differ; returns how many, and where they stand.
+pub(super) async fn append(
+    log: &replay::Log,
+    found: &[&Found],
+    run: &str,
+) -> Result<(u64, Position), Failure> {
+    let (mut count, mut position) = (0, Position::default());
+    for found in found {
+        let Some(record) = snapshot::record(&found.known, &found.read, run) else { continue };
+        let appended = log.append_ours(&record).await;
+        let appended = appended.map_err(|error| Failure::Again(with_causes("", &error)))?;
+        position.join(&appended.position);
+        count += 1;
+    }
+    Ok((count, position))
+}
