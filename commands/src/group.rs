@@ -1,5 +1,6 @@
-//! `groupfold group`: reads through the query API.
+//! `groupfold group`: reads through the query API, and what a platform asks of a group.
 
+mod ask;
 mod reach;
 mod tables;
 
@@ -12,7 +13,7 @@ use crate::exit::Failure;
 use crate::print;
 use crate::when::Moment;
 
-/// Read the state of groups.
+/// Read the state of groups, and ask a group to change.
 #[derive(Args, Debug)]
 pub(crate) struct GroupArgs {
     #[command(subcommand)]
@@ -96,6 +97,8 @@ enum GroupVerb {
         #[command(flatten)]
         reach: Reach,
     },
+    #[command(flatten)]
+    Ask(ask::AskVerb),
 }
 
 /// What to ask and how to lay the answer out.
@@ -107,9 +110,11 @@ struct Question<'a> {
 }
 
 impl GroupVerb {
-    fn question(&self) -> Question<'_> {
+    /// `None` for what is no question.
+    fn question(&self) -> Option<Question<'_>> {
         let text = |value: &u32| Some(value.to_string());
-        match self {
+        Some(match self {
+            Self::Ask(_) => return None,
             Self::List { status, phone_number_id, limit, cursor, reach } => Question {
                 reach,
                 path: vec!["v1", "groups"],
@@ -150,13 +155,16 @@ impl GroupVerb {
                 query: vec![at.query()],
                 table: tables::receipts,
             },
-        }
+        })
     }
 }
 
 /// Asks, and prints the answer as the person wants it.
 pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
-    let Question { reach, path, query, table } = args.verb.question();
+    if let GroupVerb::Ask(verb) = args.verb {
+        return ask::run(verb).await;
+    }
+    let Some(Question { reach, path, query, table }) = args.verb.question() else { return Ok(()) };
     let answer = reach.get(&path, &query).await?;
     let printed = match reach.output {
         Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),

@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::data::random_hex;
 use crate::desk::Desk;
 use crate::exit::{Failure, with_causes};
+use crate::provider::Provider;
 
 /// The version that failures, stores and answers carry.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -133,14 +134,14 @@ pub(crate) fn tokens(config: &Config) -> Result<(Vec<Token>, Option<String>), Fa
     Ok((tokens, Some(own)))
 }
 
-/// Starts the projector on the data folder.
+/// Starts the projector on the data folder, and the desk that writes for its API.
 pub(crate) async fn projector(
     config: &Config,
     client: async_nats::Client,
     api_tokens: Vec<Token>,
     registry: &mut Registry,
     shutdown: CancellationToken,
-) -> Result<Projector, Failure> {
+) -> Result<(Projector, Desk), Failure> {
     let settings = ProjectorSettings {
         data: config.data.clone(),
         partitions: partitions(&client, config).await?,
@@ -152,11 +153,12 @@ pub(crate) async fn projector(
         rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
-    let desk = Arc::new(Desk::new(client.clone(), settings.partitions));
-    Projector::start(client, settings, registry, shutdown)
+    let (partitions, provider) = (settings.partitions, Provider::new(config.provider.clone())?);
+    let projector = Projector::start(client.clone(), settings, registry, shutdown)
         .await
-        .map(|projector| projector.with_desk(desk))
-        .map_err(|error| failed("the projector cannot start", &error))
+        .map_err(|error| failed("the projector cannot start", &error))?;
+    let desk = Desk::start(client, partitions, provider, projector.clone(), config.command_deadline);
+    Ok((projector.with_desk(Arc::new(desk.clone())), desk))
 }
 
 /// What goes on beside the projector.

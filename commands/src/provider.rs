@@ -83,6 +83,11 @@ impl Provider {
         })
     }
 
+    /// True if there is a token to ask with on behalf of a number.
+    pub(crate) fn knows(&self, phone_number_id: &str) -> bool {
+        self.meta.knows(phone_number_id)
+    }
+
     /// Asks once on behalf of a number. Calls that are at fault by themselves are refused unsent. Dropped before
     /// it ends, a call may have been done or not.
     pub(crate) async fn call(&self, phone_number_id: &str, call: &Call) -> Answer {

@@ -57,10 +57,12 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let client = broker.connect().await?;
     let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
     let mut registry = Registry::default();
+    // The loops go on while what is asked for is seen to its end.
+    let fold = CancellationToken::new();
     let (tokens, own_token) = pipeline::tokens(&config)?;
     let beside =
         pipeline::beside(&config, client.clone(), api_addr, own_token.clone(), &mut registry).await?;
-    let projector = pipeline::projector(&config, client, tokens, &mut registry, told.clone()).await?;
+    let (projector, desk) = pipeline::projector(&config, client, tokens, &mut registry, fold.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),
@@ -76,6 +78,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let beside = tokio::spawn(beside.run(told.clone()));
     let served = projector.serve(queries, ops, told).await;
     let _ = beside.await;
+    desk.stop().await;
+    fold.cancel();
     projector.stopped().await;
     served.map_err(|error| Failure::failed("the API ended", &error))
 }

@@ -73,7 +73,7 @@ async fn serve(
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
     let own = own_token.clone();
     let beside = pipeline::beside(config, client.clone(), api_addr, own, &mut registry).await?;
-    let projector = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
+    let (projector, desk) = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),
@@ -96,6 +96,7 @@ async fn serve(
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
     let _ = beside.await;
+    desk.stop().await;
     fold.cancel();
     projector.stopped().await;
     api.cancel();

@@ -1,8 +1,10 @@
 //! The query API: what a curl gets.
 
 mod answer;
+mod ask;
 pub(crate) mod auth;
 mod changes;
+mod commands;
 pub(crate) mod convert;
 mod groups;
 mod links;
@@ -29,7 +31,7 @@ use axum::extract::{MatchedPath, Path, Request, State};
 use axum::http::{Method, Uri};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 use crate::metrics::Metrics;
@@ -95,7 +97,6 @@ impl Api {
         Self { desk: Some(desk), ..self }
     }
 
-    #[expect(dead_code, reason = "the first route that writes uses it")]
     fn desk(&self) -> Result<&Arc<dyn Desk>, Problem> {
         self.desk.as_ref().ok_or_else(|| Problem::not_supported("nothing can be written here"))
     }
@@ -131,11 +132,20 @@ impl Api {
 }
 
 /// The table of routes that need a token.
-fn v1_routes() -> [(&'static str, MethodRouter<Api>); 9] {
-    [
+fn v1_routes() -> Vec<(&'static str, MethodRouter<Api>)> {
+    vec![
         ("/v1/position", get(position::show)),
-        ("/v1/groups", get(groups::list)),
-        ("/v1/groups/{group_id}", get(groups::show)),
+        ("/v1/groups", get(groups::list).post(ask::create)),
+        ("/v1/groups/{group_id}", get(groups::show).patch(ask::update).delete(ask::delete)),
+        ("/v1/groups/{group_id}/invite-link", get(ask::link).post(ask::reset_link)),
+        ("/v1/groups/{group_id}/join-requests", get(ask::join_requests)),
+        ("/v1/groups/{group_id}/join-requests:approve", post(ask::approve)),
+        ("/v1/groups/{group_id}/join-requests:reject", post(ask::reject)),
+        ("/v1/groups/{group_id}/members:remove", post(ask::remove)),
+        ("/v1/groups/{group_id}/messages", post(ask::send)),
+        ("/v1/groups/{group_id}/messages/{message_id}", post(ask::pin_or_unpin)),
+        ("/v1/commands", get(commands::list)),
+        ("/v1/commands/{command_id}", get(commands::show)),
         ("/v1/groups/{group_id}/members", get(groups::members)),
         ("/v1/groups/{group_id}/timeline", get(timeline::of_group)),
         ("/v1/accounts/{account}/timeline", get(timeline::of_account)),

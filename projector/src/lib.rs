@@ -10,6 +10,7 @@
 //! this crate knows the database.
 
 mod api;
+mod asked;
 pub mod desk;
 mod failures;
 mod feed;
@@ -32,6 +33,7 @@ mod usage;
 pub mod words;
 
 pub use api::ops::{Health, Ops, ops_router};
+pub use asked::Unanswered;
 pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
 pub use server::serve;

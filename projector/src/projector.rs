@@ -195,6 +195,10 @@ impl Projector {
         server::serve(listener, self.router(ops), shutdown).await
     }
 
+    pub(crate) fn reads(&self) -> &Reads {
+        &self.api.reads
+    }
+
     /// Why readers should rather ask elsewhere; empty if they need not.
     #[must_use]
     pub fn readiness(&self) -> Vec<String> {

@@ -82,13 +82,27 @@ impl Reads {
             .collect()
     }
 
+    /// Comes about when any partition has applied something, or otherwise changed, since this was called.
+    pub(crate) fn changed(&self) -> impl Future<Output = ()> + use<> {
+        let mut each: Vec<_> = self.owned.values().map(|partition| partition.status.subscribe()).collect();
+        async move {
+            let one = each.iter_mut().map(|status| Box::pin(status.changed()));
+            let _ = futures_util::future::select_all(one).await;
+        }
+    }
+
+    /// How long a reader may wait at most.
+    pub(crate) fn longest_wait(&self, freshness: &Freshness) -> Duration {
+        Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max))
+    }
+
     /// Waits until the partitions that an answer touches are as fresh as asked.
     pub(crate) async fn reach(&self, freshness: &Freshness, touched: &[Partition]) -> Result<(), Problem> {
         self.reach_until(freshness, self.deadline(freshness), touched).await
     }
 
     fn deadline(&self, freshness: &Freshness) -> Instant {
-        Instant::now() + Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max))
+        Instant::now() + self.longest_wait(freshness)
     }
 
     async fn reach_until(

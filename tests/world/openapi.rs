@@ -29,14 +29,14 @@ async fn no_request_meets_a_fault_or_an_answer_that_the_document_does_not_tell_o
     assert_eq!(there.status, 200, "{there}");
 
     let scratch = Scratch::new("openapi");
-    let ids = "[parameters]\n\"path.group_id\" = \"G\"\n\"path.message_id\" = \"wamid.1\"\n\"path.account\" = \"102290129340398\"\n";
+    let ids = "[parameters]\n\"path.group_id\" = \"G\"\n\"path.message_id\" = \"wamid.1\"\n\"path.account\" = \"102290129340398\"\n\"path.command_id\" = \"none\"\n";
     std::fs::write(scratch.path().join("schemathesis.toml"), ids).unwrap();
     let seed = std::env::var("GROUPFOLD_SEED").unwrap_or_else(|_| "7".to_owned());
     let token = groupfold.addresses().api_token.clone().expect("the owner's token");
     let output = Command::new(python.trim())
         .current_dir(scratch.path())
         .args(["-m", "schemathesis.cli", "run", &groupfold.api_url("/openapi.json")])
-        .args(["--header", &format!("Authorization: Bearer {token}"), "--include-method", "GET"])
+        .args(["--header", &format!("Authorization: Bearer {token}")])
         .args(["--exclude-path", ENDLESS, "--phases", "examples,coverage,fuzzing"])
         .args(["--max-examples", EXAMPLES_MAX, "--seed", &seed, "--no-color", "--workers", "1"])
         .args(["--checks", "not_a_server_error,status_code_conformance,content_type_conformance"])

@@ -72,6 +72,12 @@ pub(crate) const KEYS: &[Key] = &[
         Some("60000"),
         "Time for a call in all: its turn, and further attempts where nothing was done",
     ),
+    key(
+        "command_deadline_ms",
+        "MS",
+        Some("120000"),
+        "Time for the outcome of a command; after it the provider's state is looked at",
+    ),
     key("provider_calls_max", "N", Some("64"), "Calls to the provider under way at once, of all numbers"),
     key(
         "reconcile_interval_s",

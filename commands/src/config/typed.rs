@@ -23,6 +23,7 @@ pub(crate) struct Config {
     pub(crate) provider: provider::Settings,
     /// How often all groups are compared with the provider.
     pub(crate) reconcile_interval: Option<Duration>,
+    pub(crate) command_deadline: Duration,
     pub(crate) api_tokens: Vec<Token>,
     /// Those of them that are not hashed.
     pub(crate) api_tokens_plain: Vec<String>,
@@ -90,6 +91,7 @@ impl Config {
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
             provider: read.provider(),
             reconcile_interval: read.within("reconcile_interval_s", 1, 31_536_000).map(Duration::from_secs),
+            command_deadline: read.time("command_deadline_ms"),
             api_tokens: tokens,
             api_tokens_plain: plain,
             nats_server: read.one("nats_server", "a path"),

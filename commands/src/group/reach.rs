@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use reqwest::Method;
+use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
 use crate::cli::Output;
@@ -12,6 +14,9 @@ use crate::exit::Failure;
 
 /// Longer than the longest wait a server grants by default.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest that one request waits: below the deadline of an answer.
+const WAIT_MAX: Duration = Duration::from_secs(25);
 
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Reach {
@@ -59,19 +64,47 @@ impl Reach {
         path: &[&str],
         query: &[(&str, Option<String>)],
     ) -> Result<Value, Failure> {
-        let (base, token) = self.api()?;
-        let mut url = reqwest::Url::parse(&base)
-            .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
         let waits = [
             ("min_position", self.min_position.clone()),
             ("wait_ms", self.wait_ms.map(|wait_ms| wait_ms.to_string())),
         ];
-        for (name, value) in query.iter().cloned().chain(waits) {
+        let query: Vec<_> = query.iter().cloned().chain(waits).collect();
+        self.send(Request { method: Method::GET, path, query: &query, headers: &[], body: Body::None }).await
+    }
+
+    /// A command once it has ended, or as it is when the time is over.
+    pub(super) async fn ended(
+        &self,
+        command_id: &str,
+        position: Option<String>,
+        seconds: u64,
+    ) -> Result<Value, Failure> {
+        let over = tokio::time::Instant::now() + Duration::from_secs(seconds);
+        loop {
+            let left = over.saturating_duration_since(tokio::time::Instant::now()).min(WAIT_MAX);
+            let query = [("min_position", position.clone()), ("wait_ms", Some(left.as_millis().to_string()))];
+            let path = ["v1", "commands", command_id];
+            let request =
+                Request { method: Method::GET, path: &path, query: &query, headers: &[], body: Body::None };
+            let command = self.send(request).await?;
+            let open = matches!(command["status"].as_str(), Some("requested" | "sent" | "accepted"));
+            if !open || left.is_zero() {
+                return Ok(command);
+            }
+        }
+    }
+
+    /// Sends a request and reads the answer.
+    pub(super) async fn send(&self, request: Request<'_>) -> Result<Value, Failure> {
+        let (base, token) = self.api()?;
+        let mut url = reqwest::Url::parse(&base)
+            .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(request.path);
+        }
+        for (name, value) in request.query {
             if let Some(value) = value {
-                url.query_pairs_mut().append_pair(name, &value);
+                url.query_pairs_mut().append_pair(name, value);
             }
         }
         let unreachable = |error: reqwest::Error| {
@@ -79,15 +112,48 @@ impl Reach {
             Failure::Missing(format!("the API at {base} does not answer: {cause}"))
         };
         let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build().map_err(unreachable)?;
-        let mut request = client.get(url);
+        let mut sent = client.request(request.method, url);
         if let Some(token) = token {
-            request = request.bearer_auth(token);
+            sent = sent.bearer_auth(token);
         }
-        let response = request.send().await.map_err(unreachable)?;
+        for (name, value) in request.headers {
+            if let Some(value) = value {
+                sent = sent.header(*name, value);
+            }
+        }
+        let sent = match request.body {
+            Body::None => sent,
+            Body::Json(body) => sent.json(&body),
+            Body::Form { fields, picture } => {
+                let file = Part::bytes(picture).file_name("picture.jpg");
+                let mut form = Form::new().part("picture", file);
+                for (name, value) in fields.as_object().into_iter().flatten() {
+                    form = form.text(name.clone(), value.as_str().unwrap_or_default().to_owned());
+                }
+                sent.multipart(form)
+            }
+        };
+        let response = sent.send().await.map_err(unreachable)?;
         let status = response.status();
         let body: Value = response.json().await.map_err(unreachable)?;
         if status.is_success() { Ok(body) } else { Err(refusal(status, &body)) }
     }
+}
+
+/// A request to the API.
+pub(super) struct Request<'a> {
+    pub(super) method: Method,
+    pub(super) path: &'a [&'a str],
+    pub(super) query: &'a [(&'a str, Option<String>)],
+    pub(super) headers: &'a [(&'a str, Option<String>)],
+    pub(super) body: Body,
+}
+
+/// What a request carries.
+pub(super) enum Body {
+    None,
+    Json(Value),
+    Form { fields: Value, picture: Vec<u8> },
 }
 
 /// The API's problem document as a line.
@@ -96,7 +162,7 @@ fn refusal(status: reqwest::StatusCode, problem: &Value) -> Failure {
     let detail = if field("detail").is_empty() { field("title") } else { field("detail") };
     let line = format!("{detail} ({} {})", status.as_u16(), field("code"));
     match status.as_u16() {
-        400 => Failure::Usage(line),
+        400 | 422 => Failure::Usage(line),
         412 | 503 => Failure::Again(line),
         _ => Failure::Failed(line),
     }

@@ -126,3 +126,53 @@ pub(super) fn receipts(answer: &Value) -> String {
     }
     format!("sent {} to group {}\n\n{grid}", text(answer, "/sent_at"), text(answer, "/group_id"))
 }
+
+pub(super) fn commands(answer: &Value) -> String {
+    let mut grid = grid(["COMMAND", "TYPE", "STATUS", "GROUP", "ASKED BY", "REQUESTED"]);
+    for command in rows(answer, "commands") {
+        grid.add_row([
+            text(command, "/command_id"),
+            text(command, "/type"),
+            text(command, "/status"),
+            text(command, "/group_id"),
+            text(command, "/asked_by"),
+            text(command, "/requested_at"),
+        ]);
+    }
+    with_cursor(&grid, answer)
+}
+
+/// What is known of a command, a line each.
+pub(super) fn command(answer: &Value) -> String {
+    let fields = [
+        ("command", "/command_id"),
+        ("type", "/type"),
+        ("status", "/status"),
+        ("group", "/group_id"),
+        ("message", "/message_id"),
+        ("invite link", "/invite_link"),
+        ("code", "/code"),
+        ("advice", "/advice"),
+        ("detail", "/detail"),
+        ("position", "/position"),
+    ];
+    let known = fields.into_iter().filter(|(_, at)| answer.pointer(at).is_some_and(|value| !value.is_null()));
+    let mut lines: Vec<String> = known.map(|(name, at)| format!("{name:<12}{}", text(answer, at))).collect();
+    let outcome = |item: &Value| format!("  {:<10}{}", text(item, "/outcome"), text(item, "/name"));
+    lines.extend(rows(answer, "items").map(outcome));
+    let error = |error: &Value| format!("  {} {}", text(error, "/code"), text(error, "/title"));
+    lines.extend(rows(answer, "errors").map(error));
+    lines.join("\n")
+}
+
+pub(super) fn join_requests(answer: &Value) -> String {
+    let mut grid = grid(["JOIN REQUEST", "WHO", "SINCE"]);
+    for request in rows(answer, "join_requests") {
+        grid.add_row([text(request, "/join_request_id"), name(request), text(request, "/created_at")]);
+    }
+    grid.to_string()
+}
+
+pub(super) fn invite_link(answer: &Value) -> String {
+    text(answer, "/invite_link")
+}

@@ -10,7 +10,7 @@ const APPROVAL_MODES: [&str; 2] = ["auto_approve", "approval_required"];
 /// Members of a group, and so the most that one call removes.
 pub(crate) const PARTICIPANTS_MAX: usize = 8;
 /// The provider states no bound; ours keeps a call, and the event that it becomes, small.
-const JOIN_REQUESTS_MAX: usize = 256;
+const JOIN_REQUESTS_MAX: usize = 64;
 const PICTURE_BYTES_MAX: usize = 5 << 20;
 const PICTURE_SIDE_MIN: usize = 192;
 const PIN_DAYS: std::ops::RangeInclusive<u32> = 1..=30;

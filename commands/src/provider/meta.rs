@@ -55,6 +55,10 @@ impl Meta {
         Ok(Self { client, base: settings.meta_graph_url, tokens: settings.tokens })
     }
 
+    pub(super) fn knows(&self, phone_number_id: &str) -> bool {
+        self.tokens.of(phone_number_id).is_some()
+    }
+
     /// Asks once.
     pub(super) async fn send(&self, phone_number_id: &str, call: &Call) -> Sent {
         let Some(token) = self.tokens.of(phone_number_id) else {

@@ -201,6 +201,23 @@ pub trait Source {
     /// An entry cannot be read.
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Self::Error>;
 
+    /// Commands whose ids are less than one, by id backwards, `most` at most.
+    ///
+    /// # Errors
+    /// An entry cannot be read.
+    fn commands_before(
+        &self,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<(String, v1::CommandState)>, Self::Error> {
+        let entries = self.scan(&Prefix::Commands)?.into_iter().rev();
+        let states = entries.filter_map(|entry| match entry {
+            (Key::Command { command }, Value::Command(state)) => Some((command, *state)),
+            _ => None,
+        });
+        Ok(states.filter(|(id, _)| before.is_none_or(|before| id.as_str() < before)).take(most).collect())
+    }
+
     /// Tells each group and the account it belongs to, without holding them all.
     ///
     /// # Errors

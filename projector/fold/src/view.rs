@@ -8,7 +8,7 @@ mod usage;
 
 use groupfold_schemas::v1;
 
-pub use command::{Command, CommandStatus, command, commands};
+pub use command::{Command, CommandPage, CommandStatus, command, commands};
 pub use group::{group, status_of};
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};

@@ -31,10 +31,17 @@ use crate::token::{Scope, Token};
 use rate::Bucket;
 
 /// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
-pub(super) const FOR_BOUND: [&str; 5] =
-    ["/v1/position", "/v1/groups", "/v1/messages/{message_id}/receipts", "/v1/usage", "/v1/changes"];
+pub(super) const FOR_BOUND: [&str; 7] = [
+    "/v1/position",
+    "/v1/groups",
+    "/v1/messages/{message_id}/receipts",
+    "/v1/usage",
+    "/v1/changes",
+    "/v1/commands",
+    "/v1/commands/{command_id}",
+];
 /// Routes without a group in their path that do for a bound token only what concerns its own numbers.
-const FOR_BOUND_WRITES: [&str; 0] = [];
+const FOR_BOUND_WRITES: [&str; 1] = ["/v1/groups"];
 /// Routes of operators: what they do concerns everybody.
 const OPERATORS: &str = "/v1/ops/";
 /// The name of a path's group, as all routes have it.

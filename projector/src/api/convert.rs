@@ -165,7 +165,7 @@ pub(crate) fn failure(failure: v1::FailureRegister) -> shape::Failure {
     }
 }
 
-fn error(error: v1::ProviderError) -> shape::ProviderError {
+pub(crate) fn error(error: v1::ProviderError) -> shape::ProviderError {
     shape::ProviderError {
         code: code(error.code),
         title: known(error.title),

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, changes, groups, ops, position, receipts, timeline, usage};
+use super::{Api, ask, changes, commands, groups, ops, position, receipts, timeline, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -30,6 +30,20 @@ use super::{Api, changes, groups, ops, position, receipts, timeline, usage};
         receipts::of_message,
         usage::show,
         changes::follow,
+        commands::list,
+        commands::show,
+        ask::create,
+        ask::update,
+        ask::delete,
+        ask::link,
+        ask::reset_link,
+        ask::join_requests,
+        ask::approve,
+        ask::reject,
+        ask::remove,
+        ask::send,
+        ask::pin,
+        ask::unpin,
     ),
     modifiers(&Token),
 )]

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
+use groupfold_fold::view::CommandStatus;
 use groupfold_schemas::id;
 use groupfold_schemas::position::Position;
 
@@ -128,6 +129,11 @@ impl Params {
             ("removed", MemberStatus::Removed),
             ("revoked", MemberStatus::Revoked),
         ])
+    }
+
+    /// `status` of commands.
+    pub(crate) fn command_status(&self) -> Result<Option<CommandStatus>, Problem> {
+        self.status(&CommandStatus::ALL.map(|status| (status.name(), status)))
     }
 
     fn status<T: Copy>(&self, known: &[(&str, T)]) -> Result<Option<T>, Problem> {

@@ -9,6 +9,7 @@ use groupfold_schemas::position::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::desk::Refusal;
 use crate::store;
 
 /// An answer that is none.
@@ -23,6 +24,12 @@ pub(crate) struct Problem {
     retry_after_s: Option<u64>,
     /// The store that could not be read, and why: for the log and the partition's loop, not the answer.
     pub(crate) store: Option<Box<(u16, store::Error)>>,
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ({})", self.detail, self.code)
+    }
 }
 
 /// Body of every answer with status 400 and above, as `application/problem+json`.
@@ -107,13 +114,63 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
     }
 
+    pub(crate) fn command_not_found(id: &str, position: &Position) -> Self {
+        let detail = format!("no event up to {position} speaks of command {id:?}");
+        Self::new(StatusCode::NOT_FOUND, "command_not_found", "The command is not known", detail)
+    }
+
+    pub(crate) fn bad_body(detail: &str) -> Self {
+        let title = "The body cannot be read";
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "bad_body", title, detail)
+    }
+
+    pub(crate) fn body_too_large(most: usize) -> Self {
+        let title = "The body is too large";
+        let detail = format!("expected at most {most} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", title, detail)
+    }
+
+    pub(crate) fn bad_header(name: &str, expected: &str) -> Self {
+        let detail = format!("{name}: expected {expected}");
+        Self::new(StatusCode::BAD_REQUEST, "bad_header", "A header cannot be read", detail)
+    }
+
+    /// Why something is not done, in the terms of HTTP.
+    pub(crate) fn refusal(refusal: &Refusal) -> Self {
+        let detail = refusal.to_string();
+        let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
+        match refusal {
+            Refusal::Fields(_) => Self::new(unprocessable, "invalid_field", "A field breaks a rule", detail),
+            Refusal::Rule { code, command_id, .. } => {
+                let detail = format!("{detail} (command {command_id})");
+                Self::new(StatusCode::CONFLICT, code, "The group does not allow it", detail)
+            }
+            Refusal::KeyReused => {
+                Self::new(unprocessable, "idempotency_key_reused", "The key was used before", detail)
+            }
+            Refusal::NoProvider(_) => {
+                let title = "The provider cannot be reached from here";
+                Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
+            }
+            Refusal::Busy => Self::busy(),
+            Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
+            Refusal::Provider { advice: "retry_later", .. } => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::new(status, "provider_busy", "The provider asks for patience", detail)
+            }
+            Refusal::Provider { .. } => {
+                Self::new(StatusCode::BAD_GATEWAY, "provider_refused", "The provider says no", detail)
+            }
+        }
+    }
+
     pub(crate) fn route_not_found(path: &str) -> Self {
         let detail = format!("there is nothing at {path}; /openapi.json lists what there is");
         Self::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here", detail)
     }
 
     pub(crate) fn method_not_allowed(method: &str) -> Self {
-        let detail = format!("{method} is not answered here, GET is");
+        let detail = format!("{method} is not answered here; /openapi.json lists what is");
         let title = "The method is not answered";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", title, detail)
     }
@@ -160,7 +217,7 @@ impl Problem {
 
     /// True if it says that something is not there.
     pub(crate) fn is_absence(&self) -> bool {
-        matches!(self.code, "group_not_found" | "message_not_found")
+        matches!(self.code, "group_not_found" | "message_not_found" | "command_not_found")
     }
 
     pub(crate) fn busy() -> Self {
@@ -170,7 +227,6 @@ impl Problem {
     }
 
     /// The log did not acknowledge what was to be written; the same request again changes nothing twice.
-    #[expect(dead_code, reason = "the first route that writes uses it")]
     pub(crate) fn unwritten(unwritten: &crate::desk::Unwritten) -> Self {
         let detail = format!("{unwritten}; send the same request again, with the same Idempotency-Key");
         let title = "It is not known to be written";
@@ -211,7 +267,6 @@ impl Problem {
         }
         let (name, value) = match self.status {
             StatusCode::UNAUTHORIZED => (header::WWW_AUTHENTICATE, "Bearer"),
-            StatusCode::METHOD_NOT_ALLOWED => (header::ALLOW, "GET, HEAD"),
             StatusCode::SERVICE_UNAVAILABLE => (header::RETRY_AFTER, "1"),
             _ => return None,
         };
@@ -295,7 +350,7 @@ mod tests {
             (Problem::group_not_found("g", &position), 404, "group_not_found", None),
             (Problem::message_not_found("m", &position), 404, "message_not_found", None),
             (Problem::route_not_found("/x"), 404, "not_found", None),
-            (Problem::method_not_allowed("PUT"), 405, "method_not_allowed", Some(("allow", "GET, HEAD"))),
+            (Problem::method_not_allowed("PUT"), 405, "method_not_allowed", None),
             (Problem::position_not_reached(&position, &position), 412, "position_not_reached", None),
             (Problem::partition_not_owned(3), 421, "partition_not_owned", None),
             (Problem::internal(), 500, "internal", None),

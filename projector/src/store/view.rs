@@ -188,6 +188,25 @@ impl Source for ReadView<'_> {
         self.open()?.db.scan_prefix(prefix.encode()).map(|entry| self.entry(entry)).collect()
     }
 
+    fn commands_before(
+        &self,
+        before: Option<&str>,
+        most: usize,
+    ) -> Result<Vec<(String, v1::CommandState)>, Error> {
+        let prefix = Prefix::Commands.encode();
+        let to = match before {
+            Some(command) => Key::Command { command: command.to_owned() }.encode(),
+            None => vec![prefix[0] + 1],
+        };
+        let entries = self.open()?.db.range(prefix..to).rev().take(most);
+        entries
+            .map(|entry| match self.entry(entry)? {
+                (Key::Command { command }, Value::Command(state)) => Ok((command, *state)),
+                _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+            })
+            .collect()
+    }
+
     fn groups(&self, visit: &mut dyn FnMut(String, &str)) -> Result<(), Error> {
         for head in self.heads_after(None)? {
             let (group, head) = head?;

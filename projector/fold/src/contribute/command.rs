@@ -35,6 +35,7 @@ impl Contribution<'_> {
                 &event.command_id
             }
             Kind::CommandAnswered(event) => {
+                self.message_of(event);
                 state.answered = Some(v1::CommandAnsweredRegister { stamp, value: Some(event.clone()) });
                 &event.command_id
             }
@@ -46,6 +47,16 @@ impl Contribution<'_> {
         };
         self.entries.push((Key::Command { command: id.clone() }, Value::Command(Box::new(state))));
         true
+    }
+
+    /// The message is known from the moment at which the provider names it, before any status comes.
+    fn message_of(&mut self, event: &v1::CommandAnswered) {
+        let Some(message) = event.message_id.clone().filter(|_| !self.record.group_id.is_empty()) else {
+            return;
+        };
+        let group_id = Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) });
+        let head = v1::MessageHead { group_id, ..Default::default() };
+        self.entries.push((Key::Message { message }, Value::Message(head)));
     }
 
     /// A status that carries the id of the command that sent the message: even where the provider's answer was

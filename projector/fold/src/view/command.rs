@@ -125,22 +125,56 @@ pub fn command<S: Source>(sources: &[S], id: &str) -> Result<Option<Command>, S:
     Ok(None)
 }
 
-/// All commands whose ids are greater than one, by id: those asked for later.
+/// Commands looked at for one page, in each partition.
+const LOOKED_AT_MAX: usize = 500;
+
+/// Commands, the last asked for first, and where the next page goes on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CommandPage {
+    /// In the order of time, the last first.
+    pub commands: Vec<Command>,
+    /// The id before which there may be more; `None` on the last page.
+    pub next: Option<String>,
+}
+
+/// Commands whose ids are less than one, the last asked for first, `limit` at most. A filter that few pass ends a
+/// page early.
 ///
 /// # Errors
 /// A source cannot be read.
-pub fn commands<S: Source>(sources: &[S], after: &str) -> Result<Vec<Command>, S::Error> {
+pub fn commands<S: Source>(
+    sources: &[S],
+    before: Option<&str>,
+    limit: usize,
+    wanted: &dyn Fn(&Command) -> bool,
+) -> Result<CommandPage, S::Error> {
     let mut found = Vec::new();
+    // Below this id a partition has more than was looked at.
+    let mut complete_to: Option<String> = None;
     for source in sources {
-        for entry in source.scan(&Prefix::Commands)? {
-            let (Key::Command { command }, Value::Command(state)) = entry else { continue };
-            if command.as_str() > after && state.requested.is_some() {
-                found.push(derive(sources, source, command, *state)?);
+        let states = source.commands_before(before, LOOKED_AT_MAX)?;
+        if states.len() == LOOKED_AT_MAX {
+            complete_to = complete_to.max(states.last().map(|(id, _)| id.clone()));
+        }
+        found.extend(states.into_iter().map(|(id, state)| (id, state, source)));
+    }
+    found.retain(|(id, _, _)| complete_to.as_ref().is_none_or(|least| id >= least));
+    found.sort_by(|(a, _, _), (b, _, _)| b.cmp(a));
+    let mut page = CommandPage { commands: Vec::new(), next: complete_to };
+    for (id, state, source) in found {
+        if page.commands.len() == limit {
+            page.next = page.commands.last().map(|command| command.command_id.clone());
+            break;
+        }
+        // A message's status may name a command that was asked for elsewhere.
+        if state.requested.is_some() {
+            let command = derive(sources, source, id, state)?;
+            if wanted(&command) {
+                page.commands.push(command);
             }
         }
     }
-    found.sort_by(|a, b| a.command_id.cmp(&b.command_id));
-    Ok(found)
+    Ok(page)
 }
 
 fn derive<S: Source>(

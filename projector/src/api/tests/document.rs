@@ -13,7 +13,11 @@ async fn the_document_lists_every_route_and_no_other() {
         document["paths"].as_object().unwrap().keys().map(String::as_str).collect();
     let open = ["/livez", "/readyz", "/metrics", "/openapi.json"];
     let table = v1_routes();
-    let routed: BTreeSet<&str> = table.iter().map(|(path, _)| *path).chain(open).collect();
+    // The router cannot tell the two apart behind a parameter.
+    let (pinning, pins) = ("/v1/groups/{group_id}/messages/{message_id}", [":pin", ":unpin"]);
+    let pins = pins.map(|verb| format!("{pinning}{verb}"));
+    let routed = table.iter().map(|(path, _)| *path).filter(|path| *path != pinning);
+    let routed: BTreeSet<&str> = routed.chain(open).chain(pins.iter().map(String::as_str)).collect();
     assert_eq!(documented, routed);
     assert_eq!(document["info"]["version"], "test");
     for path in documented {
@@ -60,6 +64,19 @@ async fn answers_have_the_shape_that_the_document_says() {
     world.tell(v1::Record { actor: Some(actor), ..left });
     world.tell(receipt("G", 6, "M", ReceiptStatus::Delivered, Some("1")));
     world.tell(receipt("G", 7, "M", ReceiptStatus::Failed, None));
+    let command_id = groupfold_schemas::command::command_id(8, [1; 10]);
+    let requested = v1::CommandRequested { command_id: command_id.clone(), ..Default::default() };
+    world.tell(record("G", 8, Kind::CommandRequested(requested)));
+    let errors = vec![v1::ProviderError { code: "131212".into(), ..Default::default() }];
+    let item = v1::CommandItem { name: "1".into(), errors: errors.clone(), ..Default::default() };
+    let answered = v1::CommandAnswered {
+        command_id: command_id.clone(),
+        items: vec![item],
+        errors,
+        ..Default::default()
+    };
+    world.tell(record("G", 9, Kind::CommandAnswered(answered)));
+    let command = format!("/v1/commands/{command_id}");
 
     let document = world.get("/openapi.json").await.ok();
     let checked = [
@@ -70,6 +87,8 @@ async fn answers_have_the_shape_that_the_document_says() {
         ("/v1/messages/M/receipts", "Receipts"),
         ("/v1/position?group=G", "Progress"),
         ("/v1/usage?by=group", "Usage"),
+        (&command, "Command"),
+        ("/v1/commands", "CommandPage"),
         ("/readyz", "Readiness"),
         ("/v1/groups/none", "Problem"),
     ];
@@ -85,8 +104,14 @@ async fn answers_have_the_shape_that_the_document_says() {
     }
     let schemas = document["components"]["schemas"].as_object().unwrap();
     let unseen: Vec<_> = schemas.keys().filter(|name| !seen.contains(*name)).collect();
-    // A setting with an open outcome is the one thing that this story does not tell.
-    assert_eq!(unseen, ["SettingName"]);
+    // A setting with an open outcome is the one thing that this story does not tell; the others are bodies of requests,
+    // and answers that need a provider.
+    let bodies = ["CreateGroup", "JoinRequestIds", "Media", "Message", "PinMessage", "RemoveMembers", "Send"];
+    let more = ["SendInvite", "Template", "Text", "UpdateGroup"];
+    let provider = ["Accepted", "Ended", "InviteLink", "JoinRequests", "PendingRequest"];
+    let known: BTreeSet<&str> =
+        bodies.into_iter().chain(more).chain(provider).chain(["SettingName"]).collect();
+    assert_eq!(unseen.into_iter().map(String::as_str).collect::<BTreeSet<_>>(), known);
 }
 
 fn compare(document: &Value, schema: &Value, value: &Value, at: &str, seen: &mut BTreeSet<String>) {

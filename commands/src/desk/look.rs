@@ -1,0 +1,68 @@
+//! Reading from the provider what no webhook tells.
+
+use groupfold_projector::desk::{GroupNow, JoinRequest, Look, Looked, Refusal, Wish};
+use groupfold_schemas::v1::Evidence;
+
+use super::group::Place;
+use super::run::{Work, new_link};
+use super::{Inner, new_id, now_ms};
+use crate::provider::{Answer, Call, Done, InviteLink};
+
+impl Inner {
+    pub(super) async fn look(&self, now: GroupNow, look: Look) -> Result<Looked, Refusal> {
+        let group = now.group;
+        let number = &group.origin.phone_number_id;
+        if !self.provider.knows(number) {
+            return Err(Refusal::NoProvider(format!(
+                "there is no access token for phone number {number}: set meta_access_token"
+            )));
+        }
+        match look {
+            Look::JoinRequests => {
+                let requests = self
+                    .provider
+                    .all_join_requests(number, &group.group_id)
+                    .await
+                    .map_err(|a| refusal(&a))?;
+                let one = |request: crate::provider::JoinRequest| JoinRequest {
+                    join_request_id: request.join_request_id,
+                    participant: request.participant,
+                    created_at_ms: request.created_at_ms,
+                };
+                Ok(Looked::JoinRequests(requests.into_iter().map(one).collect()))
+            }
+            Look::InviteLink => {
+                let call = Call::GetInviteLink { group: group.group_id.clone() };
+                let answer = self.provider.call(number, &call).await;
+                let Answer::Done(Done::InviteLink(InviteLink(link))) = answer else {
+                    return Err(refusal(&answer));
+                };
+                if group.invite_link.as_deref() != Some(link.as_str()) {
+                    self.learn_link(&group, &link).await?;
+                }
+                Ok(Looked::InviteLink(link))
+            }
+        }
+    }
+
+    /// A link that we did not know is a fact like any other.
+    async fn learn_link(&self, group: &groupfold_fold::view::Group, link: &str) -> Result<(), Refusal> {
+        let place = Place {
+            account: group.origin.account.clone(),
+            phone_number_id: group.origin.phone_number_id.clone(),
+            group_id: group.group_id.clone(),
+        };
+        let work = Work::new(new_id()?, place, Wish::ResetInviteLink, None, now_ms(), self.deadline);
+        self.append(vec![work.event(now_ms(), "link", Evidence::Snapshot, new_link(link))]).await?;
+        Ok(())
+    }
+}
+
+fn refusal(answer: &Answer) -> Refusal {
+    let (code, advice) = match answer {
+        Answer::Refused(refusal) => (refusal.code, refusal.advice.name()),
+        Answer::Unknown(unsure) => (unsure.name(), "retry_later"),
+        _ => ("unreadable_answer", "do_not_retry"),
+    };
+    Refusal::Provider { code: code.to_owned(), advice }
+}

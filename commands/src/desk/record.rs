@@ -1,0 +1,178 @@
+//! Events of ours: the stations of a command, and what the provider's answer tells.
+
+use groupfold_schemas::id::EventId;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{self, CommandItem, CommandResult, Evidence, Outcome, Record};
+use prost::Message as _;
+
+use super::rules::Broken;
+use super::run::Work;
+use crate::provider::{Advice, Answer, Done, ItemFate, Refusal};
+
+/// Most that a command may ask for, as JSON: it must fit the store's entry of it.
+pub(super) const ASKED_BYTES_MAX: usize = 16 * 1024;
+/// Most that an answer may tell, for the same reason.
+const TOLD_BYTES_MAX: usize = 5 * 1024;
+/// Characters of each text of an error that are kept.
+const TEXT_CHARS_MAX: usize = 256;
+
+/// Which process writes.
+pub(super) fn sender() -> String {
+    format!("process {}", std::process::id())
+}
+
+/// A station on a command's way.
+pub(super) enum Station {
+    Requested { actor: Option<String>, idempotency_key: Option<String> },
+    Refused(Broken),
+    Sent,
+    Answered(v1::CommandAnswered),
+    Reconciled(v1::CommandReconciled),
+}
+
+impl Work {
+    /// The event that a station is.
+    pub(super) fn record(&self, time_ms: i64, station: Station) -> Record {
+        let command_id = self.command_id.clone();
+        let (name, evidence, kind) = match station {
+            Station::Requested { actor, idempotency_key } => (
+                "requested",
+                Evidence::Unspecified,
+                Kind::CommandRequested(v1::CommandRequested {
+                    command_id,
+                    r#type: self.wish.command_type().into(),
+                    body: self.asked().into(),
+                    asked_by: actor,
+                    idempotency_key,
+                    deadline_ms: self.deadline_ms,
+                    items: self.wish.items(),
+                }),
+            ),
+            Station::Refused(Broken { code, field, rule }) => (
+                "refused",
+                Evidence::Unspecified,
+                Kind::CommandRefused(v1::CommandRefused {
+                    command_id,
+                    code: code.to_owned(),
+                    field: field.to_owned(),
+                    rule: rule.to_owned(),
+                }),
+            ),
+            Station::Sent => (
+                "sent",
+                Evidence::Unspecified,
+                Kind::CommandSent(v1::CommandSent { command_id, sender: sender() }),
+            ),
+            Station::Answered(answered) => {
+                ("answered", Evidence::ApiReply, Kind::CommandAnswered(fitting(answered)))
+            }
+            Station::Reconciled(seen) => ("reconciled", Evidence::Snapshot, Kind::CommandReconciled(seen)),
+        };
+        self.event(time_ms, name, evidence, kind)
+    }
+
+    /// An event of ours that this command brings about; `name` tells it from its others.
+    pub(super) fn event(&self, time_ms: i64, name: &str, evidence: Evidence, kind: Kind) -> Record {
+        let id = [b"command".as_slice(), self.command_id.as_bytes(), name.as_bytes()];
+        Record {
+            event_id: EventId::hash(id).to_string(),
+            provider: v1::Provider::Meta.into(),
+            account: self.place.account.clone(),
+            phone_number_id: self.place.phone_number_id.clone(),
+            group_id: self.place.group_id.clone(),
+            provider_time_ms: time_ms,
+            // Our own clock, but told once: the same event never comes with another time.
+            time_quality: v1::TimeQuality::Provider.into(),
+            received_time_ms: time_ms,
+            evidence: evidence.into(),
+            field: "commands".to_owned(),
+            event: Some(v1::Event { kind: Some(kind) }),
+            ..Record::default()
+        }
+    }
+
+    /// The answer as the station that it is.
+    pub(super) fn answered(&self, answer: &Answer) -> v1::CommandAnswered {
+        let mut told = v1::CommandAnswered { command_id: self.command_id.clone(), ..Default::default() };
+        let result = match answer {
+            Answer::Accepted { request_id, message_id } => {
+                told.request_id.clone_from(request_id);
+                told.message_id.clone_from(message_id);
+                match (message_id, self.sends()) {
+                    // What becomes of a message is told by its receipts.
+                    (Some(_), true) => CommandResult::Succeeded,
+                    (None, true) => CommandResult::Unknown,
+                    (_, false) => CommandResult::Accepted,
+                }
+            }
+            Answer::Done(Done::JoinRequestsHandled(handled)) => {
+                told.items = handled.iter().map(|name| item(name, None)).collect();
+                CommandResult::Succeeded
+            }
+            Answer::Done(_) => CommandResult::Succeeded,
+            Answer::Partly { items, request_id, errors } => {
+                told.request_id.clone_from(request_id);
+                told.errors.clone_from(errors);
+                told.items = items
+                    .iter()
+                    .map(|ItemFate { item: name, refused }| item(name, refused.as_ref()))
+                    .collect();
+                // Not told for whom: a webhook will.
+                if told.items.is_empty() { CommandResult::Accepted } else { of_items(&told.items) }
+            }
+            Answer::Refused(refusal) => {
+                told.errors.clone_from(&refusal.errors);
+                (told.code, told.advice) = (refusal.code.to_owned(), refusal.advice.name().to_owned());
+                let done = refusal.advice == Advice::TreatAsDone;
+                if done { CommandResult::Succeeded } else { CommandResult::Failed }
+            }
+            Answer::Unknown(unsure) => {
+                let advice = Advice::Reconcile.name();
+                (told.code, told.advice) = (unsure.name().to_owned(), advice.to_owned());
+                CommandResult::Unknown
+            }
+        };
+        told.result = result.into();
+        told
+    }
+}
+
+fn item(name: &str, refused: Option<&Refusal>) -> CommandItem {
+    let done = refused.is_none_or(|refusal| refusal.advice == Advice::TreatAsDone);
+    let outcome = if done { Outcome::Succeeded } else { Outcome::Failed };
+    let errors = refused.map(|refusal| refusal.errors.clone()).unwrap_or_default();
+    CommandItem { name: name.to_owned(), outcome: outcome.into(), errors }
+}
+
+/// What the outcomes of all amount to.
+pub(super) fn of_items(items: &[CommandItem]) -> CommandResult {
+    let succeeded = items.iter().filter(|item| item.outcome() == Outcome::Succeeded).count();
+    if succeeded == items.len() {
+        CommandResult::Succeeded
+    } else if succeeded == 0 {
+        CommandResult::Failed
+    } else {
+        CommandResult::Partly
+    }
+}
+
+/// Within its bound: what the provider prints has none.
+fn fitting(mut told: v1::CommandAnswered) -> v1::CommandAnswered {
+    let all = told.items.iter_mut().flat_map(|item| &mut item.errors).chain(&mut told.errors);
+    for error in all {
+        for text in [&mut error.title, &mut error.message, &mut error.details, &mut error.href] {
+            if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
+                text.truncate(end);
+            }
+        }
+    }
+    for item in &mut told.items {
+        item.errors.truncate(1);
+    }
+    told.errors.truncate(4);
+    if told.encoded_len() > TOLD_BYTES_MAX {
+        told.items.iter_mut().for_each(|item| item.errors.clear());
+    }
+    while told.encoded_len() > TOLD_BYTES_MAX && told.items.pop().is_some() {}
+    told
+}

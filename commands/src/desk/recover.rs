@@ -1,0 +1,68 @@
+//! Commands that nobody has in hand: left by a process that was killed.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use groupfold_fold::view::{Command, CommandStatus};
+use tokio::time::sleep;
+
+use super::run::Work;
+use super::{Inner, now_ms};
+
+/// How often they are looked for.
+const EVERY: Duration = Duration::from_secs(2);
+/// A command so young is in the hands of whoever took it.
+const YOUNG_MS: i64 = 2_000;
+/// Once all were looked through, those older than this have been seen to their end.
+const LOOKED_BACK_MS: i64 = 48 * 60 * 60 * 1000;
+
+impl Inner {
+    pub(super) async fn recover(self: Arc<Self>) {
+        let mut all = true;
+        loop {
+            tokio::select! {
+                () = sleep(EVERY) => {}
+                () = self.stop.cancelled() => return,
+            }
+            if !self.projector.readiness().is_empty() {
+                continue;
+            }
+            match self.look_through(all).await {
+                Ok(()) => all = false,
+                Err(error) => tracing::debug!(%error, "commands cannot be looked through"),
+            }
+        }
+    }
+
+    async fn look_through(self: &Arc<Self>, all: bool) -> Result<(), groupfold_projector::Unanswered> {
+        let oldest = groupfold_schemas::command::command_id(now_ms() - LOOKED_BACK_MS, [0; 10]);
+        let mut before = None;
+        loop {
+            let page = self.projector.commands(before).await?;
+            page.commands.iter().filter(|command| is_left(command)).for_each(|command| self.adopt(command));
+            match page.next {
+                Some(next) if all || next > oldest => before = Some(next),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn adopt(self: &Arc<Self>, command: &Command) {
+        let in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
+        if in_hand.contains(&command.command_id) {
+            return;
+        }
+        drop(in_hand);
+        match Work::of(command) {
+            Some(work) => self.take_in_hand(work, None),
+            None => tracing::warn!(command_id = command.command_id, "a command cannot be read by this build"),
+        }
+    }
+}
+
+fn is_left(command: &Command) -> bool {
+    let asked = command.state.requested.as_ref().and_then(|station| station.stamp.as_ref());
+    let young = asked.is_some_and(|stamp| now_ms() - stamp.time_ms < YOUNG_MS);
+    let unknown = command.status == CommandStatus::Unknown && command.state.reconciled.is_none();
+    !young && (unknown || !command.status.is_end())
+}

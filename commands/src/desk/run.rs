@@ -1,0 +1,264 @@
+//! A command on its way: claimed, sent once, answered, and its outcome awaited.
+
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use groupfold_fold::view::{Command, CommandStatus};
+use groupfold_projector::desk::Wish;
+use groupfold_schemas::id::{hex, sha256};
+use groupfold_schemas::v1;
+use groupfold_schemas::v1::event::Kind;
+use groupfold_schemas::v1::{CommandType, Evidence, JoinRequestOutcome, Setting};
+use prost::Message as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep};
+
+use super::group::Place;
+use super::record::Station;
+use super::rules::Broken;
+use super::{Inner, call, now_ms};
+use crate::provider::{Answer, Call, Done, InviteLink};
+
+/// Between attempts to write what the provider answered: it is told nowhere else.
+const WRITE_AGAIN: Duration = Duration::from_secs(1);
+/// A command whose time was over before anybody could send it.
+const EXPIRED: Broken =
+    Broken { code: "expired", field: "deadline_at", rule: "it could not be sent in time, and was not sent" };
+
+/// A command to carry out.
+#[derive(Debug, Clone)]
+pub(super) struct Work {
+    pub(super) command_id: String,
+    pub(super) place: Place,
+    pub(super) wish: Wish,
+    pub(super) upload: Option<Bytes>,
+    /// Unix milliseconds.
+    pub(super) deadline_ms: i64,
+}
+
+impl Work {
+    pub(super) fn new(
+        command_id: String,
+        place: Place,
+        wish: Wish,
+        upload: Option<Bytes>,
+        now_ms: i64,
+        deadline: Duration,
+    ) -> Self {
+        let deadline_ms = now_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
+        Self { command_id, place, wish, upload, deadline_ms }
+    }
+
+    /// A command that stands in the log; `None` if this build cannot read what it asks for.
+    pub(super) fn of(command: &Command) -> Option<Self> {
+        let station = command.state.requested.clone()?;
+        let requested = station.value?;
+        Some(Self {
+            command_id: command.command_id.clone(),
+            place: Place {
+                account: station.account,
+                phone_number_id: station.phone_number_id,
+                group_id: station.group_id,
+            },
+            wish: serde_json::from_slice(&requested.body).ok()?,
+            upload: None,
+            deadline_ms: requested.deadline_ms,
+        })
+    }
+
+    pub(super) fn call(&self) -> Call {
+        call::of(&self.wish, &self.place.group_id, self.upload.as_ref(), &self.command_id)
+    }
+
+    /// What is asked for, as it is kept.
+    pub(super) fn asked(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.wish).unwrap_or_default()
+    }
+
+    pub(super) fn asked_bytes(&self) -> usize {
+        self.asked().len() + self.wish.items().encoded_len_of_all()
+    }
+
+    /// Tells one request from another.
+    pub(super) fn fingerprint(&self) -> String {
+        let place = &self.place;
+        hex(&sha256([place.phone_number_id.as_bytes(), place.group_id.as_bytes(), &self.asked()]))
+    }
+
+    /// A message, whose fate receipts tell.
+    pub(super) fn sends(&self) -> bool {
+        matches!(
+            self.wish.command_type(),
+            CommandType::MessageSend
+                | CommandType::MessagePin
+                | CommandType::MessageUnpin
+                | CommandType::InviteSend
+        )
+    }
+
+    fn is_over(&self) -> bool {
+        now_ms() > self.deadline_ms
+    }
+
+    /// When its outcome is looked for.
+    pub(super) fn deadline(&self) -> Instant {
+        let left = u64::try_from(self.deadline_ms - now_ms()).unwrap_or_default();
+        Instant::now() + Duration::from_millis(left)
+    }
+}
+
+trait EncodedLen {
+    fn encoded_len_of_all(&self) -> usize;
+}
+
+impl EncodedLen for Vec<String> {
+    fn encoded_len_of_all(&self) -> usize {
+        self.iter().map(|text| text.encoded_len() + 2).sum()
+    }
+}
+
+impl Inner {
+    /// Carries a command out in the background, unless this process does so already.
+    pub(super) fn take_in_hand(self: &Arc<Self>, work: Work, permit: Option<OwnedSemaphorePermit>) {
+        let id = work.command_id.clone();
+        let new = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
+        if !new {
+            return;
+        }
+        let inner = Arc::clone(self);
+        self.tasks.spawn(async move {
+            let _permit = permit;
+            inner.carry_out(work).await;
+            inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+    }
+
+    async fn carry_out(&self, mut work: Work) {
+        let turn = self.turns.take(&work.place.group_id, work.wish.command_type());
+        let _turn = tokio::select! {
+            turn = turn => turn,
+            () = self.stop.cancelled() => return,
+        };
+        let at = Instant::now();
+        let known = self.projector.command_ended(&work.command_id, at).await.ok().flatten();
+        // What is not folded yet was asked for a moment ago.
+        let status = known.map_or(CommandStatus::Requested, |command| command.status);
+        if status == CommandStatus::Requested && !self.stop.is_cancelled() {
+            match self.claims.claim(&work.command_id).await {
+                Ok(true) => self.send(&mut work).await,
+                // Somebody else has it, or died with it: its outcome is awaited like any other's.
+                Ok(false) => {}
+                // Whoever looks next tries again.
+                Err(_) => return,
+            }
+        }
+        self.settle(&work).await;
+    }
+
+    /// Sends it. In this order, so that a process killed at any point leaves a command that is never sent again and
+    /// whose outcome is looked for.
+    async fn send(&self, work: &mut Work) {
+        if work.is_over() {
+            return self.write_at_last(vec![work.record(now_ms(), Station::Refused(EXPIRED))]).await;
+        }
+        if let Wish::UpdateGroup { picture_sha256: Some(name), .. } = &work.wish
+            && work.upload.is_none()
+        {
+            work.upload = self.claims.kept(name).await;
+            if work.upload.is_none() {
+                return self.write_at_last(vec![work.record(now_ms(), Station::Refused(EXPIRED))]).await;
+            }
+        }
+        if self.append(vec![work.record(now_ms(), Station::Sent)]).await.is_err() {
+            return;
+        }
+        let answer = self.provider.call(&work.place.phone_number_id, &work.call()).await;
+        let told = work.answered(&answer);
+        tracing::info!(
+            command_id = work.command_id,
+            result = told.result().name(),
+            code = told.code,
+            "a command is answered"
+        );
+        let mut records = self.effects(work, &answer).await;
+        records.push(work.record(now_ms(), Station::Answered(told)));
+        self.write_at_last(records).await;
+    }
+
+    /// What the answer tells that no webhook does.
+    async fn effects(&self, work: &Work, answer: &Answer) -> Vec<v1::Record> {
+        let event = |name: &str, kind| work.event(now_ms(), name, Evidence::ApiReply, kind);
+        match answer {
+            Answer::Done(Done::InviteLink(InviteLink(link))) => vec![event("link", new_link(link))],
+            Answer::Done(Done::JoinRequestsHandled(handled)) => {
+                let rejected = work.wish.command_type() == CommandType::RequestsReject;
+                let handled = if rejected { handled.as_slice() } else { &[] };
+                let closed = self.closed(work, handled, JoinRequestOutcome::Rejected).await;
+                closed.into_iter().map(|(id, kind)| event(&id, kind)).collect()
+            }
+            Answer::Partly { items, .. } if work.wish.command_type() == CommandType::RequestsReject => {
+                let done = items.iter().filter(|item| item.refused.is_none());
+                let done: Vec<_> = done.map(|item| item.item.clone()).collect();
+                let closed = self.closed(work, &done, JoinRequestOutcome::Rejected).await;
+                closed.into_iter().map(|(id, kind)| event(&id, kind)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whose requests these were: an event about a request that nobody told us of says nothing.
+    async fn closed(&self, work: &Work, ids: &[String], outcome: JoinRequestOutcome) -> Vec<(String, Kind)> {
+        if ids.is_empty() {
+            return Vec::new();
+        }
+        let group = self.projector.group(&work.place.group_id).await.ok().flatten();
+        let members = group.map(|group| group.members).unwrap_or_default();
+        let of = |id: &String| {
+            let member = members.iter().find(|member| member.join_request_id.as_ref() == Some(id))?;
+            let closed = v1::JoinRequestClosed {
+                participant: Some(member.names.clone()),
+                join_request_id: Some(id.clone()),
+                outcome: outcome.into(),
+                ..Default::default()
+            };
+            Some((id.clone(), Kind::JoinRequestClosed(closed)))
+        };
+        ids.iter().filter_map(of).collect()
+    }
+
+    /// Writes what is told nowhere else, however long the broker is away.
+    pub(super) async fn write_at_last(&self, records: Vec<v1::Record>) {
+        while self.append(records.clone()).await.is_err() {
+            tokio::select! {
+                () = sleep(WRITE_AGAIN) => {}
+                () = self.stop.cancelled() => return,
+            }
+        }
+    }
+
+    /// Waits for its outcome, and looks for it when none comes.
+    async fn settle(&self, work: &Work) {
+        let ended = tokio::select! {
+            ended = self.projector.command_ended(&work.command_id, work.deadline()) => ended,
+            () = self.stop.cancelled() => return,
+        };
+        let Ok(Some(command)) = ended else { return };
+        let looked_for = command.state.reconciled.is_some();
+        let open = !command.status.is_end() || command.status == CommandStatus::Unknown;
+        if open && !looked_for {
+            self.reconcile(work, &command).await;
+        }
+    }
+}
+
+pub(super) fn new_link(link: &str) -> Kind {
+    let value = v1::setting_value::Value::Text(link.to_owned());
+    let change = v1::SettingChange {
+        setting: Setting::InviteLink.into(),
+        new: Some(v1::SettingValue { value: Some(value) }),
+        outcome: v1::Outcome::Succeeded.into(),
+        ..Default::default()
+    };
+    Kind::SettingsUpdated(v1::SettingsUpdated { changes: vec![change], errors: Vec::new() })
+}

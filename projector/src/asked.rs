@@ -1,0 +1,98 @@
+//! Reading what became of commands, for the API and for whoever sends them.
+
+use groupfold_fold::view::{self, Command, CommandPage};
+use groupfold_schemas::position::Position;
+use tokio::time::Instant;
+
+use crate::api::problem::Problem;
+use crate::projector::Projector;
+use crate::reads::{Freshness, Reads, position_of};
+use crate::store::ReadView;
+
+/// Commands read at once.
+const PAGE: usize = 200;
+
+/// Why the stores do not answer now.
+#[derive(Debug, thiserror::Error)]
+#[error("the stores do not answer: {0}")]
+pub struct Unanswered(String);
+
+impl From<Problem> for Unanswered {
+    fn from(problem: Problem) -> Self {
+        Self(problem.to_string())
+    }
+}
+
+/// The command once it has ended, or as it is at the deadline.
+pub(crate) async fn ended(
+    reads: &Reads,
+    id: &str,
+    freshness: &Freshness,
+    deadline: Instant,
+) -> Result<(Option<Command>, Position), Problem> {
+    loop {
+        // Subscribed first: what changes while we read wakes us.
+        let changed = reads.changed();
+        let id = id.to_owned();
+        let answer = move |views: &[ReadView<'_>]| Ok((view::command(views, &id)?, position_of(views)));
+        let (command, position) = reads.read(reads.all(), freshness, answer).await?;
+        let open = command.as_ref().is_some_and(|command| !command.status.is_end());
+        if !open || tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return Ok((command, position));
+        }
+    }
+}
+
+impl Projector {
+    /// A command once it has ended, or as it is at the deadline; `None` if it is not known here.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn command_ended(&self, id: &str, deadline: Instant) -> Result<Option<Command>, Unanswered> {
+        let (command, _) = ended(self.reads(), id, &Freshness::default(), deadline).await?;
+        Ok(command)
+    }
+
+    /// Commands of ids less than one, the last asked for first, and where to go on.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn commands(&self, before: Option<String>) -> Result<CommandPage, Unanswered> {
+        let answer =
+            move |views: &[ReadView<'_>]| Ok(view::commands(views, before.as_deref(), PAGE, &|_| true)?);
+        Ok(self.reads().read(self.reads().all(), &Freshness::default(), answer).await?)
+    }
+
+    /// A group as it is now; `None` if it is not known here.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn group(&self, id: &str) -> Result<Option<view::Group>, Unanswered> {
+        let (home, id) = (self.reads().home_of(id)?, id.to_owned());
+        let answer = move |views: &[ReadView<'_>]| {
+            Ok(views.first().map(|view| view::group(view, &id)).transpose()?.flatten())
+        };
+        Ok(self.reads().read(vec![home], &Freshness::default(), answer).await?)
+    }
+
+    /// The account of a business number, as any of its groups tells it; `None` if none does.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn account_of(&self, phone_number_id: &str) -> Result<Option<String>, Unanswered> {
+        let number = phone_number_id.to_owned();
+        let answer = move |views: &[ReadView<'_>]| {
+            for view in views {
+                for head in view.heads_after(None)? {
+                    let (_, head) = head?;
+                    let origin = head.origin.unwrap_or_default();
+                    if origin.phone_number_id == number && !origin.account.is_empty() {
+                        return Ok(Some(origin.account));
+                    }
+                }
+            }
+            Ok(None)
+        };
+        Ok(self.reads().read(self.reads().all(), &Freshness::default(), answer).await?)
+    }
+}
