@@ -9,11 +9,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Output;
 use crate::config::Config;
-use crate::exit::Failure;
 use crate::group::Reach;
 use crate::limits;
 use crate::provider::Provider;
-use crate::reconcile::schedule::Schedule;
+use crate::reconcile::schedule::{self, Schedule};
 
 /// Rounds of reconciling, if the settings ask for them, and the counting of groups near a limit.
 pub(crate) struct Beside {
@@ -27,8 +26,9 @@ impl Beside {
         log: replay::Log,
         api_addr: SocketAddr,
         own_token: Option<String>,
+        provider: Arc<Provider>,
         registry: &mut Registry,
-    ) -> Result<Self, Failure> {
+    ) -> Self {
         let reach = Reach {
             data: config.data.clone(),
             api_url: Some(format!("http://{api_addr}")),
@@ -37,14 +37,12 @@ impl Beside {
             wait_ms: None,
             output: Output::Json,
         };
-        let rounds = match config.reconcile_interval {
-            Some(interval) => {
-                let provider = Arc::new(Provider::new(config.provider.clone())?);
-                Some(Schedule::new(interval, provider, reach.clone(), log, registry))
-            }
-            None => None,
-        };
-        Ok(Self { rounds, watch: limits::Watch::new(reach, registry) })
+        // What is measured is there whether or not there are rounds: an alert must not be blind by a setting.
+        let metrics = schedule::Metrics::register(registry);
+        let rounds = config
+            .reconcile_interval
+            .map(|interval| Schedule::new(interval, provider, reach.clone(), log, metrics));
+        Self { rounds, watch: limits::Watch::new(reach, registry) }
     }
 
     pub(crate) async fn run(self, stop: CancellationToken) {

@@ -56,7 +56,7 @@ pub(crate) struct Desk(Arc<Inner>);
 struct Inner {
     log: Log,
     claims: Claims,
-    provider: Provider,
+    provider: Arc<Provider>,
     projector: Projector,
     /// How long the outcome of a command may take before it is looked for.
     deadline: Duration,
@@ -73,7 +73,7 @@ impl Desk {
     pub(crate) fn start(
         client: async_nats::Client,
         partitions: u16,
-        provider: Provider,
+        provider: Arc<Provider>,
         projector: Projector,
         deadline: Duration,
     ) -> Self {

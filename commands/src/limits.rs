@@ -1,4 +1,5 @@
-//! How near the provider's limits the groups are: members of a group, groups of a number.
+//! How near the provider's limits the groups are (members of a group, groups of a number), and which commands wait for
+//! longer than they may.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,6 +26,10 @@ const PAGE: &str = "200";
 const PAGES_MAX: usize = 1000;
 /// Between pages, so that a census is nothing that other readers feel.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
+/// Pages of commands of one status that are looked through at most: those that have no end are few.
+const COMMAND_PAGES_MAX: usize = 20;
+/// After its deadline a command's outcome is looked for; that takes some time too.
+const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_secs(300);
 
@@ -35,6 +40,8 @@ pub(crate) struct Census {
     /// Groups with room for one more member at most.
     pub(crate) nearly_full: u64,
     by_number: BTreeMap<String, u64>,
+    /// Commands whose deadline has passed, and that have no end.
+    pub(crate) overdue: u64,
 }
 
 impl Census {
@@ -52,6 +59,25 @@ impl Census {
                 None => break,
             }
             tokio::time::sleep(BETWEEN_PAGES).await;
+        }
+        let late = jiff::Timestamp::now().saturating_sub(GRACE).unwrap_or_default();
+        for status in ["requested", "sent", "accepted"] {
+            let mut cursor = None;
+            for _ in 0..COMMAND_PAGES_MAX {
+                let query = [
+                    ("status", Some(status.to_owned())),
+                    ("limit", Some(PAGE.to_owned())),
+                    ("cursor", cursor.take()),
+                ];
+                let page = reach.get(&["v1", "commands"], &query).await?;
+                let commands = page.get("commands").and_then(Value::as_array).map(Vec::as_slice);
+                let is_late = |command: &&Value| is_late(command, late);
+                census.overdue += commands.unwrap_or_default().iter().filter(is_late).count() as u64;
+                match page.get("cursor").and_then(Value::as_str) {
+                    Some(next) => cursor = Some(next.to_owned()),
+                    None => break,
+                }
+            }
         }
         Ok(census)
     }
@@ -76,16 +102,28 @@ impl Census {
     }
 }
 
+/// Its outcome should have been looked for at the provider by then.
+fn is_late(command: &Value, late: jiff::Timestamp) -> bool {
+    let deadline = command.get("deadline_at").and_then(Value::as_str);
+    deadline.and_then(|at| at.parse::<jiff::Timestamp>().ok()).is_some_and(|at| at < late)
+}
+
 /// A census every so often, as metrics.
 pub(crate) struct Watch {
     reach: Reach,
     nearly_full: Gauge,
     fullest: Gauge,
+    overdue: Gauge,
 }
 
 impl Watch {
     pub(crate) fn new(reach: Reach, registry: &mut Registry) -> Self {
-        let watch = Self { reach, nearly_full: Gauge::default(), fullest: Gauge::default() };
+        let watch = Self {
+            reach,
+            nearly_full: Gauge::default(),
+            fullest: Gauge::default(),
+            overdue: Gauge::default(),
+        };
         registry.register(
             "groupfold_groups_nearly_full",
             "Groups with at least 7 of the 8 members that a group may have",
@@ -95,6 +133,11 @@ impl Watch {
             "groupfold_groups_of_fullest_number",
             "Groups of the business number that has most; 10,000 is the provider's limit",
             watch.fullest.clone(),
+        );
+        registry.register(
+            "groupfold_commands_overdue",
+            "Commands without an end whose deadline has passed by more than a minute",
+            watch.overdue.clone(),
         );
         watch
     }
@@ -114,6 +157,7 @@ impl Watch {
             };
             match census {
                 Ok(census) => {
+                    self.overdue.set(gauge(census.overdue));
                     self.nearly_full.set(gauge(census.nearly_full));
                     self.fullest.set(gauge(census.fullest().map_or(0, |(_, groups)| groups)));
                 }
@@ -141,6 +185,11 @@ mod tests {
         ] {
             census.count(&group);
         }
+        let command = json!({ "deadline_at": "2026-01-01T00:00:00Z" });
+        let at = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
+        assert!(
+            is_late(&command, at("2026-01-01T00:00:01Z")) && !is_late(&command, at("2026-01-01T00:00:00Z"))
+        );
         assert_eq!((census.groups, census.nearly_full, census.fullest()), (3, 2, Some(("1", 2))));
     }
 }

@@ -22,7 +22,6 @@ mod operate;
 mod pipeline;
 mod print;
 mod progress;
-#[allow(dead_code, reason = "the command engine calls it")]
 mod provider;
 mod provision;
 mod rebuild;

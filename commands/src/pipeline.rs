@@ -139,6 +139,7 @@ pub(crate) async fn projector(
     config: &Config,
     client: async_nats::Client,
     api_tokens: Vec<Token>,
+    provider: Arc<Provider>,
     registry: &mut Registry,
     shutdown: CancellationToken,
 ) -> Result<(Projector, Desk), Failure> {
@@ -153,12 +154,19 @@ pub(crate) async fn projector(
         rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
-    let (partitions, provider) = (settings.partitions, Provider::new(config.provider.clone())?);
+    let partitions = settings.partitions;
     let projector = Projector::start(client.clone(), settings, registry, shutdown)
         .await
         .map_err(|error| failed("the projector cannot start", &error))?;
     let desk = Desk::start(client, partitions, provider, projector.clone(), config.command_deadline);
     Ok((projector.with_desk(Arc::new(desk.clone())), desk))
+}
+
+/// The provider's API; one for the whole process, so that all calls of a number pass one gate.
+pub(crate) fn provider(config: &Config, registry: &mut Registry) -> Result<Arc<Provider>, Failure> {
+    let provider = Arc::new(Provider::new(config.provider.clone())?);
+    provider.register(registry);
+    Ok(provider)
 }
 
 /// What goes on beside the projector.
@@ -167,10 +175,11 @@ pub(crate) async fn beside(
     client: async_nats::Client,
     api_addr: SocketAddr,
     own_token: Option<String>,
+    provider: Arc<Provider>,
     registry: &mut Registry,
 ) -> Result<Beside, Failure> {
-    let partitions = partitions(&client, config).await?;
-    Beside::new(config, replay::Log::new(client, partitions), api_addr, own_token, registry)
+    let log = replay::Log::new(client.clone(), partitions(&client, config).await?);
+    Ok(Beside::new(config, log, api_addr, own_token, provider, registry))
 }
 
 /// Health, durability and metrics of a process with a receiver, for the operator's address.

@@ -19,6 +19,7 @@ mod call;
 mod check;
 mod gate;
 mod meta;
+mod metrics;
 mod token;
 
 #[cfg(test)]
@@ -26,22 +27,18 @@ mod tests;
 
 use std::time::Duration;
 
-#[allow(unused_imports, reason = "the command engine uses them")]
 pub(crate) use answer::{
-    Advice, Answer, Done, GroupInfo, GroupListed, InviteLink, ItemFate, JoinRequest, Page, Refusal, Unsure,
+    Advice, Answer, Done, GroupInfo, GroupListed, InviteLink, ItemFate, JoinRequest, Refusal, Unsure,
 };
-#[allow(unused_imports, reason = "the command engine uses them")]
 pub(crate) use call::{Call, Content, Message, Picture};
-#[allow(unused_imports, reason = "the command engine uses them")]
-pub(crate) use check::{FieldFault, validate};
-#[allow(unused_imports, reason = "the command engine uses them")]
-pub(crate) use meta::verdict;
+pub(crate) use check::validate;
 pub(crate) use meta::{GROUP_UNKNOWN, NOT_FOUND};
 pub(crate) use token::Tokens;
 
 use crate::exit::Failure;
 use gate::Gates;
 use meta::{Meta, Sent};
+use metrics::Metrics;
 
 /// How often a call that is known not to have been done is tried, the first time included.
 const ATTEMPTS_MAX: u32 = 5;
@@ -71,6 +68,7 @@ pub(crate) struct Provider {
     meta: Meta,
     gates: Gates,
     patience: Duration,
+    metrics: Metrics,
 }
 
 impl Provider {
@@ -79,6 +77,7 @@ impl Provider {
         Ok(Self {
             gates: Gates::new(settings.calls_max),
             patience: settings.patience,
+            metrics: Metrics::default(),
             meta: Meta::new(settings)?,
         })
     }
@@ -88,9 +87,20 @@ impl Provider {
         self.meta.knows(phone_number_id)
     }
 
+    /// Lets what is asked be counted.
+    pub(crate) fn register(&self, registry: &mut prometheus_client::registry::Registry) {
+        self.metrics.register(registry);
+    }
+
     /// Asks once on behalf of a number. Calls that are at fault by themselves are refused unsent. Dropped before
     /// it ends, a call may have been done or not.
     pub(crate) async fn call(&self, phone_number_id: &str, call: &Call) -> Answer {
+        let answer = self.answer(phone_number_id, call).await;
+        self.metrics.answered(call, &answer);
+        answer
+    }
+
+    async fn answer(&self, phone_number_id: &str, call: &Call) -> Answer {
         if let Err(faults) = validate(call) {
             return Answer::Refused(Refusal::of_faults(&faults));
         }

@@ -60,9 +60,11 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     // The loops go on while what is asked for is seen to its end.
     let fold = CancellationToken::new();
     let (tokens, own_token) = pipeline::tokens(&config)?;
+    let (own, provider) = (own_token.clone(), pipeline::provider(&config, &mut registry)?);
     let beside =
-        pipeline::beside(&config, client.clone(), api_addr, own_token.clone(), &mut registry).await?;
-    let (projector, desk) = pipeline::projector(&config, client, tokens, &mut registry, fold.clone()).await?;
+        pipeline::beside(&config, client.clone(), api_addr, own, provider.clone(), &mut registry).await?;
+    let (projector, desk) =
+        pipeline::projector(&config, client, tokens, provider, &mut registry, fold.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),

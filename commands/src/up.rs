@@ -71,9 +71,11 @@ async fn serve(
 
     let (tokens, own_token) = pipeline::tokens(config)?;
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
-    let own = own_token.clone();
-    let beside = pipeline::beside(config, client.clone(), api_addr, own, &mut registry).await?;
-    let (projector, desk) = pipeline::projector(config, client, tokens, &mut registry, fold.clone()).await?;
+    let (own, provider) = (own_token.clone(), pipeline::provider(config, &mut registry)?);
+    let beside =
+        pipeline::beside(config, client.clone(), api_addr, own, provider.clone(), &mut registry).await?;
+    let (projector, desk) =
+        pipeline::projector(config, client, tokens, provider, &mut registry, fold.clone()).await?;
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),

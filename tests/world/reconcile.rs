@@ -31,19 +31,8 @@ impl World {
         Self { _nats: nats, groupfold, graph }
     }
 
-    /// Runs a verb; its JSON, if it ends with this code.
     async fn verb(&self, args: &[&str], expected: i32) -> Value {
-        let mut command = Groupfold::command();
-        command.args(args).arg("--data").arg(self.groupfold.data());
-        command.args(["--meta-graph-url", &self.graph.url, "--output", "json"]);
-        command.env("GROUPFOLD_META_ACCESS_TOKEN", TOKEN);
-        // The provider answers on this runtime.
-        let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs");
-        let output = output.expect("groupfold can be run");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(expected), "{args:?}: {said}");
-        assert!(!said.contains(TOKEN), "{said}");
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"))
+        verb(&self.groupfold, &self.graph.url, TOKEN, args, expected).await
     }
 
     async fn reconcile(&self, args: &[&str], expected: i32) -> Value {
@@ -58,9 +47,7 @@ impl World {
     }
 
     async fn folded(&self, position: &str) {
-        let path = format!("/v1/groups?min_position={position}&wait_ms=20000");
-        let answer = self.groupfold.get(&path).await;
-        assert_eq!(answer.status, 200, "{answer}");
+        folded(&self.groupfold, position).await;
     }
 
     async fn group(&self, group: &str) -> Value {
@@ -73,6 +60,26 @@ impl World {
         let answer = self.groupfold.get(&format!("/v1/groups/{group}/timeline")).await;
         answer.json["entries"].as_array().expect("entries").clone()
     }
+}
+
+/// Runs a verb; its JSON, if it ends with this code.
+async fn verb(groupfold: &Groupfold, graph: &str, token: &str, args: &[&str], expected: i32) -> Value {
+    let mut command = Groupfold::command();
+    command.args(args).arg("--data").arg(groupfold.data());
+    command.args(["--meta-graph-url", graph, "--output", "json"]).env("GROUPFOLD_META_ACCESS_TOKEN", token);
+    // The provider may answer on this runtime.
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it runs");
+    let output = output.expect("groupfold can be run");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(expected), "{args:?}: {said}");
+    assert!(!said.contains(token), "{said}");
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"))
+}
+
+async fn folded(groupfold: &Groupfold, position: &str) {
+    let path = format!("/v1/groups?min_position={position}&wait_ms=20000");
+    let answer = groupfold.get(&path).await;
+    assert_eq!(answer.status, 200, "{answer}");
 }
 
 fn members(group: &Value, status: &str) -> Vec<String> {

@@ -25,6 +25,13 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) {
             "delete groups that are over, or create new ones on another number",
         );
     }
+    if census.overdue > 0 {
+        findings.warn(
+            "commands",
+            format!("{} commands wait for an end that should have come", census.overdue),
+            "groupfold group commands --status accepted (sent, requested); is there an access token, and does the provider answer?",
+        );
+    }
     if census.nearly_full > 0 {
         // Full groups are what groups are for: to be known, not mended.
         findings.ok(

@@ -158,6 +158,7 @@ pub(crate) fn of_kind(kind: &Kind) -> Value {
                 "created_at": e.created_at_ms.map(super::shape::rfc3339),
                 "participants_total": e.participants_total, "participants": participants.collect::<Value>(),
                 "participants_complete": e.participants_complete,
+                "join_requests_complete": e.join_requests_complete,
             }))
         }
     }

@@ -41,6 +41,11 @@ pub(crate) const KINDS: &[&str] = &[
     "identity_changed",
     "account_error",
     "group_snapshot",
+    "command_requested",
+    "command_refused",
+    "command_sent",
+    "command_answered",
+    "command_reconciled",
 ];
 
 /// The type of a column.

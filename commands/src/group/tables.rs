@@ -82,6 +82,7 @@ pub(super) fn group(answer: &Value) -> String {
         ("deleted", "/deleted_at"),
         ("window until", "/service_window/open_until"),
         ("last failure", "/last_failure/type"),
+        ("warnings", "/warnings"),
         ("position", "/position"),
     ] {
         grid.add_row([label.to_owned(), text(answer, pointer)]);

@@ -13,7 +13,9 @@ use std::time::Duration;
 use bytes::BytesMut;
 use reqwest::{StatusCode, header};
 
-pub(crate) use table::{CURSOR_EXPIRED, GROUP_UNKNOWN, NOT_FOUND, verdict};
+#[cfg(test)]
+pub(super) use table::verdict;
+pub(crate) use table::{CURSOR_EXPIRED, GROUP_UNKNOWN, NOT_FOUND};
 
 use super::answer::{Advice, Answer, Done, Refusal, Unsure};
 use super::{Call, Settings, Tokens};

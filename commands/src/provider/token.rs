@@ -73,11 +73,6 @@ impl Tokens {
     pub(crate) fn is_empty(&self) -> bool {
         self.by_number.is_empty() && self.fallback.is_none()
     }
-
-    /// Numbers that have a token of their own.
-    pub(crate) fn numbers(&self) -> impl Iterator<Item = &str> {
-        self.by_number.keys().map(String::as_str)
-    }
 }
 
 fn is_id(text: &str) -> bool {

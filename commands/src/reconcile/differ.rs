@@ -65,6 +65,15 @@ pub(super) fn differences(known: &Known, reading: &Reading) -> Vec<Difference> {
     found
 }
 
+/// All members were listed, under names that tell whether a known one is among them. Somebody listed without a number
+/// may be one who is known by the number alone: then nobody is taken for gone.
+pub(super) fn is_whole(known: &Known, reading: &Reading) -> bool {
+    let listed: Vec<&Participant> = reading.info.participants.iter().flatten().collect();
+    let hidden = missing(&listed, &known.members).into_iter().any(|member| member.wa_id.is_none());
+    let by_number = missing_of(&known.members, &listed).into_iter().any(|member| member.user_id.is_none());
+    reading.is_whole() && !(hidden && by_number)
+}
+
 fn people(found: &mut Vec<Difference>, known: &Known, reading: &Reading) {
     let members: Option<Vec<&Participant>> =
         reading.info.participants.as_ref().map(|list| list.iter().collect());
@@ -73,7 +82,7 @@ fn people(found: &mut Vec<Difference>, known: &Known, reading: &Reading) {
             found.push(Difference::new("member_missed", None, Some(name(member))));
         }
     }
-    if let Some(members) = members.as_ref().filter(|_| reading.is_whole()) {
+    if let Some(members) = members.as_ref().filter(|_| is_whole(known, reading)) {
         for member in missing_of(&known.members, members) {
             found.push(Difference::new("member_gone", Some(name(member)), None));
         }
@@ -85,7 +94,7 @@ fn people(found: &mut Vec<Difference>, known: &Known, reading: &Reading) {
         found.push(Difference::new("join_request_missed", None, Some(name(person))));
     }
     let somewhere: Vec<&Participant> = waiting.iter().copied().chain(members.into_iter().flatten()).collect();
-    if reading.is_whole() {
+    if is_whole(known, reading) {
         for person in missing_of(&known.pending, &somewhere) {
             found.push(Difference::new("join_request_gone", Some(name(person)), None));
         }
@@ -184,6 +193,16 @@ mod tests {
     #[test]
     fn a_list_shorter_than_its_count_tells_of_nobody_gone() {
         assert_eq!(told(&known(), &reading(&["2"], 2)), []);
+    }
+
+    #[test]
+    fn somebody_who_hides_the_number_may_be_one_who_is_known_by_it() {
+        let mut reading = reading(&["2"], 2);
+        let hidden = Participant { user_id: Some("U".to_owned()), ..Default::default() };
+        reading.info.participants.as_mut().unwrap().push(hidden);
+        let what: Vec<_> = told(&known(), &reading).into_iter().map(|(what, ..)| what).collect();
+        assert_eq!(what, ["member_missed"]);
+        assert!(!is_whole(&known(), &reading));
     }
 
     #[test]

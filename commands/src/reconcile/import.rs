@@ -55,7 +55,7 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     }
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
-    let found = read_all(&both, &args, &account, chosen).await;
+    let found = read_all(&both, &args, &account, &known, chosen).await;
     let log = both.log().await?;
     let all: Vec<&Found> = found.iter().collect();
     let (imported, position) = append(&log, &all, &super::run_id()).await?;
@@ -173,7 +173,13 @@ fn account(known: &[Known], args: &ImportArgs) -> Result<String, Failure> {
     })
 }
 
-async fn read_all(both: &Both, args: &ImportArgs, account: &str, groups: Vec<String>) -> Vec<Found> {
+async fn read_all(
+    both: &Both,
+    args: &ImportArgs,
+    account: &str,
+    known: &[Known],
+    groups: Vec<String>,
+) -> Vec<Found> {
     let bar = progress::bar(groups.len() as u64, "importing");
     let number = args.phone_number_id.as_str();
     let reads = stream::iter(groups).map(|group_id| async move {
@@ -182,11 +188,13 @@ async fn read_all(both: &Both, args: &ImportArgs, account: &str, groups: Vec<Str
             Read::Absent { .. } => Read::Failed("listed, but its own page does not know it".to_owned()),
             read => read,
         };
+        // A group that facts spoke of has members already.
+        let stub = known.iter().find(|known| known.group_id == group_id).cloned();
         let known = Known {
             group_id,
             account: account.to_owned(),
             phone_number_id: number.to_owned(),
-            ..Known::default()
+            ..stub.unwrap_or_default()
         };
         Found { known, read, differences: Vec::new() }
     });

@@ -90,8 +90,8 @@ impl Reading {
         listed.is_some() && (total.is_none() || total == listed)
     }
 
-    /// As an event tells it.
-    pub(super) fn snapshot(&self) -> GroupSnapshot {
+    /// As an event tells it. `whole` is whether all members of the group were listed.
+    pub(super) fn snapshot(&self, whole: bool) -> GroupSnapshot {
         let info = &self.info;
         let members = info.participants.iter().flatten().map(|participant| SnapshotParticipant {
             participant: Some(participant.clone()),
@@ -120,7 +120,7 @@ impl Reading {
             created_at_ms: info.created_at_ms,
             participants_total: info.participants_total,
             participants: members.chain(pending).collect(),
-            participants_complete: self.is_whole(),
+            participants_complete: whole,
             join_requests_complete: self.requests.is_some(),
         }
     }

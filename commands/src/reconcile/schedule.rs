@@ -44,27 +44,29 @@ struct WhatLabel {
 }
 
 impl Metrics {
-    fn register(&self, registry: &mut Registry) {
+    pub(crate) fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::default();
         registry.register(
             "groupfold_reconcile_rounds",
             "Rounds of reconciling, by outcome: ok, or failed for some groups or all",
-            self.rounds.clone(),
+            metrics.rounds.clone(),
         );
         registry.register(
             "groupfold_reconcile_differences",
             "Differences between the provider and the projection that were found and appended, by what differed",
-            self.differences.clone(),
+            metrics.differences.clone(),
         );
         registry.register(
             "groupfold_reconcile_groups_differing",
             "Groups that differed in the last round",
-            self.differing.clone(),
+            metrics.differing.clone(),
         );
         registry.register(
             "groupfold_reconcile_last_round_timestamp_seconds",
             "When the last round ended",
-            self.last_round.clone(),
+            metrics.last_round.clone(),
         );
+        metrics
     }
 
     fn tell(&self, found: &[Found]) {
@@ -91,10 +93,8 @@ impl Schedule {
         provider: Arc<Provider>,
         reach: Reach,
         log: replay::Log,
-        registry: &mut Registry,
+        metrics: Metrics,
     ) -> Self {
-        let metrics = Metrics::default();
-        metrics.register(registry);
         Self { interval, provider, reach, log, metrics }
     }
 

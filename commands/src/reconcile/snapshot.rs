@@ -1,5 +1,6 @@
 //! What was read as an event of the log.
 
+use super::differ;
 use super::known::Known;
 use super::reading::Read;
 use groupfold_schemas::frame;
@@ -13,7 +14,10 @@ const FIELD: &str = "snapshot";
 /// The event that a reading is; `None` for one that failed.
 pub(super) fn record(known: &Known, read: &Read, run: &str) -> Option<Record> {
     let (time_ms, kind) = match read {
-        Read::Present(reading) => (reading.taken_ms, Kind::GroupSnapshot(reading.snapshot())),
+        Read::Present(reading) => {
+            let whole = differ::is_whole(known, reading);
+            (reading.taken_ms, Kind::GroupSnapshot(reading.snapshot(whole)))
+        }
         Read::Absent { taken_ms } => (*taken_ms, Kind::GroupDeleted(GroupDeleted {})),
         Read::Failed(_) => return None,
     };

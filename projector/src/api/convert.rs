@@ -45,6 +45,7 @@ pub(crate) fn group(group: view::Group, position: &Position, digest: Option<Dige
         created_at: known_time(group.created_at_ms),
         deleted_at: known_time(group.deleted_at_ms),
         members: group.members.into_iter().map(member).collect(),
+        warnings: warnings(&counts),
         counts,
         service_window: group.window.map(|window| shape::ServiceWindow {
             opened_by: window.opened_by.member_id,
@@ -54,6 +55,17 @@ pub(crate) fn group(group: view::Group, position: &Position, digest: Option<Dige
         unconfirmed: group.unconfirmed.into_iter().map(setting).collect(),
         digest: digest.map(|digest| digest.to_string()),
         position: position.to_string(),
+    }
+}
+
+/// Members of a group, without the business (Meta, groups overview).
+const MEMBERS_MAX: u64 = 8;
+
+fn warnings(counts: &shape::MemberCounts) -> Vec<shape::Warning> {
+    match counts.member {
+        MEMBERS_MAX.. => vec![shape::Warning::MembersAtLimit],
+        7 => vec![shape::Warning::MembersNearLimit],
+        _ => Vec::new(),
     }
 }
 
@@ -300,6 +312,16 @@ fn member_receipt(receipt: view::MemberReceipt) -> shape::MemberReceipt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_with_little_room_says_so() {
+        let of = |member| warnings(&shape::MemberCounts { member, ..Default::default() });
+        assert_eq!((of(6), of(7)), (vec![], vec![shape::Warning::MembersNearLimit]));
+        assert_eq!(
+            (of(8), of(9)),
+            (vec![shape::Warning::MembersAtLimit], vec![shape::Warning::MembersAtLimit])
+        );
+    }
 
     #[test]
     fn times_are_utc_and_as_precise_as_known() {

@@ -47,6 +47,8 @@ pub(crate) struct Group {
     /// The last window that a member's message opened; it may be over.
     pub(crate) service_window: Option<ServiceWindow>,
     pub(crate) last_failure: Option<Failure>,
+    /// What to know before asking more of the group.
+    pub(crate) warnings: Vec<Warning>,
     /// Settings whose last change was reported without telling whether it succeeded.
     pub(crate) unconfirmed: Vec<SettingName>,
     /// Digest of the entries that this was derived from, receipts apart: equal wherever the same events
@@ -54,6 +56,16 @@ pub(crate) struct Group {
     pub(crate) digest: Option<String>,
     /// The log position that the answer reflects.
     pub(crate) position: String,
+}
+
+/// Something that will be in the way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Warning {
+    /// There is room for one more member.
+    MembersNearLimit,
+    /// Nobody can join.
+    MembersAtLimit,
 }
 
 /// A group's picture, by its hash.

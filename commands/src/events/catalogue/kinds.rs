@@ -185,6 +185,11 @@ pub(super) const KINDS: &[Kind] = &[
             field("participants_total", Of::Number, "how many members the provider counts"),
             field("participants", Of::List("snapshot_person"), "the members that were listed"),
             field("participants_complete", Of::Flag, "whether the list is known to be whole"),
+            field(
+                "join_requests_complete",
+                Of::Flag,
+                "whether the list of those who wait is known to be whole",
+            ),
         ],
     ),
     kind(

@@ -131,6 +131,7 @@ pub(super) fn of(name: &str) -> Kind {
                 ..SnapshotParticipant::default()
             }],
             participants_complete: true,
+            join_requests_complete: true,
             ..GroupSnapshot::default()
         }),
         _ => Kind::AccountError(AccountError { errors: errors() }),

@@ -1,6 +1,7 @@
 //! Every code of the groups' error page, by the wire.
 
 use super::*;
+use crate::provider::meta::verdict;
 use Advice::{DoNotRetry, Reconcile, RetryLater, TreatAsDone};
 
 #[tokio::test]
