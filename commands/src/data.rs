@@ -35,6 +35,10 @@ pub(crate) struct Run {
     pub(crate) api_token: Option<String>,
     /// The secret of a demo that was given none: no secret of anybody's.
     pub(crate) demo_app_secret: Option<String>,
+    /// Graph API of the demo's simulated provider.
+    pub(crate) demo_graph_url: Option<String>,
+    /// What that API wants: no token of anybody's.
+    pub(crate) demo_access_token: Option<String>,
 }
 
 impl DataFolder {
@@ -120,6 +124,11 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 impl Run {
+    /// Where the simulated provider of a demo takes commands, and its token.
+    pub(crate) fn demo_provider(self) -> Option<(String, String)> {
+        Some((self.demo_graph_url?, self.demo_access_token?))
+    }
+
     /// What runs on a data folder. A file left by a process that was killed does not count: its lock is free.
     pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
         let nothing = || {
@@ -155,6 +164,8 @@ mod tests {
             monitor_url: None,
             api_token: None,
             demo_app_secret: None,
+            demo_graph_url: None,
+            demo_access_token: None,
         };
         let folder = DataFolder::take(&path).unwrap();
         assert!(matches!(Run::find(&path), Err(Failure::Again(_))));

@@ -62,6 +62,16 @@ pub(crate) struct Settings {
     pub(crate) calls_max: usize,
 }
 
+impl Settings {
+    /// Turns all calls to a simulated provider.
+    pub(crate) fn turn_to(&mut self, graph_url: &str, token: &str) -> Result<(), Failure> {
+        let failed = |why: &str| Failure::Failed(format!("the demo's provider cannot be reached: {why}"));
+        self.meta_graph_url = reqwest::Url::parse(graph_url).map_err(|error| failed(&error.to_string()))?;
+        self.tokens = Tokens::parse([token]).map_err(failed)?;
+        Ok(())
+    }
+}
+
 /// The provider's API.
 #[derive(Debug)]
 pub(crate) struct Provider {

@@ -21,6 +21,7 @@ use self::reading::Read;
 use self::round::{Found, Round, append};
 use crate::cli::Output;
 use crate::config::{Config, Flags};
+use crate::data::Run;
 use crate::exit::Failure;
 use crate::group::Reach;
 use crate::log::LogReach;
@@ -108,7 +109,12 @@ struct Both {
 
 impl Both {
     fn of(flags: &Flags, api_url: Option<String>, output: Output) -> Result<Self, Failure> {
-        let config = Config::load(flags)?;
+        let mut config = Config::load(flags)?;
+        if let (true, Some((url, token))) =
+            (config.provider.tokens.is_empty(), Run::find(&config.data).ok().and_then(Run::demo_provider))
+        {
+            config.provider.turn_to(&url, &token)?;
+        }
         if config.provider.tokens.is_empty() {
             return Err(Failure::Usage(
                 "meta_access_token: is needed to read the provider's groups (--meta-access-token, or \

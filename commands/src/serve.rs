@@ -74,6 +74,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         monitor_url: broker.monitor_url.clone(),
         api_token: own_token,
         demo_app_secret: None,
+        demo_graph_url: None,
+        demo_access_token: None,
     })?;
     say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));
@@ -110,25 +112,47 @@ fn say(text: &str) {
 /// the `up` that runs on the data folder.
 pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
     let SimulateVerb { data, mut simulate, output } = args;
+    let served = simulate.serve.serve;
+    if let Some(addr) = served.filter(|addr| !addr.ip().is_loopback()) {
+        return Err(Failure::Usage(format!(
+            "--serve: {addr} is not loopback, and /simulator takes no token: use 127.0.0.1"
+        )));
+    }
     let checks = simulate.check.is_some();
     if checks && simulate.api_url.is_none() {
         let run = Run::find(&data)?;
         simulate.api_url = Some(format!("http://{}", run.api_addr));
         simulate.api_token = simulate.api_token.or(run.api_token.map(Into::into));
     } else if !checks && simulate.url.is_none() {
-        let run = Run::find(&data)?;
-        simulate.app_secret = simulate.app_secret.or(run.demo_app_secret.map(Into::into));
-        let addr = run.webhook_addr.ok_or_else(|| {
-            Failure::Missing(
-                "what runs on the data folder takes no webhooks: name an address by --url".into(),
-            )
-        })?;
-        simulate.url = Some(format!("http://{addr}/webhooks/meta"));
+        match Run::find(&data) {
+            Ok(run) => {
+                simulate.app_secret = simulate.app_secret.or(run.demo_app_secret.map(Into::into));
+                let addr = run.webhook_addr.ok_or_else(|| {
+                    Failure::Missing(
+                        "what runs on the data folder takes no webhooks: name an address by --url".into(),
+                    )
+                })?;
+                simulate.url = Some(format!("http://{addr}/webhooks/meta"));
+            }
+            // Webhooks of a served provider wait until it is told where they go.
+            Err(_) if served.is_some() && !simulate.serve.story => {}
+            Err(failure) => return Err(failure),
+        }
     }
     for (flag, url) in [("--url", &simulate.url), ("--api-url", &simulate.api_url)] {
         usable(flag, url.as_deref())?;
     }
-    let report = simulate::run(simulate, pipeline::until_told_to_stop()?)
+    let listener = match served {
+        Some(addr) => {
+            let (listener, addr) = pipeline::bind("--serve", addr).await?;
+            say(&format!(
+                "the simulated provider serves\n  graph     http://{addr}/v25.0\n  control   http://{addr}/simulator\n"
+            ));
+            Some(listener)
+        }
+        None => None,
+    };
+    let report = simulate::run(simulate, listener, pipeline::until_told_to_stop()?)
         .await
         .map_err(|error| Failure::failed("the simulation ended", &error))?;
     let text = match output {

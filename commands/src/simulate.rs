@@ -10,6 +10,7 @@ mod bad;
 mod compare;
 mod deliver;
 mod dice;
+mod graph;
 mod ids;
 mod numbers;
 mod people;
@@ -21,9 +22,11 @@ mod world;
 
 use std::path::PathBuf;
 
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::{Secret, SimulateArgs};
+pub(crate) use graph::DEMO_TOKEN;
 pub(crate) use report::Report;
 pub(crate) use wire::signature;
 
@@ -50,6 +53,9 @@ pub(crate) enum Error {
         /// Its answer.
         status: u16,
     },
+    /// The Graph API cannot be served.
+    #[error("cannot serve the Graph API")]
+    Serve(#[source] std::io::Error),
     /// The truth cannot be written.
     #[error("cannot write {}", path.display())]
     WriteTruth {
@@ -87,26 +93,58 @@ fn advice(status: u16) -> &'static str {
 }
 
 /// Simulates until the duration or the number of events is over or `shutdown` is cancelled; or, with
-/// `--check`, compares a truth with the API.
+/// `--check`, compares a truth with the API; or, with `--serve`, takes commands on the listener.
 ///
 /// # Errors
 /// Something to work with is missing, the receiver refuses everything, or a file cannot be used.
-pub(crate) async fn run(args: SimulateArgs, shutdown: CancellationToken) -> Result<Report, Error> {
+pub(crate) async fn run(
+    args: SimulateArgs,
+    listener: Option<TcpListener>,
+    shutdown: CancellationToken,
+) -> Result<Report, Error> {
     if let Some(file) = &args.check {
         let api = args.api_url.as_deref().ok_or(Error::NoApi)?;
         let token = args.api_token.as_ref().map(Secret::expose);
         return Ok(Report { differences: compare::compare(file, api, token).await?, ..Report::default() });
     }
-    let url = args.url.as_deref().ok_or(Error::NoUrl)?;
     // The variable may list several, as the receiver takes them; one is enough to sign with.
     let secrets = args.app_secret.as_ref().map(Secret::expose).unwrap_or_default();
     let secret = secrets.split(',').map(str::trim).find(|secret| !secret.is_empty());
-    let mut plan = Plan::new(&args, secret.ok_or(Error::NoSecret)?);
-    let mut report = deliver::deliver(&mut plan, &args, url, shutdown).await?;
-    report.kinds.clone_from(&plan.world.happened);
+    let begun = tokio::time::Instant::now();
+    let mut report;
+    let mut plan;
+    if let Some(listener) = listener {
+        plan = Plan::new(&args, secret.unwrap_or_default());
+        let world = plan.shared_world();
+        let serves = graph::serve(world, &args, secret, listener, shutdown.clone());
+        let tells = async {
+            match args.serve.story {
+                true => tell_story(&mut plan, &args, shutdown.clone()).await,
+                false => Ok(Report::default()),
+            }
+        };
+        let (served, told) = tokio::join!(serves, tells);
+        report = told?;
+        report.absorb(served?);
+        report.elapsed = begun.elapsed();
+    } else {
+        plan = Plan::new(&args, secret.ok_or(Error::NoSecret)?);
+        report = tell_story(&mut plan, &args, shutdown).await?;
+    }
+    let world = plan.world();
+    report.kinds.clone_from(&world.happened);
     if let Some(path) = &args.truth {
-        let truth = truth::tell(&plan.world, args.seed, &report);
+        let truth = truth::tell(&world, args.seed, &report);
         truth::write(path, &truth).map_err(|source| Error::WriteTruth { path: path.clone(), source })?;
     }
     Ok(report)
+}
+
+async fn tell_story(
+    plan: &mut Plan,
+    args: &SimulateArgs,
+    shutdown: CancellationToken,
+) -> Result<Report, Error> {
+    let url = args.url.as_deref().ok_or(Error::NoUrl)?;
+    deliver::deliver(plan, args, url, shutdown).await
 }

@@ -1,9 +1,11 @@
 //! `groupfold up`: receiver, log and projector in one process.
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use clap::Parser;
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
@@ -16,7 +18,7 @@ use crate::{pipeline, simulate, telemetry};
 /// Everything in one process, plus a nats-server of its own.
 #[derive(clap::Args, Debug)]
 pub(crate) struct UpArgs {
-    /// Add a simulated WhatsApp that lives gently and for ever
+    /// Add a simulated WhatsApp that lives gently and for ever, and takes all commands
     #[arg(long)]
     demo: bool,
     #[command(flatten)]
@@ -43,13 +45,30 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
         }
         config.meta_verify_token.get_or_insert_with(|| DEMO_VERIFY_TOKEN.to_owned());
     }
+    let demo = if args.demo { Some(Demo::bind(&mut config).await?) } else { None };
     pipeline::check_receiver(&config)?;
     let told = pipeline::until_told_to_stop()?;
     let data = DataFolder::take(&config.data)?;
     let broker = Broker::start(&config, &data, &told).await?;
-    let outcome = serve(&config, &data, &broker, told, args.demo).await;
+    let outcome = serve(&config, &data, &broker, told, demo).await;
     broker.stop().await;
     outcome
+}
+
+/// The Graph API of the simulated provider.
+struct Demo {
+    listener: TcpListener,
+    graph_url: String,
+}
+
+impl Demo {
+    /// Turns all commands to it: nothing of a demo reaches a real provider, whatever the settings say.
+    async fn bind(config: &mut Config) -> Result<Self, Failure> {
+        let (listener, addr) = pipeline::bind("demo", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+        let graph_url = format!("http://{addr}/v25.0");
+        config.provider.turn_to(&graph_url, simulate::DEMO_TOKEN)?;
+        Ok(Self { listener, graph_url })
+    }
 }
 
 async fn serve(
@@ -57,7 +76,7 @@ async fn serve(
     data: &DataFolder,
     broker: &Broker,
     told: CancellationToken,
-    demo: bool,
+    demo: Option<Demo>,
 ) -> Result<(), Failure> {
     let client = broker.connect().await?;
     let plan = pipeline::plan(&client, config).await?;
@@ -84,6 +103,8 @@ async fn serve(
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         api_token: own_token,
+        demo_graph_url: demo.as_ref().map(|demo| demo.graph_url.clone()),
+        demo_access_token: demo.as_ref().map(|_| simulate::DEMO_TOKEN.to_owned()),
         demo_app_secret: config.meta_app_secrets.iter().find(|secret| *secret == DEMO_SECRET).cloned(),
     })?;
     let api_server = tokio::spawn({
@@ -91,9 +112,10 @@ async fn serve(
         let ops = pipeline::ops(&receiver, registry);
         async move { projector.serve(queries, ops, stop).await }
     });
-    say_where(config, &webhook_addr, &api_addr, receiver.durability().name(), demo);
+    say_where(config, &webhook_addr, &api_addr, receiver.durability().name(), demo.as_ref());
     let beside = tokio::spawn(beside.run(told.clone()));
-    let provider = demo.then(|| tokio::spawn(simulated(config, webhook_addr, told.clone())));
+    let provider =
+        demo.map(|demo| tokio::spawn(simulated(config, webhook_addr, demo.listener, told.clone())));
 
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
@@ -119,10 +141,10 @@ async fn serve(
 /// The line that says where everything is; on stdout, so that logs do not bury it.
 fn say_where(
     config: &Config,
-    webhook_addr: &std::net::SocketAddr,
-    api_addr: &std::net::SocketAddr,
+    webhook_addr: &SocketAddr,
+    api_addr: &SocketAddr,
     durability: &str,
-    demo: bool,
+    demo: Option<&Demo>,
 ) {
     let data = config.data.display();
     let mut lines = format!(
@@ -132,8 +154,9 @@ fn say_where(
          health    http://{api_addr}/readyz   metrics http://{api_addr}/metrics   API http://{api_addr}/openapi.json\n  \
          data      {data}\n"
     );
-    if demo {
-        lines.push_str("A simulated WhatsApp sends webhooks. Try, in another terminal:\n");
+    if let Some(Demo { graph_url, .. }) = demo {
+        lines.push_str("A simulated WhatsApp sends webhooks and takes commands. Try, in another terminal:\n");
+        lines.push_str(&format!("  graph     {graph_url}   access token {}\n", simulate::DEMO_TOKEN));
         lines.push_str(&format!("  curl -s 'http://{api_addr}/v1/groups?limit=1'\n"));
         lines.push_str(&format!("  groupfold group list --data {data}\n"));
     }
@@ -142,7 +165,8 @@ fn say_where(
 
 fn simulated(
     config: &Config,
-    webhook_addr: std::net::SocketAddr,
+    webhook_addr: SocketAddr,
+    graph: TcpListener,
     stop: CancellationToken,
 ) -> impl Future<Output = ()> + Send + 'static {
     let url = format!("http://{webhook_addr}/webhooks/meta");
@@ -153,6 +177,11 @@ fn simulated(
         "groupfold",
         "simulate",
         "--quiet",
+        "--serve",
+        "127.0.0.1:0",
+        "--story",
+        "--access-token",
+        simulate::DEMO_TOKEN,
         "--url",
         &url,
         "--app-secret",
@@ -181,7 +210,7 @@ fn simulated(
         let Ok(Cli { verb: Verb::Simulate(args) }) = parsed else {
             return tracing::error!("the demo's own arguments do not parse");
         };
-        if let Err(error) = simulate::run(args.simulate, stop).await {
+        if let Err(error) = simulate::run(args.simulate, Some(graph), stop).await {
             tracing::error!(%error, "the simulated provider ended");
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::graph::ServeArgs;
 use super::wire::Business;
 
 /// Act as WhatsApp: signed webhooks of groups that live, over HTTP, from a seed.
@@ -83,6 +84,8 @@ pub(crate) struct SimulateArgs {
     /// No progress on stderr
     #[arg(long)]
     pub(crate) quiet: bool,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
 }
 
 const ACCOUNT_OF_SEED_0: u64 = 102_290_129_340_397;
@@ -153,7 +156,7 @@ fn not_negative(text: &str) -> Result<f64, String> {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let seconds = match unit {

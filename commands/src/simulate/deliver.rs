@@ -25,20 +25,31 @@ const DRAIN_MAX: Duration = Duration::from_secs(20);
 const CATCH_UP_MAX: Duration = Duration::from_secs(1);
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
-struct Sender {
+/// Posts, again and again where it must.
+pub(super) struct Sender {
     client: reqwest::Client,
-    url: String,
     retries: bool,
     give_up: CancellationToken,
 }
 
 impl Sender {
-    async fn send(&self, post: Post) -> Outcome {
+    /// One that tries again, if it does, until it is told to give up.
+    pub(super) fn new(retries: bool, give_up: CancellationToken) -> Result<Self, Error> {
+        let client = reqwest::Client::builder()
+            .timeout(ATTEMPT_MAX)
+            .connect_timeout(Duration::from_secs(5))
+            .build()
+            .map_err(Error::Client)?;
+        Ok(Self { client, retries, give_up })
+    }
+
+    /// Posts to an address until the answer is final.
+    pub(super) async fn send(&self, url: &str, post: Post) -> Outcome {
         let begun = Instant::now();
         let mut back_off = BACK_OFF_FIRST;
         let mut outcome = Outcome { post, status: None, attempts: 0, answers: None, position: None };
         loop {
-            self.attempt(&mut outcome).await;
+            self.attempt(url, &mut outcome).await;
             if !self.retries || is_final(&outcome) || begun.elapsed() > RETRY_FOR {
                 return outcome;
             }
@@ -49,14 +60,11 @@ impl Sender {
         }
     }
 
-    async fn attempt(&self, outcome: &mut Outcome) {
+    async fn attempt(&self, url: &str, outcome: &mut Outcome) {
         outcome.attempts += 1;
         (outcome.status, outcome.answers, outcome.position) = (None, None, None);
-        let mut request = self
-            .client
-            .post(&self.url)
-            .header("content-type", "application/json")
-            .body(outcome.post.body.to_vec());
+        let mut request =
+            self.client.post(url).header("content-type", "application/json").body(outcome.post.body.to_vec());
         if let Some(signature) = &outcome.post.signature {
             request = request.header("x-hub-signature-256", signature);
         }
@@ -84,14 +92,8 @@ pub(crate) async fn deliver(
     url: &str,
     shutdown: CancellationToken,
 ) -> Result<Report, Error> {
-    let client = reqwest::Client::builder()
-        .timeout(ATTEMPT_MAX)
-        .connect_timeout(Duration::from_secs(5))
-        .build()
-        .map_err(Error::Client)?;
     let give_up = CancellationToken::new();
-    let sender =
-        Arc::new(Sender { client, url: url.to_owned(), retries: args.retries, give_up: give_up.clone() });
+    let sender = Arc::new(Sender::new(args.retries, give_up.clone())?);
     let begun = Instant::now();
     let mut run =
         Run { report: Report::default(), under_way: JoinSet::new(), told: begun, quiet: args.quiet };
@@ -115,8 +117,8 @@ pub(crate) async fn deliver(
         while run.under_way.len() >= usize::from(args.concurrency) {
             run.one_ended(&shutdown, &give_up).await?;
         }
-        let sender = Arc::clone(&sender);
-        run.under_way.spawn(async move { sender.send(post).await });
+        let (sender, url) = (Arc::clone(&sender), url.to_owned());
+        run.under_way.spawn(async move { sender.send(&url, post).await });
     }
     while !run.under_way.is_empty() {
         run.one_ended(&shutdown, &give_up).await?;

@@ -4,7 +4,8 @@ use super::dice::Dice;
 
 const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-fn base64(bytes: &[u8]) -> String {
+/// Base64 without padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
     let alphabet = BASE64.as_bytes();
     let mut out = String::new();
     for chunk in bytes.chunks(3) {
@@ -47,6 +48,11 @@ pub(crate) fn request(dice: &mut Dice) -> String {
 pub(crate) fn picture(dice: &mut Dice) -> String {
     let bytes: Vec<u8> = (0..4).flat_map(|_| dice.next().to_be_bytes()).collect();
     base64(&bytes) + "="
+}
+
+/// The hash of a picture that there is.
+pub(crate) fn picture_of(bytes: &[u8]) -> String {
+    base64(ring::digest::digest(&ring::digest::SHA256, bytes).as_ref()) + "="
 }
 
 /// An invite link.

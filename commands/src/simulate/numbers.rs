@@ -121,6 +121,11 @@ impl Numbers {
 }
 
 impl Number {
+    /// One that somebody else gave out.
+    pub(crate) fn named(wa_id: &str) -> Self {
+        Self { wa_id: wa_id.to_owned(), dialled: wa_id.to_owned(), cut: &[15] }
+    }
+
     /// As a business may have typed it.
     pub(crate) fn spelled(&self, dice: &mut Dice) -> String {
         match dice.below(4) {

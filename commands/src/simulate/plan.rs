@@ -2,7 +2,7 @@
 //! only the clock on the wall and the answers do not.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::args::SimulateArgs;
 use super::bad;
@@ -40,7 +40,7 @@ pub(crate) struct Post {
 /// The POSTs, one after the other.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) world: World,
+    world: Arc<Mutex<World>>,
     args: SimulateArgs,
     secret: String,
     dice: Dice,
@@ -58,7 +58,7 @@ pub(crate) struct Plan {
 impl Plan {
     pub(crate) fn new(args: &SimulateArgs, secret: &str) -> Self {
         Self {
-            world: World::new(args),
+            world: Arc::new(Mutex::new(World::new(args))),
             args: args.clone(),
             secret: secret.to_owned(),
             dice: Dice::new(args.seed, "plan"),
@@ -70,6 +70,16 @@ impl Plan {
             items_left: args.events,
             spare: None,
         }
+    }
+
+    /// The world, which a served Graph API shares.
+    pub(crate) fn shared_world(&self) -> Arc<Mutex<World>> {
+        Arc::clone(&self.world)
+    }
+
+    /// The world, held by nobody else for as long.
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells nothing new any more; what is held back still goes, and so does what has happened already.
@@ -120,7 +130,7 @@ impl Plan {
 
     fn is_over(&self) -> bool {
         // What the world did is told to the end, else the truth would know more than was sent.
-        self.items_left == Some(0) && self.spare.is_none() && !self.world.has_more_to_tell()
+        self.items_left == Some(0) && self.spare.is_none() && !self.world().has_more_to_tell()
     }
 
     fn hold(&mut self, post: Post, distance: u64) {
@@ -148,8 +158,8 @@ impl Plan {
             items += next.items;
             self.put(&mut changes, next);
             if self.spoiler.percent(self.args.bad.0) {
-                let group = self.world.any_group_id(&mut self.spoiler);
-                let bad = bad::unreadable(&mut self.spoiler, &group, self.world.now());
+                let (group, now) = self.some_group(|plan| &mut plan.spoiler);
+                let bad = bad::unreadable(&mut self.spoiler, &group, now);
                 items += bad.items;
                 self.put(&mut changes, bad);
             }
@@ -161,7 +171,7 @@ impl Plan {
             let second = entries[0].split_off(middle);
             entries.push(second);
         }
-        let body = self.world.business.body(entries);
+        let body = self.world().business.body(entries);
         self.signed(body, items, bad)
     }
 
@@ -169,7 +179,7 @@ impl Plan {
         if let Some(change) = self.spare.take() {
             return change;
         }
-        let change = self.world.next_change();
+        let change = self.world().next_change();
         if let Some(left) = &mut self.items_left {
             *left = left.saturating_sub(change.items as u64);
         }
@@ -193,10 +203,17 @@ impl Plan {
         Post { body: body.into(), signature, items, bad, why: Why::News, late: false }
     }
 
+    /// A group to make things up about, and the present second.
+    fn some_group(&mut self, dice: fn(&mut Self) -> &mut Dice) -> (String, i64) {
+        let world = self.shared_world();
+        let world = world.lock().unwrap_or_else(PoisonError::into_inner);
+        (world.any_group_id(dice(self)), world.now())
+    }
+
     fn forge(&mut self) -> Post {
-        let group = self.world.any_group_id(&mut self.forger);
-        let change = bad::forged(&mut self.forger, &group, self.world.now());
-        let body = self.world.business.body(vec![vec![change]]);
+        let (group, now) = self.some_group(|plan| &mut plan.forger);
+        let change = bad::forged(&mut self.forger, &group, now);
+        let body = self.world().business.body(vec![vec![change]]);
         let signature = bad::wrong_signature(&mut self.forger, &self.secret, &body);
         Post { body: body.into(), signature, items: 1, bad: 0, why: Why::Forged, late: false }
     }

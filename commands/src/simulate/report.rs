@@ -142,6 +142,24 @@ impl Report {
         outcome.position.iter().for_each(|position| self.reached(position));
     }
 
+    /// Adds what others sent beside.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        self.posts += other.posts;
+        self.items += other.items;
+        self.acknowledged_posts += other.acknowledged_posts;
+        self.acknowledged_items += other.acknowledged_items;
+        self.undelivered_posts += other.undelivered_posts;
+        self.retried += other.retried;
+        self.duplicates += other.duplicates;
+        self.answers.add(other.answers);
+        self.unexpected_answers += other.unexpected_answers;
+        other.unexpected.into_iter().for_each(|what| self.surprise(what));
+        for (partition, sequence) in other.positions {
+            let reached = self.positions.entry(partition).or_default();
+            *reached = sequence.max(*reached);
+        }
+    }
+
     fn weigh(&mut self, outcome: &Outcome, answers: Answers) {
         let (items, bad) = (outcome.post.items as u64, outcome.post.bad as u64);
         let again = outcome.post.why == Why::Duplicate || outcome.attempts > 1;

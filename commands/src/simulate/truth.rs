@@ -7,7 +7,7 @@
 //!    "picture_sha256":…,"join_approval_mode":…,"invite_link":…,"phone_number_id":…,
 //!    "members":[{"wa_id":…,"user_id":…,"username":…,"status":"member|pending|left|removed|revoked"}],
 //!    "counts":{"member":…,"pending":…},"window_open_until":UNIX_SECONDS,
-//!    "timeline":[{"kind":"member_joined","at":UNIX_SECONDS}]}},
+//!    "pinned":[MESSAGE_ID],"timeline":[{"kind":"member_joined","at":UNIX_SECONDS}]}},
 //!  "messages":{MESSAGE_ID:{"group_id":…,"sent_at":…,"failed":false,
 //!    "members":[{"wa_id":…,"user_id":…,"delivered_at":…,"read_at":…,"played_at":…}],
 //!    "counts":{"delivered":…,"read":…,"played":…}}}}
@@ -82,6 +82,7 @@ fn of_group(world: &World, group: &Group) -> Value {
             "member": group.count(MemberStatus::Member), "pending": group.count(MemberStatus::Pending),
         },
         "window_open_until": group.last_message_at.map(|at| at + WINDOW_S),
+        "pinned": group.pins.iter().map(|(message, _)| message).collect::<Vec<_>>(),
         "timeline": timeline,
     })
 }

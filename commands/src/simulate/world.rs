@@ -4,6 +4,7 @@
 //! one thing, but where their order is documented (leave after join, revoke after request): what a receiver
 //! must believe in the end does not depend on the order in which it heard of it.
 
+mod commands;
 mod group;
 mod identity;
 mod lifecycle;
@@ -16,7 +17,10 @@ use std::collections::{BTreeMap, VecDeque};
 use serde_json::{Map, Value, json};
 
 pub(crate) use group::{Group, MemberStatus, Membership, Status};
+pub(crate) use lifecycle::Wanted;
+pub(crate) use membership::{JOINED, LEFT, REMOVED, REQUESTED, REVOKED, room};
 pub(crate) use messaging::{Marks, Message};
+pub(crate) use settings::{ALL as SETTINGS, Outcome};
 
 use super::args::SimulateArgs;
 use super::dice::Dice;
@@ -37,6 +41,9 @@ pub(crate) struct World {
     groups_wanted: usize,
     /// Nothing may be forgotten: somebody will ask for the truth.
     keep: bool,
+    /// Time is that of the wall, but for a second now and then that passes so that two events do not
+    /// contradict each other.
+    present: bool,
     pub(crate) business: Business,
     pub(crate) groups: BTreeMap<u64, Group>,
     alive: Vec<u64>,
@@ -84,7 +91,8 @@ impl World {
             clock: args.start_time as f64,
             pace: args.pace,
             groups_wanted: args.groups as usize,
-            keep: args.truth.is_some(),
+            keep: args.truth.is_some() || (args.serve.serve.is_some() && !args.serve.story),
+            present: args.serve.serve.is_some(),
             business: args.business(),
             groups: BTreeMap::new(),
             alive: Vec::new(),
@@ -127,7 +135,9 @@ impl World {
 
     fn act(&mut self) {
         // Three in ten share the second of the one before.
-        if !self.dice.percent(30.0) {
+        if self.present {
+            self.catch_up();
+        } else if !self.dice.percent(30.0) {
             self.clock += self.dice.unit() * 2.0 * self.pace / 0.7;
         }
         self.send_due_receipts();
@@ -171,10 +181,15 @@ impl World {
     }
 
     /// What a webhook has that answers a command.
-    fn answer(&mut self, group: u64, kind: &str) -> Map<String, Value> {
+    fn answer(&mut self, group: u64, kind: &str, request_id: &str) -> Map<String, Value> {
         let mut item = self.item(group, kind);
-        item.insert("request_id".into(), json!(ids::request(&mut self.dice)));
+        item.insert("request_id".into(), json!(request_id));
         item
+    }
+
+    /// An id for a command.
+    pub(crate) fn request_id(&mut self) -> String {
+        ids::request(&mut self.dice)
     }
 
     /// The present second, mostly as a text, sometimes as a number.

@@ -1,97 +1,22 @@
 //! Replays of past events to somebody else: in order, signed, at least once, going on where they stopped.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
 use groupfold_tests::sign;
 use serde_json::Value;
 
+use crate::endpoint::{Endpoint, Post};
+
 use super::{BOUND, World, position, said, text};
 
 const SECRET: &str = "secret-of-somebody-else";
 
-/// What came in one POST.
-#[derive(Debug, Clone)]
-struct Post {
-    signature: String,
-    position: String,
-    event_id: String,
-    replay: String,
-    body: Vec<u8>,
-}
-
-/// Somebody's endpoint: answers as it is told and keeps what it took.
-struct Endpoint {
-    url: String,
-    taken: Arc<Mutex<Vec<Post>>>,
-}
-
-impl Endpoint {
-    /// `answer` gives the status for the n-th request, the first being 1.
-    fn start(answer: impl Fn(usize) -> u16 + Send + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let url = format!("http://{}/hook", listener.local_addr().unwrap());
-        let taken = Arc::new(Mutex::new(Vec::new()));
-        let keep = taken.clone();
-        // Ends with the test's process: it waits for connections that no longer come.
-        std::thread::spawn(move || {
-            let mut count = 0;
-            for stream in listener.incoming().flatten() {
-                serve(stream, &mut count, &answer, &keep);
-            }
-        });
-        Self { url, taken }
-    }
-
-    /// What came, without repetitions: a client that loses an answer sends once more, so delivery is at least once.
-    fn taken(&self) -> Vec<Post> {
-        let mut seen = BTreeSet::new();
-        let all = self.taken.lock().unwrap().clone();
-        all.into_iter().filter(|post| seen.insert(post.position.clone())).collect()
-    }
-}
-
-fn serve(stream: TcpStream, count: &mut usize, answer: &impl Fn(usize) -> u16, keep: &Mutex<Vec<Post>>) {
-    let mut reader = BufReader::new(stream);
-    while let Some(post) = read(&mut reader) {
-        *count += 1;
-        let status = answer(*count);
-        if status == 200 {
-            keep.lock().unwrap().push(post);
-        }
-        let head = format!("HTTP/1.1 {status} so\r\ncontent-length: 0\r\n\r\n");
-        if reader.get_mut().write_all(head.as_bytes()).is_err() {
-            return;
-        }
-    }
-}
-
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Post> {
-    let mut headers = std::collections::BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
-            return None;
-        }
-        match line.trim_end().split_once(": ") {
-            Some((name, value)) => headers.insert(name.to_ascii_lowercase(), value.to_owned()),
-            None if line.trim().is_empty() => break,
-            None => continue,
-        };
-    }
-    let mut body = vec![0; headers["content-length"].parse().unwrap()];
-    reader.read_exact(&mut body).ok()?;
-    let header = |name: &str| headers.get(name).cloned().unwrap_or_default();
-    Some(Post {
-        signature: header("x-hub-signature-256"),
-        position: header("groupfold-position"),
-        event_id: header("groupfold-event-id"),
-        replay: header("groupfold-replay"),
-        body,
-    })
+/// What came, without repetitions: a client that loses an answer sends once more, so delivery is at least once.
+fn taken(endpoint: &Endpoint) -> Vec<Post> {
+    let mut seen = BTreeSet::new();
+    let all = endpoint.taken();
+    all.into_iter().filter(|post| seen.insert(post.header("groupfold-position").to_owned())).collect()
 }
 
 fn replay(world: &World, to: &str, args: &[&str]) -> std::process::Output {
@@ -106,19 +31,20 @@ async fn all_come_in_order_signed_and_marked_through_failures_of_the_receiver() 
     let output = replay(&world, &endpoint.url, &[]);
     assert!(output.status.success(), "{}", said(&output));
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let taken = endpoint.taken();
+    let taken = taken(&endpoint);
     // A change of a person's number stands in every partition and is sent once, from the lowest.
     let wanted = all.iter().filter(|row| text(row, "kind") != "identity_changed" || row["partition"] == 0);
     let wanted: Vec<&Value> = wanted.collect();
     assert_eq!(
-        taken.iter().map(|post| post.position.clone()).collect::<Vec<_>>(),
+        taken.iter().map(|post| post.header("groupfold-position").to_owned()).collect::<Vec<_>>(),
         wanted.iter().map(|row| position(row)).collect::<Vec<_>>()
     );
     assert_eq!(report["delivered"], wanted.len());
     assert!(report["retries"].as_u64().unwrap() > 0, "{report}");
     for (post, row) in taken.iter().zip(&wanted) {
-        assert_eq!(post.signature, sign(SECRET, &post.body));
-        assert_eq!((post.replay.as_str(), post.event_id.as_str()), ("true", text(row, "event_id")));
+        assert_eq!(post.header("x-hub-signature-256"), sign(SECRET, &post.body));
+        let marks = (post.header("groupfold-replay"), post.header("groupfold-event-id"));
+        assert_eq!(marks, ("true", text(row, "event_id")));
         let body: Value = serde_json::from_slice(&post.body).unwrap();
         assert_eq!(body["object"], "whatsapp_business_account");
         assert_eq!(body["entry"][0]["changes"][0]["field"], row["field"]);
@@ -151,7 +77,7 @@ async fn a_receiver_of_ours_makes_the_same_events_of_it() {
 
 #[tokio::test]
 async fn a_replay_that_was_refused_goes_on_where_it_stopped() {
-    let world = World::with_events("200").await;
+    let world = World::with_events("400").await;
     let watermark = world.scratch.path().join("watermark");
     let args =
         ["--watermark", watermark.to_str().unwrap(), "--kind", "receipt_delivered", "--kind", "receipt_read"];
@@ -161,10 +87,11 @@ async fn a_replay_that_was_refused_goes_on_where_it_stopped() {
     let endpoint = Endpoint::start(|n| if n == 11 { 400 } else { 200 });
     let stopped = replay(&world, &endpoint.url, &args);
     assert_eq!(stopped.status.code(), Some(1), "{}", said(&stopped));
-    assert_eq!(endpoint.taken().len(), 10);
+    assert_eq!(taken(&endpoint).len(), 10);
     let resumed = replay(&world, &endpoint.url, &args);
     assert!(resumed.status.success(), "{}", said(&resumed));
-    let taken: Vec<String> = endpoint.taken().into_iter().map(|post| post.position).collect();
+    let taken: Vec<String> =
+        taken(&endpoint).iter().map(|post| post.header("groupfold-position").to_owned()).collect();
     assert_eq!(taken, wanted.iter().map(position).collect::<Vec<_>>());
     let nothing = replay(&world, &endpoint.url, &args);
     let report: Value = serde_json::from_slice(&nothing.stdout).unwrap();

@@ -32,13 +32,20 @@ pub(crate) struct Membership {
     pub(crate) knows_number: bool,
     pub(crate) knows_user_id: bool,
     pub(crate) knows_username: bool,
+    /// The id of the request to join, of whoever asked.
+    pub(crate) join_request: Option<String>,
 }
+
+/// A pinned message and the second in which it comes off.
+pub(crate) type Pin = (String, i64);
 
 /// A group.
 #[derive(Debug)]
 pub(crate) struct Group {
     pub(crate) id: String,
     pub(crate) status: Status,
+    /// Unix seconds.
+    pub(crate) created_at: i64,
     pub(crate) subject: Option<String>,
     pub(crate) description: Option<String>,
     pub(crate) picture: Option<String>,
@@ -46,6 +53,8 @@ pub(crate) struct Group {
     pub(crate) invite_link: Option<String>,
     pub(crate) members: BTreeMap<u64, Membership>,
     pub(crate) last_message_at: Option<i64>,
+    /// Oldest first.
+    pub(crate) pins: Vec<Pin>,
     /// Kind and second of each line; empty unless the truth is asked for.
     pub(crate) timeline: Vec<(&'static str, i64)>,
     stamps: BTreeMap<&'static str, Stamp>,
@@ -55,10 +64,11 @@ pub(crate) struct Group {
 pub(crate) const MEMBERS_MAX: usize = 8;
 
 impl Group {
-    pub(crate) fn new(id: String, status: Status) -> Self {
+    pub(crate) fn new(id: String, status: Status, created_at: i64) -> Self {
         Self {
             id,
             status,
+            created_at,
             subject: None,
             description: None,
             picture: None,
@@ -66,6 +76,7 @@ impl Group {
             invite_link: None,
             members: BTreeMap::new(),
             last_message_at: None,
+            pins: Vec::new(),
             timeline: Vec::new(),
             stamps: BTreeMap::new(),
         }
@@ -73,11 +84,16 @@ impl Group {
 
     /// True if an event about something may be told now; then it counts as told.
     pub(crate) fn touch(&mut self, what: &'static str, stamp: Stamp) -> bool {
-        let free = self.stamps.get(what).is_none_or(|last| *last < stamp);
+        let free = self.is_free(what, stamp);
         if free {
             self.stamps.insert(what, stamp);
         }
         free
+    }
+
+    /// True if an event about something may be told now.
+    pub(crate) fn is_free(&self, what: &'static str, stamp: Stamp) -> bool {
+        self.stamps.get(what).is_none_or(|last| *last < stamp)
     }
 
     pub(crate) fn count(&self, status: MemberStatus) -> usize {

@@ -10,11 +10,12 @@ const PARTICIPANTS: &str = "group_participants_update";
 /// Former members that a group remembers when nobody asks for the truth.
 const FORMER_MAX: usize = 32;
 
-const REQUESTED: u32 = 8;
-const REVOKED: u32 = 9;
-const JOINED: u32 = 11;
-const LEFT: u32 = 15;
-const REMOVED: u32 = 16;
+/// Ranks of the events about a person and a group: within one second a later one has a greater rank.
+pub(crate) const REQUESTED: u32 = 8;
+pub(crate) const REVOKED: u32 = 9;
+pub(crate) const JOINED: u32 = 11;
+pub(crate) const LEFT: u32 = 15;
+pub(crate) const REMOVED: u32 = 16;
 
 impl World {
     pub(super) fn join_by_link(&mut self) {
@@ -23,14 +24,20 @@ impl World {
             return;
         }
         let Some(person) = self.candidate(key, JOINED) else { return };
-        let mut added = vec![self.fields(person)];
-        self.set_member(key, person, MemberStatus::Member, JOINED);
-        self.line(key, "member_joined");
+        let mut people = vec![person];
         // Two who follow the link in one second may share an event.
-        let another = self.dice.percent(10.0) && self.groups.get(&key).is_some_and(|g| room(g) > 0);
-        if let Some(second) = another.then(|| self.candidate(key, JOINED)).flatten() {
-            added.push(self.fields(second));
-            self.set_member(key, second, MemberStatus::Member, JOINED);
+        let another = self.dice.percent(10.0) && self.groups.get(&key).is_some_and(|g| room(g) > 1);
+        let second = if another { self.candidate(key, JOINED) } else { None };
+        people.extend(second.filter(|second| *second != person));
+        self.enter(key, &people);
+    }
+
+    /// People who follow the link, in one event.
+    pub(crate) fn enter(&mut self, key: u64, people: &[u64]) {
+        let mut added = Vec::new();
+        for person in people {
+            added.push(self.fields(*person));
+            self.set_member(key, *person, MemberStatus::Member, JOINED);
             self.line(key, "member_joined");
         }
         // Meta's OpenAPI spells the type otherwise than its documents.
@@ -48,6 +55,11 @@ impl World {
             return;
         }
         let Some(person) = self.candidate(key, REQUESTED) else { return };
+        self.ask(key, person);
+    }
+
+    /// Asks to be let in.
+    pub(crate) fn ask(&mut self, key: u64, person: u64) {
         self.set_member(key, person, MemberStatus::Pending, REQUESTED);
         self.line(key, "join_requested");
         self.tell_request("join_requested", "group_join_request_created", key, person);
@@ -56,6 +68,11 @@ impl World {
     pub(super) fn revoke(&mut self) {
         let Some(key) = self.some_group() else { return };
         let Some(person) = self.some_member(key, MemberStatus::Pending, REVOKED) else { return };
+        self.withdraw(key, person);
+    }
+
+    /// Asks no more.
+    pub(crate) fn withdraw(&mut self, key: u64, person: u64) {
         self.set_member(key, person, MemberStatus::Revoked, REVOKED);
         self.line(key, "join_request_revoked");
         self.tell_request("join_request_revoked", "group_join_request_revoked", key, person);
@@ -63,10 +80,14 @@ impl World {
 
     fn tell_request(&mut self, kind: &'static str, wire: &str, key: u64, person: u64) {
         let mut item = self.item(key, wire);
-        if let (Some(group), Some(person)) = (self.groups.get(&key), self.people.get(&person)) {
-            let name = if person.shows_number() { &person.number.wa_id } else { &person.user_id };
-            item.insert("join_request_id".into(), json!(ids::join_request(name, &group.id)));
-            item.extend(person.fields());
+        if let (Some(group), Some(who)) = (self.groups.get_mut(&key), self.people.get(&person)) {
+            let name = if who.shows_number() { &who.number.wa_id } else { &who.user_id };
+            let id = ids::join_request(name, &group.id);
+            item.insert("join_request_id".into(), json!(id));
+            item.extend(who.fields());
+            if let Some(member) = group.members.get_mut(&person) {
+                member.join_request = Some(id);
+            }
         }
         self.tell(kind, PARTICIPANTS, item);
     }
@@ -75,18 +96,29 @@ impl World {
     pub(super) fn approve(&mut self) {
         let Some(key) = self.some_group() else { return };
         let Some(mut room) = self.groups.get(&key).map(room) else { return };
-        let mut added = Vec::new();
-        while room > 0 && (added.is_empty() || self.dice.percent(40.0)) {
+        let mut people = Vec::new();
+        while room > 0 && (people.is_empty() || self.dice.percent(40.0)) {
             let Some(person) = self.some_member(key, MemberStatus::Pending, JOINED) else { break };
-            let mut fields = self.fields(person);
-            fields["input"] = self.input(person);
-            added.push(fields);
-            self.set_member(key, person, MemberStatus::Member, JOINED);
-            self.line(key, "member_joined");
+            if people.contains(&person) {
+                break;
+            }
+            people.push(person);
             room -= 1;
         }
-        if added.is_empty() {
-            return;
+        if !people.is_empty() {
+            self.let_in(key, &people);
+        }
+    }
+
+    /// Approves what people asked for, in one event.
+    pub(crate) fn let_in(&mut self, key: u64, people: &[u64]) {
+        let mut added = Vec::new();
+        for person in people {
+            let mut fields = self.fields(*person);
+            fields["input"] = self.input(*person);
+            added.push(fields);
+            self.set_member(key, *person, MemberStatus::Member, JOINED);
+            self.line(key, "member_joined");
         }
         let mut item = self.item(key, "group_participants_add");
         item.insert("reason".into(), json!("invite_link"));
@@ -97,6 +129,11 @@ impl World {
     pub(super) fn leave(&mut self) {
         let Some(key) = self.some_group() else { return };
         let Some(person) = self.some_member(key, MemberStatus::Member, LEFT) else { return };
+        self.go(key, person);
+    }
+
+    /// Leaves.
+    pub(crate) fn go(&mut self, key: u64, person: u64) {
         let fields = self.fields(person);
         self.set_member(key, person, MemberStatus::Left, LEFT);
         self.line(key, "member_left");
@@ -118,37 +155,74 @@ impl World {
         let Some(key) = self.some_group() else { return };
         let mut removed = Vec::new();
         while removed.is_empty() || (removed.len() < 3 && self.dice.percent(20.0)) {
-            let Some(person) = self.some_member(key, MemberStatus::Member, REMOVED) else { break };
-            removed.push(json!({ "input": self.input(person) }));
-            self.set_member(key, person, MemberStatus::Removed, REMOVED);
-            self.line(key, "member_removed");
+            let mut people = self.free_members(key, MemberStatus::Member, REMOVED);
+            people.retain(|person| removed.iter().all(|(gone, _)| gone != person));
+            let Some(person) = self.dice.pick(&people).copied() else { break };
+            let input = self.input_text(person);
+            removed.push((person, input));
         }
         if removed.is_empty() {
             return;
         }
-        let mut item = self.answer(key, "group_participants_remove");
-        item.insert("initiated_by".into(), json!("business"));
-        item.insert("removed_participants".into(), json!(removed));
-        let stays = if partly { self.some_member(key, MemberStatus::Member, REMOVED) } else { None };
-        if let Some(stays) = stays {
-            let errors = self.errors(131_202, "Participant cannot be removed");
-            let failed = json!([{ "input": self.input(stays), "errors": errors }]);
-            self.line(key, "remove_failed");
-            item.insert("failed_participants".into(), failed);
-            item.insert("errors".into(), self.errors(131_201, "Not All Participants Remove Succeeded"));
-        }
-        self.tell(if stays.is_some() { "remove_partly" } else { "remove" }, PARTICIPANTS, item);
+        let mut people = self.free_members(key, MemberStatus::Member, REMOVED);
+        people.retain(|person| removed.iter().all(|(gone, _)| gone != person));
+        let stays = if partly { self.dice.pick(&people).copied() } else { None };
+        let failed = stays.map(|stays| (self.input_text(stays), 131_202)).into_iter().collect();
+        let request_id = self.request_id();
+        self.put_out(key, &request_id, removed, failed);
     }
 
     pub(super) fn fail_to_remove(&mut self) {
         let Some(key) = self.some_group() else { return };
         let Some(person) = self.some_member(key, MemberStatus::Member, REMOVED) else { return };
-        let mut item = self.answer(key, "group_participants_remove");
+        let failed = vec![(self.input_text(person), 131_203)];
+        let request_id = self.request_id();
+        self.put_out(key, &request_id, Vec::new(), failed);
+    }
+
+    /// Puts people out who were named so, in one event, which also tells who was not, and by which code.
+    pub(crate) fn put_out(
+        &mut self,
+        key: u64,
+        request_id: &str,
+        removed: Vec<(u64, String)>,
+        failed: Vec<(String, u32)>,
+    ) {
+        let mut item = self.answer(key, "group_participants_remove", request_id);
         item.insert("initiated_by".into(), json!("business"));
-        item.insert("failed_participants".into(), json!([{ "input": self.input(person) }]));
-        item.insert("errors".into(), self.errors(131_203, "Participants could not be removed"));
-        self.line(key, "remove_failed");
-        self.tell("remove_failed", PARTICIPANTS, item);
+        for (person, _) in &removed {
+            self.set_member(key, *person, MemberStatus::Removed, REMOVED);
+            self.line(key, "member_removed");
+        }
+        let inputs: Vec<Value> = removed.iter().map(|(_, input)| json!({ "input": input })).collect();
+        let partly = !inputs.is_empty();
+        if partly {
+            item.insert("removed_participants".into(), json!(inputs));
+        }
+        let kind = match (partly, failed.is_empty()) {
+            (_, true) => "remove",
+            (true, false) => "remove_partly",
+            (false, false) => "remove_failed",
+        };
+        if let Some((_, code)) = failed.first().cloned() {
+            let mut inputs = Vec::new();
+            for (input, code) in failed {
+                let mut one = json!({ "input": input });
+                // A removal that fails as a whole has its errors once.
+                if partly {
+                    one["errors"] = self.errors(code, "Participant cannot be removed");
+                }
+                inputs.push(one);
+            }
+            item.insert("failed_participants".into(), json!(inputs));
+            let (code, title) = match partly {
+                true => (131_201, "Not All Participants Remove Succeeded"),
+                false => (code, "Participants could not be removed"),
+            };
+            item.insert("errors".into(), self.errors(code, title));
+            self.line(key, "remove_failed");
+        }
+        self.tell(kind, PARTICIPANTS, item);
     }
 
     /// Somebody who may enter a group now: new, back again, or known from another group.
@@ -179,16 +253,19 @@ impl World {
 
     /// Somebody of a group about whom an event of this rank may be told now.
     pub(super) fn some_member(&mut self, key: u64, status: MemberStatus, rank: u32) -> Option<u64> {
+        let free = self.free_members(key, status, rank);
+        self.dice.pick(&free).copied()
+    }
+
+    fn free_members(&self, key: u64, status: MemberStatus, rank: u32) -> Vec<u64> {
         let now = self.now();
-        let group = self.groups.get(&key)?;
         let free = |person: &u64, m: &Membership| {
             m.status == status
                 && m.stamp < (now, rank)
                 && self.people.get(person).is_some_and(|p| p.settled_at <= now)
         };
-        let free: Vec<u64> =
-            group.members.iter().filter(|(person, m)| free(person, m)).map(|(person, _)| *person).collect();
-        self.dice.pick(&free).copied()
+        let members = self.groups.get(&key).into_iter().flat_map(|group| &group.members);
+        members.filter(|(person, m)| free(person, m)).map(|(person, _)| *person).collect()
     }
 
     pub(super) fn new_person(&mut self) -> u64 {
@@ -221,6 +298,10 @@ impl World {
         json!(self.people.get(&person).map(|person| person.input(&mut self.dice)))
     }
 
+    fn input_text(&mut self, person: u64) -> String {
+        self.people.get(&person).map(|person| person.input(&mut self.dice)).unwrap_or_default()
+    }
+
     /// Notes what an event just told about a person. An event of a removal shows no new name.
     pub(super) fn set_member(&mut self, key: u64, person: u64, status: MemberStatus, rank: u32) {
         let stamp = (self.now(), rank);
@@ -234,6 +315,7 @@ impl World {
             knows_number: false,
             knows_user_id: false,
             knows_username: false,
+            join_request: None,
         });
         (member.status, member.stamp) = (status, stamp);
         member.knows_number |= told && (who.shows_number() || who.number_told);
@@ -276,6 +358,7 @@ impl World {
     }
 }
 
-fn room(group: &Group) -> usize {
+/// How many more people a group takes.
+pub(crate) fn room(group: &Group) -> usize {
     MEMBERS_MAX.saturating_sub(group.count(MemberStatus::Member))
 }

@@ -17,6 +17,8 @@ pub(crate) struct Message {
     pub(crate) sent_at: Option<i64>,
     pub(crate) failed: bool,
     pub(crate) marks: BTreeMap<u64, Marks>,
+    /// What the request to send it wants to be told with its statuses.
+    callback_data: Option<String>,
     /// Receipts still to come.
     open: usize,
 }
@@ -37,6 +39,9 @@ pub(super) struct Due {
     person: u64,
     status: &'static str,
 }
+
+/// What each person will do with a message, and after how many seconds.
+type Plans = Vec<(u64, Vec<(&'static str, i64)>)>;
 
 impl World {
     /// A member says something.
@@ -61,11 +66,22 @@ impl World {
     fn hear_from_somebody(&mut self, kind: &'static str, extra: Value) {
         let Some(key) = self.some_group() else { return };
         let Some(person) = self.some_member(key, MemberStatus::Member, u32::MAX) else { return };
+        self.hear_from(key, person, kind, extra);
+    }
+
+    /// A member's message; returns its id.
+    pub(crate) fn hear_from(
+        &mut self,
+        key: u64,
+        person: u64,
+        kind: &'static str,
+        extra: Value,
+    ) -> Option<String> {
         let (now, timestamp, serial) = (self.now(), self.timestamp(), self.serial());
         let id = ids::message(&mut self.dice, serial);
-        let Some(group) = self.groups.get_mut(&key) else { return };
+        let group = self.groups.get_mut(&key)?;
         group.last_message_at = Some(now);
-        let Some(who) = self.people.get(&person) else { return };
+        let who = self.people.get(&person)?;
         let mut message = Map::new();
         who.put_number(&mut message, "from");
         if who.shows_user_id() {
@@ -83,23 +99,45 @@ impl World {
         let value = json!({ "contacts": [who.contact()], "messages": [message] });
         *self.happened.entry(kind).or_default() += 1;
         self.out.push_back(Change { field: "messages", value, items: 1, bad: 0 });
+        Some(id)
     }
 
     /// The business writes to a group, sometimes several messages at once.
     pub(super) fn say(&mut self) {
         let Some(key) = self.some_group() else { return };
         let several = if self.dice.percent(25.0) { self.dice.between(2, 4) } else { 1 };
-        let Some(group) = self.groups.get(&key) else { return };
-        let present = |m: &super::Membership| m.status == MemberStatus::Member;
-        let members: Vec<u64> =
-            group.members.iter().filter(|(_, m)| present(m)).map(|(person, _)| *person).collect();
+        let members = self.members_of(key);
         // A person's phone gets all of them in one second, and all are read at once.
-        let plans: Vec<(u64, Vec<(&'static str, i64)>)> =
-            members.into_iter().map(|person| (person, self.fate_of_message())).collect();
+        let plans: Plans = members.into_iter().map(|person| (person, self.fate_of_message())).collect();
         for _ in 0..several {
             let failed = self.dice.percent(6.0);
-            self.send_message(key, failed, &plans);
+            let tagged = self.dice.percent(20.0).then(|| format!("order-{}/100%", self.serial));
+            self.send_message(key, failed, &plans, tagged);
         }
+    }
+
+    /// A message that reaches all members, and is read by all within so many seconds; returns its id.
+    pub(crate) fn send_to(
+        &mut self,
+        key: u64,
+        failed: bool,
+        read_within_s: u64,
+        callback_data: Option<String>,
+    ) -> String {
+        let members = self.members_of(key);
+        let mut fate = |person| {
+            let read =
+                i64::try_from(self.dice.between(read_within_s.div_ceil(3), read_within_s)).unwrap_or(0);
+            (person, vec![("delivered", read / 3), ("read", read)])
+        };
+        let plans: Plans = members.into_iter().map(&mut fate).collect();
+        self.send_message(key, failed, &plans, callback_data)
+    }
+
+    /// Whoever is in a group.
+    pub(crate) fn members_of(&self, key: u64) -> Vec<u64> {
+        let members = self.groups.get(&key).into_iter().flat_map(|group| &group.members);
+        members.filter(|(_, m)| m.status == MemberStatus::Member).map(|(person, _)| *person).collect()
     }
 
     /// What a person will do with a message, and after how many seconds.
@@ -123,14 +161,22 @@ impl World {
         fate
     }
 
-    fn send_message(&mut self, key: u64, failed: bool, plans: &[(u64, Vec<(&'static str, i64)>)]) {
+    fn send_message(
+        &mut self,
+        key: u64,
+        failed: bool,
+        plans: &Plans,
+        callback_data: Option<String>,
+    ) -> String {
         let serial = self.serial();
         let id = ids::message(&mut self.dice, serial);
         // Some fail before they are sent, some after.
         let sent = !failed || self.dice.percent(30.0);
         let now = self.now();
+        let sent_at = sent.then_some(now);
+        let marks = BTreeMap::new();
         let mut message =
-            Message { id, group: key, sent_at: sent.then_some(now), failed, marks: BTreeMap::new(), open: 0 };
+            Message { id: id.clone(), group: key, sent_at, failed, marks, callback_data, open: 0 };
         if !failed {
             for (person, fate) in plans {
                 for (status, after) in fate {
@@ -149,15 +195,13 @@ impl World {
             } else if self.dice.percent(50.0) {
                 item.insert("pricing".into(), self.pricing());
             }
-            if self.dice.percent(20.0) {
-                item.insert("biz_opaque_callback_data".into(), json!(format!("order-{serial}/100%")));
-            }
             *self.happened.entry(status).or_default() += 1;
             self.out.push_back(Change::one("messages", "statuses", Value::Object(item)));
         }
         if self.keep || message.open > 0 {
             self.messages.insert(serial, message);
         }
+        id
     }
 
     fn status(&mut self, message: &Message, status: &str, at: i64) -> Option<Map<String, Value>> {
@@ -167,7 +211,11 @@ impl World {
             "id": message.id, "status": status, "timestamp": timestamp,
             "recipient_id": group.id, "recipient_type": "group",
         });
-        item.as_object().cloned()
+        let mut item = item.as_object().cloned()?;
+        if let Some(data) = &message.callback_data {
+            item.insert("biz_opaque_callback_data".into(), json!(data));
+        }
+        Some(item)
     }
 
     fn pricing(&mut self) -> Value {
@@ -178,7 +226,7 @@ impl World {
     }
 
     /// Tells of all receipts whose second has come.
-    pub(super) fn send_due_receipts(&mut self) {
+    pub(crate) fn send_due_receipts(&mut self) {
         let later = self.due.split_off(&(self.now() + 1, 0));
         let due: Vec<Due> = std::mem::replace(&mut self.due, later).into_values().collect();
         let mut rest: Vec<Due> = due.into_iter().filter(|due| self.take_note(*due)).collect();

@@ -8,7 +8,7 @@ const SETTINGS: &str = "group_settings_update";
 
 /// What Meta says of one setting in the answer to a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub(crate) enum Outcome {
     Done,
     Failed,
     /// No flag: neither success nor failure may be read into it.
@@ -16,7 +16,7 @@ enum Outcome {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Setting {
+pub(crate) struct Setting {
     name: &'static str,
     key: &'static str,
     /// As Meta's OpenAPI spells it.
@@ -25,7 +25,8 @@ struct Setting {
     rank: u32,
 }
 
-const ALL: [Setting; 3] = [
+/// Subject, description and picture.
+pub(crate) const ALL: [Setting; 3] = [
     Setting { name: "subject", key: "group_subject", alias: "subject", line: "subject_changed", rank: 3 },
     Setting {
         name: "description",
@@ -51,8 +52,7 @@ impl World {
         let chosen: Vec<Setting> =
             ALL.into_iter().enumerate().filter(|(i, _)| *i == first || more).map(|(_, s)| s).collect();
         let kind = self.dice.below(10);
-        let mut outcomes = Vec::new();
-        let mut item = self.answer(key, "group_settings_update");
+        let mut changes = Vec::new();
         for (i, setting) in chosen.iter().enumerate() {
             let outcome = match kind {
                 0 => Outcome::Failed,
@@ -63,8 +63,47 @@ impl World {
             if outcome == Outcome::Done && !self.may_set(key, *setting) {
                 continue;
             }
+            let text = self.something_to_set(*setting);
+            changes.push((*setting, text, outcome));
+        }
+        let request_id = self.request_id();
+        self.set_all(key, &request_id, changes);
+    }
+
+    fn something_to_set(&mut self, setting: Setting) -> String {
+        match setting.name {
+            "subject" => {
+                let serial = self.serial();
+                ids::subject(&mut self.dice, serial)
+            }
+            "description" => ids::body(&mut self.dice),
+            _ => ids::picture(&mut self.dice),
+        }
+    }
+
+    /// Changes settings, each to its own outcome, in a second in which it may be told.
+    pub(crate) fn change_to(&mut self, key: u64, request_id: &str, changes: Vec<(Setting, String, Outcome)>) {
+        let done = |(setting, _, outcome): &(Setting, String, Outcome)| {
+            (*outcome == Outcome::Done).then_some(*setting)
+        };
+        let done: Vec<Setting> = changes.iter().filter_map(done).collect();
+        while self.groups.get(&key).is_some_and(|group| {
+            done.iter().any(|setting| !group.is_free(setting.name, (self.now(), setting.rank)))
+        }) {
+            self.wait(1.0);
+        }
+        for setting in done {
+            self.may_set(key, setting);
+        }
+        self.set_all(key, request_id, changes);
+    }
+
+    fn set_all(&mut self, key: u64, request_id: &str, changes: Vec<(Setting, String, Outcome)>) {
+        let mut outcomes = Vec::new();
+        let mut item = self.answer(key, "group_settings_update", request_id);
+        for (setting, text, outcome) in changes {
             let name = if self.dice.percent(3.0) { setting.alias } else { setting.key };
-            let value = self.set(key, *setting, outcome);
+            let value = self.set(key, setting, text, outcome);
             item.insert(name.into(), Value::Object(value));
             outcomes.push(outcome);
         }
@@ -88,16 +127,8 @@ impl World {
         self.groups.get_mut(&key).is_some_and(|group| group.touch(setting.name, (now, setting.rank)))
     }
 
-    fn set(&mut self, key: u64, setting: Setting, outcome: Outcome) -> Map<String, Value> {
+    fn set(&mut self, key: u64, setting: Setting, text: String, outcome: Outcome) -> Map<String, Value> {
         let mut value = Map::new();
-        let text = match setting.name {
-            "subject" => {
-                let serial = self.serial();
-                ids::subject(&mut self.dice, serial)
-            }
-            "description" => ids::body(&mut self.dice),
-            _ => ids::picture(&mut self.dice),
-        };
         if setting.name == "picture" {
             value.insert("mime_type".into(), json!("image/jpeg"));
             value.insert("sha256".into(), json!(text));

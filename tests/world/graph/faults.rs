@@ -1,0 +1,193 @@
+//! The plan of failures: each fault does what it says, and no more.
+
+use std::time::Duration;
+
+use groupfold_tests::{Provider, http};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NUMBER, World};
+
+/// Long enough for an answer that comes, short enough for one that never does.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// True if a call is answered at all.
+async fn is_answered(world: &World, method: Method, path: &str, body: Value) -> bool {
+    let url = format!("{}/v25.0{path}", world.provider.url());
+    let request = http::client().request(method, url).bearer_auth(Provider::TOKEN).timeout(PATIENCE);
+    request.json(&super::of_whatsapp(body)).send().await.is_ok()
+}
+
+async fn groups(world: &World) -> usize {
+    world.get(&format!("/{NUMBER}/groups")).await.json["data"]["groups"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_refusal_by_plan_does_nothing_and_is_over_after_its_times() {
+    let world = World::with(&[]).await;
+    let wanted = [
+        ("429", 429, 131_208),
+        ("500", 500, 131_000),
+        ("503", 503, 2),
+        ("error:131214", 400, 131_214),
+        ("error:131215", 400, 131_215),
+        ("error:131062", 400, 131_062),
+    ];
+    for (fault, status, code) in wanted {
+        world.fault(json!({ "operation": "create", "fault": fault, "times": 1 })).await;
+        let answer = world.create(json!({ "subject": "a" })).await;
+        assert_eq!(
+            (answer.status, &answer.json["error"]["code"]),
+            (status, &json!(code)),
+            "{fault}: {answer}"
+        );
+    }
+    assert_eq!(groups(&world).await, 0);
+    assert_eq!(world.create(json!({ "subject": "a" })).await.status, 200);
+    let calls = world.provider.look("calls?operation=create").await;
+    assert_eq!(calls["calls"].as_array().unwrap().len(), 7, "{calls}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_leaves_the_work_done_or_not() {
+    let world = World::with(&["--fault", "create=timeoutx1"]).await;
+    let create = async |subject: &str| {
+        is_answered(&world, Method::POST, &format!("/{NUMBER}/groups"), json!({ "subject": subject })).await
+    };
+    assert!(!create("done").await);
+    assert_eq!(groups(&world).await, 1);
+    let call = world.last_call("create").await;
+    assert_eq!((&call["answered"], &call["status"]), (&json!(false), &json!(200)));
+    world.told("group_create", &call["request_id"]).await;
+    world.fault(json!({ "operation": "create", "fault": "timeout_before", "times": 1 })).await;
+    assert!(!create("not done").await);
+    assert_eq!(groups(&world).await, 1);
+    assert!(create("as ever").await);
+}
+
+#[tokio::test]
+async fn a_webhook_comes_before_the_answer_twice_or_never() {
+    let world = World::with(&["--webhook-delay", "100ms"]).await;
+    world.fault(json!({ "operation": "create", "fault": "webhook_first", "times": 1 })).await;
+    let answer = world.create(json!({ "subject": "a" })).await;
+    let told = world.of_type("group_create");
+    assert_eq!(told[0]["request_id"], answer.json["request_id"], "it is there when the answer is");
+    world.fault(json!({ "operation": "create", "fault": "webhook_twice", "times": 1 })).await;
+    let answer = world.create(json!({ "subject": "b" })).await;
+    let told = world.told_times("group_create", 3).await;
+    assert!(told[1..].iter().all(|item| item["request_id"] == answer.json["request_id"]));
+    world.fault(json!({ "operation": "create", "fault": "webhook_never", "times": 1 })).await;
+    world.create(json!({ "subject": "c" })).await;
+    world.create(json!({ "subject": "d" })).await;
+    let told = world.told_times("group_create", 4).await;
+    assert_eq!(told[3]["subject"], "d");
+    assert_eq!(groups(&world).await, 4);
+}
+
+#[tokio::test]
+async fn what_was_accepted_may_fail_later() {
+    let world = World::with(&[]).await;
+    let group = world.group("auto_approve").await;
+    world.joins(&group, "15550001111").await;
+    world.fault(json!({ "fault": "webhook_failed" })).await;
+    let created = world.create(json!({ "subject": "a" })).await;
+    let told = world.told("group_create", &created.json["request_id"]).await;
+    assert!(told["errors"][0]["code"].is_number() || told["errors"][0]["code"].is_string(), "{told}");
+    world.post(&format!("/{group}"), json!({ "subject": "b", "description": "c" })).await;
+    let told = &world.told_times("group_settings_update", 1).await[0];
+    let subject = told.get("group_subject").or(told.get("subject")).unwrap();
+    assert_eq!((&subject["update_successful"], &subject["text"]), (&json!(false), &json!("b")));
+    assert!(told["errors"].is_array());
+    let out = json!({ "participants": [{ "user": "15550001111" }] });
+    assert_eq!(world.delete(&format!("/{group}/participants"), out).await.status, 200);
+    let told = &world.told_times("group_participants_remove", 1).await[0];
+    assert!(told.get("removed_participants").is_none() && told["errors"].is_array(), "{told}");
+    assert_eq!(world.send(&group, json!({ "text": { "body": "hi" } })).await.status, 200);
+    world.told_times("failed", 1).await;
+    assert_eq!(world.provider.call(Method::DELETE, &format!("/{group}"), None).await.status, 200);
+    assert!(world.told_times("group_delete", 1).await[0]["errors"].is_array());
+    let info = world.get(&format!("/{group}?fields=subject,total_participant_count")).await.json;
+    assert_eq!((&info["subject"], &info["total_participant_count"]), (&json!("Tea"), &json!(1)));
+    assert_eq!(groups(&world).await, 1);
+}
+
+#[tokio::test]
+async fn what_is_done_in_part_is_told_so_in_the_answer_or_in_the_webhook() {
+    let world = World::with(&[]).await;
+    let group = world.group("approval_required").await;
+    let mut ids = Vec::new();
+    for person in ["15550001111", "15550002222", "15550003333"] {
+        ids.push(world.joins(&group, person).await["join_request_id"].clone());
+    }
+    let requests = format!("/{group}/join_requests");
+    world.fault(json!({ "fault": "partial", "times": 3 })).await;
+    let answer = world.post(&requests, json!({ "join_requests": ids })).await;
+    assert_eq!(answer.json["approved_join_requests"], json!(ids[..2]), "{answer}");
+    assert_eq!(answer.json["failed_join_requests"][0]["errors"][0]["code"], 131_203);
+    let out = json!({ "participants": [{ "user": "15550001111" }, { "user": "15550002222" }] });
+    let answer = world.delete(&format!("/{group}/participants"), out).await;
+    assert_eq!((answer.status, &answer.json["error"]["code"]), (206, &json!(131_201)));
+    let told = &world.told_times("group_participants_remove", 1).await[0];
+    assert_eq!(told["failed_participants"].as_array().unwrap().len(), 1, "{told}");
+    world.post(&format!("/{group}"), json!({ "subject": "b", "description": "c" })).await;
+    world.told_times("group_settings_update", 1).await;
+    let info = world.get(&format!("/{group}?fields=subject,description,total_participant_count")).await.json;
+    assert_eq!(info["subject"], "b");
+    assert_eq!((info.get("description"), &info["total_participant_count"]), (None, &json!(1)));
+}
+
+#[tokio::test]
+async fn a_request_id_is_where_the_documents_contradict_each_other() {
+    let world = World::with(&["--fault", "request_id", "--fault", "create=no_request_id"]).await;
+    let answer = world.create(json!({ "subject": "a" })).await;
+    assert_eq!(answer.json, json!({ "messaging_product": "whatsapp" }));
+    let created = world.last_call("create").await;
+    let group = created["group_id"].as_str().unwrap();
+    let updated = world.post(&format!("/{group}"), json!({ "subject": "b" })).await;
+    world.told("group_settings_update", &updated.json["request_id"]).await;
+    world.joins(group, "15550001111").await;
+    let out = json!({ "participants": [{ "user": "15550001111" }] });
+    let removed = world.delete(&format!("/{group}/participants"), out).await;
+    world.told("group_participants_remove", &removed.json["request_id"]).await;
+    let deleted = world.provider.call(Method::DELETE, &format!("/{group}"), None).await;
+    world.told("group_delete", &deleted.json["request_id"]).await;
+}
+
+#[tokio::test]
+async fn webhooks_of_people_may_be_lost_and_the_list_of_faults_can_be_cleared() {
+    let world = World::with(&["--fault", "people=webhook_never"]).await;
+    let group = world.group("auto_approve").await;
+    world.joins(&group, "15550001111").await;
+    let url = format!("{}/simulator/faults", world.provider.url());
+    let listed = world.provider.look("faults").await;
+    assert_eq!(listed["faults"][0]["operation"], "people", "{listed}");
+    http::client().delete(url).send().await.unwrap();
+    world.joins(&group, "15550002222").await;
+    let told = &world.told_times("group_participants_add", 1).await[0];
+    assert_eq!(told["added_participants"], json!([{ "wa_id": "15550002222" }]));
+    let info = world.get(&format!("/{group}?fields=total_participant_count")).await.json;
+    assert_eq!(info["total_participant_count"], 2);
+}
+
+#[tokio::test]
+async fn a_receiver_that_was_down_is_told_later() {
+    let provider = Provider::start(super::SECRET, &[]).await;
+    let endpoint = crate::endpoint::Endpoint::start(|n| if n < 4 { 503 } else { 200 });
+    let world = World { provider, endpoint };
+    // Nobody has said yet where webhooks go.
+    let answer = world.create(json!({ "subject": "a" })).await;
+    assert_eq!(world.provider.look("webhooks").await["pending"], 1);
+    world.provider.tell(&world.endpoint.url).await;
+    world.told("group_create", &answer.json["request_id"]).await;
+    world.provider.all_told().await;
+}
+
+#[test]
+fn what_is_no_fault_and_what_is_open_to_others_is_a_usage_error() {
+    for args in
+        [["--serve", "127.0.0.1:0", "--fault", "create=fire"], ["--serve", "0.0.0.0:0", "--seed", "1"]]
+    {
+        let output = groupfold_tests::Groupfold::command().arg("simulate").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+    }
+}
