@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test bench bench-quick lint fmt clippy doc nats clean
+.PHONY: help up test bench bench-quick lint fmt clippy doc nats release reproduce sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,18 @@ doc: ## the documentation, in target/doc
 
 nats: ## find or install the pinned nats-server, print its path
 	@deploy/nats/install
+
+# Paths of this machine are no part of the program: the same source, lock file and toolchain give the same bytes.
+REMAP = --remap-path-prefix=$(CURDIR)=/groupfold --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
+
+release: ## the release build, the same bytes wherever it is made
+	CARGO_INCREMENTAL=0 RUSTFLAGS='$(REMAP)' $(CARGO) build --release --locked --package groupfold --bin groupfold
+
+reproduce: ## build the release twice in different folders and compare
+	@deploy/reproduce
+
+sbom: ## the bill of materials, target/groupfold.cdx.json (CycloneDX)
+	@mkdir -p target && deploy/sbom > target/groupfold.cdx.json && echo target/groupfold.cdx.json
 
 clean: ## remove what was built; data and tools stay
 	$(CARGO) clean

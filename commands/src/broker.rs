@@ -1,18 +1,20 @@
 //! The broker: one elsewhere, or a nats-server of our own.
 
+mod access;
 mod child;
 mod find;
 mod orphan;
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions, ServerAddr};
+use async_nats::{Client, ServerAddr};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::data::DataFolder;
 use crate::exit::{Failure, with_causes};
 
+pub(crate) use access::Access;
 pub(crate) use find::VERSION as NATS_VERSION;
 
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
@@ -24,6 +26,7 @@ pub(crate) struct Broker {
     pub(crate) url: String,
     /// Where the server tells whether it syncs.
     pub(crate) monitor_url: Option<String>,
+    pub(crate) access: Access,
     child: Option<child::Supervisor>,
 }
 
@@ -35,7 +38,7 @@ impl Broker {
         told: &CancellationToken,
     ) -> Result<Self, Failure> {
         if let Some(url) = &config.nats_url {
-            return Ok(Self { url: url.clone(), monitor_url: config.nats_monitor_url.clone(), child: None });
+            return Ok(Self::at(url.clone(), config));
         }
         let program = find::nats_server(config.nats_server.as_deref())?;
         let folder = data.path().join("nats");
@@ -43,6 +46,7 @@ impl Broker {
         Ok(Self {
             url: child.url().to_owned(),
             monitor_url: Some(child.monitor_url().to_owned()),
+            access: Access::default(),
             child: Some(child),
         })
     }
@@ -55,14 +59,19 @@ impl Broker {
                     .into(),
             )
         })?;
-        Ok(Self { url, monitor_url: config.nats_monitor_url.clone(), child: None })
+        Ok(Self::at(url, config))
+    }
+
+    fn at(url: String, config: &Config) -> Self {
+        let (monitor_url, access) = (config.nats_monitor_url.clone(), config.nats_access.clone());
+        Self { url, monitor_url, access, child: None }
     }
 
     /// A connection that comes back by itself for as long as the process lives.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         // A child that does not answer yet is no missing dependency.
         let own = self.child.is_some();
-        connect(&self.url).await.map_err(|failure| match failure {
+        connect(&self.url, &self.access).await.map_err(|failure| match failure {
             Failure::Missing(line) if own => Failure::Again(line),
             failure => failure,
         })
@@ -77,22 +86,14 @@ impl Broker {
 }
 
 /// Connects to a broker by URL.
-pub(crate) async fn connect(url: &str) -> Result<Client, Failure> {
+pub(crate) async fn connect(url: &str, access: &Access) -> Result<Client, Failure> {
     let servers: Vec<ServerAddr> =
         url.split(',').map(|one| one.trim().parse()).collect::<Result<_, _>>().map_err(
             |error: std::io::Error| {
                 Failure::Usage(format!("nats_url: {} is no address of a broker: {error}", shown(url)))
             },
         )?;
-    // The client does not look for them in the address.
-    let credentials = servers.iter().find(|server| server.has_user_pass());
-    let options = match credentials.map(|server| (server.username(), server.password())) {
-        Some((Some(user), Some(password))) => {
-            ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned())
-        }
-        Some((Some(token), None)) => ConnectOptions::with_token(token.to_owned()),
-        _ => ConnectOptions::new(),
-    };
+    let options = access.options(&servers)?;
     let options =
         options.name("groupfold").connection_timeout(CONNECT_DEADLINE).reconnect_delay_callback(|attempts| {
             let wait_ms = 50_u64.saturating_mul(1 << attempts.min(6));

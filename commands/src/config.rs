@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) use args::{ConfigArgs, Flags, run};
 pub(crate) use keys::{KEYS, Key};
 pub(crate) use tokens::HASH;
-pub(crate) use typed::Config;
+pub(crate) use typed::{Config, ambient_access};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,10 @@ impl Layers {
                 faults.push(fault);
                 None
             });
+            let twin = twin(key, &environment).unwrap_or_else(|fault| {
+                faults.push(fault);
+                None
+            });
             let setting = if let Some(values) = flags.values.get(key.name) {
                 Setting { values: values.clone(), origin: Origin::Flag(key.flag()) }
             } else if let Some(text) =
@@ -99,6 +103,8 @@ impl Layers {
             {
                 let values = if key.many { split(&text) } else { vec![text] };
                 Setting { values, origin: Origin::Environment(key.variable()) }
+            } else if let Some(setting) = twin {
+                setting
             } else if let (Some(values), Some(path)) = (from_file, &path) {
                 Setting { values, origin: Origin::File(path.clone()) }
             } else {
@@ -118,6 +124,28 @@ impl Layers {
     fn get(&self, name: &str) -> Option<&Setting> {
         self.settings.get(name)
     }
+}
+
+/// A secret from the file that `GROUPFOLD_…_FILE` names, as container platforms hand them out: one a line where several
+/// are taken, else the whole file without the line end.
+fn twin(key: &Key, environment: impl Fn(&str) -> Option<String>) -> Result<Option<Setting>, Fault> {
+    let variable = format!("{}_FILE", key.variable());
+    let own = KEYS.iter().any(|other| other.variable() == variable);
+    let Some(path) = environment(&variable).filter(|path| key.secret && !own && !path.is_empty()) else {
+        return Ok(None);
+    };
+    if environment(&key.variable()).is_some() {
+        return Err(Fault(format!("{}: {} and {variable} are both set: set one", key.name, key.variable())));
+    }
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Fault(format!("{}: cannot read {path} (from {variable}): {error}", key.name)))?;
+    let whole = text.trim_end_matches(['\r', '\n']);
+    let values = if key.many {
+        whole.lines().map(str::trim).map(str::to_owned).collect()
+    } else {
+        vec![whole.to_owned()]
+    };
+    Ok(Some(Setting { values, origin: Origin::Environment(variable) }))
 }
 
 /// Empty parts stay, to be found at fault: a secret that did not arrive must not pass for none given.

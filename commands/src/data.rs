@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::broker::Access;
 use crate::exit::Failure;
 
 const RUN_FILE: &str = "run.json";
@@ -31,6 +32,8 @@ pub(crate) struct Run {
     pub(crate) api_addr: String,
     pub(crate) nats_url: String,
     pub(crate) monitor_url: Option<String>,
+    #[serde(default)]
+    pub(crate) nats_access: Access,
     /// Opens the API to verbs of the same owner, for as long as the process runs.
     pub(crate) api_token: Option<String>,
     /// The secret of a demo that was given none: no secret of anybody's.
@@ -162,6 +165,7 @@ mod tests {
             api_addr: "127.0.0.1:1".into(),
             nats_url: "nats://x".into(),
             monitor_url: None,
+            nats_access: Access::default(),
             api_token: None,
             demo_app_secret: None,
             demo_graph_url: None,

@@ -6,9 +6,9 @@ use async_nats::Client;
 use async_nats::jetstream::{self, Context};
 use groupfold_ingest::provision;
 
-use crate::broker;
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
+use crate::{broker, config};
 
 /// Which broker.
 #[derive(clap::Args, Debug, Clone)]
@@ -31,11 +31,15 @@ pub(crate) struct Log {
 impl LogReach {
     /// Connects to the broker; its log need not be provisioned.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        let url = match &self.nats_url {
-            Some(url) => url.clone(),
-            None => Run::find(&self.data)?.nats_url,
+        // A verb takes credentials from where the pipeline has them: its run file, or variables and the config file.
+        let (url, access) = match &self.nats_url {
+            Some(url) => (url.clone(), config::ambient_access()),
+            None => {
+                let run = Run::find(&self.data)?;
+                (run.nats_url, run.nats_access)
+            }
         };
-        broker::connect(&url).await
+        broker::connect(&url, &access).await
     }
 
     /// Connects and looks how many partitions the log has.

@@ -31,6 +31,7 @@ mod replay;
 mod serve;
 mod simulate;
 mod telemetry;
+mod tls;
 mod token;
 mod up;
 mod usage;

@@ -20,6 +20,7 @@ use crate::data::random_hex;
 use crate::desk::Desk;
 use crate::exit::{Failure, with_causes};
 use crate::provider::Provider;
+use crate::tls;
 
 /// The version that failures, stores and answers carry.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -93,6 +94,11 @@ pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
     })
 }
 
+/// What the webhook address begins with.
+pub(crate) fn scheme(config: &Config) -> &'static str {
+    if config.webhook_tls.is_some() { "https" } else { "http" }
+}
+
 /// Starts the receiver.
 pub(crate) async fn receiver(
     config: &Config,
@@ -104,6 +110,7 @@ pub(crate) async fn receiver(
     let settings = ReceiverSettings {
         app_secrets: config.meta_app_secrets.clone(),
         verify_token,
+        tls: config.webhook_tls.clone().map(tls::start).transpose()?,
         body_bytes_max: config.body_bytes_max,
         requests_max: config.requests_max,
         bytes_in_flight_max: config.bytes_in_flight_max,

@@ -30,8 +30,9 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     let router = ops_router(pipeline::ops(&receiver, registry));
     let stop_ops = CancellationToken::new();
     let ops_server = tokio::spawn(groupfold_projector::serve(ops, router, stop_ops.clone()));
+    let scheme = pipeline::scheme(&config);
     say(&format!(
-        "groupfold ingest is up (durability: {})\n  webhooks  http://{webhook_addr}/webhooks/meta\n  health    http://{ops_addr}/readyz\n",
+        "groupfold ingest is up (durability: {})\n  webhooks  {scheme}://{webhook_addr}/webhooks/meta\n  health    http://{ops_addr}/readyz\n",
         receiver.durability().name()
     ));
     let report = receiver.serve(webhooks, told).await;
@@ -72,6 +73,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         api_addr: api_addr.to_string(),
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
+        nats_access: broker.access.clone(),
         api_token: own_token,
         demo_app_secret: None,
         demo_graph_url: None,

@@ -34,6 +34,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let mut config = Config::load(&args.flags)?;
     telemetry::start(&config)?;
     if args.demo {
+        if config.webhook_tls.is_some() {
+            return Err(Failure::Usage("webhook_tls_cert: a demo speaks in the clear to itself".to_owned()));
+        }
         if config.meta_app_secrets.is_empty() {
             if !config.webhook_addr.ip().is_loopback() {
                 return Err(Failure::Usage(
@@ -102,6 +105,7 @@ async fn serve(
         api_addr: api_addr.to_string(),
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
+        nats_access: broker.access.clone(),
         api_token: own_token,
         demo_graph_url: demo.as_ref().map(|demo| demo.graph_url.clone()),
         demo_access_token: demo.as_ref().map(|_| simulate::DEMO_TOKEN.to_owned()),
@@ -146,10 +150,10 @@ fn say_where(
     durability: &str,
     demo: Option<&Demo>,
 ) {
-    let data = config.data.display();
+    let (data, scheme) = (config.data.display(), pipeline::scheme(config));
     let mut lines = format!(
         "groupfold is up (durability: {durability})\n  \
-         webhooks  http://{webhook_addr}/webhooks/meta\n  \
+         webhooks  {scheme}://{webhook_addr}/webhooks/meta\n  \
          groups    http://{api_addr}/v1/groups\n  \
          health    http://{api_addr}/readyz   metrics http://{api_addr}/metrics   API http://{api_addr}/openapi.json\n  \
          data      {data}\n"

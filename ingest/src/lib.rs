@@ -31,5 +31,5 @@ mod verify;
 pub use durability::Durability;
 pub use receiver::{Receiver, StartError};
 pub use server::DrainReport;
-pub use settings::Settings;
+pub use settings::{Settings, Tls};
 pub use verify::SecretError;

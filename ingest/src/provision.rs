@@ -88,6 +88,9 @@ pub enum Error {
         /// Why.
         source: GetStreamError,
     },
+    /// The bucket of receivers' counts cannot be made.
+    #[error("the receivers' counts have no place")]
+    Counts(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A stream cannot be made.
     #[error("the stream {stream} cannot be created")]
     Create {
@@ -148,6 +151,10 @@ async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error
             }
             None => report.missing.push(wanted.name),
         }
+    }
+    if create {
+        // Receivers keep their counts there, and may not be allowed to make it.
+        crate::tally::bucket(client).await.map_err(Error::Counts)?;
     }
     Ok(report)
 }

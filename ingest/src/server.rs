@@ -4,6 +4,7 @@
 mod connection;
 mod preface;
 mod refuse;
+mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -78,7 +79,9 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
 fn take(shared: &Arc<Shared>, stream: TcpStream, places: &Arc<Semaphore>, refusals: &Arc<Semaphore>) {
     let Ok(place) = Arc::clone(places).try_acquire_owned() else {
         shared.door.metrics.refused("too_many_connections");
-        if let Ok(place) = Arc::clone(refusals).try_acquire_owned() {
+        let in_the_clear = shared.door.settings.tls.is_none();
+        // Under TLS a word would cost a handshake, which is what there is too much of.
+        if let Some(place) = Arc::clone(refusals).try_acquire_owned().ok().filter(|_| in_the_clear) {
             shared.door.metrics.answered(503);
             shared.connections.spawn(async move {
                 refuse::busy(stream).await;

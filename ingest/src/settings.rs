@@ -1,6 +1,9 @@
 //! What the receiver is told. Everything with a bound has a default; secrets have none.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::sync::watch;
 
 /// Meta posts at most 3 MB.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
@@ -15,6 +18,9 @@ const APPEND_DEADLINE: Duration = Duration::from_secs(5);
 /// Half of the 30 s that Kubernetes grants by default.
 const DRAIN_BUDGET: Duration = Duration::from_secs(15);
 
+/// The certificate that holds, and who must show one; a connection takes what is there when it begins.
+pub type Tls = watch::Receiver<Arc<tokio_rustls::rustls::ServerConfig>>;
+
 /// What the receiver is told. `Default` sets the bounds and leaves the secrets empty, which
 /// [`crate::Receiver::start`] refuses.
 #[derive(Clone)]
@@ -23,6 +29,8 @@ pub struct Settings {
     pub app_secrets: Vec<String>,
     /// Token that the provider repeats in the handshake.
     pub verify_token: String,
+    /// TLS on the door; without it, it is spoken to in the clear.
+    pub tls: Option<Tls>,
     /// Largest body accepted; above it 413.
     pub body_bytes_max: usize,
     /// Webhooks worked on at once; above it 503.
@@ -55,6 +63,7 @@ impl Default for Settings {
         Self {
             app_secrets: Vec::new(),
             verify_token: String::new(),
+            tls: None,
             body_bytes_max: BODY_BYTES_MAX,
             requests_max: REQUESTS_MAX,
             bytes_in_flight_max: BYTES_IN_FLIGHT_MAX,

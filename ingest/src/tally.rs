@@ -148,7 +148,7 @@ impl Tally {
 }
 
 /// The bucket, made if it is missing with as many copies as the log has.
-async fn bucket(client: &Client) -> Result<kv::Store, Box<dyn std::error::Error + Send + Sync>> {
+pub(crate) async fn bucket(client: &Client) -> Result<kv::Store, Box<dyn std::error::Error + Send + Sync>> {
     let context = jetstream::new(client.clone());
     if let Ok(store) = context.get_key_value(BUCKET).await {
         return Ok(store);

@@ -16,6 +16,11 @@ const START_WAIT: Duration = Duration::from_secs(60);
 const STOP_WAIT: Duration = Duration::from_secs(40);
 /// Where a running groupfold leaves its addresses in its data folder.
 const RUN_FILE: &str = "run.json";
+/// Flags whose value nobody may read.
+const SECRET_FLAGS: [&str; 4] =
+    ["--api-token", "--meta-app-secret", "--meta-access-token", "--nats-password"];
+/// A shorter one may be a part of anything.
+const SECRET_CHARS_MIN: usize = 8;
 
 /// The broker that a groupfold uses.
 #[derive(Debug, Clone)]
@@ -260,7 +265,8 @@ impl Groupfold {
         let command = self.command_line(&data);
         self.runs += 1;
         let log = self.scratch.path().join(format!("log.{}", self.runs));
-        let process = self.process.insert(Process::spawn("groupfold", command, &log));
+        let process = Process::spawn("groupfold", command, &log).keeping(self.secrets());
+        let process = self.process.insert(process);
         let (verb, pid) = (self.verb, process.pid());
 
         let what = format!("groupfold {} is ready (data: {})", self.verb.name(), data.display());
@@ -283,6 +289,14 @@ impl Groupfold {
         .await;
     }
 
+    /// What this process was told and must tell nobody.
+    fn secrets(&self) -> Vec<String> {
+        let args = self.options.args.windows(2).filter(|pair| SECRET_FLAGS.contains(&pair[0].as_str()));
+        let given = args.map(|pair| pair[1].clone());
+        let named = [self.options.app_secret.clone(), self.options.verify_token.clone()];
+        named.into_iter().chain(given).filter(|secret| secret.len() >= SECRET_CHARS_MIN).collect()
+    }
+
     fn command_line(&self, data: &Path) -> Command {
         let mut command = Self::command_of(self.options.binary.as_deref());
         command.current_dir(self.scratch.path()).arg(self.verb.name()).arg("--data").arg(data);
@@ -303,10 +317,14 @@ impl Groupfold {
 
 impl Drop for Groupfold {
     fn drop(&mut self) {
-        drop(self.process.take());
+        if let Some(process) = &mut self.process {
+            process.kill9();
+        }
         if matches!(self.options.nats, Nats::Own) {
             end_orphan(&self.data());
         }
+        // Last, for it may find that something was printed that nobody may read.
+        drop(self.process.take());
     }
 }
 
@@ -345,7 +363,8 @@ fn left_addresses(data: &Path, pid: u32) -> Option<Addresses> {
 fn printed_addresses(log: &str) -> Option<Addresses> {
     let address = |label: &str, path: &str| {
         let url = log.lines().find_map(|line| line.trim().strip_prefix(label))?.trim();
-        Some(url.strip_prefix("http://")?.split_once(path)?.0.to_owned())
+        let address = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"))?;
+        Some(address.split_once(path)?.0.to_owned())
     };
     Some(Addresses {
         webhook: Some(address("webhooks ", "/webhooks/meta")?),

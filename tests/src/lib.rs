@@ -21,6 +21,7 @@
     reason = "this is test code: what cannot be done ends the test and says why"
 )]
 
+pub mod certs;
 mod groupfold;
 pub mod http;
 mod nats;

@@ -16,6 +16,8 @@ pub struct Process {
     name: &'static str,
     child: Child,
     log: PathBuf,
+    /// What it must never print.
+    secrets: Vec<String>,
 }
 
 impl Process {
@@ -33,7 +35,27 @@ impl Process {
             .stderr(err)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}: {command:?}"));
-        Self { name, child, log: log.to_owned() }
+        Self { name, child, log: log.to_owned(), secrets: Vec::new() }
+    }
+
+    /// Names texts that it must never print: whatever it printed is looked through when it has ended, for them and for
+    /// what looks like a phone number.
+    #[must_use]
+    pub fn keeping(mut self, secrets: Vec<String>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// The first line with something that must not be printed, and what that is.
+    fn told(&self) -> Option<(String, String)> {
+        if self.secrets.is_empty() {
+            return None;
+        }
+        let log = self.log();
+        log.lines().find_map(|line| {
+            let secret = self.secrets.iter().find(|secret| line.contains(*secret)).cloned();
+            Some((secret.or_else(|| phone_number(line))?, line.to_owned()))
+        })
     }
 
     /// Its process id.
@@ -113,6 +135,43 @@ impl Drop for Process {
         self.kill9();
         if std::thread::panicking() {
             eprintln!("--- {} printed last:\n{}\n---", self.name, self.log_tail());
+        } else if let Some((secret, line)) = self.told() {
+            panic!("{} printed {secret:?}, which nobody may read: {line}", self.name);
+        }
+    }
+}
+
+/// A word of ten to fifteen digits, as international numbers are: times are printed in words, positions are shorter.
+fn phone_number(line: &str) -> Option<String> {
+    let words = line.split(|c: char| !c.is_ascii_alphanumeric());
+    let number =
+        |word: &&str| (10..=15).contains(&word.len()) && word.bytes().all(|byte| byte.is_ascii_digit());
+    words.into_iter().find(number).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Scratch;
+
+    fn prints(what: &str) -> Process {
+        let scratch = Scratch::new("prints");
+        let mut command = Command::new("echo");
+        command.arg(what);
+        let mut process =
+            Process::spawn("echo", command, &scratch.path().join("log")).keeping(vec!["the secret".into()]);
+        let _ = process.child.wait();
+        let told = process.told();
+        process.secrets.clear();
+        assert_eq!(told.is_some(), what.contains("secret") || what.contains('5'), "{what}: {told:?}");
+        process
+    }
+
+    #[test]
+    fn a_secret_or_a_number_that_was_printed_is_found() {
+        for what in ["nothing", "here is the secret", "a member +15550001111 came", "sequence 3:1234 of 2026"]
+        {
+            drop(prints(what));
         }
     }
 }

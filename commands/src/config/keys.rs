@@ -49,6 +49,25 @@ const fn many(key: Key) -> Key {
 pub(crate) const KEYS: &[Key] = &[
     key("data", "DIR", Some("./groupfold-data"), "Folder of everything that is kept"),
     key("webhook_addr", "ADDR", Some("127.0.0.1:8080"), "Where webhooks arrive; port 0 picks one"),
+    key(
+        "webhook_tls_cert",
+        "FILE",
+        None,
+        "Certificate chain of the webhook address, PEM; read again when it changes",
+    ),
+    key("webhook_tls_key", "FILE", None, "Its private key, PEM"),
+    key(
+        "webhook_tls_client_ca",
+        "FILE",
+        None,
+        "Authorities of which senders must show a certificate, PEM (Meta's mTLS)",
+    ),
+    many(key(
+        "webhook_tls_client_name",
+        "NAME",
+        None,
+        "Common name that it must have, such as client.webhooks.fbclientcerts.com",
+    )),
     key("api_addr", "ADDR", Some("127.0.0.1:8081"), "Where the query API, health and metrics answer"),
     secret(many(key("meta_app_secret", "SECRET", None, "App secret of Meta; repeat it to rotate"))),
     secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
@@ -105,6 +124,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Use this broker (or cluster, comma-separated) instead of an own one",
     )),
     key("nats_monitor_url", "URL", None, "The broker's monitoring address, to learn whether it syncs"),
+    key("nats_tls_ca", "FILE", None, "PEM file of the authorities that sign the broker's certificate"),
+    key("nats_creds", "FILE", None, "Credentials file (JWT and seed) for the broker"),
+    key("nats_nkey", "FILE", None, "File of the seed of an nkey for the broker"),
+    key("nats_user", "NAME", None, "User of the broker"),
+    secret(key("nats_password", "PASSWORD", None, "Password of that user")),
+    key("nats_inbox", "SUBJECT", None, "Subject below which the broker answers [default: _INBOX]"),
     key(
         "partitions",
         "N",

@@ -9,14 +9,17 @@ use groupfold_projector::Token;
 use groupfold_schemas::log::PARTITIONS_MAX;
 
 use super::{Fault, Flags, KEYS, Layers, Origin, tokens};
+use crate::broker::Access;
 use crate::exit::Failure;
 use crate::provider::{self, Tokens};
+use crate::tls;
 
 /// The settings that hold. Which verb needs which is the verb's matter.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) webhook_addr: SocketAddr,
+    pub(crate) webhook_tls: Option<tls::Files>,
     pub(crate) api_addr: SocketAddr,
     pub(crate) meta_app_secrets: Vec<String>,
     pub(crate) meta_verify_token: Option<String>,
@@ -30,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) nats_server: Option<PathBuf>,
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_monitor_url: Option<String>,
+    pub(crate) nats_access: Access,
     pub(crate) partitions: Option<u16>,
     pub(crate) replicas: usize,
     pub(crate) log_bytes_max: Option<u64>,
@@ -86,6 +90,7 @@ impl Config {
         let config = Self {
             data: read.one("data", "a folder").unwrap_or_default(),
             webhook_addr: read.one("webhook_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
+            webhook_tls: read.webhook_tls(),
             api_addr: read.one("api_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
             meta_app_secrets: read.secrets("meta_app_secret"),
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
@@ -97,6 +102,7 @@ impl Config {
             nats_server: read.one("nats_server", "a path"),
             nats_url: read.one("nats_url", "nats://HOST:PORT"),
             nats_monitor_url: read.one("nats_monitor_url", "http://HOST:PORT"),
+            nats_access: read.nats_access(),
             partitions: read
                 .within("partitions", 1, u64::from(PARTITIONS_MAX))
                 .and_then(|n| n.try_into().ok()),
@@ -217,6 +223,12 @@ impl FromStr for Partitions {
     }
 }
 
+/// How verbs that have no settings of their own reach the broker: as variables and the config file say.
+pub(crate) fn ambient_access() -> Access {
+    let (layers, _) = Layers::collect(&Flags::default(), |name| std::env::var(name).ok());
+    Reader { layers: &layers, faults: Vec::new() }.nats_access()
+}
+
 struct Reader<'a> {
     layers: &'a Layers,
     faults: Vec<Fault>,
@@ -306,6 +318,37 @@ impl Reader<'_> {
             self.fault(name, "", &setting.origin, "a text that is not empty");
         }
         setting.values.clone()
+    }
+
+    fn webhook_tls(&mut self) -> Option<tls::Files> {
+        let cert: Option<PathBuf> = self.one("webhook_tls_cert", "a PEM file");
+        let key: Option<PathBuf> = self.one("webhook_tls_key", "a PEM file");
+        let client_ca: Option<PathBuf> = self.one("webhook_tls_client_ca", "a PEM file");
+        let names = self.layers.get("webhook_tls_client_name");
+        let client_names: Vec<String> = names.map(|names| names.values.clone()).unwrap_or_default();
+        if client_ca.is_none() && !client_names.is_empty() {
+            self.faults.push(Fault("webhook_tls_client_name: needs webhook_tls_client_ca".to_owned()));
+        }
+        match (cert, key) {
+            (Some(cert), Some(key)) => Some(tls::Files { cert, key, client_ca, client_names }),
+            (None, None) if client_ca.is_none() => None,
+            _ => {
+                let line = "webhook_tls: needs webhook_tls_cert and webhook_tls_key, both";
+                self.faults.push(Fault(line.to_owned()));
+                None
+            }
+        }
+    }
+
+    fn nats_access(&mut self) -> Access {
+        Access {
+            tls_ca: self.one("nats_tls_ca", "a PEM file"),
+            creds: self.one("nats_creds", "a file"),
+            nkey: self.one("nats_nkey", "a file"),
+            user: self.one("nats_user", "a name"),
+            password: self.secrets("nats_password").into_iter().next(),
+            inbox: self.one("nats_inbox", "a subject"),
+        }
     }
 
     /// All tokens of the API, and of them those that are not hashed.

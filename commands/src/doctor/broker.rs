@@ -7,7 +7,7 @@ use groupfold_ingest::provision;
 use serde_json::Value;
 
 use super::{Findings, Patient};
-use crate::broker::{NATS_VERSION, connect, shown};
+use crate::broker::{Access, NATS_VERSION, connect, shown};
 use crate::exit::with_causes;
 use crate::health;
 
@@ -44,7 +44,12 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
         }
         return None;
     };
-    let client = match connect(&url).await {
+    let access = match (configured.filter(|config| config.nats_url.is_some()), &patient.run) {
+        (None, Some(run)) => run.nats_access.clone(),
+        (Some(config), _) => config.nats_access.clone(),
+        (None, None) => Access::default(),
+    };
+    let client = match connect(&url, &access).await {
         Ok(client) => client,
         Err(failure) => {
             findings.fail(

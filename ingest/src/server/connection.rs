@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::preface::{First, Protocol, Rewound};
+use super::stream::Stream;
 use super::{Shared, refuse};
 use crate::request;
 use crate::respond::Answer;
@@ -42,10 +43,15 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 type Handled = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
 /// Serves until the peer is done, is late, or the server drains.
-pub(super) async fn serve(shared: &Arc<Shared>, mut stream: TcpStream) {
-    // Answers are small and whole: waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
+pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream) {
     let deadline = shared.door.settings.header_deadline;
+    let opened = tokio::select! {
+        () = shared.drain.cancelled() => return,
+        opened = tokio::time::timeout(deadline, Stream::open(stream, shared.door.settings.tls.as_ref())) => opened,
+    };
+    let Ok(Ok(mut stream)) = opened else {
+        return shared.door.metrics.refused("tls_handshake");
+    };
     let mut first = First::default();
     let protocol = tokio::select! {
         () = shared.drain.cancelled() => return,
@@ -60,7 +66,7 @@ pub(super) async fn serve(shared: &Arc<Shared>, mut stream: TcpStream) {
     }
 }
 
-async fn late(shared: &Shared, stream: TcpStream) {
+async fn late(shared: &Shared, stream: Stream) {
     shared.door.metrics.refused("header_late");
     shared.door.metrics.answered(408);
     refuse::late(stream).await;

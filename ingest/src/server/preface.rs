@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::stream::Stream;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113, section 3.4).
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,7 +33,7 @@ impl First {
     }
 
     /// Reads until the protocol is clear; `None` if the peer hangs up before.
-    pub(super) async fn protocol(&mut self, stream: &mut TcpStream) -> io::Result<Option<Protocol>> {
+    pub(super) async fn protocol(&mut self, stream: &mut Stream) -> io::Result<Option<Protocol>> {
         loop {
             if self.bytes[..self.len] != PREFACE[..self.len] {
                 return Ok(Some(Protocol::Http1));
@@ -49,7 +50,7 @@ impl First {
     }
 
     /// The stream as if nothing had been read.
-    pub(super) fn put_back(self, stream: TcpStream) -> Rewound {
+    pub(super) fn put_back(self, stream: Stream) -> Rewound {
         Rewound { first: Bytes::copy_from_slice(&self.bytes[..self.len]), stream }
     }
 }
@@ -57,16 +58,16 @@ impl First {
 /// A stream with its first bytes put back.
 pub(super) struct Rewound {
     first: Bytes,
-    stream: TcpStream,
+    stream: Stream,
 }
 
 impl Rewound {
     /// The stream, for a last word.
-    pub(super) fn into_stream(self) -> TcpStream {
+    pub(super) fn into_stream(self) -> Stream {
         self.stream
     }
 
-    fn stream(self: Pin<&mut Self>) -> Pin<&mut TcpStream> {
+    fn stream(self: Pin<&mut Self>) -> Pin<&mut Stream> {
         Pin::new(&mut self.get_mut().stream)
     }
 }

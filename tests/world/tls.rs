@@ -1,0 +1,116 @@
+//! TLS on the door.
+
+use std::path::Path;
+use std::time::Duration;
+
+use groupfold_tests::certs::{Authority, Pair};
+use groupfold_tests::{Answer, Groupfold, Options, Scratch, http, sign, wait_until};
+use reqwest::{Certificate, Client, Identity};
+
+use crate::hook::{joined, participants};
+
+const BOUND: Duration = Duration::from_secs(30);
+const T: i64 = 1_767_225_600;
+const SECRET: &str = "app-secret-of-a-test";
+const META: &str = "client.webhooks.fbclientcerts.com";
+
+/// A sender that trusts one authority alone, and may show a certificate.
+fn sender(trusted: &Authority, shows: Option<&Pair>) -> Client {
+    let _ = http::client();
+    let trusted = Certificate::from_pem(trusted.pem().as_bytes()).unwrap();
+    let builder = Client::builder().no_proxy().timeout(BOUND).tls_certs_only([trusted]);
+    let identity =
+        shows.map(|pair| Identity::from_pem(format!("{}{}", pair.key, pair.cert).as_bytes()).unwrap());
+    match identity {
+        Some(identity) => builder.identity(identity).build().unwrap(),
+        None => builder.build().unwrap(),
+    }
+}
+
+async fn post(groupfold: &Groupfold, sender: &Client) -> Result<(reqwest::Version, Answer), reqwest::Error> {
+    let body = participants(&[joined("G1", "15550001111", T)]);
+    let address = groupfold.addresses().webhook.clone().unwrap();
+    let request = sender.post(format!("https://{address}/webhooks/meta"));
+    let request = request.header("x-hub-signature-256", sign(SECRET, &body)).body(body);
+    let response = request.send().await?;
+    Ok((response.version(), http::read(response).await?))
+}
+
+async fn up(folder: &Path, more: &[&str]) -> Groupfold {
+    let file = |name: &str| folder.join(name).display().to_string();
+    let mut args = vec!["--webhook-tls-cert".to_owned(), file("door.pem")];
+    args.extend(["--webhook-tls-key".to_owned(), file("door.key")]);
+    args.extend(more.iter().map(|&arg| arg.to_owned()));
+    Groupfold::up(Options { args, ..Options::default() }).await
+}
+
+#[tokio::test]
+async fn a_webhook_comes_by_tls_and_not_in_the_clear_and_a_new_certificate_needs_no_restart() {
+    let (scratch, first, second) = (Scratch::new("tls"), Authority::new("first"), Authority::new("second"));
+    first.sign("door").write(scratch.path(), "door");
+    let mut groupfold = up(scratch.path(), &[]).await;
+    let (version, answer) = post(&groupfold, &sender(&first, None)).await.unwrap();
+    assert_eq!((version, answer.status), (reqwest::Version::HTTP_2, 200), "{answer}");
+    assert!(groupfold.try_post(b"{}").await.is_err(), "somebody speaks in the clear");
+    assert!(post(&groupfold, &sender(&second, None)).await.is_err(), "nobody's certificate is trusted");
+
+    // What cannot be used is not taken.
+    std::fs::write(scratch.path().join("door.pem"), "no certificate").unwrap();
+    groupfold.process().signal("HUP");
+    wait_until("the fault is told", BOUND, async || {
+        let log = groupfold.process().log();
+        if log.contains("keeps the certificate it has") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!(post(&groupfold, &sender(&first, None)).await.unwrap().1.status, 200);
+
+    let kept = sender(&first, None);
+    assert_eq!(post(&groupfold, &kept).await.unwrap().1.status, 200);
+    second.sign("door").write(scratch.path(), "door");
+    groupfold.process().signal("HUP");
+    wait_until("the new certificate is shown", BOUND, async || {
+        post(&groupfold, &sender(&second, None)).await.map(|_| ()).map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    assert!(post(&groupfold, &sender(&first, None)).await.is_err(), "the old certificate is still shown");
+    // A connection from before goes on.
+    assert_eq!(post(&groupfold, &kept).await.unwrap().1.status, 200);
+}
+
+#[tokio::test]
+async fn only_a_sender_with_the_right_certificate_and_name_is_let_in() {
+    let scratch = Scratch::new("mtls");
+    let (ours, metas, strangers) =
+        (Authority::new("ours"), Authority::new("meta"), Authority::new("stranger"));
+    ours.sign("door").write(scratch.path(), "door");
+    let ca = scratch.path().join("meta-ca.pem");
+    std::fs::write(&ca, metas.pem()).unwrap();
+    let args = ["--webhook-tls-client-ca", ca.to_str().unwrap(), "--webhook-tls-client-name", META];
+    let groupfold = up(scratch.path(), &args).await;
+    let (_, answer) = post(&groupfold, &sender(&ours, Some(&metas.sign(META)))).await.unwrap();
+    assert_eq!(answer.status, 200, "{answer}");
+    for (who, shows) in [
+        ("nobody", None),
+        ("another name of the authority", Some(metas.sign("client.example"))),
+        ("the name by another authority", Some(strangers.sign(META))),
+    ] {
+        let refused = post(&groupfold, &sender(&ours, shows.as_ref())).await;
+        assert!(refused.is_err(), "{who} is let in: {refused:?}");
+    }
+    let metrics = http::get(&groupfold.api_url("/metrics")).await.text;
+    let line = "groupfold_ingest_refusals_total{cause=\"tls_handshake\"}";
+    assert!(metrics.contains(line), "{metrics}");
+}
+
+#[test]
+fn a_half_told_certificate_is_a_fault_of_the_settings() {
+    for args in [
+        ["--webhook-tls-cert", "x.pem"].as_slice(),
+        &["--webhook-tls-client-ca", "x.pem"],
+        &["--webhook-tls-client-name", "x"],
+    ] {
+        let output = Groupfold::command().args(["config", "check"]).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
+        assert!(String::from_utf8_lossy(&output.stderr).contains("webhook_tls"), "{args:?}");
+    }
+}
