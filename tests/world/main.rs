@@ -7,6 +7,7 @@
     reason = "this is test code: what cannot be done ends the test and says why"
 )]
 
+mod attacks;
 mod broker;
 mod codegen;
 mod consuming;
@@ -31,6 +32,7 @@ mod permissions;
 mod rebuild;
 mod reconcile;
 mod secrets;
+mod security;
 mod simulated;
 mod supply;
 mod tenants;

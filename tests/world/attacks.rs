@@ -1,0 +1,229 @@
+//! The door under attack: whatever is sent, memory stays bounded, honest webhooks are answered meanwhile, and what is
+//! not signed costs the broker nothing.
+
+mod http2;
+mod shapes;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use groupfold_tests::{Groupfold, NatsServer, Options, http, sign, wait_until};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::hook::{joined, participants};
+
+const BOUND: Duration = Duration::from_secs(30);
+const SECRET: &str = "app-secret-of-a-test";
+const T: i64 = 1_767_225_600;
+/// What the process may grow by under attack. Attacks send, or hold open, much more.
+const GROWTH_KIB_MAX: u64 = 160 * 1024;
+
+/// A door that is attacked.
+struct Siege {
+    groupfold: Groupfold,
+    address: String,
+    before_kib: u64,
+    honest: i64,
+}
+
+impl Siege {
+    async fn begin(options: Options, args: &[&str]) -> Self {
+        let mut options = options;
+        options.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        let mut groupfold = Groupfold::up(options).await;
+        let address = groupfold.addresses().webhook.clone().unwrap();
+        let before_kib = rss_kib(groupfold.process().pid());
+        let mut siege = Self { groupfold, address, before_kib, honest: 0 };
+        siege.honest_is_answered().await;
+        siege
+    }
+
+    async fn connect(&self) -> TcpStream {
+        connect(&self.address).await
+    }
+
+    /// A signed webhook gets its 200; at the bounds it may have to be sent again, as the provider does.
+    async fn honest_is_answered(&mut self) {
+        self.honest += 1;
+        let body = participants(&[joined("G1", &format!("1555{:07}", self.honest), T + self.honest)]);
+        wait_until("an honest webhook is answered", BOUND, async || {
+            match self.groupfold.try_post(&body).await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.to_string()),
+                Err(error) => Err(format!("{error:?}")),
+            }
+        })
+        .await;
+    }
+
+    fn memory_is_bounded(&mut self, during: &str) {
+        let now_kib = rss_kib(self.groupfold.process().pid());
+        let grown = now_kib.saturating_sub(self.before_kib);
+        assert!(grown < GROWTH_KIB_MAX, "{during}: {} KiB, then {now_kib} KiB", self.before_kib);
+    }
+
+    /// Runs attackers at the same time until all are done; honest webhooks come in between.
+    async fn attacked_by(&mut self, what: &str, mut attackers: JoinSet<()>) {
+        let begun = Instant::now();
+        while !attackers.is_empty() {
+            self.honest_is_answered().await;
+            self.memory_is_bounded(what);
+            assert!(begun.elapsed() < 3 * BOUND, "{what} never ends");
+            while let Some(done) = attackers.try_join_next() {
+                done.unwrap();
+            }
+        }
+        self.honest_is_answered().await;
+        self.memory_is_bounded(what);
+    }
+}
+
+/// Resident memory of a process.
+fn rss_kib(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+    // Elsewhere than on Linux there is nothing to read, and the bound is not checked.
+    let Ok(status) = status else { return 0 };
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
+    line.trim().trim_end_matches(" kB").parse().expect("a number")
+}
+
+async fn connect(address: &str) -> TcpStream {
+    let begun = Instant::now();
+    loop {
+        match TcpStream::connect(address).await {
+            Ok(stream) => return stream,
+            // A full queue of connections is no failure of the attacker.
+            Err(error) => assert!(begun.elapsed() < BOUND, "nobody listens: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// What the other side says until it closes or falls silent.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(BOUND, stream.read_to_end(&mut answer)).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn senders_that_trickle_lose_their_connections_and_nobody_waits_for_them() {
+    let mut siege =
+        Siege::begin(Options::default(), &["--header-deadline-ms", "1000", "--body-deadline-ms", "1000"])
+            .await;
+    let mut attackers = JoinSet::new();
+    for number in 0..300 {
+        let mut stream = siege.connect().await;
+        attackers.spawn(async move {
+            let head = if number % 2 == 0 {
+                "POST /webhooks/meta HTTP/1.1\r\nhost: x\r\nx-a: "
+            } else {
+                "POST /webhooks/meta HTTP/1.1\r\nhost: x\r\nx-hub-signature-256: sha256=00\r\ncontent-length: 9999\r\n\r\n"
+            };
+            // Until the door closes.
+            let _ = stream.write_all(head.as_bytes()).await;
+            while stream.write_all(b"x").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        });
+    }
+    siege.attacked_by("slow senders", attackers).await;
+}
+
+#[tokio::test]
+async fn bodies_and_headers_that_never_end_are_cut_and_held_by_nobody() {
+    let mut siege = Siege::begin(Options::default(), &["--body-bytes-max", "1000000"]).await;
+    let mut attackers = JoinSet::new();
+    let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+    let header = format!("x-h: {}\r\n", "x".repeat(8000));
+    let post = "POST /webhooks/meta HTTP/1.1\r\nhost: x\r\n";
+    let body = format!("{post}x-hub-signature-256: sha256=00\r\ntransfer-encoding: chunked\r\n\r\n");
+    for (head, more) in [(body, chunk), (post.to_owned(), header), (post.to_owned(), "a: b\r\n".repeat(500))]
+    {
+        for _ in 0..8 {
+            let (address, head, more) = (siege.address.clone(), head.clone(), more.clone());
+            attackers.spawn(async move {
+                // Five times as often as it is refused.
+                for _ in 0..5 {
+                    let mut stream = connect(&address).await;
+                    let _ = stream.write_all(head.as_bytes()).await;
+                    let mut sent = 0;
+                    while sent < 20_000_000 && stream.write_all(more.as_bytes()).await.is_ok() {
+                        sent += more.len();
+                    }
+                    assert!(sent < 20_000_000, "the door takes whatever comes");
+                }
+            });
+        }
+    }
+    siege.attacked_by("endless bodies and headers", attackers).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_connections_is_refused_beyond_the_bound_and_honest_webhooks_find_a_place() {
+    let args = ["--connections-max", "200", "--header-deadline-ms", "1000"];
+    let mut siege = Siege::begin(Options::default(), &args).await;
+    let mut attackers = JoinSet::new();
+    for _ in 0..6 {
+        let address = siege.address.clone();
+        attackers.spawn(async move {
+            for _ in 0..3 {
+                let mut held = Vec::new();
+                for _ in 0..100 {
+                    held.push(connect(&address).await);
+                }
+                // Each is closed by the door in the end: at once with 503, or when it has said nothing for too long.
+                for mut stream in held {
+                    let said = answer(&mut stream).await;
+                    assert!(said.is_empty() || said.starts_with("HTTP/1.1 503"), "{said}");
+                }
+            }
+        });
+    }
+    siege.attacked_by("a flood of connections", attackers).await;
+}
+
+#[tokio::test]
+async fn what_is_not_signed_costs_the_broker_nothing() {
+    let nats = NatsServer::start().await;
+    let mut siege = Siege::begin(Options::on(&nats), &[]).await;
+    let received = async || {
+        let url = format!("{}/varz", nats.monitor_url());
+        http::get(&url).await.json["in_msgs"].as_u64().expect("in_msgs")
+    };
+    // What the pipeline asks the broker by itself, for as long as the attack lasts.
+    let (calm, begun) = (received().await, Instant::now());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let by_itself = (received().await - calm) as f64 / begun.elapsed().as_secs_f64();
+
+    let (before, begun) = (received().await, Instant::now());
+    let requests = 3000_u32;
+    let mut attackers = JoinSet::new();
+    for attacker in 0..10 {
+        let url = siege.groupfold.webhook_url();
+        attackers.spawn(async move {
+            let (client, body) = (http::client(), participants(&[joined("G1", "15550009999", T)]));
+            for number in 0..requests / 10 {
+                let signature = match number % 3 {
+                    0 => sign("another secret", &body),
+                    1 => "sha256=zz".to_owned(),
+                    _ => String::new(),
+                };
+                let request = client.post(&url).header("x-hub-signature-256", signature).body(body.clone());
+                let status = request.send().await.unwrap().status();
+                assert_eq!(status, 401, "{attacker}");
+            }
+        });
+    }
+    while let Some(done) = attackers.join_next().await {
+        done.unwrap();
+    }
+    let cost = (received().await - before) as f64 - by_itself * begun.elapsed().as_secs_f64();
+    assert!(cost < f64::from(requests) / 20.0, "{requests} requests made {cost} messages");
+    siege.honest_is_answered().await;
+    siege.memory_is_bounded("unsigned webhooks");
+    let failed = siege.groupfold.get("/v1/groups/G1").await;
+    assert!(!failed.text.contains("15550009999"), "{failed}");
+}
