@@ -6,14 +6,16 @@
 mod bound;
 pub(crate) mod fold;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use groupfold_fold::apply::Known;
 use groupfold_schemas::{log, v1};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
 use crate::metrics::Metrics;
+use crate::reads::Shown;
 use crate::status::{Folded, Run, Status, Stop};
 use crate::store::{self, Store};
 use crate::tail::{Identity, Item, Tail};
@@ -35,6 +37,10 @@ pub(crate) struct Partition {
     pub(crate) unreadable: Arc<tokio::sync::Notify>,
     /// How far its changes are published.
     pub(crate) feed: Feed,
+    /// Groups as they were shown last.
+    pub(crate) shown: Shown,
+    /// What the loop need not look up.
+    pub(crate) known: Arc<Mutex<Known>>,
     /// Held by the loop while it writes, and by an operator's task that needs the store to stand still.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -51,6 +57,8 @@ impl Partition {
             damage: Arc::default(),
             unreadable: Arc::default(),
             feed: Feed::default(),
+            shown: Shown::default(),
+            known: Arc::default(),
             turn: Arc::default(),
         })
     }
@@ -58,6 +66,17 @@ impl Partition {
     /// Says that nothing is applied: the store is about to start over.
     pub(crate) fn forget_progress(&self) {
         self.status.send_replace(status_of(&v1::Progress::default()));
+        self.forget();
+    }
+
+    /// Forgets what was remembered of a store: it fails, or another one takes its place.
+    pub(crate) fn forget(&self) {
+        self.shown.clear();
+        self.known().clear();
+    }
+
+    pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the loop about a store that was found damaged while reading.
@@ -186,6 +205,8 @@ impl Loop {
         let work = tokio::task::spawn_blocking(move || store.start_over(&reason));
         let joined = work.await.map_err(|error| Stop::StoreFailed { why: error.to_string() })?;
         joined.map_err(|error| Stop::store(&error))?;
+        // Who looked at the old store to its end may have kept something since.
+        self.partition.forget();
         // The stream stays the one we know: an empty store must not follow another one.
         let created = self.tail.identity().created.clone();
         self.tail.start_over(Identity { created, ..Identity::default() });

@@ -1,6 +1,8 @@
 //! How answers come about: which partitions one touches, how fresh it must be, and one look at the
 //! stores that nothing can change while it lasts.
 
+mod shown;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use crate::api::problem::Problem;
 use crate::partition::Partition;
 use crate::status::Run;
 use crate::store::{self, ReadView};
+pub(crate) use shown::{Shown, Told};
 
 /// Answers worked out at the same time; each holds a thread.
 const READS_MAX: usize = 64;
@@ -140,6 +143,23 @@ impl Reads {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(not_reached(min, touched)),
         }
+    }
+
+    /// A group's answer as it was shown last, with the position that it reflects, if it still is what the store shows
+    /// and that is as fresh as asked.
+    pub(crate) async fn shown(
+        &self,
+        home: &Partition,
+        group: &str,
+        freshness: &Freshness,
+    ) -> Result<Option<(Told, Position)>, Problem> {
+        self.reach(freshness, std::slice::from_ref(home)).await?;
+        // In this order: what is still kept then was not changed up to here.
+        let applied = home.status.borrow().applied;
+        let Some(told) = home.shown.get(group) else { return Ok(None) };
+        let sequence = applied.max(told.sequence());
+        let wanted = freshness.min_position.as_ref().and_then(|min| min.get(home.id)).unwrap_or_default();
+        Ok((sequence >= wanted).then(|| (told, [(home.id, sequence)].into_iter().collect())))
     }
 
     /// Works an answer out on a thread that may block, over views of the partitions it touches, once they

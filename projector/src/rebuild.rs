@@ -327,7 +327,9 @@ impl Rebuilds {
         let at = fresh.sequence()?;
         self.say(live.id, "swapping", at, at);
         let store = Arc::clone(&live.store);
-        tokio::task::spawn_blocking(move || store.swap(side, &fresh.store)).await??;
+        let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store)).await;
+        live.forget();
+        swapped??;
         let progress = live.store.view()?.progress();
         let digest = store::digest_of(&progress).unwrap_or_default();
         live.status.send_modify(|status| {

@@ -27,11 +27,13 @@ use patience::{LASTING, Patience};
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes that the broker sends ahead of us, save where a single message may have more.
-const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+const AHEAD_BYTES: usize = 8 * 1024 * 1024;
+/// Messages asked for at once, however few are folded at once: what comes while one batch is on its way to the device.
+const PULL_MESSAGES: usize = 2_000;
 /// What the broker counts of a message beside its payload and headers: subjects, and room to spare.
 const AROUND_BYTES: usize = 64 * 1024;
-/// Most messages asked for at once, whatever the settings say: each takes its place here before it is folded.
-const PULL_MESSAGES_MAX: usize = 10_000;
+/// Most messages of a batch, whatever the settings say: each takes its place here before it is folded.
+const BATCH_MESSAGES_MAX: usize = 10_000;
 /// The broker says that it is there at least this often; two missed and the consumer is made anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How long the broker keeps a consumer that nobody pulls from.
@@ -55,7 +57,7 @@ pub(crate) struct Item {
     /// When the log took it, Unix milliseconds.
     pub(crate) log_time_ms: i64,
     /// The framed record.
-    pub(crate) payload: Vec<u8>,
+    pub(crate) payload: bytes::Bytes,
     /// Trace id of the request that appended it.
     pub(crate) trace_id: Option<String>,
 }
@@ -123,7 +125,7 @@ impl Tail {
             context,
             stream,
             identity,
-            batch_events_max: batch_events_max.clamp(1, PULL_MESSAGES_MAX),
+            batch_events_max: batch_events_max.clamp(1, BATCH_MESSAGES_MAX),
             status,
             shutdown,
             reading: None,
@@ -222,7 +224,7 @@ impl Tail {
         let consumer = stream.create_consumer(config).await.map_err(retry)?;
         let messages = consumer
             .stream()
-            .max_messages_per_batch(self.batch_events_max)
+            .max_messages_per_batch(self.batch_events_max.max(PULL_MESSAGES))
             .max_bytes_per_batch(ahead_bytes(self.client.max_payload()))
             .heartbeat(HEARTBEAT)
             .messages()
@@ -361,7 +363,7 @@ impl Tail {
         let item = Item {
             sequence: found,
             log_time_ms: fence::millis(info.published),
-            payload: message.payload.to_vec(),
+            payload: message.payload.clone(),
             trace_id: trace_id(message),
         };
         Ok(Some((item, found.saturating_add(info.pending))))

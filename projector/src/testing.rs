@@ -100,7 +100,7 @@ pub(crate) fn receipt(
 }
 
 pub(crate) fn items(from: u64, records: &[v1::Record]) -> Vec<Item> {
-    let payloads = records.iter().map(frame::encode);
+    let payloads = records.iter().map(|record| frame::encode(record).into());
     let item = |(sequence, payload)| Item { sequence, log_time_ms: 1_000, payload, trace_id: None };
     (from..).zip(payloads).map(item).collect()
 }

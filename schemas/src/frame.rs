@@ -65,6 +65,12 @@ pub fn encode(value: &impl Message) -> Vec<u8> {
     out
 }
 
+/// How many bytes [`encode`] makes of a value.
+#[must_use]
+pub fn encoded_len(value: &impl Message) -> usize {
+    HEADER_BYTES + value.encoded_len()
+}
+
 /// Reads a value back.
 ///
 /// # Errors
@@ -94,6 +100,7 @@ mod tests {
         let value = Link { first_seen_ms: 1_767_225_600_000 };
         let bytes = encode(&value);
         assert_eq!(decode::<Link>(&bytes).unwrap(), value);
+        assert_eq!(encoded_len(&value), bytes.len());
         for bit in 0..bytes.len() * 8 {
             let mut bad = bytes.clone();
             bad[bit / 8] ^= 1 << (bit % 8);

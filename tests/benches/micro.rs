@@ -112,10 +112,9 @@ fn decode(bencher: Bencher<'_, '_>, family: &str) {
 #[divan::bench]
 fn fold(bencher: Bencher<'_, '_>) {
     let records = receipts(0);
-    let empty = Memory::default();
-    bencher
-        .counter(ItemsCount::new(RECEIPTS))
-        .bench(|| apply_all(&empty, Contributions::of(black_box(&records))).expect("receipts can be folded"));
+    bencher.counter(ItemsCount::new(RECEIPTS)).bench(|| {
+        apply_all(Memory::default(), Contributions::of(black_box(&records))).expect("receipts can be folded")
+    });
 }
 
 /// Entries onto the device: one atomic write, synced.
@@ -132,7 +131,7 @@ fn commit(bencher: Bencher<'_, '_>) {
             let from = next.fetch_add(RECEIPTS, Ordering::Relaxed);
             let records = receipts(from);
             let changes =
-                apply_all(&Memory::default(), Contributions::of(&records)).expect("receipts can be folded");
+                apply_all(Memory::default(), Contributions::of(&records)).expect("receipts can be folded");
             (changes, v1::Progress { sequence: (from + RECEIPTS) as u64, ..v1::Progress::default() })
         })
         .bench_values(|(changes, progress)| {

@@ -10,14 +10,16 @@ mod sink;
 
 use std::collections::HashSet;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use groupfold_schemas::position::Position;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 
 use self::manifest::{Asked, Manifest};
-use self::sink::Sink;
-use super::reader::{self, Event, Next, Reader};
+use self::sink::{Laid, Sink};
+use super::reader::{self, Event, Next, Raw, Reader};
 use super::redact::Redactor;
 use super::select::{Filters, Range, moment_text};
 use super::shape::{self, COLUMNS, Column};
@@ -29,6 +31,9 @@ use crate::{print, progress};
 
 /// Most event ids that --dedupe remembers: about 700 MB.
 const DEDUPE_IDS_MAX: usize = 20_000_000;
+
+/// Events laid out at a time.
+const BATCH_EVENTS: usize = 1_000;
 
 /// A file format.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,15 +90,29 @@ pub(crate) struct ExportArgs {
     reach: LogReach,
 }
 
-/// How an event becomes a row, and whether it is one.
+/// How an event becomes what is written.
 struct Rows {
+    format: Format,
     columns: Vec<Column>,
+    filters: Filters,
     original: bool,
     redactor: Option<Redactor>,
-    seen: Option<HashSet<u128>>,
 }
 
 impl Rows {
+    /// Decodes messages and lays them out.
+    fn lay(&self, batch: Vec<Raw>) -> Result<Vec<(Next, Option<Laid>)>, Failure> {
+        let lay = |raw: Raw| {
+            let next = raw.read(&self.filters);
+            let laid = match &next {
+                Next::Event(event) => Some(Laid::out(self.format, &self.columns, self.row(event))?),
+                _ => None,
+            };
+            Ok((next, laid))
+        };
+        batch.into_iter().map(lay).collect()
+    }
+
     fn row(&self, event: &Event) -> shape::Row {
         let mut row = shape::row(event);
         if let Some(redactor) = &self.redactor {
@@ -104,10 +123,15 @@ impl Rows {
         }
         row
     }
+}
 
-    /// False if the event was seen before and each is wanted once.
+/// The events seen, where each is wanted once.
+struct Seen(Option<HashSet<u128>>);
+
+impl Seen {
+    /// False if the event was seen before.
     fn is_new(&mut self, event_id: &str) -> Result<bool, Failure> {
-        let Some(seen) = &mut self.seen else { return Ok(true) };
+        let Some(seen) = &mut self.0 else { return Ok(true) };
         // An id that is no hash is none of ours: never taken for another.
         let Ok(id) = u128::from_str_radix(event_id, 16) else { return Ok(true) };
         if seen.len() >= DEDUPE_IDS_MAX && !seen.contains(&id) {
@@ -142,63 +166,85 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     }
     let columns: Vec<Column> =
         COLUMNS.iter().copied().chain(args.original.then_some(shape::ORIGINAL)).collect();
-    let seen = args.dedupe.then(HashSet::new);
-    let rows = Rows { columns: columns.clone(), original: args.original, redactor, seen };
+    let seen = Seen(args.dedupe.then(HashSet::new));
     let sink = Sink::open(&args, &columns, &manifest)?;
     let ends = whole(&parts);
     let bar = progress::bar(reader::length(&parts), "events");
     let reader = Reader::new(&log.context, parts, args.filters.clone());
-    let work = Work { rows, sink, bar, part_events: args.part_events, watermark };
+    let filters = args.filters.clone();
+    let rows = Rows { format: args.format, columns, filters, original: args.original, redactor };
+    let work =
+        Work { rows: Arc::new(rows), seen, sink, bar, part_events: args.part_events, watermark, since: 0 };
     work.run(reader, &mut manifest).await?;
     manifest.finish(&ends)?;
     say(&args, &manifest)
 }
 
 struct Work {
-    rows: Rows,
+    rows: Arc<Rows>,
+    seen: Seen,
     sink: Sink,
     bar: indicatif::ProgressBar,
     part_events: u64,
     /// What an earlier run wrote already.
     watermark: Position,
+    /// Events written since the last checkpoint.
+    since: u64,
 }
+
+type Laying = JoinHandle<Result<Vec<(Next, Option<Laid>)>, Failure>>;
 
 impl Work {
     async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<(), Failure> {
-        let mut since = 0;
-        while let Some(next) = reader.next().await? {
-            self.bar.inc(1);
-            let (partition, sequence) = next.place();
-            let written = self.watermark.get(partition).is_some_and(|last| sequence <= last);
-            match next {
-                Next::Event(event) => {
-                    let new = self.rows.is_new(&event.record.event_id)?;
-                    if written {
-                        continue;
-                    }
-                    if new {
-                        let day = self.sink.changes_day(event.log_time_ms);
-                        if since >= self.part_events || (since > 0 && day) {
-                            self.checkpoint(manifest)?;
-                            since = 0;
-                        }
-                        let row = self.rows.row(&event);
-                        self.sink.write(&self.rows.columns, row, event.log_time_ms)?;
-                        manifest.count(&event);
-                        since += 1;
-                    } else {
-                        manifest.duplicates += 1;
-                    }
-                }
-                Next::Unreadable { .. } if !written => manifest.unreadable += 1,
-                Next::Unreadable { .. } | Next::LeftOut { .. } => {}
-            }
-            if !written {
-                manifest.passed(partition, sequence);
+        let mut laying = self.lay_ahead(&mut reader).await?;
+        while let Some(laid) = laying.take() {
+            let laid = laid.await.map_err(|error| Failure::failed("the export broke down", &error))??;
+            // The next ones are laid out while these are written.
+            laying = self.lay_ahead(&mut reader).await?;
+            self.bar.inc(laid.len() as u64);
+            for (next, laid) in laid {
+                self.write(next, laid, manifest)?;
             }
         }
         self.checkpoint(manifest)?;
         self.bar.finish_and_clear();
+        Ok(())
+    }
+
+    async fn lay_ahead(&self, reader: &mut Reader) -> Result<Option<Laying>, Failure> {
+        let Some(batch) = reader.next_batch(BATCH_EVENTS).await? else { return Ok(None) };
+        let rows = Arc::clone(&self.rows);
+        Ok(Some(tokio::task::spawn_blocking(move || rows.lay(batch))))
+    }
+
+    fn write(&mut self, next: Next, laid: Option<Laid>, manifest: &mut Manifest) -> Result<(), Failure> {
+        let (partition, sequence) = next.place();
+        let written = self.watermark.get(partition).is_some_and(|last| sequence <= last);
+        match (next, laid) {
+            (Next::Event(event), Some(laid)) => {
+                let new = self.seen.is_new(&event.record.event_id)?;
+                if written {
+                    return Ok(());
+                }
+                if new {
+                    let day = self.sink.changes_day(event.log_time_ms);
+                    if self.since >= self.part_events || (self.since > 0 && day) {
+                        self.checkpoint(manifest)?;
+                        self.since = 0;
+                    }
+                    self.sink.write(laid, event.log_time_ms)?;
+                    manifest.count(&event);
+                    self.since += 1;
+                } else {
+                    manifest.duplicates += 1;
+                }
+            }
+            (Next::Unreadable { .. }, _) if !written => manifest.unreadable += 1,
+            _ => {}
+        }
+        if !written {
+            manifest.passed(partition, sequence);
+        }
         Ok(())
     }
 

@@ -32,6 +32,13 @@ pub(crate) struct Event {
     pub(crate) record: Record,
 }
 
+/// A message as it came, in its place.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    partition: u16,
+    found: scan::Found,
+}
+
 /// What the reader comes to next.
 pub(crate) enum Next {
     Event(Box<Event>),
@@ -171,6 +178,23 @@ impl Reader {
 
     /// The next message in order; `None` at the end of the range.
     pub(crate) async fn next(&mut self) -> Result<Option<Next>, Failure> {
+        Ok(self.next_raw().await?.map(|raw| raw.read(&self.filters)))
+    }
+
+    /// The next messages in order, at least one and at most `most`, for whoever reads them elsewhere; `None` at the
+    /// end of the range.
+    pub(crate) async fn next_batch(&mut self, most: usize) -> Result<Option<Vec<Raw>>, Failure> {
+        let mut batch = Vec::new();
+        while let Some(raw) = self.next_raw().await? {
+            batch.push(raw);
+            if batch.len() >= most {
+                break;
+            }
+        }
+        Ok((!batch.is_empty()).then_some(batch))
+    }
+
+    async fn next_raw(&mut self) -> Result<Option<Raw>, Failure> {
         if !self.started {
             for lane in 0..self.lanes.len() {
                 self.look(lane).await?;
@@ -180,18 +204,7 @@ impl Reader {
         let Some(Reverse((_, partition, _, index))) = self.heads.pop() else { return Ok(None) };
         let Some(found) = self.lanes[index].held.pop_front() else { return Ok(None) };
         self.look(index).await?;
-        let sequence = found.sequence;
-        let next = match frame::decode::<Record>(&found.payload) {
-            Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => {
-                Next::Unreadable { partition, sequence }
-            }
-            Ok(record) if !self.filters.takes(&record) => Next::LeftOut { partition, sequence },
-            Ok(record) => {
-                Next::Event(Box::new(Event { partition, sequence, log_time_ms: found.log_time_ms, record }))
-            }
-            Err(_) => Next::Unreadable { partition, sequence },
-        };
-        Ok(Some(next))
+        Ok(Some(Raw { partition, found }))
     }
 
     async fn look(&mut self, index: usize) -> Result<(), Failure> {
@@ -201,6 +214,21 @@ impl Reader {
             self.heads.push(Reverse((time_ms, lane.part.partition, sequence, index)));
         }
         Ok(())
+    }
+}
+
+impl Raw {
+    /// Decodes it.
+    pub(crate) fn read(self, filters: &Filters) -> Next {
+        let Self { partition, found: scan::Found { sequence, log_time_ms, payload, .. } } = self;
+        match frame::decode::<Record>(&payload) {
+            Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => {
+                Next::Unreadable { partition, sequence }
+            }
+            Ok(record) if !filters.takes(&record) => Next::LeftOut { partition, sequence },
+            Ok(record) => Next::Event(Box::new(Event { partition, sequence, log_time_ms, record })),
+            Err(_) => Next::Unreadable { partition, sequence },
+        }
     }
 }
 

@@ -210,7 +210,36 @@ pub(crate) fn json(columns: &[Column], row: Row) -> Map<String, Value> {
     columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), cell.into_json())).collect()
 }
 
+/// A row as a line of JSON, fields by name: the text of [`json`], without the tree.
+pub(crate) fn json_line(columns: &[Column], row: Row) -> serde_json::Result<Vec<u8>> {
+    let mut fields: Vec<(&str, Cell)> = columns.iter().map(|column| column.name).zip(row).collect();
+    fields.sort_unstable_by_key(|(name, _)| *name);
+    let mut line = Vec::with_capacity(LINE_BYTES);
+    for (i, (name, cell)) in fields.into_iter().enumerate() {
+        line.push(if i == 0 { b'{' } else { b',' });
+        serde_json::to_writer(&mut line, name)?;
+        line.push(b':');
+        cell.write_json(&mut line)?;
+    }
+    line.extend_from_slice(b"}\n");
+    Ok(line)
+}
+
+/// Room for most lines.
+const LINE_BYTES: usize = 1536;
+
 impl Cell {
+    fn write_json(self, line: &mut Vec<u8>) -> serde_json::Result<()> {
+        match self {
+            Self::Text(text) => serde_json::to_writer(line, &text),
+            Self::Time(time_ms) => serde_json::to_writer(line, &time_ms.map(rfc3339)),
+            Self::Flag(flag) => serde_json::to_writer(line, &flag),
+            Self::Number(number) => serde_json::to_writer(line, &number),
+            Self::Texts(texts) => serde_json::to_writer(line, &texts),
+            Self::Json(value) => serde_json::to_writer(line, &value),
+        }
+    }
+
     pub(crate) fn into_json(self) -> Value {
         match self {
             Self::Text(text) => text.map_or(Value::Null, Value::from),
@@ -284,5 +313,44 @@ fn actor(record: &Record) -> Option<&'static str> {
         ActorKind::Unknown => None,
         ActorKind::Business => Some("business"),
         ActorKind::Participant => Some("participant"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1;
+
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_is_the_row_as_an_object() {
+        let person =
+            |wa_id: &str| v1::Participant { wa_id: Some(wa_id.to_owned()), ..v1::Participant::default() };
+        let receipt = v1::Receipt {
+            message_id: "wamid.\"quoted\"".to_owned(),
+            participant: Some(person("15550001111")),
+            pricing: Some(v1::Pricing { billable: Some(false), ..v1::Pricing::default() }),
+            ..v1::Receipt::default()
+        };
+        let joined = v1::ParticipantsJoined {
+            participants: vec![person("1"), person("2")],
+            ..v1::ParticipantsJoined::default()
+        };
+        for kind in [Kind::Receipt(receipt), Kind::ParticipantsJoined(joined)] {
+            let record = Record {
+                event_id: "e".to_owned(),
+                group_id: "G\n\u{1F600}".to_owned(),
+                provider_time_ms: 1_767_225_600_000,
+                original_json: "{\"a\": 1}".into(),
+                event: Some(v1::Event { kind: Some(kind) }),
+                ..Record::default()
+            };
+            let event = Event { partition: 3, sequence: 7, log_time_ms: 1_767_225_600_123, record };
+            let columns: Vec<Column> = COLUMNS.iter().copied().chain([ORIGINAL]).collect();
+            let mut row = row(&event);
+            row.push(original(&event.record));
+            let line = String::from_utf8(json_line(&columns, row.clone()).unwrap()).unwrap();
+            assert_eq!(line, format!("{}\n", Value::from(json(&columns, row))));
+        }
     }
 }

@@ -1,5 +1,8 @@
 //! Applying records to entries: merge what they contribute, tell what changed.
 
+mod known;
+mod working;
+
 use std::collections::BTreeMap;
 
 use groupfold_schemas::id::sha256;
@@ -7,22 +10,43 @@ use groupfold_schemas::v1::Record;
 
 use crate::contribute::contributions;
 use crate::entry::{Error, Key, Memory, Value, group_of};
-use crate::merge::merge;
 
-/// What a batch of records contributes: all that must be loaded before it can be applied.
+pub use known::Known;
+pub use working::Working;
+pub(crate) use working::{Made, Step};
+
+/// What records contribute, by key: all that must be loaded before they can be applied.
 #[derive(Debug, Default)]
-pub struct Contributions(Vec<(Key, Value)>);
+pub struct Contributions(Vec<Contributed>);
+
+/// One contribution: worked out once, however often it is asked for.
+#[derive(Debug)]
+struct Contributed {
+    bytes: Vec<u8>,
+    key: Key,
+    /// Values are large, and move about.
+    value: Box<Value>,
+}
 
 impl Contributions {
     /// The contributions of records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
-        Self(records.into_iter().flat_map(contributions).collect())
+        let all = records.into_iter().flat_map(contributions);
+        let mut all: Vec<Contributed> = all
+            .map(|(key, value)| Contributed { bytes: key.encode(), key, value: Box::new(value) })
+            .collect();
+        all.sort_by(|a, b| a.bytes.cmp(&b.bytes));
+        Self(all)
     }
 
-    /// The keys to load, in order, each once.
-    #[must_use]
-    pub fn keys(&self) -> std::collections::BTreeSet<Vec<u8>> {
-        self.0.iter().map(|(key, _)| key.encode()).collect()
+    /// The keys to load, in order; one that several contribute to comes as often.
+    pub fn keys(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.0.iter().map(|contributed| &contributed.bytes)
+    }
+
+    /// What is contributed, before anything is merged.
+    pub fn values(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter().map(|contributed| &*contributed.value)
     }
 }
 
@@ -38,14 +62,19 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Adds the changes of records that were applied over these.
-    pub(crate) fn then(&mut self, later: Self) {
-        self.digest = self.digest.plus(later.digest);
-        for (group, way) in later.groups {
+    /// Adds an entry that is not as it was.
+    fn put(&mut self, key: Vec<u8>, old: Option<&Vec<u8>>, new: Vec<u8>) {
+        let mut way = Digest::default();
+        if let Some(old) = old {
+            way.remove(&key, old);
+        }
+        way.add(&key, &new);
+        self.digest = self.digest.plus(way);
+        if let Some(group) = group_of(&key) {
             let digest = self.groups.entry(group).or_default();
             *digest = digest.plus(way);
         }
-        self.puts.extend(later.puts);
+        self.puts.insert(key, new);
     }
 }
 
@@ -71,6 +100,12 @@ impl Digest {
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.wrapping_add(other.0))
+    }
+
+    /// The digest of one entry.
+    #[must_use]
+    pub fn of(key: &[u8], value: &[u8]) -> Self {
+        Self(Self::entry(key, value))
     }
 
     /// Adds an entry.
@@ -102,36 +137,10 @@ impl std::fmt::Display for Digest {
 ///
 /// # Errors
 /// A loaded entry is damaged. Nothing else can fail.
-pub fn apply_all(loaded: &Memory, contributions: Contributions) -> Result<Changes, Error> {
-    let mut merged: BTreeMap<Vec<u8>, Value> = BTreeMap::new();
-    for (key, value) in contributions.0 {
-        let bytes = key.encode();
-        let old = match merged.remove(&bytes) {
-            Some(old) => Some(old),
-            None => loaded.0.get(&bytes).map(|old| key.decode_value(old)).transpose()?,
-        };
-        merged.insert(bytes, merge(old, value));
-    }
-    let mut changes = Changes::default();
-    for (key, value) in merged {
-        let new = value.encode();
-        let old = loaded.0.get(&key);
-        if old == Some(&new) {
-            continue;
-        }
-        let mut way = Digest::default();
-        if let Some(old) = old {
-            way.remove(&key, old);
-        }
-        way.add(&key, &new);
-        changes.digest = changes.digest.plus(way);
-        if let Some(group) = group_of(&key) {
-            let digest = changes.groups.entry(group).or_default();
-            *digest = digest.plus(way);
-        }
-        changes.puts.insert(key, new);
-    }
-    Ok(changes)
+pub fn apply_all(loaded: Memory, contributions: Contributions) -> Result<Changes, Error> {
+    let mut working = Working::over(loaded);
+    working.apply(contributions)?;
+    Ok(working.finish())
 }
 
 impl Memory {
@@ -140,7 +149,10 @@ impl Memory {
     /// # Errors
     /// An entry is damaged.
     pub fn apply<'a>(&mut self, records: impl IntoIterator<Item = &'a Record>) -> Result<Digest, Error> {
-        let changes = apply_all(self, Contributions::of(records))?;
+        let contributions = Contributions::of(records);
+        let load = |key: &Vec<u8>| Some((key.clone(), self.0.get(key)?.clone()));
+        let loaded = Self(contributions.keys().filter_map(load).collect());
+        let changes = apply_all(loaded, contributions)?;
         self.0.extend(changes.puts);
         Ok(changes.digest)
     }

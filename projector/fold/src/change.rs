@@ -17,7 +17,7 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, ChangeKind, Record};
 
-use crate::apply::{Changes, Contributions, apply_all};
+use crate::apply::{Changes, Contributions, Made, Step, Working};
 use crate::entry::{self, Key, Memory, Source, Value};
 use crate::view::{self, Group};
 use overlay::Overlay;
@@ -46,8 +46,7 @@ pub struct At {
 #[derive(Debug)]
 pub struct Telling<'a, S> {
     source: &'a S,
-    working: Memory,
-    total: Changes,
+    working: Working,
     /// Groups as they are after the last record applied.
     shown: BTreeMap<String, Option<Group>>,
 }
@@ -66,16 +65,21 @@ impl<'a, S: Source> Telling<'a, S> {
     /// Begins with the state that `source` shows. `loaded` must hold those of its entries that the records to
     /// come contribute to.
     pub fn new(source: &'a S, loaded: Memory) -> Self {
-        Self { source, working: loaded, total: Changes::default(), shown: BTreeMap::new() }
+        Self { source, working: Working::over(loaded), shown: BTreeMap::new() }
     }
 
-    /// Applies a record and tells what it makes different, in an order that stays.
+    /// Applies a record with its contributions and tells what it makes different, in an order that stays.
     ///
     /// # Errors
     /// An entry is damaged or cannot be read.
-    pub fn apply(&mut self, record: &Record, at: At) -> Result<Vec<v1::Change>, Error<S::Error>> {
-        let step = apply_all(&self.working, Contributions::of([record])).map_err(Error::Entry)?;
-        if step.puts.is_empty() {
+    pub fn apply(
+        &mut self,
+        record: &Record,
+        contributions: Contributions,
+        at: At,
+    ) -> Result<Vec<v1::Change>, Error<S::Error>> {
+        let step = self.working.step(contributions).map_err(Error::Entry)?;
+        if step.0.is_empty() {
             return Ok(Vec::new());
         }
         let groups = self.groups_of(record, &step)?;
@@ -83,8 +87,8 @@ impl<'a, S: Source> Telling<'a, S> {
         for group in &groups {
             before.insert(group.clone(), self.show(group)?);
         }
-        let mut differences = self.of_message(record, &step)?;
-        self.take(step);
+        let of_message = self.of_message(record, &step);
+        self.working.take(step);
         self.forget_all_but_few();
         let mut changes = Vec::new();
         for group in groups {
@@ -93,28 +97,28 @@ impl<'a, S: Source> Telling<'a, S> {
             self.shown.insert(group.clone(), after);
             push(&mut changes, record, at, &group, found);
         }
-        push(&mut changes, record, at, &record.group_id, std::mem::take(&mut differences));
+        push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
     }
 
-    /// All that was applied, as [`apply_all`] would say it of all records at once.
-    pub fn finish(self) -> Changes {
-        self.total
+    /// The entries that were looked at.
+    pub fn working(&self) -> &Working {
+        &self.working
     }
 
-    fn take(&mut self, step: Changes) {
-        self.working.0.extend(step.puts.clone());
-        self.total.then(step);
+    /// All that was applied, as [`crate::apply::apply_all`] would say it of all records at once.
+    pub fn finish(self) -> Changes {
+        self.working.finish()
     }
 
     /// Groups that the record can make look different.
-    fn groups_of(&self, record: &Record, step: &Changes) -> Result<Vec<String>, Error<S::Error>> {
+    fn groups_of(&self, record: &Record, step: &Step) -> Result<Vec<String>, Error<S::Error>> {
         let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
         if let Some(Kind::IdentityChanged(event)) = kind {
             return touched::groups(&self.overlay(), record, event);
         }
-        let of_message = |key: &Vec<u8>| matches!(key.first(), Some(b'm' | b'r'));
-        let only_message = step.puts.keys().all(of_message);
+        let of_message = |made: &Made| matches!(made.key, Key::Message { .. } | Key::Receipt { .. });
+        let only_message = step.0.iter().all(of_message);
         Ok(if only_message || record.group_id.is_empty() {
             Vec::new()
         } else {
@@ -140,29 +144,22 @@ impl<'a, S: Source> Telling<'a, S> {
         }
     }
 
-    fn of_message(&self, record: &Record, step: &Changes) -> Result<Vec<Difference>, Error<S::Error>> {
+    fn of_message(&self, record: &Record, step: &Step) -> Vec<Difference> {
         let mut found = Vec::new();
-        for (key, new) in &step.puts {
-            if !matches!(key.first(), Some(b'm' | b'r')) {
-                continue;
-            }
-            let key = Key::decode(key).map_err(Error::Entry)?;
-            let new = key.decode_value(new).map_err(Error::Entry)?;
-            let old = self.working.get(&key).map_err(Error::Entry)?;
-            match (key, old, new) {
+        for made in &step.0 {
+            match (&made.key, self.working.before(made), &*made.new) {
                 (Key::Message { message }, old, Value::Message(new)) => {
-                    let old =
-                        if let Some(Value::Message(old)) = old { old } else { v1::MessageHead::default() };
-                    found.extend(diff::messages(&message, old, new));
+                    let old = if let Some(Value::Message(old)) = old { Some(old) } else { None };
+                    found.extend(diff::messages(message, old, new));
                 }
                 (Key::Receipt { message, .. }, old, Value::Receipt(new)) => {
                     let old = if let Some(Value::Receipt(old)) = old { Some(old) } else { None };
-                    found.extend(diff::receipts(&message, reported(record), old.as_ref(), &new));
+                    found.extend(diff::receipts(message, reported(record), old, new));
                 }
                 _ => {}
             }
         }
-        Ok(found)
+        found
     }
 }
 

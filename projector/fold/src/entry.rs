@@ -346,6 +346,22 @@ impl Value {
             Self::Outcome(value) => frame::encode(value),
         }
     }
+
+    /// How many bytes [`Value::encode`] makes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        match self {
+            Self::Head(value) => frame::encoded_len(&**value),
+            Self::Window(value) => frame::encoded_len(value),
+            Self::Fact(value) => frame::encoded_len(value),
+            Self::Link(value) => frame::encoded_len(value),
+            Self::Rename(value) => frame::encoded_len(value),
+            Self::Message(value) => frame::encoded_len(value),
+            Self::Receipt(value) => frame::encoded_len(value),
+            Self::Command(value) => frame::encoded_len(&**value),
+            Self::Outcome(value) => frame::encoded_len(value),
+        }
+    }
 }
 
 impl Prefix {

@@ -3,8 +3,10 @@
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, EndReason, FactKind, JoinVia, ReceiptStatus, Record};
 
-use crate::apply::Digest;
-use crate::entry::{Key, Memory};
+use crate::apply::{Contributions, Digest, Known, Working};
+use crate::contribute::contributions;
+use crate::entry::{Key, Memory, Value};
+use crate::merge::{absorbs, merge};
 use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked, who};
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
@@ -270,4 +272,63 @@ fn every_key_reads_back_and_stands_under_its_prefix() {
         assert_eq!(Key::decode(bytes).unwrap().encode(), *bytes);
         assert!(Key::decode(&bytes[..bytes.len() - 1]).is_err());
     }
+}
+
+/// What is left out of merging, because it is known to make no difference, makes none.
+#[test]
+fn what_is_absorbed_unmerged_would_have_changed_nothing() {
+    let mut story = vec![
+        joined(1, &["w:1"]),
+        message(9, &["w:1"]),
+        at(3, Kind::GroupDeleted(v1::GroupDeleted {})),
+        at(4, Kind::GroupSuspended(v1::GroupSuspended {})),
+    ];
+    for status in [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Read, ReceiptStatus::Failed]
+    {
+        for second in [2, 5, 5, 8] {
+            story.push(receipt(second, status, if status == ReceiptStatus::Sent { &[] } else { &["w:1"] }));
+        }
+    }
+    let all: Vec<(Key, Value)> = story.iter().flat_map(contributions).collect();
+    let mut absorbed = 0;
+    for (key, old) in &all {
+        for (_, new) in all.iter().filter(|(other, _)| other == key) {
+            let both = merge(Some(old.clone()), new.clone());
+            if absorbs(old, new) {
+                absorbed += 1;
+                assert_eq!(&both, old, "{new:?}");
+            }
+            // What merging has made of both takes either again for nothing new.
+            assert_eq!(merge(Some(both.clone()), new.clone()), both);
+        }
+    }
+    assert!(absorbed > 100, "{absorbed}");
+}
+
+/// A fold that remembers what it need not look up ends as one that looks everything up, whatever the order.
+#[test]
+fn what_is_known_is_spared_and_the_state_is_the_same() {
+    let mut story = vec![joined(1, &["w:1"]), at(4, Kind::GroupSuspended(v1::GroupSuspended {}))];
+    for status in [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Failed] {
+        story.push(receipt(2, status, if status == ReceiptStatus::Sent { &[] } else { &["w:1"] }));
+    }
+    let all = story.iter().map(|record| Contributions::of([record]).keys().count()).sum::<usize>();
+    let (expected, mut spared) = (fold(&story), 0);
+    let mut order: Vec<usize> = (0..story.len()).collect();
+    permute(&mut order, 0, &mut |order| {
+        let (mut memory, mut known, mut kept) = (Memory::default(), Known::default(), 0);
+        for record in order.iter().map(|i| &story[*i]) {
+            let mut contributions = Contributions::of([record]);
+            known.spare(&mut contributions);
+            kept += contributions.keys().count();
+            let load = |key: &Vec<u8>| Some((key.clone(), memory.0.get(key)?.clone()));
+            let mut working = Working::over(Memory(contributions.keys().filter_map(load).collect()));
+            working.apply(contributions).unwrap();
+            known.learn(&working);
+            memory.0.extend(working.finish().puts);
+        }
+        assert_eq!(memory, expected);
+        spared += all - kept;
+    });
+    assert!(spared > 120, "{spared}");
 }

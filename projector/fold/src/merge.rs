@@ -42,6 +42,36 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
     }
 }
 
+/// True if merging `new` into `old` is known to make no difference, without merging: what most receipts say again of
+/// their group and message. False decides nothing.
+pub(crate) fn absorbs(old: &Value, new: &Value) -> bool {
+    first(old).zip(alone(new)).is_some_and(|(old, new)| order(old) < order(new))
+}
+
+/// The stamp of the register that an entry keeps the earliest report of and that most events report again.
+pub(crate) fn first(value: &Value) -> Option<&v1::Stamp> {
+    match value {
+        Value::Head(head) => head.origin.as_ref()?.stamp(),
+        Value::Message(message) => message.group_id.as_ref()?.stamp(),
+        _ => None,
+    }
+}
+
+/// The same stamp, if the value has nothing but that register.
+pub(crate) fn alone(value: &Value) -> Option<&v1::Stamp> {
+    let alone = match value {
+        Value::Head(head) => has_one_alone(&**head, head.origin.as_ref()),
+        Value::Message(message) => has_one_alone(message, message.group_id.as_ref()),
+        _ => false,
+    };
+    first(value).filter(|_| alone)
+}
+
+/// True if a message has nothing but its field 1: no field that is added later is overlooked.
+fn has_one_alone(whole: &impl Message, one: Option<&impl Message>) -> bool {
+    one.is_some_and(|one| prost::encoding::message::encoded_len(1, one) == whole.encoded_len())
+}
+
 /// Merges what two names of one person did with a message.
 #[must_use]
 pub(crate) fn receipt(old: v1::MemberReceipt, new: v1::MemberReceipt) -> v1::MemberReceipt {

@@ -1,10 +1,12 @@
 //! An answer: a body and the position that it reflects.
 
 use axum::Json;
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use groupfold_schemas::position::Position;
 use serde::Serialize;
+
+use crate::reads::Told;
 
 /// The position that an answer reflects, as in its body.
 pub(crate) const POSITION_HEADER: HeaderName = HeaderName::from_static("groupfold-position");
@@ -16,11 +18,21 @@ pub(crate) struct Answer<T> {
 
 impl<T: Serialize> IntoResponse for Answer<T> {
     fn into_response(self) -> Response {
-        let mut response = Json(self.body).into_response();
-        // Digits, colons and commas: always a header value.
-        if let Ok(value) = HeaderValue::try_from(self.position.to_string()) {
-            response.headers_mut().insert(POSITION_HEADER, value);
-        }
-        response
+        with_position(Json(self.body).into_response(), &self.position.to_string())
     }
+}
+
+/// An answer that was shown before, with the position that it reflects now.
+pub(crate) fn told(told: &Told, position: &Position) -> Response {
+    let position = position.to_string();
+    let body = told.json(&position);
+    with_position(([(header::CONTENT_TYPE, "application/json")], body).into_response(), &position)
+}
+
+fn with_position(mut response: Response, position: &str) -> Response {
+    // Digits, colons and commas: always a header value.
+    if let Ok(value) = HeaderValue::try_from(position) {
+        response.headers_mut().insert(POSITION_HEADER, value);
+    }
+    response
 }

@@ -2,18 +2,20 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse as _, Response};
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::Memory;
 use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
-use super::answer::Answer;
+use super::answer::{self, Answer};
 use super::auth::{self, Caller};
 use super::params::{Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
-use crate::reads::position_of;
+use crate::partition::Partition;
+use crate::reads::{Freshness, Told, position_of};
 use crate::refold::past as refold;
 use crate::store::{self, ReadView};
 
@@ -157,8 +159,45 @@ pub(crate) async fn show(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
     params: Params,
-) -> Result<Answer<shape::Group>, Problem> {
-    group(&api, path, &params, convert::group).await
+) -> Result<Response, Problem> {
+    if params.at()?.is_some() {
+        return Ok(group(&api, path, &params, convert::group).await?.into_response());
+    }
+    let id = id_of(path)?;
+    let (home, freshness) = (api.reads.home_of(&id)?, params.freshness()?);
+    let (told, position) = match api.reads.shown(&home, &id, &freshness).await? {
+        Some(shown) => shown,
+        None => derived(&api, home, id, &freshness).await?,
+    };
+    Ok(answer::told(&told, &position))
+}
+
+/// A group's answer from the store, kept for those who ask next.
+async fn derived(
+    api: &Api,
+    home: Partition,
+    id: String,
+    freshness: &Freshness,
+) -> Result<(Told, Position), Problem> {
+    let shown = home.shown.clone();
+    let answer = move |views: &[ReadView<'_>]| {
+        let (group, position, digest) = present(views, &id)?;
+        let json = serde_json::to_vec(&convert::group(group, &position, digest));
+        let sequence = views.first().map(ReadView::sequence).unwrap_or_default();
+        let told = json.ok().and_then(|json| Told::new(&json, sequence)).ok_or_else(Problem::internal)?;
+        shown.keep(&id, told.clone());
+        Ok((told, position))
+    };
+    api.reads.read(vec![home], freshness, answer).await
+}
+
+/// A group as the store of its home has it, with the position and the digest of its entries.
+fn present(views: &[ReadView<'_>], id: &str) -> Result<(view::Group, Position, Option<Digest>), Problem> {
+    let position = position_of(views);
+    let found = views.first().map(|view| view::group(view, id)).transpose()?.flatten();
+    let group = found.ok_or_else(|| Problem::group_not_found(id, &position))?;
+    let digest = views.first().map(|view| view.group_digest(id)).transpose()?;
+    Ok((group, position, digest))
 }
 
 /// The members of a group
@@ -216,10 +255,7 @@ async fn group<T: Send + 'static>(
         return then.answer(answer).await;
     }
     let answer = move |views: &[ReadView<'_>]| {
-        let position = position_of(views);
-        let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
-        let group = found.ok_or_else(|| Problem::group_not_found(&id, &position))?;
-        let digest = views.first().map(|view| view.group_digest(&id)).transpose()?;
+        let (group, position, digest) = present(views, &id)?;
         Ok(Answer { body: body(group, &position, digest), position })
     };
     api.reads.read(vec![home], &freshness, answer).await

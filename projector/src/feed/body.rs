@@ -28,9 +28,11 @@ pub(crate) struct Change {
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<Names>,
     /// What was, in the shape that the query API has for it; null where there was nothing.
-    before: Value,
+    #[schema(value_type = Value)]
+    before: Side,
     /// What is; null where there is nothing any more.
-    after: Value,
+    #[schema(value_type = Value)]
+    after: Side,
     /// True where before and after are too long to be told: ask the query API.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     omitted: bool,
@@ -54,16 +56,36 @@ pub(crate) struct Names {
     username: Option<String>,
 }
 
+/// What was or is.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Side {
+    /// Nearly all that is told: written without a tree in between.
+    Receipt(Receipt),
+    Value(Value),
+}
+
+/// Fields by name, as everywhere in the line.
+#[derive(Debug, Serialize)]
+struct Receipt {
+    delivered_at: Option<String>,
+    delivered_implied: bool,
+    played_at: Option<String>,
+    read_at: Option<String>,
+    status: &'static str,
+}
+
 /// The line.
-pub(super) fn json(change: &v1::Change, partition: u16) -> Result<Vec<u8>, serde_json::Error> {
+pub(super) fn json(change: v1::Change, partition: u16) -> Result<Vec<u8>, serde_json::Error> {
     serde_json::to_vec(&tell(change, partition))
 }
 
-fn tell(change: &v1::Change, partition: u16) -> Change {
-    let change = change.clone();
+fn tell(change: v1::Change, partition: u16) -> Change {
     let member_id = change.member_id.clone().unwrap_or_default();
-    let value = |value: Option<v1::ChangeValue>| {
-        value.and_then(|value| value.value).map_or(Value::Null, |value| value_of(value, &member_id))
+    let value = |value: Option<v1::ChangeValue>| match value.and_then(|value| value.value) {
+        None => Side::Value(Value::Null),
+        Some(Of::Receipt(receipt)) => Side::Receipt(receipt_of(&receipt)),
+        Some(value) => Side::Value(value_of(value, &member_id)),
     };
     Change {
         id: mark_of(&change).id(partition),
@@ -87,7 +109,6 @@ fn tell(change: &v1::Change, partition: u16) -> Change {
 }
 
 fn value_of(value: Of, member_id: &str) -> Value {
-    let time = |ms: Option<i64>| ms.filter(|ms| *ms != 0).map(convert::time);
     match value {
         Of::Text(text) => json!(text),
         Of::Picture(picture) => json!({ "mime_type": picture.mime_type, "sha256": picture.sha256 }),
@@ -108,15 +129,23 @@ fn value_of(value: Of, member_id: &str) -> Value {
         }),
         Of::Failure(failure) => json!(convert::failure(failure)),
         Of::TimeMs(ms) => json!({ "sent_at": convert::time(ms) }),
-        Of::Receipt(receipt) => json!({
-            "status": status_of(&receipt),
-            "delivered_at": time(receipt.delivered_at_ms),
-            "delivered_implied": receipt.delivered_implied,
-            "read_at": time(receipt.read_at_ms),
-            "played_at": time(receipt.played_at_ms),
-        }),
+        Of::Receipt(receipt) => json!(receipt_of(&receipt)),
         Of::Secret(set) => json!({ "set": set }),
         Of::Settings(settings) => settings.settings().map(groupfold_fold::view::setting_name).collect(),
+    }
+}
+
+fn time(ms: Option<i64>) -> Option<String> {
+    ms.filter(|ms| *ms != 0).map(convert::time)
+}
+
+fn receipt_of(receipt: &v1::ReceiptState) -> Receipt {
+    Receipt {
+        delivered_at: time(receipt.delivered_at_ms),
+        delivered_implied: receipt.delivered_implied,
+        played_at: time(receipt.played_at_ms),
+        read_at: time(receipt.read_at_ms),
+        status: status_of(receipt),
     }
 }
 
@@ -169,7 +198,7 @@ mod tests {
             omitted: true,
             ..base
         };
-        [member, receipt].iter().map(|c| serde_json::from_slice(&json(c, 3).unwrap()).unwrap()).collect()
+        [member, receipt].into_iter().map(|c| serde_json::from_slice(&json(c, 3).unwrap()).unwrap()).collect()
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::partition::Partition;
 use crate::store::{self, ReadView};
 
 /// Changes of one batch: the broker takes 1,000.
-const BATCH_MAX: usize = 500;
+const BATCH_MAX: usize = 800;
 /// Between two attempts; twice as long after each, up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ impl Publisher {
         self.partition.feed.advanced(mark, published as u64);
         loop {
             let waiting = self.waiting(self.end.mark).await?;
-            let Some(last) = waiting.changes.last() else {
+            let Some(mark) = waiting.changes.last().map(mark_of) else {
                 self.partition.feed.emptied();
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
@@ -88,9 +88,10 @@ impl Publisher {
                 continue;
             };
             // Not dropped half way: what came of it would have to be asked for.
-            let sequence = self.changes.publish(&waiting, self.end.sequence).await?;
-            self.end = End { mark: mark_of(last), sequence };
-            self.partition.feed.advanced(self.end.mark, waiting.changes.len() as u64);
+            let count = waiting.changes.len() as u64;
+            let sequence = self.changes.publish(waiting, self.end.sequence).await?;
+            self.end = End { mark, sequence };
+            self.partition.feed.advanced(mark, count);
             if shutdown.is_cancelled() {
                 return Ok(());
             }
@@ -120,7 +121,8 @@ impl Publisher {
 }
 
 fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
-    let changes = view.outbox_after(after, BATCH_MAX)?;
+    let mut changes = view.outbox_after(after, BATCH_MAX)?;
+    changes.truncate(BATCH_MAX);
     let mut numbers = BTreeMap::new();
     for change in &changes {
         if numbers.contains_key(&change.group_id) {

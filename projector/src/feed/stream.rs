@@ -103,13 +103,13 @@ impl Changes {
     }
 
     /// Adds changes behind the message of this sequence: all of them or none. Returns the sequence of the last.
-    pub(super) async fn publish(&self, waiting: &Waiting, behind: u64) -> Result<u64, String> {
+    pub(super) async fn publish(&self, waiting: Waiting, behind: u64) -> Result<u64, String> {
         let Waiting { changes, numbers } = waiting;
         let batch = self.client.new_inbox();
         let batch = batch.rsplit('.').next().unwrap_or("batch");
-        let mut commit = None;
+        let (mut commit, last) = (None, changes.len());
         for (at, change) in (1..).zip(changes) {
-            let mut headers = self.headers(groupfold_fold::change::mark_of(change));
+            let mut headers = self.headers(groupfold_fold::change::mark_of(&change));
             headers.insert(header::NATS_BATCH_ID, batch);
             headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
             if let Some(number) = numbers.get(&change.group_id) {
@@ -121,7 +121,7 @@ impl Changes {
             }
             let subject = log::change_subject(self.partition, change.kind().name(), &change.group_id);
             let payload = Bytes::from(body::json(change, self.partition).map_err(|error| error.to_string())?);
-            if at < changes.len() {
+            if at < last {
                 let sent = self.client.publish_with_headers(subject, headers, payload).await;
                 sent.map_err(|error| error.to_string())?;
             } else {

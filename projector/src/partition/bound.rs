@@ -4,7 +4,7 @@
 //! A merge takes each register whole from one of its sides. So what is merged keeps within
 //! [`VALUE_BYTES_MAX`] if the bounds of all its registers together do.
 
-use groupfold_fold::contribute::contributions;
+use groupfold_fold::apply::Contributions;
 use groupfold_fold::entry::Value;
 use groupfold_schemas::{frame, v1};
 
@@ -43,18 +43,18 @@ const TOLD_BYTES: usize = 6 * 1024;
 const _: () = assert!(ASKED_BYTES + 2 * TOLD_BYTES + 3 * SHORT_BYTES + AROUND_BYTES <= VALUE_BYTES_MAX);
 
 /// True if all that a record contributes keeps within its bounds.
-pub(super) fn fits(record: &v1::Record) -> bool {
-    contributions(record).iter().all(|(_, value)| value_fits(value))
+pub(super) fn fits(contributions: &Contributions) -> bool {
+    contributions.values().all(value_fits)
 }
 
 fn value_fits(value: &Value) -> bool {
     match value {
         Value::Head(head) => head_fits(head),
         Value::Command(state) => command_fits(state),
-        Value::Message(_) | Value::Receipt(_) => value.encode().len() <= THIRD_BYTES,
+        Value::Message(_) | Value::Receipt(_) => value.encoded_len() <= THIRD_BYTES,
         // Merging takes one side whole.
         Value::Window(_) | Value::Fact(_) | Value::Link(_) | Value::Rename(_) | Value::Outcome(_) => {
-            value.encode().len() <= VALUE_BYTES_MAX
+            value.encoded_len() <= VALUE_BYTES_MAX
         }
     }
 }
@@ -92,13 +92,13 @@ fn head_fits(head: &v1::GroupHead) -> bool {
         picture_unconfirmed,
     } = head;
     let text = |register: &Option<v1::TextRegister>, most| {
-        register.as_ref().is_none_or(|register| frame::encode(register).len() <= most)
+        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= most)
     };
     let picture_fits = |register: &Option<v1::PictureRegister>| {
-        register.as_ref().is_none_or(|register| frame::encode(register).len() <= PICTURE_BYTES)
+        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= PICTURE_BYTES)
     };
     let flag = |register: &Option<v1::FlagRegister>| {
-        register.as_ref().is_none_or(|register| frame::encode(register).len() <= NUMBER_BYTES)
+        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= NUMBER_BYTES)
     };
     [description, description_unconfirmed].into_iter().all(|register| text(register, DESCRIPTION_BYTES))
         && [subject, subject_unconfirmed, create_failed]
@@ -107,11 +107,11 @@ fn head_fits(head: &v1::GroupHead) -> bool {
         && [created, deleted, join_approval_mode, invite_link, member_add_mode]
             .into_iter()
             .all(|register| text(register, SHORT_BYTES))
-        && origin.as_ref().is_none_or(|register| frame::encode(register).len() <= SHORT_BYTES)
+        && origin.as_ref().is_none_or(|register| frame::encoded_len(register) <= SHORT_BYTES)
         && [picture, picture_unconfirmed].into_iter().all(picture_fits)
         && [suspended, announce, locked].into_iter().all(flag)
-        && ephemeral_seconds.as_ref().is_none_or(|register| frame::encode(register).len() <= NUMBER_BYTES)
-        && last_failure.as_ref().is_none_or(|register| frame::encode(register).len() <= ERRORS_BYTES)
+        && ephemeral_seconds.as_ref().is_none_or(|register| frame::encoded_len(register) <= NUMBER_BYTES)
+        && last_failure.as_ref().is_none_or(|register| frame::encoded_len(register) <= ERRORS_BYTES)
 }
 
 #[cfg(test)]
@@ -120,6 +120,10 @@ mod tests {
 
     use super::*;
     use crate::testing::{created, receipt, record};
+
+    fn fits(record: &v1::Record) -> bool {
+        super::fits(&Contributions::of([record]))
+    }
 
     #[test]
     fn the_longest_texts_of_the_provider_fit_and_what_is_longer_does_not() {

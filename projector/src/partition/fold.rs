@@ -1,9 +1,9 @@
 //! From log messages to a committed batch: decode, load, fold, commit, tell. Synchronous.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::time::Instant;
 
-use groupfold_fold::apply::{Changes, Contributions, apply_all};
+use groupfold_fold::apply::{Changes, Contributions, Working};
 use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::{frame, log, v1};
@@ -18,8 +18,8 @@ use crate::tail::Item;
 /// square of a batch over a working set larger than its cache.
 pub(super) const KEYS_MAX: usize = 250;
 
-/// Most published changes that one commit takes out of the outbox: more than one adds, so that it empties.
-const REMOVED_MAX: usize = 1_000;
+/// Most published parcels that one commit takes out of the outbox: more than one adds, so that it empties.
+const REMOVED_MAX: usize = 50;
 
 const NO_EVENT: &str = "no_event";
 const VALUE_TOO_LARGE: &str = "value_too_large";
@@ -30,7 +30,7 @@ struct Message {
     log_time_ms: i64,
     trace_id: Option<String>,
     record: Result<v1::Record, &'static str>,
-    keys: BTreeSet<Vec<u8>>,
+    contributions: Contributions,
 }
 
 /// Folds messages in order, in as many commits as the bound of keys asks for. Each commit is told to
@@ -41,12 +41,14 @@ pub(crate) fn fold(
     stream_created: &str,
     items: Vec<Item>,
 ) -> Result<(), store::Error> {
-    let messages: Vec<Message> = items.into_iter().map(read).collect();
-    let mut rest = messages.as_slice();
-    while !rest.is_empty() {
-        let (chunk, later) = rest.split_at(chunk_len(rest));
-        Commit { partition, metrics, stream_created }.chunk(chunk)?;
-        rest = later;
+    let mut messages: Vec<Message> = items.into_iter().map(message).collect();
+    while !messages.is_empty() {
+        let known = partition.known();
+        messages.iter_mut().for_each(|message| known.spare(&mut message.contributions));
+        drop(known);
+        let later = messages.split_off(chunk_len(&messages));
+        Commit { partition, metrics, stream_created }.chunk(messages)?;
+        messages = later;
     }
     Ok(())
 }
@@ -56,26 +58,36 @@ pub(crate) fn fold(
 /// # Errors
 /// Stable name of the reason.
 pub fn record_of(payload: &[u8]) -> Result<v1::Record, &'static str> {
-    match frame::decode::<v1::Record>(payload) {
-        Err(error) => Err(error.name()),
-        Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => Err(NO_EVENT),
-        Ok(record) if !bound::fits(&record) => Err(VALUE_TOO_LARGE),
-        Ok(record) => Ok(record),
-    }
+    read(payload).map(|(record, _)| record)
 }
 
-fn read(item: Item) -> Message {
-    let record = record_of(&item.payload);
-    let keys = record.as_ref().map(|record| Contributions::of([record]).keys()).unwrap_or_default();
+/// A record and what it contributes.
+pub(crate) fn read(payload: &[u8]) -> Result<(v1::Record, Contributions), &'static str> {
+    let record: v1::Record = frame::decode(payload).map_err(|error| error.name())?;
+    if record.event.as_ref().is_none_or(|event| event.kind.is_none()) {
+        return Err(NO_EVENT);
+    }
+    let contributions = Contributions::of([&record]);
+    if !bound::fits(&contributions) {
+        return Err(VALUE_TOO_LARGE);
+    }
+    Ok((record, contributions))
+}
+
+fn message(item: Item) -> Message {
+    let (record, contributions) = match read(&item.payload) {
+        Ok((record, contributions)) => (Ok(record), contributions),
+        Err(reason) => (Err(reason), Contributions::default()),
+    };
     let Item { sequence, log_time_ms, trace_id, .. } = item;
-    Message { sequence, log_time_ms, trace_id, record, keys }
+    Message { sequence, log_time_ms, trace_id, record, contributions }
 }
 
 /// How many messages go into the next commit: as many as keep within [`KEYS_MAX`], at least one.
 fn chunk_len(messages: &[Message]) -> usize {
-    let mut keys: BTreeSet<&[u8]> = BTreeSet::new();
+    let mut keys: HashSet<&[u8]> = HashSet::with_capacity(2 * KEYS_MAX);
     for (index, message) in messages.iter().enumerate() {
-        keys.extend(message.keys.iter().map(Vec::as_slice));
+        keys.extend(message.contributions.keys().map(Vec::as_slice));
         if index > 0 && keys.len() > KEYS_MAX {
             return index;
         }
@@ -90,10 +102,10 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn chunk(&self, messages: &[Message]) -> Result<(), store::Error> {
-        let (changes, outbox) = self.changes(messages)?;
+    fn chunk(&self, mut messages: Vec<Message>) -> Result<(), store::Error> {
+        let (changes, outbox) = self.changes(&mut messages)?;
         match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-            None => self.commit(messages, &changes, &outbox),
+            None => self.commit(&messages, &changes, &outbox),
             // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
             Some(len) => {
                 Err(self.damaged(format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")))
@@ -105,15 +117,22 @@ impl Commit<'_> {
         store::Error::Damaged { partition: self.partition.id, source: source.into() }
     }
 
-    fn changes(&self, messages: &[Message]) -> Result<(Changes, Outbox), store::Error> {
-        let keys: BTreeSet<&Vec<u8>> = messages.iter().flat_map(|message| &message.keys).collect();
+    fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
+        let mut keys: Vec<&Vec<u8>> =
+            messages.iter().flat_map(|message| message.contributions.keys()).collect();
+        keys.sort_unstable();
+        keys.dedup();
         let loaded = self.partition.store.load(keys)?;
         let published = self.partition.feed.published();
         if messages.last().is_some_and(|last| last.sequence < published.sequence) {
             // Folded again: all that these events made different is told already.
-            let records = messages.iter().filter_map(|message| message.record.as_ref().ok());
-            let changes = apply_all(&loaded, Contributions::of(records)).map_err(|e| self.damaged(e))?;
-            return Ok((changes, Outbox::default()));
+            let mut working = Working::over(loaded);
+            for message in messages {
+                let contributions = std::mem::take(&mut message.contributions);
+                working.apply(contributions).map_err(|error| self.damaged(error))?;
+            }
+            self.partition.known().learn(&working);
+            return Ok((working.finish(), Outbox::default()));
         }
         self.tell_changes(messages, loaded, published)
     }
@@ -121,27 +140,30 @@ impl Commit<'_> {
     /// Applies messages one by one, so that what each makes different does not depend on the batch.
     fn tell_changes(
         &self,
-        messages: &[Message],
+        messages: &mut [Message],
         loaded: Memory,
         published: groupfold_schemas::change::Mark,
     ) -> Result<(Changes, Outbox), store::Error> {
         let view = self.partition.store.view()?;
         let mut outbox = Outbox::default();
-        for mark in view.outbox_up_to(published, REMOVED_MAX)? {
-            outbox.remove(mark);
+        for parcel in view.outbox_up_to(published, REMOVED_MAX)? {
+            outbox.remove(parcel);
         }
         let mut telling = Telling::new(&view, loaded);
         for message in messages {
+            let contributions = std::mem::take(&mut message.contributions);
             let Ok(record) = &message.record else { continue };
             let at = At { sequence: message.sequence, log_time_ms: message.log_time_ms };
-            let changes = telling.apply(record, at).map_err(|error| match error {
+            let changes = telling.apply(record, contributions, at).map_err(|error| match error {
                 TellError::Entry(error) => self.damaged(error),
                 TellError::Source(error) => error,
             })?;
-            for change in changes.iter().filter(|change| mark_of(change) > published) {
-                outbox.put(change);
-            }
+            changes
+                .into_iter()
+                .filter(|change| mark_of(change) > published)
+                .for_each(|change| outbox.put(change));
         }
+        self.partition.known().learn(telling.working());
         Ok((telling.finish(), outbox))
     }
 
@@ -162,7 +184,10 @@ impl Commit<'_> {
         };
         let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
         let begun = Instant::now();
-        self.partition.store.commit_with(changes, &unreadable, outbox, progress)?;
+        let written = self.partition.store.commit_with(changes, &unreadable, outbox, progress);
+        // Nobody reads a store that failed.
+        written.inspect_err(|_| self.partition.forget())?;
+        self.partition.shown.changed(changes.puts.keys());
         self.partition.feed.committed(outbox.added());
         self.metrics.committed(begun.elapsed(), messages.len(), unreadable.len());
         self.tell(messages, changes, &unreadable);
@@ -237,9 +262,10 @@ mod tests {
 
     #[test]
     fn a_commit_keeps_within_its_bound_of_keys() {
-        let messages: Vec<Message> = items(1, &many(300)).into_iter().map(read).collect();
+        let messages: Vec<Message> = items(1, &many(300)).into_iter().map(message).collect();
         let len = chunk_len(&messages);
-        let keys = |part: &[Message]| part.iter().flat_map(|m| &m.keys).collect::<BTreeSet<_>>().len();
+        let keys =
+            |part: &[Message]| part.iter().flat_map(|m| m.contributions.keys()).collect::<HashSet<_>>().len();
         assert!(len < 300 && keys(&messages[..len]) <= KEYS_MAX, "{len}");
         assert!(keys(&messages[..=len]) > KEYS_MAX, "{len}");
     }
@@ -250,7 +276,8 @@ mod tests {
         let mut records = [subject(1, 900), subject(2, 2_000), subject(3, 20_000), subject(4, 800)];
         for _ in 0..2 {
             let mut memory = Memory::default();
-            let kept: Vec<_> = records.iter().filter(|record| bound::fits(record)).cloned().collect();
+            let kept: Vec<_> =
+                records.iter().filter(|record| bound::fits(&Contributions::of([*record]))).cloned().collect();
             assert_eq!(kept.len(), 2);
             let expected = memory.apply(&kept).unwrap();
             for cut in [1, 2, 4] {
@@ -274,7 +301,7 @@ mod tests {
         let mut empty = v1::Record { event: None, ..joined("G", 4, "4") };
         empty.event_id.clear();
         items.extend(crate::testing::items(4, &[empty, joined("G", 5, "5")]));
-        items.push(Item { sequence: 6, log_time_ms: 1, payload: vec![9, 9, 9, 9, 9, 9], trace_id: None });
+        items.push(Item { sequence: 6, log_time_ms: 1, payload: vec![9; 6].into(), trace_id: None });
         put_items(&partition, items).unwrap();
 
         let view = partition.store.view().unwrap();

@@ -27,8 +27,7 @@ pub(super) fn compare(live: &Store, fresh: &Store, scope: &Scope) -> Result<Comp
         groups: BTreeMap::new(),
         live_groups: BTreeMap::new(),
     };
-    let digest = comparison.what_the_log_has()?;
-    let live_digest = comparison.what_the_store_has()?;
+    let (digest, live_digest) = comparison.both()?;
     comparison.digests_of_groups();
     if *scope == Scope::Whole && live_digest.is_some() {
         let kept = store::digest_of(&progress).ok();
@@ -42,6 +41,9 @@ pub(super) fn compare(live: &Store, fresh: &Store, scope: &Scope) -> Result<Comp
     report.groups = comparison.groups.len() as u64;
     Ok(report)
 }
+
+/// Key and value of an entry.
+type Bytes = (Vec<u8>, Vec<u8>);
 
 struct Comparison<'a> {
     live: &'a ReadView<'a>,
@@ -57,55 +59,79 @@ struct Comparison<'a> {
 }
 
 impl Comparison<'_> {
-    /// Each entry of the new store is looked for in the live one.
-    fn what_the_log_has(&mut self) -> Result<Digest, store::Error> {
-        let mut digest = Digest::default();
+    /// Walks through both stores side by side, by key. Returns the digest of what the log has, and that of what the
+    /// live store has; `None` if its entries cannot all be read.
+    fn both(&mut self) -> Result<(Digest, Option<Digest>), store::Error> {
+        let (mut log, mut store) = (Digest::default(), Some(Digest::default()));
+        let mut live = self.live.entries()?;
+        let mut ahead = self.step(&mut live, &mut store);
         for entry in self.fresh.entries()? {
             let (key, value) = entry?;
-            let group = self.group(&key);
-            if !self.covers(group.as_deref()) {
+            while let Some((extra, bytes)) = ahead.take_if(|(ahead, _)| *ahead < key) {
+                self.extra(&extra, &bytes, &mut store);
+                ahead = self.step(&mut live, &mut store);
+            }
+            let found = match ahead.take_if(|(ahead, _)| *ahead == key) {
+                Some((_, bytes)) => {
+                    ahead = self.step(&mut live, &mut store);
+                    Ok(Some(bytes))
+                }
+                None if store.is_some() => Ok(None),
+                // What cannot be walked through any more may still have this one.
+                None => unpanicked(|| self.live.bytes(&key)),
+            };
+            if !self.covers(&key) {
                 continue;
             }
+            let way = Digest::of(&key, &value);
             self.report.entries += 1;
-            digest.add(&key, &value);
-            if let Some(named) = group_of(&key) {
-                self.groups.entry(named).or_default().add(&key, &value);
-            }
-            match unpanicked(|| self.live.bytes(&key)) {
-                Ok(Some(found)) if found == value => {}
-                Ok(Some(_)) => self.note_key(group, &key, Wrong::Differs),
-                Ok(None) => self.note_key(group, &key, Wrong::Missing),
-                Err(_) => self.note_key(group, &key, Wrong::Unreadable),
-            }
+            log = log.plus(way);
+            add(&mut self.groups, &key, way);
+            let wrong = match found {
+                Ok(Some(bytes)) => {
+                    let same = bytes == value;
+                    self.of_live(&key, if same { way } else { Digest::of(&key, &bytes) }, &mut store);
+                    (!same).then_some(Wrong::Differs)
+                }
+                Ok(None) => Some(Wrong::Missing),
+                Err(_) => Some(Wrong::Unreadable),
+            };
+            wrong.into_iter().for_each(|wrong| self.note_key(&key, wrong));
         }
-        Ok(digest)
+        while let Some((extra, bytes)) = ahead {
+            self.extra(&extra, &bytes, &mut store);
+            ahead = self.step(&mut live, &mut store);
+        }
+        Ok((log, store))
     }
 
-    /// Each entry of the live store is looked for in the new one; `None` if they cannot all be read.
-    fn what_the_store_has(&mut self) -> Result<Option<Digest>, store::Error> {
-        let mut digest = Digest::default();
-        let mut entries = self.live.entries()?;
-        loop {
-            let (key, value) = match unpanicked(|| entries.next().transpose()) {
-                Ok(Some(entry)) => entry,
-                Ok(None) => return Ok(Some(digest)),
-                Err(error) => {
-                    let what = format!("entries of the database ({})", store::chain(&error));
-                    self.note(None, what, Wrong::Unreadable);
-                    return Ok(None);
-                }
-            };
-            let group = self.group(&key);
-            if !self.covers(group.as_deref()) {
-                continue;
-            }
-            digest.add(&key, &value);
-            if let Some(named) = group_of(&key) {
-                self.live_groups.entry(named).or_default().add(&key, &value);
-            }
-            if self.fresh.bytes(&key)?.is_none() {
-                self.note_key(group, &key, Wrong::Extra);
-            }
+    /// The next entry of the live store; from the first that cannot be read on there is none.
+    fn step(
+        &mut self,
+        live: &mut impl Iterator<Item = Result<Bytes, store::Error>>,
+        digest: &mut Option<Digest>,
+    ) -> Option<Bytes> {
+        digest.as_ref()?;
+        unpanicked(|| live.next().transpose()).unwrap_or_else(|error| {
+            let what = format!("entries of the database ({})", store::chain(&error));
+            self.note(None, what, Wrong::Unreadable);
+            *digest = None;
+            None
+        })
+    }
+
+    /// The live store has what the log has not.
+    fn extra(&mut self, key: &[u8], value: &[u8], digest: &mut Option<Digest>) {
+        if self.covers(key) {
+            self.of_live(key, Digest::of(key, value), digest);
+            self.note_key(key, Wrong::Extra);
+        }
+    }
+
+    fn of_live(&mut self, key: &[u8], way: Digest, digest: &mut Option<Digest>) {
+        if let Some(digest) = digest {
+            *digest = digest.plus(way);
+            add(&mut self.live_groups, key, way);
         }
     }
 
@@ -120,11 +146,8 @@ impl Comparison<'_> {
         }
     }
 
-    fn covers(&self, group: Option<&str>) -> bool {
-        match group {
-            Some(group) => self.scope.has(group),
-            None => *self.scope == Scope::Whole,
-        }
+    fn covers(&mut self, key: &[u8]) -> bool {
+        *self.scope == Scope::Whole || self.group(key).is_some_and(|group| self.scope.has(&group))
     }
 
     /// The group that an entry belongs to: the one in its key, or that of its message.
@@ -152,7 +175,8 @@ impl Comparison<'_> {
         group
     }
 
-    fn note_key(&mut self, group: Option<String>, key: &[u8], what: Wrong) {
+    fn note_key(&mut self, key: &[u8], what: Wrong) {
+        let group = self.group(key);
         let words = Key::decode(key).map_or_else(
             |_| format!("unknown key {}", groupfold_schemas::id::hex(key)),
             |key| words::of_key(&key),
@@ -165,6 +189,13 @@ impl Comparison<'_> {
         if self.report.differences.len() < NAMED_MAX {
             self.report.differences.push(Difference { group, key, what });
         }
+    }
+}
+
+fn add(groups: &mut BTreeMap<String, Digest>, key: &[u8], way: Digest) {
+    if let Some(group) = group_of(key) {
+        let digest = groups.entry(group).or_default();
+        *digest = digest.plus(way);
     }
 }
 

@@ -3,17 +3,18 @@
 //! Most of the log is folded in portions: as many entries as memory may hold, each written once, then the
 //! position. Once sealed (its digests worked out), the rest follows in small commits like those of the live store.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::jetstream;
-use groupfold_fold::apply::{Changes, Contributions, Digest, apply_all};
+use groupfold_fold::apply::{Changes, Contributions, Digest, Known, Working};
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::{log, v1};
+use tokio::task::JoinHandle;
 
 use super::Error;
 use super::report::Scope;
-use crate::partition::fold::record_of;
+use crate::partition::fold::read;
 use crate::scan::{Found, From, Scan, Stretch};
 use crate::store::{self, Side, Store, VALUE_BYTES_MAX};
 
@@ -30,6 +31,8 @@ pub(super) struct Fresh {
     partition: u16,
     portion_bytes: usize,
     context: jetstream::Context,
+    /// The digest of all entries, where everything since the empty store was folded by this very attempt.
+    known: Mutex<Option<Digest>>,
 }
 
 /// What is folded and not yet written.
@@ -37,6 +40,8 @@ pub(super) struct Fresh {
 struct Portion {
     memory: Memory,
     bytes: usize,
+    /// What need not be looked up, of earlier portions too.
+    known: Known,
     /// What the entries add to the digests.
     digest: Digest,
     groups: BTreeMap<String, Digest>,
@@ -65,7 +70,8 @@ impl Fresh {
                 live.open_beside(side)?
             }
         };
-        Ok(Self { store: Arc::new(store), scope, partition: live.partition(), portion_bytes, context })
+        let known = Mutex::new((store.view()?.sequence() == 0).then(Digest::default));
+        Ok(Self { store: Arc::new(store), scope, partition: live.partition(), portion_bytes, context, known })
     }
 
     /// How far it is.
@@ -97,13 +103,17 @@ impl Fresh {
         let mut portion = Portion::default();
         let most = if sealed { COMMIT_EVENTS } else { BATCH_EVENTS };
         let mut last = Reached { sequence: at, ..Reached::default() };
-        while let Some(batch) = scan.next_batch(most).await? {
-            if let Some(found) = batch.last() {
-                last = Reached { sequence: found.sequence, log_time_ms: found.log_time_ms };
-            }
-            portion = self.fold(portion, batch).await?;
+        let mut reading = self.read_ahead(&mut scan, most).await?;
+        while let Some(read) = reading.take() {
+            let read = read.await?;
+            // The next ones are decoded while these are merged.
+            reading = self.read_ahead(&mut scan, most).await?;
+            last = read.last;
+            portion = self.fold(portion, read).await?;
             if sealed || portion.bytes >= self.portion_bytes {
-                self.write(std::mem::take(&mut portion), last, stream_created, sealed).await?;
+                let known = std::mem::take(&mut portion.known);
+                self.write(portion, last, stream_created, sealed).await?;
+                portion = Portion { known, ..Portion::default() };
             }
             done(last.sequence);
         }
@@ -117,10 +127,17 @@ impl Fresh {
         Ok(())
     }
 
-    /// Works a batch into the portion, on a thread that may block.
-    async fn fold(&self, portion: Portion, batch: Vec<Found>) -> Result<Portion, Error> {
-        let (store, scope) = (Arc::clone(&self.store), self.scope.clone());
-        let work = tokio::task::spawn_blocking(move || fold(&store, &scope, portion, &batch));
+    /// Begins to decode the next messages; `None` at the end.
+    async fn read_ahead(&self, scan: &mut Scan, most: usize) -> Result<Option<JoinHandle<Read>>, Error> {
+        let Some(batch) = scan.next_batch(most).await? else { return Ok(None) };
+        let scope = self.scope.clone();
+        Ok(Some(tokio::task::spawn_blocking(move || decode(&scope, &batch))))
+    }
+
+    /// Works messages into the portion, on a thread that may block.
+    async fn fold(&self, portion: Portion, read: Read) -> Result<Portion, Error> {
+        let store = Arc::clone(&self.store);
+        let work = tokio::task::spawn_blocking(move || fold(&store, portion, read));
         Ok(work.await??)
     }
 
@@ -132,14 +149,23 @@ impl Fresh {
         sealed: bool,
     ) -> Result<(), Error> {
         let (store, created) = (Arc::clone(&self.store), stream_created.to_owned());
+        let way = portion.digest;
+        // Until it is written, nobody knows what the entries add up to.
+        let known = self.known().take();
         let work = tokio::task::spawn_blocking(move || write(&store, portion, last, created, sealed));
-        Ok(work.await??)
+        work.await??;
+        *self.known() = known.map(|known| known.plus(way));
+        Ok(())
     }
 
-    /// Works the digests out.
+    /// Works the digests out, unless they are known.
     pub(super) async fn seal(&self) -> Result<(), Error> {
-        let store = Arc::clone(&self.store);
-        Ok(tokio::task::spawn_blocking(move || store.seal()).await??)
+        let (store, known) = (Arc::clone(&self.store), *self.known());
+        Ok(tokio::task::spawn_blocking(move || store.seal(known)).await??)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Digest>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -174,32 +200,59 @@ fn resumable(live: &Store, side: Side) -> Result<Option<Store>, Error> {
     }
 }
 
-fn fold(
-    store: &Store,
-    scope: &Scope,
-    mut portion: Portion,
-    batch: &[Found],
-) -> Result<Portion, store::Error> {
-    let mut records = Vec::with_capacity(batch.len());
-    for found in batch {
-        portion.messages += 1;
-        match record_of(&found.payload) {
-            Ok(record) if scope.admits(&record.group_id) => records.push(record),
+/// Messages as far as they can be told without looking at anything else.
+#[derive(Debug, Default)]
+struct Read {
+    contributed: Vec<Contributions>,
+    unreadable: Vec<v1::Unreadable>,
+    messages: u64,
+    last: Reached,
+}
+
+fn decode(scope: &Scope, batch: &[Found]) -> Read {
+    let mut found = Read { messages: batch.len() as u64, ..Read::default() };
+    for Found { sequence, log_time_ms, payload, .. } in batch {
+        found.last = Reached { sequence: *sequence, log_time_ms: *log_time_ms };
+        match read(payload) {
+            Ok((record, contributions)) if scope.admits(&record.group_id) => {
+                found.contributed.push(contributions);
+            }
             Ok(_) => {}
             Err(reason) => {
-                portion
-                    .unreadable
-                    .push(v1::Unreadable { sequence: found.sequence, reason: reason.to_owned() });
+                found.unreadable.push(v1::Unreadable { sequence: *sequence, reason: reason.to_owned() });
             }
         }
     }
-    let keys: BTreeSet<Vec<u8>> = Contributions::of(&records).keys();
-    let missing = keys.iter().filter(|key| !portion.memory.0.contains_key(*key));
-    let loaded = store.load(missing)?;
+    found
+}
+
+fn fold(store: &Store, mut portion: Portion, read: Read) -> Result<Portion, store::Error> {
+    portion.messages += read.messages;
+    portion.unreadable.extend(read.unreadable);
+    let mut contributed = read.contributed;
+    contributed.iter_mut().for_each(|contributions| portion.known.spare(contributions));
+    let mut keys: Vec<&Vec<u8>> = contributed.iter().flat_map(|contributions| contributions.keys()).collect();
+    keys.sort_unstable();
+    keys.dedup();
+    let (held, mut missing): (Vec<_>, Vec<_>) =
+        keys.into_iter().partition(|key| portion.memory.0.contains_key(*key));
+    if store.view()?.sequence() == 0 {
+        // Nothing was written yet: each key is, once, if all fits into one portion.
+        missing.clear();
+    }
+    let mut loaded = store.load(missing)?;
     portion.bytes += bytes(&loaded);
-    portion.memory.0.extend(loaded.0);
+    portion.memory.0.extend(loaded.0.clone());
+    loaded
+        .0
+        .extend(held.into_iter().filter_map(|key| Some((key.clone(), portion.memory.0.get(key)?.clone()))));
     let damaged = |error| store::Error::Damaged { partition: store.partition(), source: Box::new(error) };
-    let changes = apply_all(&portion.memory, Contributions::of(&records)).map_err(damaged)?;
+    let mut working = Working::over(loaded);
+    for contributions in contributed {
+        working.apply(contributions).map_err(damaged)?;
+    }
+    portion.known.learn(&working);
+    let changes = working.finish();
     let changed = Memory(changes.puts);
     if let Some(len) = changed.0.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
         let source = format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}").into();
@@ -241,7 +294,8 @@ fn write(
         progress.log_time_ms = before.log_time_ms;
     }
     if !sealed {
-        return store.write_portion(&portion.memory.0, &portion.unreadable, progress);
+        let changes = Changes { puts: portion.memory.0, digest: portion.digest, groups: portion.groups };
+        return store.write_portion(&changes, &portion.unreadable, progress);
     }
     let damaged = |error| store::Error::Damaged { partition: store.partition(), source: Box::new(error) };
     let digest = store::digest_of(&before).map_err(damaged)?.plus(portion.digest);

@@ -38,10 +38,10 @@ pub(super) fn of_group(partition: u16, db: &sled::Db, group: &str) -> Result<Dig
 }
 
 /// Adds what groups' digests change by to a batch.
-pub(super) fn add(
+pub(super) fn add<'a>(
     partition: u16,
     db: &sled::Db,
-    changes: &BTreeMap<String, Digest>,
+    changes: impl IntoIterator<Item = (&'a String, &'a Digest)>,
     batch: &mut sled::Batch,
 ) -> Result<(), Error> {
     for (group, way) in changes {

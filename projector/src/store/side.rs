@@ -9,12 +9,12 @@
 //!
 //! A swap is three renames. After a crash between any two, [`settle`] finds by the names alone how far it came.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
+use groupfold_fold::apply::{Changes, Digest};
 use groupfold_schemas::{frame, v1};
 
 use super::digests::{self, Sums};
@@ -104,12 +104,13 @@ impl Store {
     /// position has no digest before [`Store::seal`].
     pub(crate) fn write_portion(
         &self,
-        puts: &BTreeMap<Vec<u8>, Vec<u8>>,
+        changes: &Changes,
         unreadable: &[v1::Unreadable],
         progress: v1::Progress,
     ) -> Result<(), Error> {
         let partition = self.partition();
-        let entries: Vec<_> = puts.iter().collect();
+        let entries: Vec<_> = changes.puts.iter().collect();
+        let groups: Vec<_> = changes.groups.iter().collect();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
         open.ahead = true;
@@ -118,6 +119,11 @@ impl Store {
             for (key, value) in chunk {
                 batch.insert(key.as_slice(), value.as_slice());
             }
+            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        }
+        for chunk in groups.chunks(BATCH_MAX) {
+            let mut batch = sled::Batch::default();
+            digests::add(partition, &open.db, chunk.iter().copied(), &mut batch)?;
             open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         }
         self.sync(open)?;
@@ -134,13 +140,20 @@ impl Store {
         Ok(())
     }
 
-    /// Works all digests out from the entries: from here on the store is one like any other.
-    pub(crate) fn seal(&self) -> Result<(), Error> {
+    /// Gives the position its digest: from here on the store is one like any other. Where it is not known, because
+    /// a kill may have left entries ahead of the position, all digests are worked out from the entries.
+    pub(crate) fn seal(&self, known: Option<Digest>) -> Result<(), Error> {
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
-        digests::write_all(partition, &open.db)?;
-        let digest = Sums::of(partition, &open.db)?.entries.to_bytes().to_vec().into();
+        let digest = match known {
+            Some(digest) => digest,
+            None => {
+                digests::write_all(partition, &open.db)?;
+                Sums::of(partition, &open.db)?.entries
+            }
+        };
+        let digest = digest.to_bytes().to_vec().into();
         let progress = v1::Progress { digest, ..open.progress.clone() };
         open.db.insert(PROGRESS_KEY, frame::encode(&progress)).map_err(|error| database(partition, error))?;
         self.sync(open)?;

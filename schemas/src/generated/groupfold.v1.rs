@@ -1755,6 +1755,13 @@ pub struct Change {
     #[prost(bool, tag = "13")]
     pub omitted: bool,
 }
+/// Changes of one commit that wait to be published, as the store keeps them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Outgoing {
+    /// No number that `Change` has: one alone, as earlier builds kept it, reads as none.
+    #[prost(message, repeated, tag = "20")]
+    pub changes: ::prost::alloc::vec::Vec<Change>,
+}
 /// What is different. Names are in the crate's `change`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

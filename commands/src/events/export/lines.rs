@@ -13,10 +13,11 @@ use super::manifest::FileSaid;
 use crate::events::shape::{self, Cell, Column, Row};
 use crate::exit::Failure;
 
+const FILE_BUFFER_BYTES: usize = 256 * 1024;
+
 /// A file of lines.
 pub(super) struct Lines {
     path: PathBuf,
-    format: Format,
     file: BufWriter<File>,
     hash: Context,
     bytes: u64,
@@ -49,22 +50,18 @@ impl Lines {
         }
         file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes))).map_err(failed)?;
         let events = said.map_or(0, |said| said.events);
-        let file = BufWriter::new(file);
-        let mut lines = Self { path: path.to_owned(), format, file, hash, bytes, events };
+        let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
+        let mut lines = Self { path: path.to_owned(), file, hash, bytes, events };
         if format == Format::Csv && bytes == 0 {
             lines.put(&csv_line(columns.iter().map(|column| column.name.to_owned()))?)?;
         }
         Ok(lines)
     }
 
-    pub(super) fn write(&mut self, columns: &[Column], row: Row) -> Result<(), Failure> {
-        let line = match self.format {
-            Format::Csv => csv_line(row.into_iter().map(Cell::into_csv))?,
-            Format::Cloudevents => json_line(&cloud_event(shape::json(columns, row).into())),
-            Format::Jsonl | Format::Parquet => json_line(&shape::json(columns, row).into()),
-        };
+    /// Adds a line of [`line_of`].
+    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), Failure> {
         self.events += 1;
-        self.put(&line)
+        self.put(line)
     }
 
     fn put(&mut self, line: &[u8]) -> Result<(), Failure> {
@@ -103,6 +100,16 @@ fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<Context> {
 
 fn digest(hash: &Context) -> String {
     hex(hash.clone().finish().as_ref())
+}
+
+/// A row in a format of lines.
+pub(super) fn line_of(format: Format, columns: &[Column], row: Row) -> Result<Vec<u8>, Failure> {
+    Ok(match format {
+        Format::Csv => csv_line(row.into_iter().map(Cell::into_csv))?,
+        Format::Cloudevents => json_line(&cloud_event(shape::json(columns, row).into())),
+        Format::Jsonl | Format::Parquet => shape::json_line(columns, row)
+            .map_err(|error| Failure::failed("cannot write a line of JSON", &error))?,
+    })
 }
 
 fn json_line(value: &Value) -> Vec<u8> {

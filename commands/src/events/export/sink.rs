@@ -1,7 +1,7 @@
 //! Where rows go: one file of lines, or a folder of Parquet files.
 
 use super::columns::Columns;
-use super::lines::Lines;
+use super::lines::{self, Lines};
 use super::manifest::Manifest;
 use super::{ExportArgs, Format};
 use crate::events::shape::{Column, Row};
@@ -11,6 +11,21 @@ use crate::exit::Failure;
 pub(super) enum Sink {
     Lines(Box<Lines>),
     Columns(Box<Columns>),
+}
+
+/// An event as it is written, made on whatever thread has time.
+pub(super) enum Laid {
+    Line(Vec<u8>),
+    Row(Row),
+}
+
+impl Laid {
+    pub(super) fn out(format: Format, columns: &[Column], row: Row) -> Result<Self, Failure> {
+        match format {
+            Format::Parquet => Ok(Self::Row(row)),
+            format => lines::line_of(format, columns, row).map(Self::Line),
+        }
+    }
 }
 
 impl Sink {
@@ -30,10 +45,12 @@ impl Sink {
         }
     }
 
-    pub(super) fn write(&mut self, columns: &[Column], row: Row, log_time_ms: i64) -> Result<(), Failure> {
-        match self {
-            Self::Lines(lines) => lines.write(columns, row),
-            Self::Columns(files) => files.write(row, log_time_ms),
+    pub(super) fn write(&mut self, laid: Laid, log_time_ms: i64) -> Result<(), Failure> {
+        match (self, laid) {
+            (Self::Lines(lines), Laid::Line(line)) => lines.write(&line),
+            (Self::Columns(files), Laid::Row(row)) => files.write(row, log_time_ms),
+            // Both are chosen by the format.
+            (Self::Lines(_), Laid::Row(_)) | (Self::Columns(_), Laid::Line(_)) => Ok(()),
         }
     }
 

@@ -133,14 +133,18 @@ fn shown(names: &v1::Participant) -> v1::Participant {
 }
 
 /// What is different about a message as a whole.
-pub(super) fn messages(message: &str, before: v1::MessageHead, after: v1::MessageHead) -> Vec<Difference> {
+pub(super) fn messages(
+    message: &str,
+    before: Option<&v1::MessageHead>,
+    after: &v1::MessageHead,
+) -> Vec<Difference> {
     let sent =
-        |mark: Option<v1::Mark>| mark.and_then(|mark| mark.stamp).map(|stamp| Of::TimeMs(stamp.time_ms));
-    let failed = |failure: Option<v1::FailureRegister>| failure.map(Of::Failure);
+        |head: &v1::MessageHead| head.sent.as_ref()?.stamp.as_ref().map(|stamp| Of::TimeMs(stamp.time_ms));
+    let failed = |head: &v1::MessageHead| head.failed.clone().map(Of::Failure);
     let sides = |kind, before, after| Sides { kind, member_id: None, before, after };
     let found = [
-        sides(ChangeKind::MessageSent, sent(before.sent), sent(after.sent)),
-        sides(ChangeKind::MessageFailed, failed(before.failed), failed(after.failed)),
+        sides(ChangeKind::MessageSent, before.and_then(sent), sent(after)),
+        sides(ChangeKind::MessageFailed, before.and_then(failed), failed(after)),
     ];
     let of_message = |difference| Difference { message_id: Some(message.to_owned()), ..difference };
     found.into_iter().filter_map(Sides::different).map(of_message).collect()

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::Error;
-use crate::entry::{Key, Memory, Prefix, Source, Value};
+use crate::apply::Working;
+use crate::entry::{Key, Prefix, Source, Value};
 
 pub(super) struct Overlay<'a, S> {
     pub(super) below: &'a S,
-    pub(super) above: &'a Memory,
+    pub(super) above: &'a Working,
 }
 
 impl<S: Source> Source for Overlay<'_, S> {

@@ -18,15 +18,12 @@ fn tell(records: &[Record], batch: usize) -> (Memory, Vec<v1::Change>) {
     let (mut memory, mut told, mut sequence) = (Memory::default(), Vec::new(), 0);
     for records in records.chunks(batch) {
         let source = memory.clone();
-        let mut telling = Telling::new(&source, Memory::default());
         // What the records contribute to is loaded, as the projector does.
-        for key in Contributions::of(records).keys() {
-            if let Some(value) = source.0.get(&key) {
-                telling.working.0.insert(key, value.clone());
-            }
-        }
+        let contributions = Contributions::of(records);
+        let load = |key: &Vec<u8>| Some((key.clone(), source.0.get(key)?.clone()));
+        let mut telling = Telling::new(&source, Memory(contributions.keys().filter_map(load).collect()));
         for record in records {
-            told.extend(telling.apply(record, at(sequence)).unwrap());
+            told.extend(telling.apply(record, Contributions::of([record]), at(sequence)).unwrap());
             sequence += 1;
         }
         memory.0.extend(telling.finish().puts);
@@ -77,7 +74,7 @@ fn any_cut_into_batches_tells_the_same_changes_and_leads_to_the_same_state() {
         let empty = Memory::default();
         let mut all = Telling::new(&empty, Memory::default());
         for (i, record) in records.iter().enumerate() {
-            all.apply(record, at(i)).unwrap();
+            all.apply(record, Contributions::of([record]), at(i)).unwrap();
         }
         let all = all.finish();
         assert_eq!(all.digest, digest, "seed {seed}");

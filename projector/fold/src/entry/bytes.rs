@@ -5,21 +5,26 @@ use crate::identity::Alias;
 
 const TIME_SIGN: u64 = 1 << 63;
 
+/// Room for most keys, so that writing one does not make it grow again and again.
+const KEY_BYTES: usize = 120;
+
 /// Writes a key.
 pub(super) struct KeyWriter(pub(super) Vec<u8>);
 
 impl KeyWriter {
     pub(super) fn new(prefix: u8) -> Self {
-        Self(vec![prefix])
+        let mut key = Vec::with_capacity(KEY_BYTES);
+        key.push(prefix);
+        Self(key)
     }
 
     /// Text ends in `00 01`; a zero byte within is `00 ff`: order of keys is order of texts.
     pub(super) fn text(mut self, text: &str) -> Self {
-        for &b in text.as_bytes() {
-            self.0.push(b);
-            if b == 0 {
-                self.0.push(0xff);
+        for (i, part) in text.as_bytes().split(|byte| *byte == 0).enumerate() {
+            if i > 0 {
+                self.0.extend_from_slice(&[0, 0xff]);
             }
+            self.0.extend_from_slice(part);
         }
         self.0.extend_from_slice(&[0, 1]);
         self
@@ -47,15 +52,12 @@ impl KeyReader<'_> {
     pub(super) fn text(&mut self) -> Option<String> {
         let mut out = Vec::new();
         loop {
-            let (&b, rest) = self.0.split_first()?;
+            let end = self.0.iter().position(|byte| *byte == 0)?;
+            let (part, rest) = self.0.split_at(end);
+            out.extend_from_slice(part);
+            let (mark, rest) = rest.split_first_chunk::<2>()?;
             self.0 = rest;
-            if b != 0 {
-                out.push(b);
-                continue;
-            }
-            let (&mark, rest) = self.0.split_first()?;
-            self.0 = rest;
-            match mark {
+            match mark[1] {
                 0xff => out.push(0),
                 1 => return String::from_utf8(out).ok(),
                 _ => return None,
