@@ -1,4 +1,4 @@
-//! Single steps of the way of a webhook: `cargo bench -p groupfold-bench`.
+//! Single steps of the way of a webhook: `cargo bench --profile measure -p groupfold-bench`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

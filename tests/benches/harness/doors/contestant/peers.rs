@@ -18,9 +18,9 @@ pub(super) async fn vector(binary: &Path, bed: &Bed) -> Contestant {
     let port = free_port();
     let folder = bed.scratch.path();
     let config = format!(
-        "data_dir = {data:?}\n[sources.in]\ntype = \"http_server\"\naddress = \"127.0.0.1:{port}\"\ndecoding.codec = \"bytes\"\n\
-         acknowledgements.enabled = true\n[sinks.out]\ntype = \"nats\"\ninputs = [\"in\"]\nurl = \"{url}\"\nsubject = \"{BARE_SUBJECT}\"\n\
-         jetstream.enabled = true\nencoding.codec = \"raw_message\"\nacknowledgements.enabled = true\nrequest.concurrency = 256\n",
+        "data_dir = {data:?}\n[sources.in]\ntype = \"http_server\"\naddress = \"127.0.0.1:{port}\"\n\
+         [sinks.out]\ntype = \"nats\"\ninputs = [\"in\"]\nurl = \"{url}\"\nsubject = \"{BARE_SUBJECT}\"\n\
+         jetstream = true\nencoding.codec = \"raw_message\"\nacknowledgements.enabled = true\nrequest.concurrency = 256\n",
         data = folder,
         url = bed.url()
     );
