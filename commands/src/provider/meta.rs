@@ -21,6 +21,8 @@ use super::answer::{Advice, Answer, Done, Refusal, Unsure};
 use super::{Call, Settings, Tokens};
 use crate::exit::Failure;
 
+/// Shorter than servers keep an idle connection: a call on one that is just being closed would end unknown.
+const IDLE_MAX: Duration = Duration::from_secs(15);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// A page of 1,024 groups takes some 200 KiB.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
@@ -49,6 +51,7 @@ impl Meta {
         let client = reqwest::Client::builder()
             .connect_timeout(CONNECT_DEADLINE.min(settings.deadline))
             .timeout(settings.deadline)
+            .pool_idle_timeout(IDLE_MAX)
             // The token goes where it was told to go.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))

@@ -45,7 +45,9 @@ pub(crate) fn verdict(code: &str) -> Option<(&'static str, Advice)> {
         // Of Graph and of messages.
         "0" | "190" => ("access_token_refused", DoNotRetry),
         "3" | "10" | "131005" => ("permission_missing", DoNotRetry),
-        "4" | "17" | "32" | "613" | "80007" | "131048" | "131056" => (TOO_MANY_CALLS, RetryLater),
+        "4" | "17" | "32" | "613" | "80007" | "131048" => (TOO_MANY_CALLS, RetryLater),
+        // Of one recipient: the number itself need not wait.
+        "131056" => ("too_many_messages_to_recipient", RetryLater),
         "100" | "131008" | "131009" => ("invalid_parameter", DoNotRetry),
         "368" | "131031" => ("account_restricted", DoNotRetry),
         "131000" => ("provider_fault", RetryLater),
