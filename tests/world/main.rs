@@ -10,6 +10,7 @@
 mod attacks;
 mod broker;
 mod codegen;
+mod commands;
 mod consuming;
 mod deploy;
 mod doctor;

@@ -1,0 +1,134 @@
+//! What a platform asks of a group, against the simulated provider: every endpoint, every path of a command's life.
+
+mod fates;
+mod killed;
+mod refusals;
+mod verbs;
+
+use std::time::Duration;
+
+use groupfold_tests::{Answer, Groupfold, Options, Provider, http, wait_until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+const NUMBER: &str = Provider::NUMBER;
+const SECRET: &str = "app-secret-of-a-test";
+const END_WAIT: Duration = Duration::from_secs(60);
+
+/// A pipeline and the provider that it asks.
+struct World {
+    provider: Provider,
+    groupfold: Groupfold,
+}
+
+/// Arguments by which a pipeline reaches a provider; outcomes are looked for after a moment.
+fn reaching(provider: &Provider, deadline_ms: u32) -> Vec<String> {
+    let graph = format!("{}/v25.0", provider.url());
+    let deadline = deadline_ms.to_string();
+    [
+        ("--meta-graph-url", graph.as_str()),
+        ("--meta-access-token", Provider::TOKEN),
+        ("--command-deadline-ms", &deadline),
+        ("--provider-deadline-ms", "1500"),
+        ("--provider-patience-ms", "4000"),
+    ]
+    .iter()
+    .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()])
+    .collect()
+}
+
+impl World {
+    async fn new(provider_args: &[&str], deadline_ms: u32) -> Self {
+        let provider = Provider::start(SECRET, provider_args).await;
+        let args = reaching(&provider, deadline_ms);
+        let groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+        provider.tell(&groupfold.webhook_url()).await;
+        Self { provider, groupfold }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Answer {
+        ask(&self.groupfold, method, path, body, headers).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Answer {
+        self.ask(Method::POST, path, Some(body), &[]).await
+    }
+
+    /// The command of an answer once it has ended.
+    async fn ended(&self, answer: &Answer) -> Value {
+        assert!(matches!(answer.status, 200 | 202), "{answer}");
+        ended(&self.groupfold, answer.json["command_id"].as_str().unwrap()).await
+    }
+
+    /// Asks, and waits for the end.
+    async fn done(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        self.ended(&self.ask(method, path, body, &[]).await).await
+    }
+
+    /// A group that is there, and its id.
+    async fn group(&self, subject: &str, mode: &str) -> String {
+        let body = json!({ "phone_number_id": NUMBER, "subject": subject, "join_approval_mode": mode });
+        let created = self.done(Method::POST, "/v1/groups", Some(body)).await;
+        assert_eq!(created["status"], "succeeded", "{created}");
+        let id = created["group_id"].as_str().unwrap().to_owned();
+        // The outcome may come before the group's own partition has folded it.
+        let path = format!("/v1/groups/{id}");
+        wait_until("the group is known", END_WAIT, async || {
+            let answer = self.groupfold.get(&path).await;
+            if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+        })
+        .await;
+        id
+    }
+
+    /// Somebody joins by themselves; returns their number.
+    async fn joined(&self, group: &str, person: &str) -> String {
+        let told = self.provider.control("join", json!({ "group_id": group, "person": person })).await;
+        assert_eq!(told["outcome"], "joined", "{told}");
+        self.provider.all_told().await;
+        told["person"]["wa_id"].as_str().unwrap().to_owned()
+    }
+
+    /// How often the provider was asked for something.
+    async fn calls(&self, operation: &str) -> usize {
+        calls(&self.provider, operation).await
+    }
+
+    async fn fault(&self, operation: &str, fault: &str, times: u32) {
+        let fault = json!({ "operation": operation, "fault": fault, "times": times });
+        self.provider.control("faults", fault).await;
+    }
+}
+
+async fn calls(provider: &Provider, operation: &str) -> usize {
+    let told = provider.look(&format!("calls?operation={operation}")).await;
+    told["calls"].as_array().unwrap().len()
+}
+
+async fn ask(
+    groupfold: &Groupfold,
+    method: Method,
+    path: &str,
+    body: Option<Value>,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = http::client().request(method, groupfold.api_url(path));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    http::read(request.send().await.expect("an answer")).await.expect("an answer")
+}
+
+async fn ended(groupfold: &Groupfold, id: &str) -> Value {
+    wait_until("the command ends", END_WAIT, async || {
+        let command = groupfold.get(&format!("/v1/commands/{id}?wait_ms=5000")).await;
+        match command.json["status"].as_str() {
+            Some("requested" | "sent" | "accepted") | None => Err(command.to_string()),
+            Some(_) => Ok(command.json),
+        }
+    })
+    .await
+}

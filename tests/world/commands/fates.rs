@@ -1,0 +1,138 @@
+//! Every path of a command's life: webhooks first, late, twice, never; answers that never come; no request id.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NUMBER, World};
+
+fn tea() -> Option<Value> {
+    Some(json!({ "phone_number_id": NUMBER, "subject": "Tea" }))
+}
+
+#[tokio::test]
+async fn the_same_key_is_the_same_command_and_is_sent_once() {
+    let world = World::new(&[], 20_000).await;
+    let key = [("idempotency-key", "k-1"), ("groupfold-actor", "agent-7")];
+    let first = world.ask(Method::POST, "/v1/groups", tea(), &key).await;
+    assert_eq!(first.status, 202, "{first}");
+    let ended = world.ended(&first).await;
+    assert_eq!((&ended["status"], &ended["asked_by"]), (&json!("succeeded"), &json!("agent-7")));
+    for _ in 0..3 {
+        let again = world.ask(Method::POST, "/v1/groups", tea(), &key).await;
+        assert_eq!((again.status, &again.json["command_id"]), (202, &first.json["command_id"]), "{again}");
+    }
+    let other = json!({ "phone_number_id": NUMBER, "subject": "Coffee" });
+    let other = world.ask(Method::POST, "/v1/groups", Some(other), &key).await;
+    assert_eq!((other.status, &other.json["code"]), (422, &json!("idempotency_key_reused")), "{other}");
+    assert_eq!(world.calls("create").await, 1);
+}
+
+#[tokio::test]
+async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_without_a_request_id() {
+    let world = World::new(&[], 20_000).await;
+    for fault in ["webhook_first", "webhook_twice"] {
+        world.fault("create", fault, 1).await;
+        let ended = world.done(Method::POST, "/v1/groups", tea()).await;
+        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(true)), "{fault}");
+    }
+    let group = world.group("Other", "auto_approve").await;
+    let path = format!("/v1/groups/{group}");
+    for fault in ["request_id", "no_request_id", "webhook_first"] {
+        world.fault("update", fault, 1).await;
+        let body = json!({ "description": fault });
+        let ended = world.done(Method::PATCH, &path, Some(body)).await;
+        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(true)), "{fault}: {ended}");
+    }
+    world.fault("update", "webhook_failed", 1).await;
+    let ended = world.done(Method::PATCH, &path, Some(json!({ "subject": "x" }))).await;
+    assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+    world.fault("create", "webhook_failed", 1).await;
+    let ended = world.done(Method::POST, "/v1/groups", tea()).await;
+    assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_is_looked_for_and_nothing_is_sent_again() {
+    let world = World::new(&[], 3_000).await;
+    world.fault("create", "timeout", 1).await;
+    world.fault("create", "webhook_never", 1).await;
+    let done = world.done(Method::POST, "/v1/groups", tea()).await;
+    let done = looked_for(&world, done).await;
+    assert_eq!((&done["status"], &done["told_by_webhook"]), (&json!("succeeded"), &json!(false)), "{done}");
+    assert!(done["group_id"].is_string() && done["detail"].is_string(), "{done}");
+    world.fault("create", "timeout_before", 1).await;
+    let body = json!({ "phone_number_id": NUMBER, "subject": "Never made" });
+    let never = world.done(Method::POST, "/v1/groups", Some(body)).await;
+    let never = looked_for(&world, never).await;
+    assert_eq!(never["status"], "failed", "{never}");
+    assert_eq!(world.calls("create").await, 2, "each was sent once");
+}
+
+/// A command that nobody can say of is looked for: what it is after that.
+async fn looked_for(world: &World, command: Value) -> Value {
+    let path = format!("/v1/commands/{}", command["command_id"].as_str().unwrap());
+    groupfold_tests::wait_until("it is looked for", super::END_WAIT, async || {
+        let command = world.groupfold.get(&path).await.json;
+        if command["detail"].is_string() { Ok(command) } else { Err(command.to_string()) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
+    let world = World::new(&[], 2_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    let path = format!("/v1/groups/{group}");
+    world.fault("any", "webhook_never", 10).await;
+    let asked = [
+        (Method::PATCH, path.clone(), Some(json!({ "subject": "Coffee" }))),
+        (Method::POST, format!("{path}/members:remove"), Some(json!({ "members": ["5511911111111"] }))),
+        (Method::DELETE, path.clone(), None),
+    ];
+    for (method, path, body) in asked {
+        let ended = world.done(method.clone(), &path, body).await;
+        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(false)), "{method}: {ended}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_status() {
+    let world = World::new(&[], 3_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    let path = format!("/v1/groups/{group}");
+    world.fault("reset_link", "timeout", 1).await;
+    let reset = world.done(Method::POST, &format!("{path}/invite-link"), None).await;
+    let reset = looked_for(&world, reset).await;
+    assert_eq!(reset["status"], "succeeded", "{reset}");
+    let link = world.groupfold.get(&format!("{path}/invite-link")).await.json["invite_link"].clone();
+    assert_eq!(world.groupfold.get(&path).await.json["invite_link"], link);
+    world.fault("send", "timeout", 1).await;
+    let body = json!({ "type": "text", "text": { "body": "hello" } });
+    let asked = world.ask(Method::POST, &format!("{path}/messages"), Some(body), &[]).await;
+    world.provider.all_told().await;
+    let id = asked.json["command_id"].as_str().unwrap();
+    groupfold_tests::wait_until("the status proves it", super::END_WAIT, async || {
+        let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
+        if command["status"] == "succeeded" && command["message_id"].is_string() { Ok(()) } else { Err(command.to_string()) }
+    })
+    .await;
+    assert_eq!((world.calls("send").await, world.calls("reset_link").await), (1, 1));
+}
+
+#[tokio::test]
+async fn two_of_a_kind_in_one_group_go_one_after_the_other() {
+    let world = World::new(&["--webhook-delay", "200ms"], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let path = format!("/v1/groups/{group}");
+    let mut asked = Vec::new();
+    for subject in ["One", "Two", "Three"] {
+        asked.push(world.ask(Method::PATCH, &path, Some(json!({ "subject": subject })), &[]).await);
+    }
+    for answer in &asked {
+        let ended = world.ended(answer).await;
+        assert_eq!(ended["status"], "succeeded", "{ended}");
+    }
+    assert_eq!(world.calls("update").await, 3);
+}

@@ -1,0 +1,78 @@
+//! A process that is killed with commands in hand loses none, sends none twice, and each reaches an end.
+
+use std::time::Duration;
+
+use groupfold_tests::{Groupfold, NatsServer, Options, Provider, wait_until};
+use reqwest::Method;
+use serde_json::json;
+
+use super::{END_WAIT, NUMBER, SECRET, World, ask, calls, ended, reaching};
+
+/// Killed at many moments of a command's life, one after the other, by how long after the request.
+#[tokio::test]
+async fn killed_at_any_moment_a_command_is_sent_at_most_once_and_ends() {
+    let mut world = World::new(&["--webhook-delay", "50ms"], 2_500).await;
+    let mut asked = Vec::new();
+    for round in 0..8u64 {
+        let body = json!({ "phone_number_id": NUMBER, "subject": format!("Tea {round}") });
+        let answer = world.ask(Method::POST, "/v1/groups", Some(body), &[]).await;
+        asked.push(answer.json["command_id"].as_str().unwrap().to_owned());
+        // Not a wait for something, but the moment of the kill: between the request and its end.
+        tokio::time::sleep(Duration::from_millis(round * 4)).await;
+        world.groupfold.kill9();
+        world.groupfold.restart().await;
+        world.provider.tell(&world.groupfold.webhook_url()).await;
+    }
+    for id in &asked {
+        let command = ended(&world.groupfold, id).await;
+        wait_until("it is known what became of it", END_WAIT, async || {
+            let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
+            if command["status"] == "unknown" { Err(command.to_string()) } else { Ok(()) }
+        })
+        .await;
+        assert_ne!(command["status"], "refused", "{command}");
+    }
+    let told = world.provider.look("calls?operation=create").await;
+    let mut subjects: Vec<_> =
+        told["calls"].as_array().unwrap().iter().map(|call| call["body"]["subject"].to_string()).collect();
+    let sent = subjects.len();
+    subjects.sort();
+    subjects.dedup();
+    assert_eq!(sent, subjects.len(), "none was sent twice: {told}");
+    let succeeded = world.groupfold.get("/v1/commands?status=succeeded&limit=200").await.json;
+    let succeeded = succeeded["commands"].as_array().unwrap().len();
+    assert_eq!(succeeded, sent, "what was sent was done, and is known to be");
+}
+
+/// Two processes see the same log; one of them is killed with commands in hand.
+#[tokio::test]
+async fn two_processes_never_send_the_same_command_and_one_ends_what_the_other_left() {
+    let server = NatsServer::start().await;
+    let provider = Provider::start(SECRET, &[]).await;
+    let args = reaching(&provider, 2_500);
+    let mut options = Options::on(&server);
+    options.args.extend(args.clone());
+    let mut up = Groupfold::up(options).await;
+    provider.tell(&up.webhook_url()).await;
+    let other = Groupfold::project(Options { args, ..Options::on(&server) }).await;
+    let mut asked = Vec::new();
+    for n in 0..10 {
+        let body = json!({ "phone_number_id": NUMBER, "subject": format!("Tea {n}") });
+        let of = if n % 2 == 0 { &up } else { &other };
+        let answer = ask(of, Method::POST, "/v1/groups", Some(body), &[]).await;
+        assert_eq!(answer.status, 202, "{answer}");
+        asked.push(answer.json["command_id"].as_str().unwrap().to_owned());
+    }
+    up.kill9();
+    for id in &asked {
+        ended(&other, id).await;
+    }
+    let told = provider.look("calls?operation=create").await;
+    let mut subjects: Vec<_> =
+        told["calls"].as_array().unwrap().iter().map(|call| call["body"]["subject"].to_string()).collect();
+    subjects.sort();
+    let all = subjects.len();
+    subjects.dedup();
+    assert_eq!(all, subjects.len(), "{told}");
+    assert_eq!(calls(&provider, "create").await, all);
+}

@@ -1,0 +1,91 @@
+//! What is not sent, and what the provider turns down.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{NUMBER, World};
+
+#[tokio::test]
+async fn a_field_that_breaks_a_rule_is_named_and_nothing_is_sent() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let path = format!("/v1/groups/{group}");
+    let long = "x".repeat(129);
+    let many: Vec<String> = (0..9).map(|n| format!("551190000000{n}")).collect();
+    let wrong = [
+        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": NUMBER, "subject": long }), "subject"),
+        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": NUMBER, "subject": " " }), "subject"),
+        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": "a", "subject": "x" }), "phone_number_id"),
+        (Method::PATCH, path.clone(), json!({}), "subject"),
+        (Method::POST, format!("{path}/members:remove"), json!({ "members": [] }), "members"),
+        (Method::POST, format!("{path}/members:remove"), json!({ "members": many }), "members"),
+        (Method::POST, format!("{path}/members:remove"), json!({ "members": ["1", "1"] }), "members"),
+        (Method::POST, format!("{path}/messages/wamid.1:pin"), json!({ "expiration_days": 31 }), "expiration_days"),
+        (Method::POST, format!("{path}/messages"), json!({ "type": "location" }), "type"),
+        (Method::POST, format!("{path}/join-requests:approve"), json!({ "join_requests": [] }), "join_requests"),
+    ];
+    for (method, path, body, field) in wrong {
+        let answer = world.ask(method, &path, Some(body.clone()), &[]).await;
+        assert_eq!((answer.status, &answer.json["code"]), (422, &json!("invalid_field")), "{body}: {answer}");
+        assert!(answer.json["detail"].as_str().unwrap().starts_with(field), "{body}: {answer}");
+    }
+    for (path, body) in [("/v1/groups", "{"), ("/v1/groups", "{\"subjekt\":1}")] {
+        let url = world.groupfold.api_url(path);
+        let sent = groupfold_tests::http::client().post(url).body(body).send().await.unwrap();
+        let answer = groupfold_tests::http::read(sent).await.unwrap();
+        assert_eq!((answer.status, &answer.json["code"]), (422, &json!("bad_body")), "{answer}");
+    }
+    let unknown = world.ask(Method::DELETE, "/v1/groups/nobody", None, &[]).await;
+    assert_eq!((unknown.status, &unknown.json["code"]), (404, &json!("group_not_found")));
+    for operation in ["create", "update", "remove", "send", "pin", "approve", "delete"] {
+        let created = usize::from(operation == "create");
+        assert_eq!(world.calls(operation).await, created, "{operation}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_provider_turns_down_has_a_stable_code_and_advice() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let known = [
+        ("131020", "group_without_members", "do_not_retry", "failed"),
+        ("131041", "group_unknown", "reconcile", "failed"),
+        ("131204", "too_many_participants", "do_not_retry", "failed"),
+        ("131207", "group_suspended", "do_not_retry", "failed"),
+        ("131212", "participant_not_in_group", "treat_as_done", "succeeded"),
+        ("131215", "number_not_eligible", "do_not_retry", "failed"),
+    ];
+    for (fault, _, advice, status) in known {
+        world.fault("delete", &format!("error:{fault}"), 1).await;
+        let ended = world.done(Method::DELETE, &format!("/v1/groups/{group}"), None).await;
+        assert_eq!(ended["status"], status, "{fault}: {ended}");
+        assert_eq!(ended["errors"][0]["code"].to_string().trim_matches('"'), fault, "{ended}");
+        if status == "failed" {
+            assert_eq!(ended["advice"], advice, "{fault}: {ended}");
+            let code = ended["code"].as_str().unwrap();
+            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{code}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_many_calls_are_waited_out_and_the_command_goes_through() {
+    let world = World::new(&[], 20_000).await;
+    world.fault("create", "429", 2).await;
+    let group = world.group("Tea", "auto_approve").await;
+    assert!(!group.is_empty());
+    assert_eq!(world.calls("create").await, 3, "two were turned down, the third was taken");
+}
+
+#[tokio::test]
+async fn a_number_without_a_token_is_told_so() {
+    let provider = groupfold_tests::Provider::start(super::SECRET, &[]).await;
+    let mut args = super::reaching(&provider, 20_000);
+    let at = args.iter().position(|arg| arg == "--meta-access-token").unwrap();
+    args[at + 1] = format!("{NUMBER}={}", groupfold_tests::Provider::TOKEN);
+    let options = groupfold_tests::Options { args, ..Default::default() };
+    let groupfold = groupfold_tests::Groupfold::up(options).await;
+    let body = json!({ "phone_number_id": "999", "subject": "x" });
+    let answer = super::ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    assert_eq!((answer.status, &answer.json["code"]), (409, &json!("no_provider")), "{answer}");
+}

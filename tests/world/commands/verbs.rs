@@ -1,0 +1,178 @@
+//! Every endpoint does what it says, and the provider's world and ours agree afterwards.
+
+use groupfold_tests::{Groupfold, http, wait_until};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{END_WAIT, NUMBER, World};
+
+/// A square JPEG of 192 pixels, as far as anybody looks: its head.
+fn picture() -> Vec<u8> {
+    let mut bytes = vec![0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10];
+    bytes.extend(b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+    bytes.extend([0xff, 0xc0, 0x00, 0x0b, 8, 0, 192, 0, 192, 1, 1, 0x11, 0]);
+    bytes.extend([0xff, 0xd9]);
+    bytes
+}
+
+#[tokio::test]
+async fn a_group_is_created_changed_and_deleted() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let path = format!("/v1/groups/{group}");
+
+    let body = json!({ "subject": "Coffee", "description": "black" });
+    let updated = world.done(Method::PATCH, &path, Some(body)).await;
+    assert_eq!((&updated["status"], updated["items"].as_array().unwrap().len()), (&json!("succeeded"), 2));
+    let form = reqwest::multipart::Form::new()
+        .text("subject", "Cocoa")
+        .part("picture", reqwest::multipart::Part::bytes(picture()).file_name("x.jpg"));
+    let sent = http::client().patch(world.groupfold.api_url(&path)).multipart(form).send().await.unwrap();
+    let pictured = world.ended(&http::read(sent).await.unwrap()).await;
+    assert_eq!(pictured["status"], "succeeded", "{pictured}");
+    let now = world.groupfold.get(&path).await.json;
+    assert_eq!((&now["subject"], &now["description"]), (&json!("Cocoa"), &json!("black")), "{now}");
+    assert_eq!(now["picture"]["mime_type"], "image/jpeg");
+
+    let deleted = world.done(Method::DELETE, &path, None).await;
+    assert_eq!((&deleted["status"], &deleted["told_by_webhook"]), (&json!("succeeded"), &json!(true)));
+    assert_eq!(world.groupfold.get(&path).await.json["status"], "deleted");
+    let refused = world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
+    assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");
+    let list = world.groupfold.get(&format!("/v1/commands?group={group}&status=refused")).await.json;
+    assert_eq!(list["commands"].as_array().unwrap().len(), 1, "a refusal is on record: {list}");
+}
+
+#[tokio::test]
+async fn an_invite_link_is_read_reset_and_known_from_then_on() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let path = format!("/v1/groups/{group}/invite-link");
+    let before = world.groupfold.get(&path).await.json["invite_link"].clone();
+    let reset = world.ask(Method::POST, &path, None, &[]).await;
+    assert_eq!((reset.status, &reset.json["status"]), (200, &json!("succeeded")), "{reset}");
+    let link = reset.json["invite_link"].clone();
+    assert_ne!(link, before);
+    assert_eq!(world.groupfold.get(&path).await.json["invite_link"], link);
+    assert_eq!(world.groupfold.get(&format!("/v1/groups/{group}")).await.json["invite_link"], link);
+}
+
+#[tokio::test]
+async fn requests_to_join_are_listed_approved_and_rejected() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "approval_required").await;
+    let mut ids = Vec::new();
+    for person in ["5511911111111", "5511922222222"] {
+        let asked = world.provider.control("join", json!({ "group_id": group, "person": person })).await;
+        ids.push(asked["join_request_id"].as_str().unwrap().to_owned());
+    }
+    world.provider.all_told().await;
+    let path = format!("/v1/groups/{group}");
+    let listed = world.groupfold.get(&format!("{path}/join-requests")).await.json;
+    assert_eq!(listed["join_requests"].as_array().unwrap().len(), 2, "{listed}");
+
+    let approved = world.post(&format!("{path}/join-requests:approve"), json!({ "join_requests": [ids[0]] })).await;
+    assert_eq!((approved.status, &approved.json["status"]), (200, &json!("succeeded")), "{approved}");
+    let rejected = world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+    assert_eq!((rejected.status, &rejected.json["items"][0]["outcome"]), (200, &json!("succeeded")), "{rejected}");
+    wait_until("one is in and one is turned down", END_WAIT, async || {
+        let members = world.groupfold.get(&format!("{path}/members")).await.json;
+        let of = |wa_id: &str| {
+            let all = members["members"].as_array().unwrap().iter();
+            all.clone().find(|member| member["wa_id"] == wa_id).map(|member| member["status"].clone())
+        };
+        let wanted = (Some(json!("member")), Some(json!("revoked")));
+        if (of("5511911111111"), of("5511922222222")) == wanted { Ok(()) } else { Err(members.to_string()) }
+    })
+    .await;
+    let again = world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+    assert_eq!(
+        (&again.json["status"], again.json["errors"][0]["code"].as_i64()),
+        (&json!("succeeded"), Some(131_213)),
+        "what is done already is as good as done: {again}"
+    );
+}
+
+#[tokio::test]
+async fn members_are_removed_and_the_spelling_of_the_command_is_the_one_answered() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    world.joined(&group, "5511922222222").await;
+    let path = format!("/v1/groups/{group}/members:remove");
+    let spelled = "+55 11 91111-1111";
+    let removed = world.done(Method::POST, &path, Some(json!({ "members": [spelled] }))).await;
+    assert_eq!((&removed["status"], &removed["items"][0]["name"]), (&json!("succeeded"), &json!(spelled)), "{removed}");
+    world.fault("remove", "partial", 1).await;
+    world.joined(&group, "5511933333333").await;
+    let both = json!({ "members": ["5511922222222", "5511933333333"] });
+    let partly = world.done(Method::POST, &path, Some(both)).await;
+    assert_eq!(partly["status"], "partly", "{partly}");
+    let outcomes: Vec<_> = partly["items"].as_array().unwrap().iter().map(|item| item["outcome"].clone()).collect();
+    assert!(outcomes.contains(&json!("succeeded")) && outcomes.contains(&json!("failed")), "{partly}");
+}
+
+#[tokio::test]
+async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    let path = format!("/v1/groups/{group}/messages");
+    let sent = world.post(&path, json!({ "type": "text", "text": { "body": "hello" } })).await;
+    assert_eq!((sent.status, &sent.json["status"]), (200, &json!("succeeded")), "{sent}");
+    let message = sent.json["message_id"].as_str().unwrap().to_owned();
+    let receipts = world.groupfold.get(&format!("/v1/messages/{}/receipts", encoded(&message))).await;
+    assert_eq!((receipts.status, &receipts.json["group_id"]), (200, &json!(group)), "known at once: {receipts}");
+    world.provider.all_told().await;
+    let pin = format!("{path}/{}", encoded(&message));
+    let pinned = world.post(&format!("{pin}:pin"), json!({ "expiration_days": 3 })).await;
+    assert_eq!((pinned.status, &pinned.json["status"]), (200, &json!("succeeded")), "{pinned}");
+    let unpinned = world.ask(Method::POST, &format!("{pin}:unpin"), None, &[]).await;
+    assert_eq!(unpinned.json["status"], "succeeded", "{unpinned}");
+    let invite = json!({ "invite": "5511944444444", "template": "group_invite", "language": "en" });
+    let invited = world.post(&path, invite).await;
+    assert_eq!((&invited.json["type"], &invited.json["status"]), (&json!("invite_send"), &json!("succeeded")), "{invited}");
+    let media = json!({ "type": "image", "media": { "link": "https://example.com/a.jpg", "caption": "a" } });
+    assert_eq!(world.post(&path, media).await.json["status"], "succeeded");
+    assert_eq!(world.calls("send").await, 3);
+}
+
+fn encoded(id: &str) -> String {
+    id.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+#[tokio::test]
+async fn the_program_asks_waits_and_ends_by_what_became_of_it() {
+    let world = World::new(&[], 20_000).await;
+    let data = world.groupfold.data();
+    let run = |args: &[&str]| {
+        let mut command = Groupfold::command();
+        command.arg("group").args(args).arg("--data").arg(&data);
+        let output = command.output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), text, String::from_utf8(output.stderr).unwrap())
+    };
+    let create = ["create", "--phone-number-id", NUMBER, "--subject", "Tea", "--wait", "--output", "json"];
+    let (code, text, _) = run(&create);
+    let created: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &created["status"]), (Some(0), &json!("succeeded")), "{text}");
+    let group = created["group_id"].as_str().unwrap().to_owned();
+    let known = format!("/v1/groups/{group}");
+    wait_until("the group is known", END_WAIT, async || {
+        let answer = world.groupfold.get(&known).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    let (code, _, error) = run(&["create", "--phone-number-id", NUMBER, "--subject", ""]);
+    assert_eq!(code, Some(2), "{error}");
+    assert!(error.contains("subject"), "{error}");
+    let (code, text, _) = run(&["link", &group]);
+    assert!(code == Some(0) && text.contains("https://chat.whatsapp.com/"), "{text}");
+    let (code, _, error) = run(&["send", &group, "--text", "hello", "--wait"]);
+    assert_eq!(code, Some(1), "a group of one: {error}");
+    assert!(error.contains("group_without_members"), "{error}");
+    let (code, text, _) = run(&["commands", "--group", &group]);
+    assert!(code == Some(0) && text.contains("group_create") && text.contains("message_send"), "{text}");
+    let (code, text, error) = run(&["delete", &group, "--wait"]);
+    assert_eq!(code, Some(0), "{text}{error}");
+}
