@@ -30,6 +30,7 @@ mod laws;
 mod openapi;
 mod oracle;
 mod permissions;
+mod readme;
 mod rebuild;
 mod reconcile;
 mod secrets;

@@ -33,7 +33,11 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
     for fault in ["webhook_first", "webhook_twice"] {
         world.fault("create", fault, 1).await;
         let ended = world.done(Method::POST, "/v1/groups", tea()).await;
-        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(true)), "{fault}");
+        assert_eq!(
+            (&ended["status"], &ended["told_by_webhook"]),
+            (&json!("succeeded"), &json!(true)),
+            "{fault}"
+        );
     }
     let group = world.group("Other", "auto_approve").await;
     let path = format!("/v1/groups/{group}");
@@ -41,7 +45,11 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
         world.fault("update", fault, 1).await;
         let body = json!({ "description": fault });
         let ended = world.done(Method::PATCH, &path, Some(body)).await;
-        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(true)), "{fault}: {ended}");
+        assert_eq!(
+            (&ended["status"], &ended["told_by_webhook"]),
+            (&json!("succeeded"), &json!(true)),
+            "{fault}: {ended}"
+        );
     }
     world.fault("update", "webhook_failed", 1).await;
     let ended = world.done(Method::PATCH, &path, Some(json!({ "subject": "x" }))).await;
@@ -92,7 +100,11 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
     ];
     for (method, path, body) in asked {
         let ended = world.done(method.clone(), &path, body).await;
-        assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("succeeded"), &json!(false)), "{method}: {ended}");
+        assert_eq!(
+            (&ended["status"], &ended["told_by_webhook"]),
+            (&json!("succeeded"), &json!(false)),
+            "{method}: {ended}"
+        );
     }
 }
 
@@ -115,7 +127,11 @@ async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_sta
     let id = asked.json["command_id"].as_str().unwrap();
     groupfold_tests::wait_until("the status proves it", super::END_WAIT, async || {
         let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
-        if command["status"] == "succeeded" && command["message_id"].is_string() { Ok(()) } else { Err(command.to_string()) }
+        if command["status"] == "succeeded" && command["message_id"].is_string() {
+            Ok(())
+        } else {
+            Err(command.to_string())
+        }
     })
     .await;
     assert_eq!((world.calls("send").await, world.calls("reset_link").await), (1, 1));

@@ -11,9 +11,9 @@ use super::{END_WAIT, NUMBER, SECRET, World, ask, calls, ended, reaching};
 /// Killed at many moments of a command's life, one after the other, by how long after the request.
 #[tokio::test]
 async fn killed_at_any_moment_a_command_is_sent_at_most_once_and_ends() {
-    let mut world = World::new(&["--webhook-delay", "50ms"], 2_500).await;
+    let mut world = World::new(&["--webhook-delay", "50ms"], 12_000).await;
     let mut asked = Vec::new();
-    for round in 0..8u64 {
+    for round in 0..6u64 {
         let body = json!({ "phone_number_id": NUMBER, "subject": format!("Tea {round}") });
         let answer = world.ask(Method::POST, "/v1/groups", Some(body), &[]).await;
         asked.push(answer.json["command_id"].as_str().unwrap().to_owned());

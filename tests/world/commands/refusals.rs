@@ -13,16 +13,41 @@ async fn a_field_that_breaks_a_rule_is_named_and_nothing_is_sent() {
     let long = "x".repeat(129);
     let many: Vec<String> = (0..9).map(|n| format!("551190000000{n}")).collect();
     let wrong = [
-        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": NUMBER, "subject": long }), "subject"),
-        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": NUMBER, "subject": " " }), "subject"),
-        (Method::POST, "/v1/groups".to_owned(), json!({ "phone_number_id": "a", "subject": "x" }), "phone_number_id"),
+        (
+            Method::POST,
+            "/v1/groups".to_owned(),
+            json!({ "phone_number_id": NUMBER, "subject": long }),
+            "subject",
+        ),
+        (
+            Method::POST,
+            "/v1/groups".to_owned(),
+            json!({ "phone_number_id": NUMBER, "subject": " " }),
+            "subject",
+        ),
+        (
+            Method::POST,
+            "/v1/groups".to_owned(),
+            json!({ "phone_number_id": "a", "subject": "x" }),
+            "phone_number_id",
+        ),
         (Method::PATCH, path.clone(), json!({}), "subject"),
         (Method::POST, format!("{path}/members:remove"), json!({ "members": [] }), "members"),
         (Method::POST, format!("{path}/members:remove"), json!({ "members": many }), "members"),
         (Method::POST, format!("{path}/members:remove"), json!({ "members": ["1", "1"] }), "members"),
-        (Method::POST, format!("{path}/messages/wamid.1:pin"), json!({ "expiration_days": 31 }), "expiration_days"),
+        (
+            Method::POST,
+            format!("{path}/messages/wamid.1:pin"),
+            json!({ "expiration_days": 31 }),
+            "expiration_days",
+        ),
         (Method::POST, format!("{path}/messages"), json!({ "type": "location" }), "type"),
-        (Method::POST, format!("{path}/join-requests:approve"), json!({ "join_requests": [] }), "join_requests"),
+        (
+            Method::POST,
+            format!("{path}/join-requests:approve"),
+            json!({ "join_requests": [] }),
+            "join_requests",
+        ),
     ];
     for (method, path, body, field) in wrong {
         let answer = world.ask(method, &path, Some(body.clone()), &[]).await;
@@ -63,7 +88,10 @@ async fn what_the_provider_turns_down_has_a_stable_code_and_advice() {
         if status == "failed" {
             assert_eq!(ended["advice"], advice, "{fault}: {ended}");
             let code = ended["code"].as_str().unwrap();
-            assert!(code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()), "{code}");
+            assert!(
+                code.bytes().all(|b| b.is_ascii_lowercase() || b == b'_' || b.is_ascii_digit()),
+                "{code}"
+            );
         }
     }
 }

@@ -37,7 +37,8 @@ async fn a_group_is_created_changed_and_deleted() {
     let deleted = world.done(Method::DELETE, &path, None).await;
     assert_eq!((&deleted["status"], &deleted["told_by_webhook"]), (&json!("succeeded"), &json!(true)));
     assert_eq!(world.groupfold.get(&path).await.json["status"], "deleted");
-    let refused = world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
+    let refused =
+        world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
     assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");
     let list = world.groupfold.get(&format!("/v1/commands?group={group}&status=refused")).await.json;
     assert_eq!(list["commands"].as_array().unwrap().len(), 1, "a refusal is on record: {list}");
@@ -71,10 +72,16 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
     let listed = world.groupfold.get(&format!("{path}/join-requests")).await.json;
     assert_eq!(listed["join_requests"].as_array().unwrap().len(), 2, "{listed}");
 
-    let approved = world.post(&format!("{path}/join-requests:approve"), json!({ "join_requests": [ids[0]] })).await;
+    let approved =
+        world.post(&format!("{path}/join-requests:approve"), json!({ "join_requests": [ids[0]] })).await;
     assert_eq!((approved.status, &approved.json["status"]), (200, &json!("succeeded")), "{approved}");
-    let rejected = world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
-    assert_eq!((rejected.status, &rejected.json["items"][0]["outcome"]), (200, &json!("succeeded")), "{rejected}");
+    let rejected =
+        world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+    assert_eq!(
+        (rejected.status, &rejected.json["items"][0]["outcome"]),
+        (200, &json!("succeeded")),
+        "{rejected}"
+    );
     wait_until("one is in and one is turned down", END_WAIT, async || {
         let members = world.groupfold.get(&format!("{path}/members")).await.json;
         let of = |wa_id: &str| {
@@ -85,7 +92,8 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
         if (of("5511911111111"), of("5511922222222")) == wanted { Ok(()) } else { Err(members.to_string()) }
     })
     .await;
-    let again = world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+    let again =
+        world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
     assert_eq!(
         (&again.json["status"], again.json["errors"][0]["code"].as_i64()),
         (&json!("succeeded"), Some(131_213)),
@@ -102,13 +110,18 @@ async fn members_are_removed_and_the_spelling_of_the_command_is_the_one_answered
     let path = format!("/v1/groups/{group}/members:remove");
     let spelled = "+55 11 91111-1111";
     let removed = world.done(Method::POST, &path, Some(json!({ "members": [spelled] }))).await;
-    assert_eq!((&removed["status"], &removed["items"][0]["name"]), (&json!("succeeded"), &json!(spelled)), "{removed}");
+    assert_eq!(
+        (&removed["status"], &removed["items"][0]["name"]),
+        (&json!("succeeded"), &json!(spelled)),
+        "{removed}"
+    );
     world.fault("remove", "partial", 1).await;
     world.joined(&group, "5511933333333").await;
     let both = json!({ "members": ["5511922222222", "5511933333333"] });
     let partly = world.done(Method::POST, &path, Some(both)).await;
     assert_eq!(partly["status"], "partly", "{partly}");
-    let outcomes: Vec<_> = partly["items"].as_array().unwrap().iter().map(|item| item["outcome"].clone()).collect();
+    let outcomes: Vec<_> =
+        partly["items"].as_array().unwrap().iter().map(|item| item["outcome"].clone()).collect();
     assert!(outcomes.contains(&json!("succeeded")) && outcomes.contains(&json!("failed")), "{partly}");
 }
 
@@ -122,7 +135,11 @@ async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
     assert_eq!((sent.status, &sent.json["status"]), (200, &json!("succeeded")), "{sent}");
     let message = sent.json["message_id"].as_str().unwrap().to_owned();
     let receipts = world.groupfold.get(&format!("/v1/messages/{}/receipts", encoded(&message))).await;
-    assert_eq!((receipts.status, &receipts.json["group_id"]), (200, &json!(group)), "known at once: {receipts}");
+    assert_eq!(
+        (receipts.status, &receipts.json["group_id"]),
+        (200, &json!(group)),
+        "known at once: {receipts}"
+    );
     world.provider.all_told().await;
     let pin = format!("{path}/{}", encoded(&message));
     let pinned = world.post(&format!("{pin}:pin"), json!({ "expiration_days": 3 })).await;
@@ -131,14 +148,20 @@ async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
     assert_eq!(unpinned.json["status"], "succeeded", "{unpinned}");
     let invite = json!({ "invite": "5511944444444", "template": "group_invite", "language": "en" });
     let invited = world.post(&path, invite).await;
-    assert_eq!((&invited.json["type"], &invited.json["status"]), (&json!("invite_send"), &json!("succeeded")), "{invited}");
+    assert_eq!(
+        (&invited.json["type"], &invited.json["status"]),
+        (&json!("invite_send"), &json!("succeeded")),
+        "{invited}"
+    );
     let media = json!({ "type": "image", "media": { "link": "https://example.com/a.jpg", "caption": "a" } });
     assert_eq!(world.post(&path, media).await.json["status"], "succeeded");
     assert_eq!(world.calls("send").await, 3);
 }
 
 fn encoded(id: &str) -> String {
-    id.bytes().map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
+    id.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
 }
 
 #[tokio::test]
