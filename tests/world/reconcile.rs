@@ -98,7 +98,8 @@ async fn groups_that_were_there_before_are_shown_and_taken_in() {
     world.hear(&lifecycle(&[created("KNOWN", "Tea", T), created("GONE", "Old", T)])).await;
     world.graph.put("KNOWN", There::with(&[]));
     world.graph.put("NEW-1", There { pending: vec!["5519"], ..There::with(&["5511", "5512"]) });
-    world.graph.put("NEW-2", There::with(&["5513"]));
+    // Of a suspended group neither requests nor the link are told.
+    world.graph.put("NEW-2", There { suspended: true, ..There::with(&["5513"]) });
 
     let preview = world.verb(&["import", "--phone-number-id", NUMBER], 0).await;
     let states: Vec<(&str, &str)> = preview["groups"]
@@ -127,9 +128,11 @@ async fn groups_that_were_there_before_are_shown_and_taken_in() {
 
     let report = world.verb(&[&import[..], &["--all"]].concat(), 0).await;
     assert_eq!(report["imported"], 1, "all that are new: {report}");
+    world.folded(report["position"].as_str().expect("a position")).await;
+    let group = world.group("NEW-2").await;
+    assert_eq!((&group["status"], members(&group, "member")), (&json!("suspended"), vec!["5513".into()]));
     // What was imported agrees.
     let groups = ["--group", "NEW-1", "--group", "NEW-2"];
-    world.folded(report["position"].as_str().expect("a position")).await;
     assert_eq!(world.reconcile(&groups, 0).await["differing"], json!([]));
 }
 

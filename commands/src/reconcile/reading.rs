@@ -45,6 +45,8 @@ pub(super) async fn read(provider: &Provider, phone_number_id: &str, group: &str
     if info.join_approval_mode.as_deref() == Some("approval_required") {
         match provider.all_join_requests(phone_number_id, group).await {
             Ok(all) => requests = Some(all),
+            // A suspended group tells none.
+            Err(Answer::Refused(_)) => {}
             Err(answer) => return Read::Failed(reason(&answer)),
         }
     }

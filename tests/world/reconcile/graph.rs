@@ -20,11 +20,19 @@ pub(super) struct There {
     /// Its page and the list do not agree.
     pub(super) listed: bool,
     pub(super) known: bool,
+    pub(super) suspended: bool,
 }
 
 impl There {
     pub(super) fn with(members: &[&'static str]) -> Self {
-        Self { subject: "Tea", members: members.to_vec(), pending: Vec::new(), listed: true, known: true }
+        Self {
+            subject: "Tea",
+            members: members.to_vec(),
+            pending: Vec::new(),
+            listed: true,
+            known: true,
+            suspended: false,
+        }
     }
 }
 
@@ -84,6 +92,11 @@ fn answer(head: &str, groups: &BTreeMap<String, There>) -> (u16, Value) {
     match path.as_slice() {
         [number, "groups"] if *number == NUMBER => (200, list(query, groups)),
         [group] if groups.get(*group).is_some_and(|there| there.known) => (200, info(group, &groups[*group])),
+        [group, "join_requests" | "invite_link"]
+            if groups.get(*group).is_some_and(|there| there.suspended) =>
+        {
+            error(403, 131_207, "group suspended")
+        }
         [group, "join_requests"] if groups.contains_key(*group) => {
             let request = |wa_id: &&str| json!({ "join_request_id": format!("R{wa_id}"), "wa_id": wa_id });
             (200, json!({ "data": groups[*group].pending.iter().map(request).collect::<Vec<_>>() }))
@@ -111,7 +124,7 @@ fn list(query: &str, groups: &BTreeMap<String, There>) -> Value {
 fn info(group: &str, there: &There) -> Value {
     let members: Vec<Value> = there.members.iter().map(|wa_id| json!({ "wa_id": wa_id })).collect();
     json!({
-        "id": group, "messaging_product": "whatsapp", "subject": there.subject, "suspended": false,
+        "id": group, "messaging_product": "whatsapp", "subject": there.subject, "suspended": there.suspended,
         "join_approval_mode": "approval_required", "creation_timestamp": 1_767_225_600,
         "total_participant_count": members.len(), "participants": members,
     })
