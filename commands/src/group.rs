@@ -1,6 +1,7 @@
-//! `groupfold group`: reads through the query API, and what a platform asks of a group.
+//! `groupfold group`: reads through the query API, what a platform asks of a group, and what it says of one.
 
 mod ask;
+mod policy;
 mod reach;
 mod tables;
 
@@ -13,7 +14,7 @@ use crate::exit::Failure;
 use crate::print;
 use crate::when::Moment;
 
-/// Read the state of groups, and ask a group to change.
+/// Read the state of groups, ask a group to change, and say who may see and command it.
 #[derive(Args, Debug)]
 pub(crate) struct GroupArgs {
     #[command(subcommand)]
@@ -44,6 +45,18 @@ enum GroupVerb {
         /// Groups of one business number
         #[arg(long)]
         phone_number_id: Option<String>,
+        /// Groups with a label; repeated: with all of them
+        #[arg(long)]
+        label: Vec<String>,
+        /// Groups that are archived, or (false) that are not
+        #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+        archived: Option<bool>,
+        /// Groups that are blocked, or (false) that are not
+        #[arg(long, num_args = 0..=1, default_missing_value = "true")]
+        blocked: Option<bool>,
+        /// Groups that user:ID or team:ID may see; repeated: that one of them may
+        #[arg(long, value_name = "user:ID|team:ID")]
+        visible_to: Vec<String>,
         /// Most groups of a page
         #[arg(long, default_value_t = 50)]
         limit: u32,
@@ -99,6 +112,8 @@ enum GroupVerb {
     },
     #[command(flatten)]
     Ask(ask::AskVerb),
+    #[command(flatten)]
+    Policy(policy::PolicyVerb),
 }
 
 /// What to ask and how to lay the answer out.
@@ -114,18 +129,31 @@ impl GroupVerb {
     fn question(&self) -> Option<Question<'_>> {
         let text = |value: &u32| Some(value.to_string());
         Some(match self {
-            Self::Ask(_) => return None,
-            Self::List { status, phone_number_id, limit, cursor, reach } => Question {
+            Self::Ask(_) | Self::Policy(_) => return None,
+            Self::List {
+                status,
+                phone_number_id,
+                label,
+                archived,
+                blocked,
+                visible_to,
+                limit,
+                cursor,
                 reach,
-                path: vec!["v1", "groups"],
-                query: vec![
+            } => {
+                let flag = |flag: &Option<bool>| flag.map(|flag| flag.to_string());
+                let mut query = vec![
                     ("status", status.clone()),
                     ("phone_number_id", phone_number_id.clone()),
+                    ("archived", flag(archived)),
+                    ("blocked", flag(blocked)),
                     ("limit", text(limit)),
                     ("cursor", cursor.clone()),
-                ],
-                table: tables::groups,
-            },
+                ];
+                query.extend(label.iter().map(|label| ("label", Some(label.clone()))));
+                query.extend(visible_to.iter().map(|viewer| ("visible_to", Some(viewer.clone()))));
+                Question { reach, path: vec!["v1", "groups"], query, table: tables::groups }
+            }
             Self::Show { group_id, at, reach } => Question {
                 reach,
                 path: vec!["v1", "groups", group_id],
@@ -161,6 +189,9 @@ impl GroupVerb {
 
 /// Asks, and prints the answer as the person wants it.
 pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
+    if let GroupVerb::Policy(verb) = &args.verb {
+        return policy::run(verb).await;
+    }
     if let GroupVerb::Ask(verb) = args.verb {
         return ask::run(verb).await;
     }

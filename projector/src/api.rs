@@ -13,6 +13,7 @@ mod operate;
 pub(crate) mod ops;
 mod params;
 mod past;
+mod policy;
 mod position;
 pub(crate) mod problem;
 mod receipts;
@@ -133,7 +134,7 @@ impl Api {
 
 /// The table of routes that need a token.
 fn v1_routes() -> Vec<(&'static str, MethodRouter<Api>)> {
-    vec![
+    let mut routes = vec![
         ("/v1/position", get(position::show)),
         ("/v1/groups", get(groups::list).post(ask::create)),
         ("/v1/groups/{group_id}", get(groups::show).patch(ask::update).delete(ask::delete)),
@@ -152,7 +153,9 @@ fn v1_routes() -> Vec<(&'static str, MethodRouter<Api>)> {
         ("/v1/messages/{message_id}/receipts", get(receipts::of_message)),
         ("/v1/usage", get(usage::show)),
         ("/v1/changes", get(changes::follow)),
-    ]
+    ];
+    routes.extend(policy::routes());
+    routes
 }
 
 /// What operators may do, by an unbound token with the scope. The program is who calls it: no part of the document.

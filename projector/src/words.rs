@@ -36,6 +36,7 @@ pub fn of_key(key: &Key) -> String {
         Key::GroupOutcome { group, event_id } => {
             format!("outcome of something asked of group {group}, event {event_id}")
         }
+        Key::View { message, user } => format!("view of message {message} by user {user}"),
     }
 }
 
@@ -46,7 +47,7 @@ fn entry(key: &Key, value: &Value) -> Vec<String> {
         Value::Fact(fact) => {
             vec![format!("history: {}{}", fact_name(fact.kind()), by(fact.participant.as_ref()))]
         }
-        Value::Link(_) | Value::Rename(_) => vec![of_key(key)],
+        Value::Link(_) | Value::Rename(_) | Value::View(_) => vec![of_key(key)],
         Value::Message(message) => {
             let mut lines = Vec::new();
             if message.sent.is_some() {

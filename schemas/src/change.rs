@@ -4,7 +4,7 @@ use crate::v1::ChangeKind;
 
 impl ChangeKind {
     /// All kinds that are told.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 20] = [
         Self::GroupStatus,
         Self::GroupOrigin,
         Self::Subject,
@@ -19,6 +19,12 @@ impl ChangeKind {
         Self::MessageSent,
         Self::MessageFailed,
         Self::Receipt,
+        Self::Visibility,
+        Self::Moderators,
+        Self::Labels,
+        Self::Archived,
+        Self::Blocked,
+        Self::MessageView,
     ];
 
     /// Stable snake-case name.
@@ -40,6 +46,12 @@ impl ChangeKind {
             Self::MessageSent => "message_sent",
             Self::MessageFailed => "message_failed",
             Self::Receipt => "receipt",
+            Self::Visibility => "visibility",
+            Self::Moderators => "moderators",
+            Self::Labels => "labels",
+            Self::Archived => "archived",
+            Self::Blocked => "blocked",
+            Self::MessageView => "message_view",
         }
     }
 

@@ -48,6 +48,15 @@ impl Kind {
             Self::CommandSent(_) => "command_sent",
             Self::CommandAnswered(_) => "command_answered",
             Self::CommandReconciled(_) => "command_reconciled",
+            Self::VisibilitySet(_) => "group_visibility_set",
+            Self::ModeratorsSet(_) => "group_moderators_set",
+            Self::LabelSet(e) if e.present => "group_label_added",
+            Self::LabelSet(_) => "group_label_removed",
+            Self::ArchiveSet(e) if e.archived => "group_archived",
+            Self::ArchiveSet(_) => "group_unarchived",
+            Self::BlockSet(e) if e.blocked => "group_blocked",
+            Self::BlockSet(_) => "group_unblocked",
+            Self::MessageViewed(_) => "message_viewed",
         }
     }
 }

@@ -44,7 +44,7 @@ fn record(kind: Kind, second: i64) -> Record {
         received_time_ms: second * 1000 + 17,
         request_id: "0123456789abcdef0123456789abcdef".into(),
         provider_request_id: Some("REQ".into()),
-        actor: Some(v1::Actor { kind: v1::ActorKind::Participant.into(), participant: None }),
+        actor: Some(v1::Actor { kind: v1::ActorKind::Participant.into(), ..Default::default() }),
         evidence: v1::Evidence::Webhook.into(),
         field: "group_participants_update".into(),
         pointer: "/entry/0/changes/0/value/groups/0".into(),
@@ -101,9 +101,35 @@ fn history() -> Vec<Record> {
     records
 }
 
+/// What a platform may lay down about a group, once each.
+fn policies() -> Vec<Record> {
+    let visibility = v1::Visibility { teams: vec!["sales".into()], ..Default::default() };
+    let newest = v1::MessageMark { time_ms: 4_000, event_id: format!("{:032x}", 4) };
+    let kinds = [
+        Kind::VisibilitySet(v1::VisibilitySet { visibility: Some(visibility) }),
+        Kind::ModeratorsSet(v1::ModeratorsSet { users: vec!["agent-7".into()] }),
+        Kind::LabelSet(v1::LabelSet { label: "vip".into(), present: true }),
+        Kind::ArchiveSet(v1::ArchiveSet { archived: true, newest: Some(newest) }),
+        Kind::BlockSet(v1::BlockSet { blocked: true }),
+        Kind::MessageViewed(v1::MessageViewed { message_id: "wamid.A".into(), user_id: "agent-7".into() }),
+    ];
+    let actor = v1::Actor {
+        kind: v1::ActorKind::Business.into(),
+        user_id: Some("agent-7".into()),
+        ..Default::default()
+    };
+    let ours = |(second, kind)| Record {
+        time_quality: v1::TimeQuality::Received.into(),
+        evidence: v1::Evidence::Platform.into(),
+        actor: Some(actor.clone()),
+        ..record(kind, second)
+    };
+    (10..).zip(kinds).map(ours).collect()
+}
+
 #[test]
 fn records_of_every_release_read_back() {
-    for record in history() {
+    for record in history().into_iter().chain(policies()) {
         let name = format!("record_{}", record.event.as_ref().unwrap().kind.as_ref().unwrap().name());
         let golden = golden(&name, &frame::encode(&record));
         assert_eq!(frame::decode::<Record>(&golden).unwrap(), record, "{name}");
@@ -130,10 +156,24 @@ fn failed_webhooks_of_every_release_read_back() {
 
 #[test]
 fn entries_of_every_release_read_back_and_mean_the_same() {
+    let old = entries_read_back("entries.txt", &history(), b"afglmnrw");
+    let group = view::group(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
+    assert_eq!(group.subject.as_deref(), Some("Lucky Shrub"));
+    assert_eq!(group.members[0].names.wa_id.as_deref(), Some("5511900000002"));
+    let old = entries_read_back("entries_policy.txt", &policies(), b"fgmv");
+    let policy = view::policy(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
+    assert!(policy.archived && policy.blocked && policy.labels.contains("vip"));
+    assert!(policy.may(Some("agent-7")) && !policy.may(Some("agent-8")));
+    assert!(policy.is_visible_to_team("sales") && !policy.is_visible_to_user("agent-8"));
+    assert_eq!(view::receipts(&old, "wamid.A").unwrap().unwrap().users[0].viewed_at_ms, 15_000);
+}
+
+/// The entries kept in a file, which are those that today's fold makes of the history.
+fn entries_read_back(name: &str, history: &[Record], prefixes: &[u8]) -> Memory {
     let mut today = Memory::default();
-    today.apply(&history()).unwrap();
+    today.apply(history).unwrap();
     let text: String = today.0.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value))).collect();
-    let path = folder().join("entries.txt");
+    let path = folder().join(name);
     if !path.exists() && std::env::var_os("GROUPFOLD_UPDATE").is_some() {
         std::fs::create_dir_all(folder()).unwrap();
         std::fs::write(&path, &text).unwrap();
@@ -147,12 +187,10 @@ fn entries_of_every_release_read_back_and_mean_the_same() {
         assert_eq!(read.encode(), value, "a value is written as it was read");
         old.0.insert(key, value);
     }
-    let prefixes: std::collections::BTreeSet<u8> = old.0.keys().map(|key| key[0]).collect();
-    assert_eq!(prefixes, b"afglmnrw".iter().copied().collect(), "every kind of entry is among them");
-    let group = view::group(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
-    assert_eq!(group.subject.as_deref(), Some("Lucky Shrub"));
-    assert_eq!(group.members[0].names.wa_id.as_deref(), Some("5511900000002"));
+    let found: std::collections::BTreeSet<u8> = old.0.keys().map(|key| key[0]).collect();
+    assert_eq!(found, prefixes.iter().copied().collect(), "every kind of entry is among them");
     assert_eq!(old, today, "today's fold of the same history; a difference needs a new store version");
+    old
 }
 
 #[test]

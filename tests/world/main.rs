@@ -30,6 +30,7 @@ mod laws;
 mod openapi;
 mod oracle;
 mod permissions;
+mod platform;
 mod readme;
 mod rebuild;
 mod reconcile;

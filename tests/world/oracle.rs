@@ -6,6 +6,7 @@
 mod group;
 mod lived;
 mod persons;
+mod policy;
 mod receipts;
 mod said;
 
@@ -51,10 +52,11 @@ impl Oracle {
         ids
     }
 
-    /// Message ids that receipts name.
+    /// Message ids that receipts and views name.
     pub(crate) fn messages(&self) -> Vec<String> {
         let mut ids: Vec<String> =
             self.records.iter().filter_map(|r| said::receipt(r).map(|receipt| receipt.message)).collect();
+        ids.extend(self.records.iter().filter_map(|r| policy::view(r).map(|(message, _)| message)));
         ids.sort();
         ids.dedup();
         ids
@@ -65,6 +67,7 @@ impl Oracle {
         let story = self.story(group);
         let mut lines = group::head(&story);
         lines.extend(group::members(&story));
+        lines.extend(policy::lines(&story.records));
         lines.sort();
         lines
     }
@@ -76,13 +79,11 @@ impl Oracle {
 
     /// A message's receipts, as lines.
     pub(crate) fn receipts(&self, message: &str) -> Vec<String> {
-        let group = self
-            .records
-            .iter()
-            .find(|r| said::receipt(r).is_some_and(|receipt| receipt.message == message))
-            .map(|r| r.group_id.clone())
-            .unwrap_or_default();
-        receipts::of(&self.story(&group), message)
+        let reported =
+            self.records.iter().find(|r| said::receipt(r).is_some_and(|receipt| receipt.message == message));
+        let viewed = self.records.iter().find(|r| policy::view(r).is_some_and(|(of, _)| of == message));
+        let group = reported.or(viewed).map(|r| r.group_id.clone()).unwrap_or_default();
+        receipts::of(&self.story(&group), message, &policy::views(&self.records, message))
     }
 
     fn story(&self, group: &str) -> Story<'_> {

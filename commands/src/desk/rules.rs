@@ -16,6 +16,16 @@ pub(super) struct Broken {
 pub(super) fn broken(ask: &Ask) -> Option<Broken> {
     let group = &ask.group.as_ref()?.group;
     let broken = |code, rule| Some(Broken { code, field: "group_id", rule });
+    if !group.policy.may(ask.actor.as_deref()) {
+        return Some(Broken {
+            code: "not_moderator",
+            field: "Groupfold-Actor",
+            rule: "the group has moderators, and the actor is none of them",
+        });
+    }
+    if group.policy.blocked && matches!(ask.wish, Wish::SendMessage { .. } | Wish::SendInvite { .. }) {
+        return broken("group_blocked", "the platform has forbidden sending to the group");
+    }
     match group.status {
         Status::Deleted => broken("group_deleted", "the group is deleted"),
         Status::CreateFailed => broken("group_not_created", "the group was never created"),

@@ -2,6 +2,7 @@
 
 mod command;
 
+use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
     IdentityChangeKind, JoinVia, Outcome, Participant, ProviderError, Role, Setting, SettingChange,
@@ -52,7 +53,13 @@ pub(crate) fn people(kind: &Kind) -> Vec<&Participant> {
         | Kind::CommandRefused(_)
         | Kind::CommandSent(_)
         | Kind::CommandAnswered(_)
-        | Kind::CommandReconciled(_) => Vec::new(),
+        | Kind::CommandReconciled(_)
+        | Kind::VisibilitySet(_)
+        | Kind::ModeratorsSet(_)
+        | Kind::LabelSet(_)
+        | Kind::ArchiveSet(_)
+        | Kind::BlockSet(_)
+        | Kind::MessageViewed(_) => Vec::new(),
     }
 }
 
@@ -64,6 +71,7 @@ pub(crate) fn message_id(kind: &Kind) -> Option<String> {
         Kind::MessageReceived(e) => Some(e.message_id.clone()),
         Kind::MessageUnsupported(e) => Some(e.message_id.clone()),
         Kind::IdentityChanged(e) => e.message_id.clone(),
+        Kind::MessageViewed(e) => Some(e.message_id.clone()),
         _ => None,
     }
 }
@@ -130,6 +138,17 @@ pub(crate) fn of_kind(kind: &Kind) -> Value {
         })),
         Kind::GroupDeleted(_) | Kind::GroupSuspended(_) | Kind::GroupSuspensionCleared(_) => json!({}),
         Kind::AccountError(e) => given(json!({ "errors": errors(&e.errors) })),
+        Kind::VisibilitySet(e) => {
+            let v1::Visibility { all, teams, users } = e.visibility.clone().unwrap_or_default();
+            json!({ "all": all, "teams": teams, "users": users })
+        }
+        Kind::ModeratorsSet(e) => json!({ "users": e.users }),
+        Kind::LabelSet(e) => json!({ "label": e.label }),
+        Kind::ArchiveSet(e) => given(json!({
+            "newest_message_at": e.newest.as_ref().map(|newest| super::shape::rfc3339(newest.time_ms)),
+        })),
+        Kind::BlockSet(_) => json!({}),
+        Kind::MessageViewed(e) => json!({ "user_id": e.user_id }),
         Kind::Receipt(_) | Kind::MessageReceived(_) | Kind::MessageUnsupported(_) => of_message(kind),
         Kind::IdentityChanged(e) => given(json!({
             "change": match e.kind() {

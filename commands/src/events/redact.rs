@@ -37,11 +37,14 @@ const HIDDEN: &[&str] = &[
     "identity_key_hash",
     "conversation_id",
     "context_message_id",
+    "label",
+    "teams",
+    "users",
 ];
 
 /// Columns that are replaced as a whole.
 const HIDDEN_COLUMNS: &[&str] =
-    &["display_phone_number", "group_id", "message_id", "member_wa_ids", "member_user_ids"];
+    &["display_phone_number", "group_id", "message_id", "member_wa_ids", "member_user_ids", "actor_user_id"];
 
 /// Replaces what tells who somebody is.
 pub(crate) struct Redactor(hmac::Key);
@@ -95,6 +98,12 @@ impl Redactor {
                     match value {
                         Value::String(text) if HIDDEN.contains(&name.as_str()) => {
                             *text = self.pseudonym(text)
+                        }
+                        Value::Array(texts) if HIDDEN.contains(&name.as_str()) => {
+                            texts.iter_mut().for_each(|value| match value {
+                                Value::String(text) => *text = self.pseudonym(text),
+                                value => self.json(value),
+                            });
                         }
                         // Times are of digits too.
                         Value::String(_) if name.ends_with("_at") || name == "sha256" => {}
@@ -157,11 +166,14 @@ mod tests {
     #[test]
     fn nested_names_go_and_the_rest_stays() {
         let redactor = Redactor::new("0123456789abcdef").unwrap();
-        let mut value = json!({ "previous": [{ "wa_id": "5511900001234" }], "code": "131026", "at": 5, "created_at": "2026-01-31T12:00:00.000Z" });
+        let mut value = json!({ "users": ["agent@example.org"], "previous": [{ "wa_id": "5511900001234" }], "code": "131026", "at": 5, "created_at": "2026-01-31T12:00:00.000Z" });
         redactor.json(&mut value);
         let text = value.to_string();
         assert!(
-            !text.contains("5511900001234") && text.contains("131026") && text.contains("2026-01-31T12"),
+            !text.contains("agent@")
+                && !text.contains("5511900001234")
+                && text.contains("131026")
+                && text.contains("2026-01-31T12"),
             "{text}"
         );
     }

@@ -46,6 +46,15 @@ pub(crate) const KINDS: &[&str] = &[
     "command_sent",
     "command_answered",
     "command_reconciled",
+    "group_visibility_set",
+    "group_moderators_set",
+    "group_label_added",
+    "group_label_removed",
+    "group_archived",
+    "group_unarchived",
+    "group_blocked",
+    "group_unblocked",
+    "message_viewed",
 ];
 
 /// The type of a column.
@@ -118,12 +127,13 @@ pub(crate) const COLUMNS: &[Column] = &[
     always("error_codes", Type::Texts, "Codes of the errors that the provider names"),
     always("request_id", Type::Text, "The receiver's id of the POST it came in"),
     maybe("provider_request_id", Type::Text, "The provider's id of the command that it answers"),
-    always("evidence", Type::Text, "How it became known: webhook, api_reply, snapshot, or unknown"),
+    always("evidence", Type::Text, "How it became known: webhook, api_reply, snapshot, platform, or unknown"),
     always("replayed", Type::Flag, "It came in again, by the replay of a failure"),
     always("field", Type::Text, "The provider's name of the webhook (Meta: changes[].field)"),
     always("partition", Type::Number, "Partition of the log"),
     always("sequence", Type::Number, "Sequence in the partition; partition:sequence is the position"),
     always("data", Type::Json, "What is particular to the kind"),
+    maybe("actor_user_id", Type::Text, "The platform's own id of its user who did it"),
 ];
 
 /// The column that `--original` adds.
@@ -191,6 +201,7 @@ pub(crate) fn row(event: &Event) -> Row {
         Cell::Number(u64::from(*partition)),
         Cell::Number(*sequence),
         Cell::Json(kind.map_or_else(|| json!({}), data::of_kind)),
+        Cell::Text(record.actor.as_ref().and_then(|actor| actor.user_id.clone())),
     ]
 }
 
@@ -296,6 +307,7 @@ fn evidence(evidence: Evidence) -> &'static str {
         Evidence::Webhook => "webhook",
         Evidence::ApiReply => "api_reply",
         Evidence::Snapshot => "snapshot",
+        Evidence::Platform => "platform",
     }
 }
 

@@ -54,7 +54,7 @@ fn when(member: &Value, what: &str) -> String {
 }
 
 pub(super) fn groups(answer: &Value) -> String {
-    let mut grid = grid(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED"]);
+    let mut grid = grid(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED", "MARKS"]);
     for group in rows(answer, "groups") {
         grid.add_row([
             text(group, "/group_id"),
@@ -63,9 +63,44 @@ pub(super) fn groups(answer: &Value) -> String {
             text(group, "/counts/member"),
             text(group, "/counts/pending"),
             text(group, "/created_at"),
+            marks(group),
         ]);
     }
     with_cursor(&grid, answer)
+}
+
+/// What the platform said of a group, in a few words.
+fn marks(group: &Value) -> String {
+    let flags = ["archived", "blocked"].into_iter().filter(|flag| group[*flag] == true);
+    let labels = rows(group, "labels").filter_map(Value::as_str);
+    let marks: Vec<&str> = flags.chain(labels).collect();
+    if marks.is_empty() { "-".to_owned() } else { marks.join(", ") }
+}
+
+fn list(value: &Value, pointer: &str) -> String {
+    let texts = value.pointer(pointer).and_then(Value::as_array).into_iter().flatten();
+    texts.filter_map(Value::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn visibility(group: &Value) -> String {
+    if group.pointer("/visibility/all") == Some(&Value::Bool(true)) {
+        return "all".to_owned();
+    }
+    let named =
+        [("teams", "/visibility/teams"), ("users", "/visibility/users"), ("moderators", "/moderators")];
+    let named = named.map(|(what, pointer)| (what, list(group, pointer)));
+    let named: Vec<String> = named
+        .into_iter()
+        .filter(|(_, ids)| !ids.is_empty())
+        .map(|(what, ids)| format!("{what} {ids}"))
+        .collect();
+    if named.is_empty() { "nobody".to_owned() } else { named.join("; ") }
+}
+
+/// What was written, and where.
+pub(super) fn written(answer: &Value) -> String {
+    let until = if answer["folded"] == true { "reads show it" } else { "not folded yet" };
+    format!("event {} at {}: {until}", text(answer, "/event_id"), text(answer, "/position"))
 }
 
 pub(super) fn group(answer: &Value) -> String {
@@ -87,6 +122,10 @@ pub(super) fn group(answer: &Value) -> String {
     ] {
         grid.add_row([label.to_owned(), text(answer, pointer)]);
     }
+    grid.add_row(["marks".to_owned(), marks(answer)]);
+    grid.add_row(["visible to".to_owned(), visibility(answer)]);
+    let moderators = list(answer, "/moderators");
+    grid.add_row(["moderators".to_owned(), if moderators.is_empty() { "-".to_owned() } else { moderators }]);
     format!("{grid}\n\n{}", members(answer))
 }
 
@@ -125,7 +164,15 @@ pub(super) fn receipts(answer: &Value) -> String {
             text(member, "/played_at"),
         ]);
     }
-    format!("sent {} to group {}\n\n{grid}", text(answer, "/sent_at"), text(answer, "/group_id"))
+    let head = format!("sent {} to group {}", text(answer, "/sent_at"), text(answer, "/group_id"));
+    let mut users = self::grid(["USER", "VIEWED"]);
+    for user in rows(answer, "users") {
+        users.add_row([text(user, "/user_id"), text(user, "/viewed_at")]);
+    }
+    match users.is_empty() {
+        true => format!("{head}\n\n{grid}"),
+        false => format!("{head}\n\n{grid}\n\n{users}"),
+    }
 }
 
 pub(super) fn commands(answer: &Value) -> String {

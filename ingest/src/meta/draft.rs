@@ -84,11 +84,11 @@ impl Draft {
 
 /// The business itself did it.
 pub(super) fn business() -> Actor {
-    Actor { kind: ActorKind::Business.into(), participant: None }
+    Actor { kind: ActorKind::Business.into(), ..Actor::default() }
 }
 
 /// A participant did it: the one, if it is one.
 pub(super) fn participant(people: &[Participant]) -> Actor {
     let participant = if let [person] = people { Some(person.clone()) } else { None };
-    Actor { kind: ActorKind::Participant.into(), participant }
+    Actor { kind: ActorKind::Participant.into(), participant, ..Actor::default() }
 }

@@ -117,7 +117,8 @@ impl<'a, S: Source> Telling<'a, S> {
         if let Some(Kind::IdentityChanged(event)) = kind {
             return touched::groups(&self.overlay(), record, event);
         }
-        let of_message = |made: &Made| matches!(made.key, Key::Message { .. } | Key::Receipt { .. });
+        let of_message =
+            |made: &Made| matches!(made.key, Key::Message { .. } | Key::Receipt { .. } | Key::View { .. });
         let only_message = step.0.iter().all(of_message);
         Ok(if only_message || record.group_id.is_empty() {
             Vec::new()
@@ -155,6 +156,10 @@ impl<'a, S: Source> Telling<'a, S> {
                 (Key::Receipt { message, .. }, old, Value::Receipt(new)) => {
                     let old = if let Some(Value::Receipt(old)) = old { Some(old) } else { None };
                     found.extend(diff::receipts(message, reported(record), old, new));
+                }
+                (Key::View { message, user }, old, Value::View(new)) => {
+                    let old = if let Some(Value::View(old)) = old { Some(old) } else { None };
+                    found.extend(diff::views(message, user, old, new));
                 }
                 _ => {}
             }

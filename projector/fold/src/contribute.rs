@@ -5,6 +5,7 @@
 
 mod command;
 mod membership;
+mod policy;
 mod settings;
 
 use groupfold_schemas::v1::event::Kind;
@@ -12,6 +13,7 @@ use groupfold_schemas::v1::{self, FactKind, FailureType, Record};
 
 use crate::entry::{FactAt, Key, Value};
 use crate::identity::{Alias, names, names_of_links, names_of_rename};
+use crate::view::is_policy;
 
 /// All contributions of a record. Total: a record without an event contributes nothing.
 #[must_use]
@@ -21,7 +23,8 @@ pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
     if out.command(kind) {
         return out.entries;
     }
-    if !record.group_id.is_empty() {
+    // The platform's word says where a group belongs only as the state had it.
+    if !record.group_id.is_empty() && record.evidence() != v1::Evidence::Platform {
         let origin = v1::OriginRegister {
             stamp: out.stamp(0),
             provider: record.provider,
@@ -57,6 +60,12 @@ pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
         | Kind::CommandSent(_)
         | Kind::CommandAnswered(_)
         | Kind::CommandReconciled(_) => {}
+        Kind::VisibilitySet(event) => out.visibility_set(event),
+        Kind::ModeratorsSet(event) => out.moderators_set(event),
+        Kind::LabelSet(event) => out.label_set(event),
+        Kind::ArchiveSet(event) => out.archive_set(event),
+        Kind::BlockSet(event) => out.block_set(event),
+        Kind::MessageViewed(event) => out.message_viewed(event),
     }
     out.outcome(kind);
     out.entries
@@ -101,7 +110,7 @@ impl Contribution<'_> {
         let record = self.record;
         // A time that is our own clock's differs each time the provider says the same again: it may stand in
         // the fact, where the earliest wins, but not in its key.
-        let ours = record.time_quality() == v1::TimeQuality::Received;
+        let ours = record.time_quality() == v1::TimeQuality::Received || is_policy(kind);
         let at = FactAt {
             time_ms: if ours { 0 } else { record.provider_time_ms },
             rank: kind as u32,
@@ -199,6 +208,7 @@ impl Contribution<'_> {
             group_id: Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) }),
             sent: (status == v1::ReceiptStatus::Sent).then(|| mark.clone()),
             failed,
+            viewed_in: None,
         };
         self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
         self.command_message(event);

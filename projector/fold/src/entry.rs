@@ -14,6 +14,7 @@
 //! | `o` | group, event id | [`v1::CommandOutcome`]: by the group it is about |
 //! | `q` | provider's request, event id | [`v1::CommandOutcome`]: by the request it answers |
 //! | `r` | message, name | [`v1::MemberReceipt`] |
+//! | `v` | message, user of the platform | [`v1::View`] |
 //! | `w` | group | [`v1::Window`] |
 //!
 //! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups), `O`
@@ -106,6 +107,13 @@ pub enum Key {
         /// The event that tells it.
         event_id: String,
     },
+    /// That a user of the platform saw a message.
+    View {
+        /// Message id.
+        message: String,
+        /// The platform's id of the user.
+        user: String,
+    },
 }
 
 /// The place of a fact in a history; its order is the order of the history.
@@ -134,6 +142,7 @@ pub enum Value {
     Receipt(v1::MemberReceipt),
     Command(Box<v1::CommandState>),
     Outcome(v1::CommandOutcome),
+    View(v1::View),
 }
 
 /// Keys that belong together, for scans.
@@ -143,6 +152,11 @@ pub enum Prefix {
     Heads,
     /// The history of a group, by time.
     Facts {
+        /// Group id.
+        group: String,
+    },
+    /// The part of a group's history that has no time of the provider: what the platform laid down, and the like.
+    OwnFacts {
         /// Group id.
         group: String,
     },
@@ -181,6 +195,11 @@ pub enum Prefix {
     GroupOutcomes {
         /// Group id.
         group: String,
+    },
+    /// Which users of the platform saw a message.
+    Views {
+        /// Message id.
+        message: String,
     },
 }
 
@@ -263,6 +282,7 @@ impl Key {
             Self::Command { command } => KeyWriter::new(b'c').text(command),
             Self::Outcome { request, event_id } => KeyWriter::new(b'q').text(request).text(event_id),
             Self::GroupOutcome { group, event_id } => KeyWriter::new(b'o').text(group).text(event_id),
+            Self::View { message, user } => KeyWriter::new(b'v').text(message).text(user),
         }
         .0
     }
@@ -296,6 +316,7 @@ impl Key {
             b'c' => Self::Command { command: text },
             b'q' => Self::Outcome { request: text, event_id: reader.text()? },
             b'o' => Self::GroupOutcome { group: text, event_id: reader.text()? },
+            b'v' => Self::View { message: text, user: reader.text()? },
             _ => return None,
         };
         reader.0.is_empty().then_some(key)
@@ -316,6 +337,7 @@ impl Key {
             Self::Receipt { .. } => frame::decode(bytes).map(Value::Receipt),
             Self::Command { .. } => frame::decode(bytes).map(|state| Value::Command(Box::new(state))),
             Self::Outcome { .. } | Self::GroupOutcome { .. } => frame::decode(bytes).map(Value::Outcome),
+            Self::View { .. } => frame::decode(bytes).map(Value::View),
         };
         value.map_err(Error::Value)
     }
@@ -344,6 +366,7 @@ impl Value {
             Self::Receipt(value) => frame::encode(value),
             Self::Command(value) => frame::encode(&**value),
             Self::Outcome(value) => frame::encode(value),
+            Self::View(value) => frame::encode(value),
         }
     }
 
@@ -360,6 +383,7 @@ impl Value {
             Self::Receipt(value) => frame::encoded_len(value),
             Self::Command(value) => frame::encoded_len(&**value),
             Self::Outcome(value) => frame::encoded_len(value),
+            Self::View(value) => frame::encoded_len(value),
         }
     }
 }
@@ -371,6 +395,7 @@ impl Prefix {
         match self {
             Self::Heads => KeyWriter::new(b'g'),
             Self::Facts { group } => KeyWriter::new(b'f').text(group),
+            Self::OwnFacts { group } => KeyWriter::new(b'f').text(group).time(0),
             Self::AccountFacts { account } => KeyWriter::new(b'a').text(account),
             Self::Links { group } => KeyWriter::new(b'l').text(group),
             Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).text(&alias.encode()),
@@ -379,6 +404,7 @@ impl Prefix {
             Self::Commands => KeyWriter::new(b'c'),
             Self::Outcomes { request } => KeyWriter::new(b'q').text(request),
             Self::GroupOutcomes { group } => KeyWriter::new(b'o').text(group),
+            Self::Views { message } => KeyWriter::new(b'v').text(message),
         }
         .0
     }

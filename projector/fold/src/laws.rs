@@ -1,5 +1,7 @@
 //! The fold's laws on short stories, in every order.
 
+mod policy;
+
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, EndReason, FactKind, JoinVia, ReceiptStatus, Record};
 

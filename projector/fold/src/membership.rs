@@ -6,7 +6,7 @@ use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
 use crate::identity::{Alias, Applied, Identity, PersonKey, names, names_of_rename};
-use crate::view::{Between, MemberStatus};
+use crate::view::{Between, MemberStatus, is_policy};
 
 mod step;
 
@@ -150,7 +150,9 @@ impl Roster {
     fn listed(&mut self, at: FactAt, fact: v1::Fact, snapshots: &mut Snapshots) {
         if fact.participant.is_none() {
             // Of the group itself: that it is no more.
-            let after_ms = snapshots.members_whole_ms.max(self.lines.last().map(|line| line.at.time_ms));
+            // What the platform says stands before all that the provider's clock tells, and tells nothing of it.
+            let last = self.lines.last().filter(|line| !is_policy(line.fact.kind()));
+            let after_ms = snapshots.members_whole_ms.max(last.map(|line| line.at.time_ms));
             let between = Some(Between { after_ms, by_ms: at.time_ms });
             return self.lines.push(Line { at, via: JoinVia::Unknown, person: None, fact, between });
         }

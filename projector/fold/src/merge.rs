@@ -21,6 +21,7 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
             group_id: either(old.group_id, new.group_id, earliest),
             sent: either(old.sent, new.sent, earliest),
             failed: either(old.failed, new.failed, latest),
+            viewed_in: either(old.viewed_in, new.viewed_in, earliest),
         }),
         (Value::Receipt(old), Value::Receipt(new)) => Value::Receipt(receipt(old, new)),
         (Value::Command(old), Value::Command(new)) => Value::Command(Box::new(v1::CommandState {
@@ -37,6 +38,7 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
                 (v1::CommandOutcome { received_ms, ..old }, v1::CommandOutcome { received_ms, ..new });
             Value::Outcome(greater(old, new))
         }
+        (Value::View(old), Value::View(new)) => Value::View(earliest(old, new)),
         // A key has one kind of value; the key's prefix byte decides which.
         (old, _) => old,
     }
@@ -102,6 +104,7 @@ fn head(old: v1::GroupHead, new: v1::GroupHead) -> v1::GroupHead {
         subject_unconfirmed: either(old.subject_unconfirmed, new.subject_unconfirmed, latest),
         description_unconfirmed: either(old.description_unconfirmed, new.description_unconfirmed, latest),
         picture_unconfirmed: either(old.picture_unconfirmed, new.picture_unconfirmed, latest),
+        policy: old.policy || new.policy,
     }
 }
 
@@ -175,5 +178,6 @@ stamped!(
     CommandRefusedRegister,
     CommandSentRegister,
     CommandAnsweredRegister,
-    CommandReconciledRegister
+    CommandReconciledRegister,
+    View
 );

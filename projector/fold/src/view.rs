@@ -2,6 +2,7 @@
 
 mod command;
 mod group;
+mod policy;
 mod receipts;
 mod timeline;
 mod usage;
@@ -10,6 +11,8 @@ use groupfold_schemas::v1;
 
 pub use command::{Command, CommandPage, CommandStatus, command, commands};
 pub use group::{group, status_of};
+pub(crate) use policy::is_policy;
+pub use policy::{Policy, policy, policy_of};
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};
 pub use usage::{Delivery, deliveries, window_until};
@@ -85,6 +88,8 @@ pub struct Group {
     pub last_failure: Option<v1::FailureRegister>,
     /// Settings whose last reported change has an unknown outcome.
     pub unconfirmed: Vec<v1::Setting>,
+    /// What the platform laid down.
+    pub policy: Policy,
 }
 
 /// How a person stands to a group.
@@ -194,6 +199,8 @@ pub struct Entry {
     pub member: Option<Person>,
     /// Who did it.
     pub actor: v1::ActorKind,
+    /// The platform's id of its user who did it.
+    pub user_id: Option<String>,
     /// How a membership began.
     pub via: v1::JoinVia,
     /// New subject or description; new number.
@@ -218,7 +225,7 @@ pub enum EntryKind {
 pub struct Receipts {
     /// Message id.
     pub message_id: String,
-    /// The group it was sent to, if a receipt told.
+    /// The group it belongs to, if a receipt told, or who told of a view.
     pub group_id: Option<String>,
     /// Earliest `sent`, Unix milliseconds.
     pub sent_at_ms: Option<i64>,
@@ -226,6 +233,17 @@ pub struct Receipts {
     pub failed: Option<v1::FailureRegister>,
     /// One line per person, by [`Person::member_id`].
     pub members: Vec<MemberReceipt>,
+    /// Users of the platform who saw it, by id.
+    pub users: Vec<UserView>,
+}
+
+/// That a user of the platform saw a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserView {
+    /// The platform's id.
+    pub user_id: String,
+    /// The first time, Unix milliseconds.
+    pub viewed_at_ms: i64,
 }
 
 /// What one person did with a message.

@@ -1,7 +1,7 @@
 //! What a platform asks of a group. The intent is in the log before the answer; what becomes of it is at
 //! `/v1/commands/{id}`.
 
-mod body;
+pub(super) mod body;
 mod picture;
 
 use axum::Json;
@@ -37,7 +37,7 @@ const ACTOR_HEADER: &str = "groupfold-actor";
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "read by the document alone")]
-struct OfGroup {
+pub(super) struct OfGroup {
     /// Percent-encoded.
     group_id: String,
 }
@@ -45,7 +45,7 @@ struct OfGroup {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "read by the document alone")]
-struct OfMessage {
+pub(super) struct OfMessage {
     /// Percent-encoded.
     message_id: String,
 }
@@ -53,7 +53,7 @@ struct OfMessage {
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "read by the document alone")]
-struct Headers {
+pub(super) struct Headers {
     /// The same key means the same command.
     #[param(rename = "Idempotency-Key")]
     idempotency_key: Option<String>,
@@ -64,10 +64,10 @@ struct Headers {
 
 /// Who asks.
 pub(crate) struct Asker {
-    caller: Caller,
-    actor: Option<String>,
+    pub(super) caller: Caller,
+    pub(super) actor: Option<String>,
     /// Of two tokens, equal keys are two.
-    idempotency_key: Option<String>,
+    pub(super) idempotency_key: Option<String>,
 }
 
 impl axum::extract::FromRequestParts<Api> for Asker {
@@ -388,7 +388,7 @@ pub(crate) async fn pin_or_unpin(
 }
 
 /// A bounded body.
-pub(crate) struct Body(Bytes);
+pub(crate) struct Body(pub(super) Bytes);
 
 impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
     type Rejection = Problem;

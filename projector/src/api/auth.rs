@@ -41,7 +41,7 @@ pub(super) const FOR_BOUND: [&str; 7] = [
     "/v1/commands/{command_id}",
 ];
 /// Routes without a group in their path that do for a bound token only what concerns its own numbers.
-const FOR_BOUND_WRITES: [&str; 1] = ["/v1/groups"];
+const FOR_BOUND_WRITES: [&str; 2] = ["/v1/groups", "/v1/messages/{message_id}/views"];
 /// Routes of operators: what they do concerns everybody.
 const OPERATORS: &str = "/v1/ops/";
 /// The name of a path's group, as all routes have it.

@@ -53,6 +53,11 @@ pub(crate) fn group(group: view::Group, position: &Position, digest: Option<Dige
         }),
         last_failure: group.last_failure.map(failure),
         unconfirmed: group.unconfirmed.into_iter().map(setting).collect(),
+        labels: group.policy.labels.into_iter().collect(),
+        archived: group.policy.archived,
+        blocked: group.policy.blocked,
+        visibility: visibility(group.policy.visibility),
+        moderators: group.policy.moderators,
         digest: digest.map(|digest| digest.to_string()),
         position: position.to_string(),
     }
@@ -67,6 +72,11 @@ fn warnings(counts: &shape::MemberCounts) -> Vec<shape::Warning> {
         7 => vec![shape::Warning::MembersNearLimit],
         _ => Vec::new(),
     }
+}
+
+pub(crate) fn visibility(visibility: v1::Visibility) -> shape::Visibility {
+    let v1::Visibility { all, teams, users } = visibility;
+    shape::Visibility { all, teams, users }
 }
 
 pub(crate) fn status(status: view::Status) -> shape::GroupStatus {
@@ -226,6 +236,7 @@ pub(crate) fn entry(lang: Lang, entry: &view::Entry) -> shape::Entry {
             ActorKind::Business => Some(shape::Actor::Business),
             ActorKind::Participant => Some(shape::Actor::Participant),
         },
+        user_id: known(entry.user_id.clone()),
         via: via(entry.via),
         text: text::line(lang, entry),
     }
@@ -263,6 +274,14 @@ fn entry_kind(kind: view::EntryKind) -> shape::EntryKind {
         FactKind::GroupDeleteFailed => To::GroupDeleteFailed,
         FactKind::GroupDeleted => To::GroupDeleted,
         FactKind::AccountError => To::AccountError,
+        FactKind::VisibilityChanged => To::VisibilityChanged,
+        FactKind::ModeratorsChanged => To::ModeratorsChanged,
+        FactKind::LabelAdded => To::LabelAdded,
+        FactKind::LabelRemoved => To::LabelRemoved,
+        FactKind::Archived => To::Archived,
+        FactKind::Unarchived => To::Unarchived,
+        FactKind::Unblocked => To::Unblocked,
+        FactKind::Blocked => To::Blocked,
     }
 }
 
@@ -275,6 +294,7 @@ pub(crate) fn receipts(receipts: view::Receipts, position: &Position) -> shape::
             delivered: count(|member| member.delivered_at_ms.is_some()),
             read: count(|member| member.read_at_ms.is_some()),
             played: count(|member| member.played_at_ms.is_some()),
+            viewed: receipts.users.len() as u64,
         },
         message_id: receipts.message_id,
         group_id: receipts.group_id,
@@ -284,8 +304,13 @@ pub(crate) fn receipts(receipts: view::Receipts, position: &Position) -> shape::
             at: known_time(failed.stamp.map(|stamp| stamp.time_ms)),
         }),
         members: receipts.members.into_iter().map(member_receipt).collect(),
+        users: receipts.users.into_iter().map(user_view).collect(),
         position: position.to_string(),
     }
+}
+
+fn user_view(view: view::UserView) -> shape::UserView {
+    shape::UserView { user_id: view.user_id, viewed_at: known_time(Some(view.viewed_at_ms)) }
 }
 
 fn member_receipt(receipt: view::MemberReceipt) -> shape::MemberReceipt {

@@ -1,5 +1,7 @@
 //! Groups and their members.
 
+mod filter;
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
@@ -18,10 +20,13 @@ use crate::partition::Partition;
 use crate::reads::{Freshness, Told, position_of};
 use crate::refold::past as refold;
 use crate::store::{self, ReadView};
+use filter::PolicyFilter;
 
 /// Groups looked at for one page, in each partition: a filter that few pass ends a page early, with a
 /// cursor, instead of reading a whole store at once.
 const LOOKED_AT_MAX: usize = 20_000;
+/// The same where the filter asks for what the platform said, which is read for each.
+const LOOKED_INTO_MAX: usize = 5_000;
 /// Groups of a page: all partitions' writers wait while they are derived.
 const LIMIT: Limit = Limit { default: 50, max: 200 };
 
@@ -35,6 +40,11 @@ const LIMIT: Limit = Limit { default: 50, max: 200 };
     params(
         ("status" = Option<shape::GroupStatus>, Query, description = "Only groups of this status"),
         ("phone_number_id" = Option<String>, Query, description = "Only groups of this business number"),
+        ("label" = Option<Vec<String>>, Query, description = "Only groups with this label; repeated: with all of them"),
+        ("archived" = Option<bool>, Query, description = "Only groups that are archived, or that are not"),
+        ("blocked" = Option<bool>, Query, description = "Only groups that are blocked, or that are not"),
+        ("visible_to" = Option<Vec<String>>, Query,
+            description = "Only groups that user:ID or team:ID may see; repeated: that one of them may"),
         ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 200, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
@@ -51,8 +61,12 @@ pub(crate) async fn list(
     caller: Caller,
     params: Params,
 ) -> Result<Answer<shape::GroupPage>, Problem> {
-    let (status, phone_number_id) = (params.group_status()?, params.phone_number_id());
-    let filter = Filter { status, phone_number_id, caller };
+    let filter = Filter {
+        status: params.group_status()?,
+        phone_number_id: params.phone_number_id(),
+        caller,
+        policy: PolicyFilter::new(&params)?,
+    };
     let (limit, after) = (params.limit(LIMIT)?, params.cursor_id()?);
     let touched = api.reads.all();
     let freshness = params.freshness()?;
@@ -64,15 +78,22 @@ struct Filter {
     status: Option<shape::GroupStatus>,
     phone_number_id: Option<String>,
     caller: Caller,
+    policy: PolicyFilter,
 }
 
 impl Filter {
-    fn passes(&self, head: &v1::GroupHead) -> bool {
+    fn passes(&self, view: &ReadView<'_>, id: &str, head: &v1::GroupHead) -> Result<bool, store::Error> {
         let status = convert::status(view::status_of(head));
         let number = auth::number_of(head);
-        self.caller.may_see(number)
+        Ok(self.caller.may_see(number)
             && self.status.is_none_or(|wanted| wanted == status)
             && self.phone_number_id.as_deref().is_none_or(|wanted| wanted == number)
+            && (self.policy.is_empty() || self.policy.passes(&view::policy_of(view, id, head)?)))
+    }
+
+    /// Groups that may be looked at for one page, in each partition.
+    fn looked_at_max(&self) -> usize {
+        if self.policy.is_empty() { LOOKED_AT_MAX } else { LOOKED_INTO_MAX }
     }
 }
 
@@ -91,10 +112,10 @@ fn candidates(
     let mut ids = Vec::new();
     for (looked_at, head) in view.heads_after(after)?.enumerate() {
         let (id, head) = head?;
-        if filter.passes(&head) {
+        if filter.passes(view, &id, &head)? {
             ids.push(id.clone());
         }
-        if ids.len() == most || looked_at + 1 == LOOKED_AT_MAX {
+        if ids.len() == most || looked_at + 1 == filter.looked_at_max() {
             return Ok(Candidates { ids, complete_to: Some(id) });
         }
     }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, ask, changes, commands, groups, ops, position, receipts, timeline, usage};
+use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts, timeline, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -44,6 +44,15 @@ use super::{Api, ask, changes, commands, groups, ops, position, receipts, timeli
         ask::send,
         ask::pin,
         ask::unpin,
+        policy::set_visibility,
+        policy::set_moderators,
+        policy::add_label,
+        policy::remove_label,
+        policy::archive,
+        policy::unarchive,
+        policy::block,
+        policy::unblock,
+        policy::views::add,
     ),
     modifiers(&Token),
 )]

@@ -12,6 +12,9 @@ use utoipa::ToSchema;
 use crate::desk::Refusal;
 use crate::store;
 
+/// Of what is said of a group, and of what is asked of it.
+const NOT_MODERATOR: &str = "not_moderator";
+
 /// An answer that is none.
 #[derive(Debug)]
 pub(crate) struct Problem {
@@ -114,6 +117,28 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
     }
 
+    /// Nothing tells where a message lives.
+    pub(crate) fn message_without_group(id: &str, position: &Position) -> Self {
+        let detail =
+            format!("no receipt up to {position} tells the group of message {id:?}: name it as group_id");
+        Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
+    }
+
+    pub(crate) fn bad_label(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_label", "The label cannot be taken", detail)
+    }
+
+    pub(crate) fn too_many_labels(most: usize) -> Self {
+        let detail = format!("the group has {most} labels, the most that are taken: remove one first");
+        Self::new(StatusCode::CONFLICT, "too_many_labels", "The group has too many labels", detail)
+    }
+
+    /// The group has moderators, and who asks is none of them.
+    pub(crate) fn not_moderator() -> Self {
+        let detail = "Groupfold-Actor names nobody who moderates this group; its moderators are in the group";
+        Self::new(StatusCode::FORBIDDEN, NOT_MODERATOR, "The group does not allow it", detail)
+    }
+
     pub(crate) fn command_not_found(id: &str, position: &Position) -> Self {
         let detail = format!("no event up to {position} speaks of command {id:?}");
         Self::new(StatusCode::NOT_FOUND, "command_not_found", "The command is not known", detail)
@@ -143,7 +168,9 @@ impl Problem {
             Refusal::Fields(_) => Self::new(unprocessable, "invalid_field", "A field breaks a rule", detail),
             Refusal::Rule { code, command_id, .. } => {
                 let detail = format!("{detail} (command {command_id})");
-                Self::new(StatusCode::CONFLICT, code, "The group does not allow it", detail)
+                let status =
+                    if *code == NOT_MODERATOR { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
+                Self::new(status, code, "The group does not allow it", detail)
             }
             Refusal::KeyReused => {
                 Self::new(unprocessable, "idempotency_key_reused", "The key was used before", detail)
@@ -339,6 +366,10 @@ mod tests {
             (Problem::no_such_partition(9, 8), 400, "bad_position", None),
             (Problem::not_supported("x"), 400, "not_supported", None),
             (Problem::bad_id("x".to_owned()), 400, "bad_id", None),
+            (Problem::bad_label("x".to_owned()), 400, "bad_label", None),
+            (Problem::not_moderator(), 403, "not_moderator", None),
+            (Problem::message_without_group("m", &position), 404, "message_not_found", None),
+            (Problem::too_many_labels(1), 409, "too_many_labels", None),
             (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
             (Problem::forbidden("x"), 403, "forbidden", None),
             (

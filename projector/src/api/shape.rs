@@ -1,7 +1,11 @@
 //! The shapes of answers. Field names are a contract; what is not known is there as null.
 
+mod receipts;
+
 use serde::Serialize;
 use utoipa::ToSchema;
+
+pub(crate) use receipts::{MemberReceipt, ReceiptCounts, ReceiptStatus, Receipts, SendFailure, UserView};
 
 /// State of a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -51,6 +55,15 @@ pub(crate) struct Group {
     pub(crate) warnings: Vec<Warning>,
     /// Settings whose last change was reported without telling whether it succeeded.
     pub(crate) unconfirmed: Vec<SettingName>,
+    /// Labels that the platform gave it, by text.
+    pub(crate) labels: Vec<String>,
+    /// The platform put it aside, and no newer message came.
+    pub(crate) archived: bool,
+    /// The platform forbids sending to it; what arrives is told as ever.
+    pub(crate) blocked: bool,
+    pub(crate) visibility: Visibility,
+    /// Users of the platform who may command the group; empty: everybody may.
+    pub(crate) moderators: Vec<String>,
     /// Digest of the entries that this was derived from, receipts apart: equal wherever the same events
     /// were folded, in whatever order.
     pub(crate) digest: Option<String>,
@@ -66,6 +79,15 @@ pub(crate) enum Warning {
     MembersNearLimit,
     /// Nobody can join.
     MembersAtLimit,
+}
+
+/// Who of the platform may see a group, beside its moderators. Ids are the platform's own.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Visibility {
+    /// Everybody.
+    pub(crate) all: bool,
+    pub(crate) teams: Vec<String>,
+    pub(crate) users: Vec<String>,
 }
 
 /// A group's picture, by its hash.
@@ -274,6 +296,14 @@ pub(crate) enum EntryKind {
     NumberChanged,
     UserIdChanged,
     AccountError,
+    VisibilityChanged,
+    ModeratorsChanged,
+    LabelAdded,
+    LabelRemoved,
+    Archived,
+    Unarchived,
+    Blocked,
+    Unblocked,
     Unknown,
 }
 
@@ -308,6 +338,8 @@ pub(crate) struct Entry {
     pub(crate) kind: EntryKind,
     pub(crate) member: Option<Person>,
     pub(crate) actor: Option<Actor>,
+    /// The platform's id of its user who did it.
+    pub(crate) user_id: Option<String>,
     pub(crate) via: Option<Via>,
     /// One sentence, in the language asked for.
     pub(crate) text: String,
@@ -319,63 +351,6 @@ pub(crate) struct Timeline {
     pub(crate) entries: Vec<Entry>,
     /// Asks for the next page; null on the last one.
     pub(crate) cursor: Option<String>,
-    pub(crate) position: String,
-}
-
-/// The furthest that a message got with a person.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum ReceiptStatus {
-    Sent,
-    Delivered,
-    Read,
-    Played,
-}
-
-/// What one person did with a message.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct MemberReceipt {
-    pub(crate) member_id: String,
-    pub(crate) wa_id: Option<String>,
-    pub(crate) user_id: Option<String>,
-    pub(crate) username: Option<String>,
-    #[schema(format = DateTime)]
-    pub(crate) delivered_at: Option<String>,
-    /// The delivery was not reported, it follows from a later status.
-    pub(crate) delivered_implied: bool,
-    #[schema(format = DateTime)]
-    pub(crate) read_at: Option<String>,
-    #[schema(format = DateTime)]
-    pub(crate) played_at: Option<String>,
-    pub(crate) status: ReceiptStatus,
-}
-
-/// Persons by what they did with a message.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct ReceiptCounts {
-    pub(crate) delivered: u64,
-    pub(crate) read: u64,
-    pub(crate) played: u64,
-}
-
-/// Why a message failed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct SendFailure {
-    pub(crate) errors: Vec<ProviderError>,
-    #[schema(format = DateTime)]
-    pub(crate) at: Option<String>,
-}
-
-/// Who received and read a message.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Receipts {
-    pub(crate) message_id: String,
-    pub(crate) group_id: Option<String>,
-    #[schema(format = DateTime)]
-    pub(crate) sent_at: Option<String>,
-    pub(crate) failed: Option<SendFailure>,
-    pub(crate) members: Vec<MemberReceipt>,
-    pub(crate) counts: ReceiptCounts,
     pub(crate) position: String,
 }
 
@@ -427,6 +402,17 @@ pub(crate) struct Usage {
     pub(crate) messages: u64,
     /// Asks for the rest, whose counts are to be added; null at the end.
     pub(crate) cursor: Option<String>,
+    pub(crate) position: String,
+}
+
+/// What was written.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Written {
+    /// The event; the same for the same `Idempotency-Key`.
+    pub(crate) event_id: String,
+    pub(crate) group_id: String,
+    /// True if reads show it; else they do with `position` as `min_position`.
+    pub(crate) folded: bool,
     pub(crate) position: String,
 }
 

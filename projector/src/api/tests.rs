@@ -1,6 +1,7 @@
 //! The API over stores in a folder, with no log behind them.
 
 mod document;
+mod policy;
 mod tenants;
 
 use std::net::SocketAddr;
@@ -8,6 +9,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use groupfold_schemas::log::partition_of;
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, ReceiptStatus};
 use prometheus_client::registry::Registry;
@@ -17,6 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
+use crate::desk::{Ask, GroupNow, Handed, Look, Looked, Refusal, Taken, Unwritten};
 use crate::partition::Partition;
 use crate::status::{Run, Stop};
 use crate::testing::{Folder, created, joined, put, receipt, record, who};
@@ -57,6 +60,34 @@ impl Reply {
     }
 }
 
+/// Writes into the stores themselves, where there is no log.
+#[derive(Debug)]
+struct StoreDesk(Vec<Partition>);
+
+impl Desk for StoreDesk {
+    fn append(&self, records: Vec<v1::Record>) -> Handed<'_, Result<Position, Unwritten>> {
+        Box::pin(async move {
+            let mut position = Position::default();
+            for record in records {
+                let id = partition_of(&record.group_id, PARTITIONS);
+                let home = self.0.iter().find(|partition| partition.id == id);
+                let home = home.ok_or(Unwritten { reason: "elsewhere" })?;
+                put(home, std::slice::from_ref(&record));
+                position.raise(id, home.status.borrow().applied);
+            }
+            Ok(position)
+        })
+    }
+
+    fn ask(&self, _: Ask) -> Handed<'_, Result<Taken, Refusal>> {
+        Box::pin(async { Err(Refusal::Busy) })
+    }
+
+    fn look(&self, _: GroupNow, _: Look) -> Handed<'_, Result<Looked, Refusal>> {
+        Box::pin(async { Err(Refusal::Busy) })
+    }
+}
+
 impl World {
     async fn with(owned: impl IntoIterator<Item = u16>, tokens: &[&str]) -> Self {
         let tokens: Vec<Token> = tokens.iter().map(|token| Token::all("test", token)).collect();
@@ -75,7 +106,8 @@ impl World {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let reads = Arc::new(Reads::new(PARTITIONS, partitions.clone(), WAIT_MS_MAX));
-        let api = Api::new(reads, tokens, metrics, "test").unwrap();
+        let desk = Arc::new(StoreDesk(partitions.clone()));
+        let api = Api::new(reads, tokens, metrics, "test").unwrap().with_desk(desk);
         let router = api.router(Ops::new(Arc::new(Mutex::new(registry))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -99,8 +131,18 @@ impl World {
     }
 
     async fn send(&self, method: &str, path: &str, headers: &str) -> Reply {
+        self.send_body(method, path, headers, "").await
+    }
+
+    async fn send_body(&self, method: &str, path: &str, headers: &str, body: &str) -> Reply {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n");
+        let length = match body.len() {
+            0 => String::new(),
+            bytes => format!("content-length: {bytes}\r\n"),
+        };
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}{length}\r\n{body}"
+        );
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();
@@ -251,7 +293,7 @@ async fn receipts_are_found_wherever_their_group_lives() {
     let home = world.home("G").id;
     let body = world.get("/v1/messages/wamid.x%3D%3D/receipts").await.ok();
     assert_eq!((&body["group_id"], &body["sent_at"]), (&json!("G"), &json!("1970-01-01T00:00:01Z")));
-    assert_eq!(body["counts"], json!({"delivered": 2, "read": 1, "played": 0}));
+    assert_eq!(body["counts"], json!({"delivered": 2, "read": 1, "played": 0, "viewed": 0}));
     assert_eq!(body["position"], format!("{home}:3"));
     assert!(body["failed"].is_null() && body.get("failed").is_some());
     let members = body["members"].as_array().unwrap();
@@ -327,6 +369,8 @@ async fn wrong_requests_are_named() {
         ("/v1/groups/G?at=soon", 400, "bad_at"),
         ("/v1/accounts/WABA/timeline?at=3:1", 400, "not_supported"),
         ("/v1/groups/%FF", 400, "bad_id"),
+        ("/v1/groups?archived=maybe", 400, "bad_flag"),
+        ("/v1/groups?visible_to=ana", 400, "bad_viewer"),
         ("/nothing", 404, "not_found"),
     ] {
         assert_eq!(world.get(path).await.problem(), (status, code.to_owned()), "{path}");

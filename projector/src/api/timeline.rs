@@ -160,6 +160,7 @@ mod tests {
             kind: EntryKind::Fact(FactKind::MemberJoined),
             member: None,
             actor: ActorKind::Unknown,
+            user_id: None,
             via: JoinVia::Unknown,
             text: None,
             errors: Vec::new(),

@@ -131,6 +131,10 @@ fn value_of(value: Of, member_id: &str) -> Value {
         Of::TimeMs(ms) => json!({ "sent_at": convert::time(ms) }),
         Of::Receipt(receipt) => json!(receipt_of(&receipt)),
         Of::Secret(set) => json!({ "set": set }),
+        Of::Visibility(visibility) => json!(convert::visibility(visibility)),
+        Of::Texts(texts) => json!(texts.texts),
+        Of::Flag(flag) => json!(flag),
+        Of::View(view) => json!({ "user_id": view.user_id, "viewed_at": convert::time(view.viewed_at_ms) }),
         Of::Settings(settings) => settings.settings().map(groupfold_fold::view::setting_name).collect(),
     }
 }

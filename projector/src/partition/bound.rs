@@ -33,8 +33,8 @@ const HEAD_BYTES: usize = 2 * DESCRIPTION_BYTES
     + 4 * NUMBER_BYTES;
 const _: () = assert!(HEAD_BYTES + AROUND_BYTES <= VALUE_BYTES_MAX);
 
-/// Values of up to three registers, all of one record in the worst case.
-const THIRD_BYTES: usize = (VALUE_BYTES_MAX - AROUND_BYTES) / 3;
+/// Values of up to three registers, all of one record in the worst case, and a message's fourth.
+const THIRD_BYTES: usize = (VALUE_BYTES_MAX - AROUND_BYTES - SUBJECT_BYTES) / 3;
 
 /// What a command may ask for: the longest text that WhatsApp takes, or a template.
 const ASKED_BYTES: usize = 18 * 1024;
@@ -51,11 +51,18 @@ fn value_fits(value: &Value) -> bool {
     match value {
         Value::Head(head) => head_fits(head),
         Value::Command(state) => command_fits(state),
+        // The fourth register comes with a record of its own.
+        Value::Message(v1::MessageHead { viewed_in: Some(register), .. }) => {
+            frame::encode(register).len() <= SUBJECT_BYTES
+        }
         Value::Message(_) | Value::Receipt(_) => value.encoded_len() <= THIRD_BYTES,
         // Merging takes one side whole.
-        Value::Window(_) | Value::Fact(_) | Value::Link(_) | Value::Rename(_) | Value::Outcome(_) => {
-            value.encoded_len() <= VALUE_BYTES_MAX
-        }
+        Value::Window(_)
+        | Value::Fact(_)
+        | Value::Link(_)
+        | Value::Rename(_)
+        | Value::Outcome(_)
+        | Value::View(_) => value.encoded_len() <= VALUE_BYTES_MAX,
     }
 }
 
@@ -90,6 +97,8 @@ fn head_fits(head: &v1::GroupHead) -> bool {
         subject_unconfirmed,
         description_unconfirmed,
         picture_unconfirmed,
+        // A byte or two of those around.
+        policy: _,
     } = head;
     let text = |register: &Option<v1::TextRegister>, most| {
         register.as_ref().is_none_or(|register| frame::encoded_len(register) <= most)

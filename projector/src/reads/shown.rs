@@ -83,7 +83,7 @@ impl Shown {
             match entry::group_of(key) {
                 Some(group) => kept.forget(&group),
                 // Messages and their receipts show in no group; whose the rest is, is not looked into.
-                None if matches!(Key::decode(key), Ok(Key::Message { .. } | Key::Receipt { .. })) => {}
+                None if is_of_message(key) => {}
                 None => *kept = Kept::default(),
             }
         }
@@ -97,6 +97,10 @@ impl Shown {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_of_message(key: &[u8]) -> bool {
+    matches!(Key::decode(key), Ok(Key::Message { .. } | Key::Receipt { .. } | Key::View { .. }))
 }
 
 impl Kept {

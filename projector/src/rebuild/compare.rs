@@ -155,7 +155,9 @@ impl Comparison<'_> {
         if let Some(group) = group_of(key) {
             return Some(group);
         }
-        let (Ok(Key::Message { message }) | Ok(Key::Receipt { message, .. })) = Key::decode(key) else {
+        let (Ok(Key::Message { message }) | Ok(Key::Receipt { message, .. }) | Ok(Key::View { message, .. })) =
+            Key::decode(key)
+        else {
             return None;
         };
         if let Some((last, group)) = &self.message

@@ -20,6 +20,7 @@ fn entry(kind: EntryKind) -> Entry {
         kind,
         member: wa_id("5511900000000"),
         actor: ActorKind::Unknown,
+        user_id: None,
         via: JoinVia::Unknown,
         text: None,
         errors: Vec::new(),
@@ -112,6 +113,16 @@ fn languages_are_named_by_their_tags() {
     assert_eq!(Lang::parse("pt-br"), Some(Lang::Portuguese));
     assert_eq!(Lang::parse("pt-BR"), Some(Lang::Portuguese));
     assert_eq!(Lang::parse("de"), None);
+}
+
+#[test]
+fn a_label_is_named_in_every_language() {
+    let text = Some("vip".to_owned());
+    let labelled = Entry { text, member: None, ..entry(EntryKind::Fact(FactKind::LabelAdded)) };
+    assert_eq!(
+        all(&labelled),
+        ["The label \"vip\" was added", "A etiqueta \"vip\" foi adicionada", "Se añadió la etiqueta \"vip\""]
+    );
 }
 
 #[test]

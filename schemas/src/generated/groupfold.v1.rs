@@ -6,6 +6,9 @@ pub struct Actor {
     pub kind: i32,
     #[prost(message, optional, tag = "2")]
     pub participant: ::core::option::Option<Participant>,
+    /// The platform's own id of its user, as the platform told it.
+    #[prost(string, optional, tag = "40")]
+    pub user_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A person under the names one report gave. None is required; none is trusted to be the only one.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -396,11 +399,74 @@ pub struct CommandReconciled {
     #[prost(string, optional, tag = "5")]
     pub group_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// Who of the platform may see a group. Ids are the platform's own; sorted, each once.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Visibility {
+    /// Everybody: the lists are empty then.
+    #[prost(bool, tag = "1")]
+    pub all: bool,
+    #[prost(string, repeated, tag = "2")]
+    pub teams: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(string, repeated, tag = "3")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VisibilitySet {
+    #[prost(message, optional, tag = "1")]
+    pub visibility: ::core::option::Option<Visibility>,
+}
+/// The users of the platform who may command the group; sorted, each once. Empty: everybody may.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ModeratorsSet {
+    #[prost(string, repeated, tag = "1")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A label of a group was put on, or taken off.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabelSet {
+    #[prost(string, tag = "1")]
+    pub label: ::prost::alloc::string::String,
+    #[prost(bool, tag = "2")]
+    pub present: bool,
+}
+/// A message, by the order of messages.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MessageMark {
+    /// Provider time, Unix milliseconds.
+    #[prost(int64, tag = "1")]
+    pub time_ms: i64,
+    /// The event that told of it.
+    #[prost(string, tag = "2")]
+    pub event_id: ::prost::alloc::string::String,
+}
+/// A group was put aside, or taken back.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ArchiveSet {
+    #[prost(bool, tag = "1")]
+    pub archived: bool,
+    /// The newest message of a member that was known then: a newer one takes the group back by itself.
+    #[prost(message, optional, tag = "2")]
+    pub newest: ::core::option::Option<MessageMark>,
+}
+/// Sending to a group was forbidden, or allowed again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct BlockSet {
+    #[prost(bool, tag = "1")]
+    pub blocked: bool,
+}
+/// A user of the platform saw a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct MessageViewed {
+    #[prost(string, tag = "1")]
+    pub message_id: ::prost::alloc::string::String,
+    #[prost(string, tag = "2")]
+    pub user_id: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Event {
     #[prost(
         oneof = "event::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 30, 31, 32, 33, 34"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 30, 31, 32, 33, 34, 40, 41, 42, 43, 44, 45"
     )]
     pub kind: ::core::option::Option<event::Kind>,
 }
@@ -454,6 +520,18 @@ pub mod event {
         CommandAnswered(super::CommandAnswered),
         #[prost(message, tag = "34")]
         CommandReconciled(super::CommandReconciled),
+        #[prost(message, tag = "40")]
+        VisibilitySet(super::VisibilitySet),
+        #[prost(message, tag = "41")]
+        ModeratorsSet(super::ModeratorsSet),
+        #[prost(message, tag = "42")]
+        LabelSet(super::LabelSet),
+        #[prost(message, tag = "43")]
+        ArchiveSet(super::ArchiveSet),
+        #[prost(message, tag = "44")]
+        BlockSet(super::BlockSet),
+        #[prost(message, tag = "45")]
+        MessageViewed(super::MessageViewed),
     }
 }
 /// One event and all that is known around it. Framed (version, checksum) by the crate's `frame`.
@@ -643,6 +721,8 @@ pub enum Evidence {
     ApiReply = 2,
     /// It was derived from a snapshot read from the provider.
     Snapshot = 3,
+    /// The platform told it: WhatsApp knows nothing of it.
+    Platform = 40,
 }
 impl Evidence {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -655,6 +735,7 @@ impl Evidence {
             Self::Webhook => "EVIDENCE_WEBHOOK",
             Self::ApiReply => "EVIDENCE_API_REPLY",
             Self::Snapshot => "EVIDENCE_SNAPSHOT",
+            Self::Platform => "EVIDENCE_PLATFORM",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -664,6 +745,7 @@ impl Evidence {
             "EVIDENCE_WEBHOOK" => Some(Self::Webhook),
             "EVIDENCE_API_REPLY" => Some(Self::ApiReply),
             "EVIDENCE_SNAPSHOT" => Some(Self::Snapshot),
+            "EVIDENCE_PLATFORM" => Some(Self::Platform),
             _ => None,
         }
     }
@@ -1276,6 +1358,9 @@ pub struct GroupHead {
     pub description_unconfirmed: ::core::option::Option<TextRegister>,
     #[prost(message, optional, tag = "18")]
     pub picture_unconfirmed: ::core::option::Option<PictureRegister>,
+    /// The platform has said something of the group: its history is worth a look for it. Once true for ever.
+    #[prost(bool, tag = "40")]
+    pub policy: bool,
 }
 /// The last message of a member opens the group's service window.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1310,6 +1395,13 @@ pub struct Fact {
     pub errors: ::prost::alloc::vec::Vec<ProviderError>,
     #[prost(enumeration = "Evidence", tag = "11")]
     pub evidence: i32,
+    /// What the platform laid down; a label stands in `text`.
+    #[prost(message, optional, tag = "40")]
+    pub visibility: ::core::option::Option<Visibility>,
+    #[prost(string, repeated, tag = "41")]
+    pub users: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "42")]
+    pub newest: ::core::option::Option<MessageMark>,
     /// Of a snapshot: all members, or all pending requests, were listed.
     #[prost(bool, tag = "50")]
     pub members_whole: bool,
@@ -1345,6 +1437,9 @@ pub struct MessageHead {
     pub sent: ::core::option::Option<Mark>,
     #[prost(message, optional, tag = "3")]
     pub failed: ::core::option::Option<FailureRegister>,
+    /// The group that the first who told of a view named: it counts where no report names one.
+    #[prost(message, optional, tag = "40")]
+    pub viewed_in: ::core::option::Option<TextRegister>,
 }
 /// The earliest report of one status.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1446,6 +1541,12 @@ pub struct CommandOutcome {
     #[prost(string, optional, tag = "8")]
     pub request_id: ::core::option::Option<::prost::alloc::string::String>,
 }
+/// When a user of the platform first saw a message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct View {
+    #[prost(message, optional, tag = "1")]
+    pub stamp: ::core::option::Option<Stamp>,
+}
 /// How far a store has folded its stream, and which stream that is.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Progress {
@@ -1544,6 +1645,14 @@ pub enum FactKind {
     GroupDeleteFailed = 20,
     GroupDeleted = 21,
     AccountError = 22,
+    VisibilityChanged = 40,
+    ModeratorsChanged = 41,
+    LabelAdded = 42,
+    LabelRemoved = 43,
+    Archived = 44,
+    Unarchived = 45,
+    Unblocked = 46,
+    Blocked = 47,
     /// The group was read from the provider. No line of its own: whoever should have been named and was not is gone.
     SnapshotTaken = 60,
 }
@@ -1577,6 +1686,14 @@ impl FactKind {
             Self::GroupDeleteFailed => "FACT_KIND_GROUP_DELETE_FAILED",
             Self::GroupDeleted => "FACT_KIND_GROUP_DELETED",
             Self::AccountError => "FACT_KIND_ACCOUNT_ERROR",
+            Self::VisibilityChanged => "FACT_KIND_VISIBILITY_CHANGED",
+            Self::ModeratorsChanged => "FACT_KIND_MODERATORS_CHANGED",
+            Self::LabelAdded => "FACT_KIND_LABEL_ADDED",
+            Self::LabelRemoved => "FACT_KIND_LABEL_REMOVED",
+            Self::Archived => "FACT_KIND_ARCHIVED",
+            Self::Unarchived => "FACT_KIND_UNARCHIVED",
+            Self::Unblocked => "FACT_KIND_UNBLOCKED",
+            Self::Blocked => "FACT_KIND_BLOCKED",
             Self::SnapshotTaken => "FACT_KIND_SNAPSHOT_TAKEN",
         }
     }
@@ -1606,6 +1723,14 @@ impl FactKind {
             "FACT_KIND_GROUP_DELETE_FAILED" => Some(Self::GroupDeleteFailed),
             "FACT_KIND_GROUP_DELETED" => Some(Self::GroupDeleted),
             "FACT_KIND_ACCOUNT_ERROR" => Some(Self::AccountError),
+            "FACT_KIND_VISIBILITY_CHANGED" => Some(Self::VisibilityChanged),
+            "FACT_KIND_MODERATORS_CHANGED" => Some(Self::ModeratorsChanged),
+            "FACT_KIND_LABEL_ADDED" => Some(Self::LabelAdded),
+            "FACT_KIND_LABEL_REMOVED" => Some(Self::LabelRemoved),
+            "FACT_KIND_ARCHIVED" => Some(Self::Archived),
+            "FACT_KIND_UNARCHIVED" => Some(Self::Unarchived),
+            "FACT_KIND_UNBLOCKED" => Some(Self::Unblocked),
+            "FACT_KIND_BLOCKED" => Some(Self::Blocked),
             "FACT_KIND_SNAPSHOT_TAKEN" => Some(Self::SnapshotTaken),
             _ => None,
         }
@@ -1683,9 +1808,26 @@ pub struct SettingsState {
     #[prost(enumeration = "Setting", repeated, tag = "1")]
     pub settings: ::prost::alloc::vec::Vec<i32>,
 }
+/// Ids or labels, sorted.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TextsState {
+    #[prost(string, repeated, tag = "1")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A user of the platform and when they first saw the message.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ViewState {
+    #[prost(string, tag = "1")]
+    pub user_id: ::prost::alloc::string::String,
+    #[prost(int64, tag = "2")]
+    pub viewed_at_ms: i64,
+}
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ChangeValue {
-    #[prost(oneof = "change_value::Value", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(
+        oneof = "change_value::Value",
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 40, 41, 42, 43"
+    )]
     pub value: ::core::option::Option<change_value::Value>,
 }
 /// Nested message and enum types in `ChangeValue`.
@@ -1715,6 +1857,14 @@ pub mod change_value {
         Secret(bool),
         #[prost(message, tag = "11")]
         Settings(super::SettingsState),
+        #[prost(message, tag = "40")]
+        Visibility(super::Visibility),
+        #[prost(message, tag = "41")]
+        Texts(super::TextsState),
+        #[prost(bool, tag = "42")]
+        Flag(bool),
+        #[prost(message, tag = "43")]
+        View(super::ViewState),
     }
 }
 /// One thing that one event made different. A function of the log up to that event.
@@ -1781,6 +1931,12 @@ pub enum ChangeKind {
     MessageSent = 12,
     MessageFailed = 13,
     Receipt = 14,
+    Visibility = 40,
+    Moderators = 41,
+    Labels = 42,
+    Archived = 43,
+    Blocked = 44,
+    MessageView = 45,
 }
 impl ChangeKind {
     /// String value of the enum field names used in the ProtoBuf definition.
@@ -1804,6 +1960,12 @@ impl ChangeKind {
             Self::MessageSent => "CHANGE_KIND_MESSAGE_SENT",
             Self::MessageFailed => "CHANGE_KIND_MESSAGE_FAILED",
             Self::Receipt => "CHANGE_KIND_RECEIPT",
+            Self::Visibility => "CHANGE_KIND_VISIBILITY",
+            Self::Moderators => "CHANGE_KIND_MODERATORS",
+            Self::Labels => "CHANGE_KIND_LABELS",
+            Self::Archived => "CHANGE_KIND_ARCHIVED",
+            Self::Blocked => "CHANGE_KIND_BLOCKED",
+            Self::MessageView => "CHANGE_KIND_MESSAGE_VIEW",
         }
     }
     /// Creates an enum from field names used in the ProtoBuf definition.
@@ -1824,6 +1986,12 @@ impl ChangeKind {
             "CHANGE_KIND_MESSAGE_SENT" => Some(Self::MessageSent),
             "CHANGE_KIND_MESSAGE_FAILED" => Some(Self::MessageFailed),
             "CHANGE_KIND_RECEIPT" => Some(Self::Receipt),
+            "CHANGE_KIND_VISIBILITY" => Some(Self::Visibility),
+            "CHANGE_KIND_MODERATORS" => Some(Self::Moderators),
+            "CHANGE_KIND_LABELS" => Some(Self::Labels),
+            "CHANGE_KIND_ARCHIVED" => Some(Self::Archived),
+            "CHANGE_KIND_BLOCKED" => Some(Self::Blocked),
+            "CHANGE_KIND_MESSAGE_VIEW" => Some(Self::MessageView),
             _ => None,
         }
     }

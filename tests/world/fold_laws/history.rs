@@ -5,6 +5,7 @@
 //! which its old holder has it still and its new one does not use it yet.
 
 mod people;
+mod policy;
 mod reports;
 mod snapshots;
 
@@ -53,7 +54,7 @@ pub(crate) fn random(seed: u64) -> Vec<Record> {
         if !story.dice.percent(30) {
             story.second += i64::try_from(story.dice.between(1, 90)).expect("it is small");
         }
-        match story.dice.below(100) {
+        match story.dice.below(112) {
             0..44 => story.membership(),
             44..50 => story.snapshot(),
             50..58 => story.message(),
@@ -63,6 +64,7 @@ pub(crate) fn random(seed: u64) -> Vec<Record> {
             90..96 => story.rename(),
             96..98 => story.number_is_passed_on(),
             98 => story.number_changes_silently(),
+            100.. => story.policy(),
             _ => story.somebody_new(),
         }
     }
@@ -77,7 +79,7 @@ impl Story {
     fn tell(&mut self, group: &str, kind: Kind) {
         let actor = self.dice.percent(40).then(|| v1::Actor {
             kind: i32::try_from(self.dice.below(3)).expect("it is small"),
-            participant: None,
+            ..Default::default()
         });
         self.records.push(record(self.second, group, actor, kind));
     }

@@ -35,6 +35,14 @@ pub(crate) fn group(memory: &Memory, group: &str) -> Vec<String> {
         format!("JoinApprovalMode {:?}", group.join_approval_mode),
         format!("InviteLink {:?}", group.invite_link),
     ];
+    let policy = view::policy(memory, &group.group_id).expect("entries can be read");
+    assert_eq!(policy.as_ref(), Some(&group.policy), "a policy reads alike by itself");
+    let view::Policy { visibility, moderators, labels, archived, blocked, .. } = group.policy;
+    let groupfold_schemas::v1::Visibility { all, teams, users } = visibility;
+    lines.push(format!("visible to all {all} teams {teams:?} users {users:?}"));
+    lines.push(format!("moderators {moderators:?}"));
+    lines.push(format!("labels {labels:?}"));
+    lines.push(format!("archived {archived} blocked {blocked}"));
     lines.extend(group.unconfirmed.iter().map(|setting| format!("unconfirmed {setting:?}")));
     let failure = group.last_failure.map(|failure| {
         let kind = match failure.r#type() {
@@ -122,6 +130,7 @@ pub(crate) fn receipts(memory: &Memory, message: &str) -> Vec<String> {
     let failed = receipts.failed.map(|failure| codes(failure.errors));
     let mut lines =
         vec![format!("message of {:?} sent {:?} failed {failed:?}", receipts.group_id, receipts.sent_at_ms)];
+    lines.extend(receipts.users.iter().map(|u| format!("seen by {} at {}", u.user_id, u.viewed_at_ms)));
     lines.extend(receipts.members.iter().map(|member| {
         format!(
             "{}: delivered {:?} implied {} read {:?} played {:?}",

@@ -15,6 +15,9 @@ pub(crate) struct Lived {
     pub(crate) silent: bool,
 }
 
+/// What the platform says: no time of the provider's.
+const OURS: std::ops::RangeInclusive<u32> = 40..=47;
+
 pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
     let mut lived: Vec<Lived> = Vec::new();
     for said in facts {
@@ -28,7 +31,11 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
                 lived.push(silent);
             }
             (21, None) if said.read => {
-                let last = lived.iter().rev().find(|l| !l.silent).map(|l| l.said.time);
+                let last = lived
+                    .iter()
+                    .rev()
+                    .find(|l| !l.silent && !OURS.contains(&l.said.rank))
+                    .map(|l| l.said.time);
                 let between = Some((last.max(whole(&lived, |whole| whole.0)), said.time));
                 lived.push(Lived { said, person: None, between, silent: false });
             }

@@ -7,7 +7,7 @@ use super::group::name_of;
 use super::said::{self, Status, Who};
 
 /// The lines of a message.
-pub(super) fn of(story: &Story<'_>, message: &str) -> Vec<String> {
+pub(super) fn of(story: &Story<'_>, message: &str, views: &[String]) -> Vec<String> {
     let statuses: Vec<Status> =
         story.records.iter().filter_map(|r| said::receipt(r)).filter(|s| s.message == message).collect();
     let sent = statuses.iter().filter(|s| s.status == 1).map(|s| s.time).min();
@@ -31,6 +31,7 @@ pub(super) fn of(story: &Story<'_>, message: &str) -> Vec<String> {
             delivered.is_none(),
         ));
     }
+    lines.extend(views.iter().cloned());
     lines.sort();
     lines
 }

@@ -89,7 +89,7 @@ fn codes(errors: &[ProviderError]) -> Vec<String> {
     errors.iter().map(|error| error.code.clone()).collect()
 }
 
-fn kind(record: &Record) -> &Kind {
+pub(super) fn kind(record: &Record) -> &Kind {
     record.event.as_ref().and_then(|event| event.kind.as_ref()).expect("records of tests have events")
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn facts(record: &Record) -> Vec<Said> {
         Kind::GroupSnapshot(e) => snapshot(e, &blank),
         Kind::GroupSuspended(_) => one(19),
         Kind::GroupSuspensionCleared(_) => one(18),
-        _ => Vec::new(),
+        _ => super::policy::fact(record, &blank),
     }
 }
 

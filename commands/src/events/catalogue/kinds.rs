@@ -22,6 +22,7 @@ pub(super) struct Field {
 #[derive(Clone, Copy)]
 pub(super) enum Of {
     Text,
+    Texts,
     Time,
     Flag,
     Number,
@@ -79,6 +80,9 @@ const STATUS: &str = "group_status_update";
 const MESSAGES: &str = "messages";
 const STATUSES: &str = "messages (statuses[])";
 const NONE: &str = "none of Meta's: told by other providers or by reading the group";
+
+const PLATFORM: &str = "platform (none: the platform said so over the API)";
+const LABEL: Field = field("label", Of::Text, "the label");
 
 const fn kind(
     name: &'static str,
@@ -249,5 +253,38 @@ pub(super) const KINDS: &[Kind] = &[
             ITEMS,
             field("group_id", Of::Text, "the group that a creation turns out to have made"),
         ],
+    ),
+    kind(
+        "group_visibility_set",
+        PLATFORM,
+        "The platform laid down who of its users may see a group.",
+        &[
+            field("all", Of::Flag, "everybody; the lists are empty then"),
+            field("teams", Of::Texts, "the platform's ids of teams"),
+            field("users", Of::Texts, "the platform's ids of users"),
+        ],
+    ),
+    kind(
+        "group_moderators_set",
+        PLATFORM,
+        "The platform laid down who of its users may command a group.",
+        &[field("users", Of::Texts, "the platform's ids of users; empty: everybody may")],
+    ),
+    kind("group_label_added", PLATFORM, "A label was put on a group.", &[LABEL]),
+    kind("group_label_removed", PLATFORM, "A label was taken off a group.", &[LABEL]),
+    kind(
+        "group_archived",
+        PLATFORM,
+        "A group was put aside, until a newer message comes.",
+        &[field("newest_message_at", Of::Time, "the newest message of a member that was known then")],
+    ),
+    kind("group_unarchived", PLATFORM, "A group that was put aside was taken back.", &[]),
+    kind("group_blocked", PLATFORM, "Sending to a group was forbidden. What arrives is logged as ever.", &[]),
+    kind("group_unblocked", PLATFORM, "Sending to a group was allowed again.", &[]),
+    kind(
+        "message_viewed",
+        PLATFORM,
+        "A user of the platform saw a message.",
+        &[field("user_id", Of::Text, "the platform's id of the user")],
     ),
 ];

@@ -67,6 +67,7 @@ pub(super) fn document() -> String {
 fn of(of: Of) -> String {
     match of {
         Of::Text => "text".to_owned(),
+        Of::Texts => "list of texts".to_owned(),
         Of::Time => "time".to_owned(),
         Of::Flag => "true or false".to_owned(),
         Of::Number => "number".to_owned(),

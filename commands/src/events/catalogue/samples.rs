@@ -2,24 +2,32 @@
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
-    AccountError, Actor, ActorKind, CommandAnswered, CommandItem, CommandReconciled, CommandRefused,
-    CommandRequested, CommandResult, CommandSent, CommandType, EndReason, Event, Evidence, GroupCreateFailed,
-    GroupCreated, GroupDeleteFailed, GroupDeleted, GroupSnapshot, GroupSuspended, GroupSuspensionCleared,
-    IdentityChangeKind, IdentityChanged, JoinRequestClosed, JoinRequestOutcome, JoinRequested, JoinVia,
-    MessageReceived, MessageUnsupported, Outcome, Participant, ParticipantFailure, ParticipantsEnded,
-    ParticipantsJoined, Pricing, Provider, ProviderError, Receipt, ReceiptScope, ReceiptStatus, Record, Role,
-    RoleChanged, Setting, SettingChange, SettingValue, SettingsUpdated, SnapshotParticipant, TimeQuality,
-    setting_value,
+    AccountError, Actor, ActorKind, ArchiveSet, BlockSet, CommandAnswered, CommandItem, CommandReconciled,
+    CommandRefused, CommandRequested, CommandResult, CommandSent, CommandType, EndReason, Event, Evidence,
+    GroupCreateFailed, GroupCreated, GroupDeleteFailed, GroupDeleted, GroupSnapshot, GroupSuspended,
+    GroupSuspensionCleared, IdentityChangeKind, IdentityChanged, JoinRequestClosed, JoinRequestOutcome,
+    JoinRequested, JoinVia, LabelSet, MessageMark, MessageReceived, MessageUnsupported, MessageViewed,
+    ModeratorsSet, Outcome, Participant, ParticipantFailure, ParticipantsEnded, ParticipantsJoined, Pricing,
+    Provider, ProviderError, Receipt, ReceiptScope, ReceiptStatus, Record, Role, RoleChanged, Setting,
+    SettingChange, SettingValue, SettingsUpdated, SnapshotParticipant, TimeQuality, Visibility,
+    VisibilitySet, setting_value,
 };
 
 use crate::events::reader;
 
 /// 1 January 2026.
 const TIME_MS: i64 = 1_767_225_600_000;
+const AGENT: &str = "agent-7";
 const MESSAGE: &str = "wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQUFERjg0NDEzNDdFODU3MUMxMAA=";
 
 /// An event of this kind as it would be read from the log.
 pub(super) fn event(name: &str, field: &str) -> reader::Event {
+    let platform = field.starts_with("platform");
+    let actor = Actor {
+        kind: if platform { ActorKind::Business } else { ActorKind::Participant }.into(),
+        user_id: platform.then(|| AGENT.to_owned()),
+        ..Actor::default()
+    };
     let record = Record {
         event_id: groupfold_schemas::id::EventId::hash([name.as_bytes()]).to_string(),
         provider: Provider::Meta.into(),
@@ -32,13 +40,11 @@ pub(super) fn event(name: &str, field: &str) -> reader::Event {
             "120363404694233820@g.us".into()
         },
         provider_time_ms: TIME_MS,
-        time_quality: TimeQuality::Provider.into(),
+        time_quality: if platform { TimeQuality::Received } else { TimeQuality::Provider }.into(),
         received_time_ms: TIME_MS + 1_200,
         request_id: "0b9d7c1e5f2a4c68".into(),
-        actor: name
-            .contains("left")
-            .then(|| Actor { kind: ActorKind::Participant.into(), participant: None }),
-        evidence: Evidence::Webhook.into(),
+        actor: (platform || name.contains("left")).then_some(actor),
+        evidence: if platform { Evidence::Platform } else { Evidence::Webhook }.into(),
         field: field.split(' ').next().unwrap_or_default().into(),
         event: Some(Event { kind: Some(of(name)) }),
         ..Record::default()
@@ -134,6 +140,22 @@ pub(super) fn of(name: &str) -> Kind {
             join_requests_complete: true,
             ..GroupSnapshot::default()
         }),
+        "group_visibility_set" => Kind::VisibilitySet(VisibilitySet {
+            visibility: Some(Visibility { teams: vec!["sales".into()], ..Visibility::default() }),
+        }),
+        "group_moderators_set" => Kind::ModeratorsSet(ModeratorsSet { users: vec![AGENT.into()] }),
+        "group_label_added" => Kind::LabelSet(LabelSet { label: "vip".into(), present: true }),
+        "group_label_removed" => Kind::LabelSet(LabelSet { label: "vip".into(), present: false }),
+        "group_archived" => Kind::ArchiveSet(ArchiveSet {
+            archived: true,
+            newest: Some(MessageMark { time_ms: TIME_MS, event_id: String::new() }),
+        }),
+        "group_unarchived" => Kind::ArchiveSet(ArchiveSet::default()),
+        "group_blocked" => Kind::BlockSet(BlockSet { blocked: true }),
+        "group_unblocked" => Kind::BlockSet(BlockSet::default()),
+        "message_viewed" => {
+            Kind::MessageViewed(MessageViewed { message_id: MESSAGE.into(), user_id: AGENT.into() })
+        }
         _ => Kind::AccountError(AccountError { errors: errors() }),
     }
 }

@@ -89,6 +89,7 @@ fn object(fields: &[Field]) -> Value {
 fn of_field(of: Of) -> Value {
     match of {
         Of::Text => json!({ "type": "string" }),
+        Of::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Of::Time => json!({ "type": "string", "format": "date-time" }),
         Of::Flag => json!({ "type": "boolean" }),
         Of::Number => json!({ "type": "integer" }),

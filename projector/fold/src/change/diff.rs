@@ -6,7 +6,7 @@ use groupfold_schemas::v1::change_value::Value as Of;
 use groupfold_schemas::v1::{self, ChangeKind, ChangeValue};
 
 use super::Difference;
-use crate::view::{self, Group, Member};
+use crate::view::{self, Group, Member, Policy};
 
 /// Values of one kind, before and after.
 struct Sides {
@@ -54,6 +54,7 @@ pub(super) fn groups(before: Option<&Group>, after: Option<&Group>) -> Vec<Diffe
         sides(ChangeKind::GroupFailure, |group| group.last_failure.clone().map(Of::Failure)),
     ];
     let mut found: Vec<Difference> = properties.into_iter().filter_map(Sides::different).collect();
+    found.extend(policies(before, after));
     found.extend(invite_link(before, after));
     let (old, new) = (members(before), members(after));
     let mut ids: Vec<&String> = old.keys().chain(new.keys()).copied().collect();
@@ -66,6 +67,27 @@ pub(super) fn groups(before: Option<&Group>, after: Option<&Group>) -> Vec<Diffe
         Sides { kind: ChangeKind::Member, member_id: Some(id.clone()), before, after }.different()
     }));
     found
+}
+
+/// What the platform laid down. Never nothing: a group that it never spoke of is as the default says.
+fn policies(before: Option<&Group>, after: Option<&Group>) -> impl Iterator<Item = Difference> {
+    let policy = |group: Option<&Group>| group.map(|group| group.policy.clone()).unwrap_or_default();
+    let (before, after) = (policy(before), policy(after));
+    let texts = |texts: Vec<String>| Of::Texts(v1::TextsState { texts });
+    let sides = |kind, of: &dyn Fn(&Policy) -> Of| Sides {
+        kind,
+        member_id: None,
+        before: Some(of(&before)),
+        after: Some(of(&after)),
+    };
+    let found = [
+        sides(ChangeKind::Visibility, &|policy| Of::Visibility(policy.visibility.clone())),
+        sides(ChangeKind::Moderators, &|policy| texts(policy.moderators.clone())),
+        sides(ChangeKind::Labels, &|policy| texts(policy.labels.iter().cloned().collect())),
+        sides(ChangeKind::Archived, &|policy| Of::Flag(policy.archived)),
+        sides(ChangeKind::Blocked, &|policy| Of::Flag(policy.blocked)),
+    ];
+    found.into_iter().filter_map(Sides::different)
 }
 
 /// The link itself is a secret: that there is one is told, and that it is another.
@@ -162,6 +184,22 @@ pub(super) fn receipts(
     let sides = Sides { kind: ChangeKind::Receipt, member_id: None, before, after };
     let reported = reported.as_ref().map(shown);
     Some(Difference { message_id: Some(message.to_owned()), reported, ..sides.different()? })
+}
+
+/// What is different about when a user of the platform first saw a message.
+pub(super) fn views(
+    message: &str,
+    user: &str,
+    before: Option<&v1::View>,
+    after: &v1::View,
+) -> Option<Difference> {
+    let of = |view: &v1::View| {
+        let viewed_at_ms = view.stamp.as_ref().map_or(0, |stamp| stamp.time_ms);
+        Of::View(v1::ViewState { user_id: user.to_owned(), viewed_at_ms })
+    };
+    let (before, after) = (before.map(of), Some(of(after)));
+    let sides = Sides { kind: ChangeKind::MessageView, member_id: None, before, after };
+    Some(Difference { message_id: Some(message.to_owned()), ..sides.different()? })
 }
 
 fn receipt_state(receipt: &v1::MemberReceipt) -> v1::ReceiptState {

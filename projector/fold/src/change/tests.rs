@@ -178,3 +178,41 @@ fn a_new_number_changes_the_member_in_every_group_that_knows_the_old_one() {
     };
     assert_eq!((names(&last[0].before), names(&last[0].after)), ("1".to_owned(), "2".to_owned()));
 }
+
+#[test]
+fn what_the_platform_lays_down_is_told_against_what_holds_without_it() {
+    let newest = None;
+    let records = [
+        joined(1, &["w:1"]),
+        crate::story::at(2, Kind::ArchiveSet(v1::ArchiveSet { archived: true, newest })),
+        crate::story::at(3, Kind::LabelSet(v1::LabelSet { label: "vip".into(), present: true })),
+        message(4, &["w:1"]),
+        crate::story::at(
+            5,
+            Kind::MessageViewed(v1::MessageViewed { message_id: "M1".into(), user_id: "ana".into() }),
+        ),
+    ];
+    let (_, changes) = tell(&records, 2);
+    let told: Vec<_> = changes
+        .iter()
+        .filter(|change| change.kind() as i32 >= ChangeKind::Visibility as i32)
+        .map(|change| {
+            let of = |side: &Option<v1::ChangeValue>| side.clone().and_then(|side| side.value);
+            (change.sequence, change.kind(), of(&change.before), of(&change.after))
+        })
+        .collect();
+    let texts = |texts: &[&str]| {
+        let texts = texts.iter().map(|text| (*text).to_owned()).collect();
+        Some(Of::Texts(v1::TextsState { texts }))
+    };
+    let viewed = Of::View(v1::ViewState { user_id: "ana".into(), viewed_at_ms: 5000 });
+    assert_eq!(
+        told,
+        [
+            (2, ChangeKind::Archived, Some(Of::Flag(false)), Some(Of::Flag(true))),
+            (3, ChangeKind::Labels, texts(&[]), texts(&["vip"])),
+            (4, ChangeKind::Archived, Some(Of::Flag(true)), Some(Of::Flag(false))),
+            (5, ChangeKind::MessageView, None, Some(viewed)),
+        ]
+    );
+}

@@ -2,7 +2,7 @@
 
 use groupfold_schemas::v1;
 
-use super::{Group, Member, Person, ServiceWindow, Status};
+use super::{Group, Member, Person, Policy, ServiceWindow, Status};
 use crate::entry::{Key, Source, Value};
 use crate::identity::names;
 use crate::membership::{Membership, Roster};
@@ -35,6 +35,8 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
     members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
     let status = status_of(&head);
     let unconfirmed = unconfirmed(&head);
+    let newest = window.as_ref().and_then(|window| window.stamp.as_ref());
+    let policy = Policy::of(roster.lines.iter().map(|line| &line.fact), newest);
     let requested_subject = head.create_failed.and_then(|failed| failed.value);
     Ok(Some(Group {
         group_id: group_id.to_owned(),
@@ -54,6 +56,7 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
         window: window.and_then(|window| service_window(&roster, window)),
         last_failure: head.last_failure,
         unconfirmed,
+        policy,
     }))
 }
 

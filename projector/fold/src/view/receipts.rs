@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use groupfold_schemas::v1;
 
 use super::group::{head, person};
-use super::{MemberReceipt, Person, Receipts};
+use super::{MemberReceipt, Person, Receipts, UserView};
 use crate::entry::{Key, Prefix, Source, Value};
 use crate::identity::Alias;
 use crate::membership::Roster;
 use crate::merge;
 
-/// The receipts of a message; `None` if no receipt spoke of it.
+/// The receipts of a message; `None` if neither a receipt nor a view spoke of it.
 ///
 /// # Errors
 /// The source cannot be read.
@@ -21,7 +21,9 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
         return Ok(None);
     };
     let reported = reported(source, message)?;
-    let group_id = message_head.group_id.and_then(|register| register.value).filter(|id| !id.is_empty());
+    let named = |register: Option<v1::TextRegister>| register?.value.filter(|id| !id.is_empty());
+    let group_id = named(message_head.group_id).or_else(|| named(message_head.viewed_in));
+    let users = users(source, message_id)?;
     let group = group_id.as_deref().unwrap_or_default();
     let account = head(source, group)?.and_then(|head| head.origin).unwrap_or_default().account;
     let roster = Roster::load(source, group, &account, reported.iter().map(|(alias, _)| alias.clone()))?;
@@ -33,7 +35,20 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
         sent_at_ms: time_of(message_head.sent.as_ref()),
         failed: message_head.failed,
         members: persons.into_iter().map(|one| member(one.person, &one.receipt)).collect(),
+        users,
     }))
+}
+
+/// Who of the platform saw a message, by id.
+fn users<S: Source>(source: &S, message_id: &str) -> Result<Vec<UserView>, S::Error> {
+    let entries = source.scan(&Prefix::Views { message: message_id.to_owned() })?.into_iter();
+    let views = entries.filter_map(|entry| match entry {
+        (Key::View { user, .. }, Value::View(view)) => {
+            Some(UserView { user_id: user, viewed_at_ms: view.stamp?.time_ms })
+        }
+        _ => None,
+    });
+    Ok(views.collect())
 }
 
 /// What each name did with a message.

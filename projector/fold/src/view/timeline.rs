@@ -24,7 +24,7 @@ pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entr
     let lines =
         roster.lines.iter().filter(|line| !is_deletion(line) || line.between.is_none() || is_found(line));
     let mut entries: Vec<(i64, u32, Entry)> = lines
-        .map(|line| (line.at.time_ms, line.at.rank, entry(&roster, line)))
+        .map(|line| (line.fact.time_ms, line.at.rank, entry(&roster, line)))
         .chain(roster.changes.iter().map(|(change, person)| changed(&roster, change, person)))
         .collect();
     entries.sort_by(|(a_ms, a_rank, a), (b_ms, b_rank, b)| (a_ms, a_rank, &a.id).cmp(&(b_ms, b_rank, &b.id)));
@@ -59,6 +59,7 @@ fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
         kind: EntryKind::Fact(fact.kind()),
         member: None,
         actor: fact.actor.as_ref().map(v1::Actor::kind).unwrap_or_default(),
+        user_id: fact.actor.as_ref().and_then(|actor| actor.user_id.clone()),
         via: v1::JoinVia::Unknown,
         text: fact.text.clone(),
         errors: fact.errors.clone(),
@@ -128,6 +129,7 @@ fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, 
         kind: if number { EntryKind::NumberChanged } else { EntryKind::UserIdChanged },
         member: Some(as_reported(roster, person, rename.previous.as_ref())),
         actor: v1::ActorKind::Participant,
+        user_id: None,
         via: v1::JoinVia::Unknown,
         text: if number { current.wa_id } else { current.user_id },
         errors: Vec::new(),

@@ -59,7 +59,7 @@ async fn answers_have_the_shape_that_the_document_says() {
         ended: vec![who("1")],
         ..Default::default()
     };
-    let actor = v1::Actor { kind: v1::ActorKind::Participant.into(), participant: None };
+    let actor = v1::Actor { kind: v1::ActorKind::Participant.into(), ..Default::default() };
     let left = record("G", 5, Kind::ParticipantsEnded(left));
     world.tell(v1::Record { actor: Some(actor), ..left });
     let listed = v1::SnapshotParticipant { participant: Some(who("2")), ..Default::default() };
@@ -83,6 +83,22 @@ async fn answers_have_the_shape_that_the_document_says() {
     let command = format!("/v1/commands/{command_id}");
 
     let document = world.get("/openapi.json").await.ok();
+    let mut seen = BTreeSet::new();
+    for (method, path, schema, body) in [
+        (
+            "PUT",
+            "/v1/groups/G/visibility",
+            "VisibilityWanted",
+            json!({"all": false, "teams": ["t"], "users": ["u"]}),
+        ),
+        ("PUT", "/v1/groups/G/moderators", "ModeratorsWanted", json!({"users": ["u"]})),
+        ("POST", "/v1/messages/M/views", "ViewWanted", json!({"user_id": "u", "group_id": "G"})),
+    ] {
+        let reply = world.send_body(method, path, "groupfold-actor: u\r\n", &body.to_string()).await.ok();
+        let of = |name: &str| json!({ "$ref": format!("#/components/schemas/{name}") });
+        compare(&document, &of(schema), &body, path, &mut seen);
+        compare(&document, &of("Written"), &reply, path, &mut seen);
+    }
     let checked = [
         ("/v1/groups/G", "Group"),
         ("/v1/groups", "GroupPage"),
@@ -96,7 +112,6 @@ async fn answers_have_the_shape_that_the_document_says() {
         ("/readyz", "Readiness"),
         ("/v1/groups/none", "Problem"),
     ];
-    let mut seen = BTreeSet::new();
     for (path, schema) in checked {
         let reply = world.get(path).await;
         let schema = json!({ "$ref": format!("#/components/schemas/{schema}") });

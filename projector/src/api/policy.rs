@@ -1,0 +1,280 @@
+//! What only the platform knows of groups: who may see and command them, labels, archive, block. Each word is an
+//! event of ours; WhatsApp hears nothing of it.
+
+mod body;
+pub(crate) mod views;
+mod write;
+
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Path, State};
+use axum::routing::{MethodRouter, post, put};
+use groupfold_schemas::v1;
+use groupfold_schemas::v1::event::Kind;
+use utoipa::IntoParams;
+
+use super::ask::{Asker, Body, Headers, OfGroup};
+use super::params::Params;
+use super::problem::{Problem, ProblemBody};
+use super::{Api, id_of, shape};
+use body::{Ids, ModeratorsWanted, VisibilityWanted, label_of};
+use write::Order;
+pub(crate) use write::Written;
+
+/// The table of routes that write what the platform says.
+pub(super) fn routes() -> [(&'static str, MethodRouter<Api>); 6] {
+    [
+        ("/v1/groups/{group_id}/visibility", put(set_visibility)),
+        ("/v1/groups/{group_id}/moderators", put(set_moderators)),
+        ("/v1/groups/{group_id}/labels/{label}", put(add_label).delete(remove_label)),
+        ("/v1/groups/{group_id}/archive", put(archive).delete(unarchive)),
+        ("/v1/groups/{group_id}/block", put(block).delete(unblock)),
+        ("/v1/messages/{message_id}/views", post(views::add)),
+    ]
+}
+
+/// What the query of every request that writes may say.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it is read by the document alone")]
+pub(crate) struct Wait {
+    /// How long to wait until it is folded; 1000 if absent
+    wait_ms: Option<u64>,
+}
+
+type GroupPath = Result<Path<String>, PathRejection>;
+type LabelPath = Result<Path<(String, String)>, PathRejection>;
+
+/// Lay down who of the platform's users may see a group
+///
+/// Replaces what was laid down before. Moderators see the group in any case; `{"all":false}` leaves it to them.
+#[utoipa::path(
+    put,
+    path = "/v1/groups/{group_id}/visibility",
+    request_body = VisibilityWanted,
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn set_visibility(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    let order = Order::new(&api, asker, &params, body)?;
+    let visibility = Some(order.json::<VisibilityWanted>()?.visibility()?);
+    order.command(id_of(path)?, Kind::VisibilitySet(v1::VisibilitySet { visibility })).await
+}
+
+/// Lay down who of the platform's users may command a group
+///
+/// Replaces what was laid down before. With an empty list everybody may.
+#[utoipa::path(
+    put,
+    path = "/v1/groups/{group_id}/moderators",
+    request_body = ModeratorsWanted,
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn set_moderators(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    let order = Order::new(&api, asker, &params, body)?;
+    let users = Ids::parse("users", order.json::<ModeratorsWanted>()?.users)?.0;
+    order.command(id_of(path)?, Kind::ModeratorsSet(v1::ModeratorsSet { users })).await
+}
+
+/// Put a label on a group
+#[utoipa::path(
+    put,
+    path = "/v1/groups/{group_id}/labels/{label}",
+    params(
+        OfGroup,
+        ("label" = String, Path, description = "Percent-encoded; 1 to 64 characters"),
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn add_label(
+    State(api): State<Api>,
+    path: LabelPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    set_label(path, Order::new(&api, asker, &params, body)?.bare()?, true).await
+}
+
+/// Take a label off a group
+#[utoipa::path(
+    delete,
+    path = "/v1/groups/{group_id}/labels/{label}",
+    params(
+        OfGroup,
+        ("label" = String, Path, description = "Percent-encoded; 1 to 64 characters"),
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn remove_label(
+    State(api): State<Api>,
+    path: LabelPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    set_label(path, Order::new(&api, asker, &params, body)?.bare()?, false).await
+}
+
+async fn set_label(path: LabelPath, order: Order<'_>, present: bool) -> Result<Written, Problem> {
+    let Path((group, label)) = path.map_err(|rejection| Problem::bad_id(rejection.body_text()))?;
+    let label = label_of(label)?;
+    order.command(group, Kind::LabelSet(v1::LabelSet { label, present })).await
+}
+
+/// Put a group aside
+///
+/// It comes back by itself with the first message of a member that is newer than those known now.
+#[utoipa::path(
+    put,
+    path = "/v1/groups/{group_id}/archive",
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn archive(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    // What is the newest message, the state tells.
+    let kind = Kind::ArchiveSet(v1::ArchiveSet { archived: true, newest: None });
+    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+}
+
+/// Take a group back that was put aside
+#[utoipa::path(
+    delete,
+    path = "/v1/groups/{group_id}/archive",
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn unarchive(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    let kind = Kind::ArchiveSet(v1::ArchiveSet::default());
+    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+}
+
+/// Forbid sending to a group
+///
+/// What arrives is logged and told as ever.
+#[utoipa::path(
+    put,
+    path = "/v1/groups/{group_id}/block",
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn block(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    let kind = Kind::BlockSet(v1::BlockSet { blocked: true });
+    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+}
+
+/// Allow sending to a group again
+#[utoipa::path(
+    delete,
+    path = "/v1/groups/{group_id}/block",
+    params(
+        OfGroup,
+        Wait,
+        Headers,
+    ),
+    responses(
+        (status = 200, description = "Folded: reads show it", body = shape::Written),
+        (status = 202, description = "In the log, not folded yet", body = shape::Written),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn unblock(
+    State(api): State<Api>,
+    path: GroupPath,
+    asker: Asker,
+    params: Params,
+    body: Body,
+) -> Result<Written, Problem> {
+    let kind = Kind::BlockSet(v1::BlockSet::default());
+    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+}
