@@ -1,33 +1,34 @@
-//! Items into the log: pipelined publishes, every one acknowledged before the webhook is.
+//! Items into the log: gathered publishes, every one acknowledged before the webhook is.
 //!
 //! A publish ends acknowledged, rejected or unknown. Unknown is tried again with the same message id
 //! inside the deadline; the log's duplicate window then keeps it single, and where it does not (a window
 //! is a convenience), readers drop what they have seen.
 
+mod lane;
 mod message;
 mod outcome;
+mod wire;
 
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use groupfold_schemas::position::Position;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+pub(crate) use lane::Lanes;
 use message::Fate;
 pub(crate) use message::{AROUND_BYTES, Destination, Message, destinations};
 pub(crate) use outcome::Error;
+use wire::Stored;
 
 use crate::broker::Broker;
 use crate::meta::{Delivery, IgnoreCause, Item};
 use crate::metrics::{AckOutcome, Metrics};
 use crate::tally::Tally;
 
-/// Publishes of one webhook under way at once. A publish holds a permit of the client until its
-/// acknowledgement is awaited, so an unbounded pipeline would wait for itself.
-const IN_FLIGHT_MAX: usize = 256;
+/// Publishes of one webhook under way at once: as many as a round takes.
+const IN_FLIGHT_MAX: usize = lane::ROUND_MAX;
 
 /// First pause before a publish is tried again; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(25);
@@ -54,6 +55,7 @@ pub(crate) struct Receipt {
 /// Where and how to append.
 pub(crate) struct Appender<'a> {
     pub(crate) broker: &'a Broker,
+    pub(crate) lanes: &'a Lanes,
     pub(crate) metrics: &'a Metrics,
     pub(crate) partitions: u16,
     pub(crate) deadline: Duration,
@@ -67,7 +69,7 @@ impl Appender<'_> {
         &self,
         items: Vec<Item>,
         delivery: &Delivery<'_>,
-        traceparent: &str,
+        traceparent: Option<&str>,
     ) -> Result<Receipt, Error> {
         let deadline = Instant::now() + self.deadline;
         self.broker.admits()?;
@@ -92,28 +94,86 @@ impl Appender<'_> {
     async fn publish_all(
         &self,
         messages: &[Message],
-        traceparent: &str,
+        traceparent: Option<&str>,
         deadline: Instant,
     ) -> Result<Vec<(usize, Ack)>, Error> {
         let mut acks = Vec::with_capacity(messages.len());
-        let mut in_flight = FuturesUnordered::new();
-        for (index, message) in messages.iter().enumerate() {
-            for to in &message.destinations {
-                if in_flight.len() >= IN_FLIGHT_MAX
-                    && let Some(ack) = in_flight.try_next().await?
-                {
-                    acks.push(ack);
-                }
-                in_flight.push(async move {
-                    let ack = self.publish(message, to, traceparent, deadline).await?;
-                    Ok::<_, Error>((index, ack))
-                });
+        let mut all = messages.iter().enumerate().flat_map(Sending::all);
+        loop {
+            let some: Vec<Sending<'_>> = all.by_ref().take(IN_FLIGHT_MAX).collect();
+            if some.is_empty() {
+                return Ok(acks);
             }
+            self.publish_some(some, traceparent, deadline, &mut acks).await?;
         }
-        while let Some(ack) = in_flight.try_next().await? {
-            acks.push(ack);
+    }
+
+    /// Publishes, and again what may succeed then, until all are acknowledged.
+    async fn publish_some(
+        &self,
+        mut left: Vec<Sending<'_>>,
+        traceparent: Option<&str>,
+        deadline: Instant,
+        acks: &mut Vec<(usize, Ack)>,
+    ) -> Result<(), Error> {
+        let mut pause = PAUSE_MIN;
+        loop {
+            let Some(error) = self.attempt(&mut left, traceparent, deadline, acks).await? else {
+                return Ok(());
+            };
+            let again_at = Instant::now() + pause;
+            if again_at >= deadline {
+                return Err(error);
+            }
+            sleep_until(again_at).await;
+            pause = (pause * 2).min(PAUSE_MAX);
         }
-        Ok(acks)
+    }
+
+    /// One publish of each. What may succeed later is left, with one of the reasons.
+    async fn attempt(
+        &self,
+        left: &mut Vec<Sending<'_>>,
+        traceparent: Option<&str>,
+        deadline: Instant,
+        acks: &mut Vec<(usize, Ack)>,
+    ) -> Result<Option<Error>, Error> {
+        // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
+        let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
+        let mut under_way = Vec::with_capacity(left.len());
+        for sending in left.drain(..) {
+            let message = sending.message.outgoing(sending.to, traceparent, self.tally.life(), patience);
+            let handed_over = timeout_at(patience, self.lanes.publish(sending.to.partition, message)).await;
+            under_way.push((sending, handed_over));
+        }
+        let mut reason = None;
+        for (mut sending, handed_over) in under_way {
+            let told = match handed_over {
+                Ok(told) => timeout_at(patience, told).await.ok().and_then(Result::ok),
+                Err(_) => None,
+            };
+            let error = match told.unwrap_or(Err(Error::Unacknowledged)) {
+                Ok(stored) => {
+                    let partition = sending.to.partition;
+                    acks.push((sending.index, Ack { partition, stored, unsure: sending.unsure }));
+                    continue;
+                }
+                Err(error) => error,
+            };
+            sending.unsure |= !matches!(error, Error::Disconnected);
+            match error {
+                // Nothing was published.
+                Error::Disconnected => {}
+                _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown, 1),
+                _ => self.metrics.acks(AckOutcome::Rejected, 1),
+            }
+            if !error.is_worth_retrying() {
+                return Err(error);
+            }
+            reason = Some(error);
+            left.push(sending);
+        }
+        Ok(reason)
     }
 
     /// The messages to publish. An item that stands twice in a webhook is published once.
@@ -147,64 +207,20 @@ impl Appender<'_> {
         }
         messages
     }
+}
 
-    async fn publish(
-        &self,
-        message: &Message,
-        to: &Destination,
-        traceparent: &str,
-        deadline: Instant,
-    ) -> Result<Ack, Error> {
-        let mut pause = PAUSE_MIN;
-        let mut unsure = false;
-        loop {
-            let error = match self.attempt(message, to, traceparent, deadline).await {
-                Ok(ack) => return Ok(Ack { unsure, ..ack }),
-                Err(error) => error,
-            };
-            unsure |= !matches!(error, Error::Disconnected);
-            match error {
-                // Nothing was published.
-                Error::Disconnected => {}
-                _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown),
-                _ => self.metrics.acks(AckOutcome::Rejected),
-            }
-            let again_at = Instant::now() + pause;
-            if !error.is_worth_retrying() || again_at >= deadline {
-                return Err(error);
-            }
-            sleep_until(again_at).await;
-            pause = (pause * 2).min(PAUSE_MAX);
-        }
-    }
+/// A message on its way to one of its destinations.
+struct Sending<'a> {
+    index: usize,
+    message: &'a Message,
+    to: &'a Destination,
+    /// An attempt ended unknown: the message may have been new then.
+    unsure: bool,
+}
 
-    /// One publish and its acknowledgement. Nothing is sent while the connection is down: the client
-    /// would keep it in memory and send it at a time when nobody waits for it.
-    async fn attempt(
-        &self,
-        message: &Message,
-        to: &Destination,
-        traceparent: &str,
-        deadline: Instant,
-    ) -> Result<Ack, Error> {
-        let mut lost = self.broker.watch_connection();
-        if !self.broker.is_connected() {
-            return Err(Error::Disconnected);
-        }
-        // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
-        let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
-        let publish = message.publish(to, traceparent, self.tally.life());
-        let acknowledged = async {
-            let ack = self.broker.context().send_publish(to.subject.clone(), publish).await?;
-            ack.await
-        };
-        let ack = tokio::select! {
-            biased;
-            ack = timeout_at(patience, acknowledged) => ack.map_err(|_| Error::Unacknowledged)?.map_err(Error::from)?,
-            _ = lost.changed() => return Err(Error::Unacknowledged),
-        };
-        self.metrics.acks(if ack.duplicate { AckOutcome::Duplicate } else { AckOutcome::Acknowledged });
-        Ok(Ack { partition: to.partition, sequence: ack.sequence, duplicate: ack.duplicate, unsure: false })
+impl<'a> Sending<'a> {
+    fn all((index, message): (usize, &'a Message)) -> impl Iterator<Item = Self> {
+        message.destinations.iter().map(move |to| Self { index, message, to, unsure: false })
     }
 }
 
@@ -212,8 +228,7 @@ impl Appender<'_> {
 #[derive(Debug, Clone, Copy)]
 struct Ack {
     partition: Option<u16>,
-    sequence: u64,
-    duplicate: bool,
+    stored: Stored,
     /// An attempt before this one ended unknown: the message may have been new then.
     unsure: bool,
 }
@@ -225,15 +240,15 @@ impl Receipt {
         for (message, acks) in messages.iter().zip(acks.chunk_by(|a, b| a.0 == b.0)) {
             for (_, ack) in acks {
                 if let Some(partition) = ack.partition {
-                    self.position.raise(partition, ack.sequence);
+                    self.position.raise(partition, ack.stored.sequence);
                 }
                 let stored = if ack.partition.is_some() { &mut self.stored } else { &mut self.stored_failed };
-                *stored += u64::from(!ack.duplicate);
+                *stored += u64::from(!ack.stored.duplicate);
                 self.unsure += u64::from(ack.unsure);
             }
             match message.fate {
                 Fate::Failed(_) => self.failed += 1,
-                Fate::Event if acks.iter().all(|(_, ack)| ack.duplicate) => self.duplicate += 1,
+                Fate::Event if acks.iter().all(|(_, ack)| ack.stored.duplicate) => self.duplicate += 1,
                 Fate::Event => self.appended += 1,
             }
         }

@@ -58,20 +58,28 @@ pub(crate) async fn read(
 ) -> Result<Whole, Error> {
     let mut permit = take(in_flight, 0)?;
     let mut held = 0;
-    let mut bytes = BytesMut::new();
+    // A body of one frame, which most are, is not copied.
+    let (mut first, mut bytes) = (Bytes::new(), BytesMut::new());
     while let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(|_| Error::Late)? {
         // Trailers say nothing here.
         let Ok(data) = frame.map_err(Error::Broken)?.into_data() else { continue };
-        if bytes.len() + data.len() > bytes_max {
+        let len = first.len() + bytes.len() + data.len();
+        if len > bytes_max {
             return Err(Error::TooLarge { max: bytes_max });
         }
-        while held < bytes.len() + data.len() {
+        while held < len {
             permit.merge(take(in_flight, STEP_BYTES.min(bytes_max - held))?);
             held += STEP_BYTES.min(bytes_max - held);
         }
-        bytes.extend_from_slice(&data);
+        if len == data.len() {
+            first = data;
+        } else {
+            bytes.extend_from_slice(&std::mem::take(&mut first));
+            bytes.extend_from_slice(&data);
+        }
     }
-    Ok(Whole { bytes: bytes.freeze(), permit })
+    let bytes = if bytes.is_empty() { first } else { bytes.freeze() };
+    Ok(Whole { bytes, permit })
 }
 
 fn take(in_flight: &Arc<Semaphore>, bytes: usize) -> Result<OwnedSemaphorePermit, Error> {

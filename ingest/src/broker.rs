@@ -31,8 +31,6 @@ const DURABILITY_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a refusal by the log keeps the receiver unready. Without traffic nobody would learn that
 /// there is room again, so it ends by itself.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
-/// Publishes in flight of all webhooks together; the client's own default is 5,000.
-const ACKS_IN_FLIGHT_MAX: usize = 8192;
 
 /// Which connection: changes whenever one is lost or made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +44,8 @@ pub(crate) struct Broker {
     client: Client,
     context: Context,
     partitions: u16,
+    /// The streams take atomic batches.
+    batches: bool,
     monitor_url: Option<String>,
     connection: watch::Sender<Connection>,
     /// Set when an acknowledgement stayed away, until the broker answers again. Meanwhile nothing is
@@ -69,20 +69,19 @@ impl Broker {
     pub(crate) fn new(
         client: Client,
         partitions: u16,
+        batches: bool,
         monitor_url: Option<String>,
         append_deadline: Duration,
     ) -> Self {
         let context = ContextBuilder::new()
             .timeout(append_deadline)
-            .ack_timeout(append_deadline)
-            .max_ack_inflight(ACKS_IN_FLIGHT_MAX)
-            .backpressure_on_inflight(true)
             .build(client.clone());
         let connection = watch::Sender::new(connection_of(&client));
         Self {
             client,
             context,
             partitions,
+            batches,
             monitor_url,
             connection,
             stalled: AtomicBool::new(false),
@@ -95,10 +94,6 @@ impl Broker {
 
     pub(crate) fn client(&self) -> &Client {
         &self.client
-    }
-
-    pub(crate) fn context(&self) -> &Context {
-        &self.context
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -165,6 +160,11 @@ impl Broker {
             Some((epoch, durability)) if epoch == connection_of(&self.client).epoch => durability,
             _ => Durability::Unverified,
         }
+    }
+
+    /// Whether many messages are better published as one: a batch costs more than they do where nothing is synced.
+    pub(crate) fn batches(&self) -> bool {
+        self.batches && self.durability() == Durability::Fsync
     }
 
     /// How full the log is, from 0 to 1, looked at as often as its durability.

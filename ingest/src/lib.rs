@@ -13,6 +13,7 @@
 mod append;
 mod body;
 mod broker;
+mod detached;
 pub mod durability;
 mod handshake;
 pub mod meta;

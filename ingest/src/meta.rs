@@ -15,6 +15,7 @@ mod event_id;
 mod failed;
 mod fault;
 mod group;
+mod json;
 mod message;
 mod node;
 mod participants;
@@ -23,6 +24,7 @@ mod settings_update;
 mod status;
 mod time;
 
+use bytes::Bytes;
 use groupfold_schemas::v1;
 
 pub(crate) use failed::oversize;
@@ -84,6 +86,12 @@ impl IgnoreCause {
 /// Reads a body whose signature held.
 #[must_use]
 pub fn adapt(body: &[u8], delivery: &Delivery<'_>) -> Vec<Item> {
+    adapt_shared(&Bytes::copy_from_slice(body), delivery)
+}
+
+/// The same without a copy: what items keep of the body is a share of its bytes.
+#[must_use]
+pub fn adapt_shared(body: &Bytes, delivery: &Delivery<'_>) -> Vec<Item> {
     envelope::body(body, delivery)
 }
 

@@ -44,6 +44,8 @@ pub(crate) enum AckOutcome {
     Acknowledged,
     Duplicate,
     Rejected,
+    /// A batch whose messages were published each by itself then.
+    BatchRejected,
     Unknown,
 }
 
@@ -53,6 +55,7 @@ impl AckOutcome {
             Self::Acknowledged => "acknowledged",
             Self::Duplicate => "duplicate",
             Self::Rejected => "rejected",
+            Self::BatchRejected => "batch_rejected",
             Self::Unknown => "unknown",
         }
     }
@@ -75,17 +78,38 @@ pub(crate) struct Metrics {
     body_bytes: Histogram,
     in_flight: Gauge,
     connections: Gauge,
+    usual: Usual,
+}
+
+/// What nearly every webhook counts, without looking it up among its family.
+#[derive(Debug, Clone)]
+struct Usual {
+    answered_200: Counter,
+    appended: Counter,
+    acknowledged: Counter,
+    first_secret: Counter,
 }
 
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
+        let (requests, items) = (Family::default(), Family::default());
+        let (acks, signatures) = (Family::default(), Family::default());
+        let fate = FateLabel { fate: "appended", cause: String::new() };
+        let outcome = OutcomeLabel { outcome: AckOutcome::Acknowledged.name() };
+        let usual = Usual {
+            answered_200: Counter::clone(&requests.get_or_create(&StatusLabel { status: 200 })),
+            appended: Counter::clone(&items.get_or_create(&fate)),
+            acknowledged: Counter::clone(&acks.get_or_create(&outcome)),
+            first_secret: Counter::clone(&signatures.get_or_create(&SecretLabel { secret: "0".to_owned() })),
+        };
         let metrics = Self {
-            requests: Family::default(),
+            requests,
             refusals: Family::default(),
-            items: Family::default(),
+            items,
             failed: Family::default(),
-            acks: Family::default(),
-            signatures: Family::default(),
+            acks,
+            signatures,
+            usual,
             append_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 14)),
             body_bytes: Histogram::new(exponential_buckets(256.0, 4.0, 8)),
             in_flight: Gauge::default(),
@@ -129,7 +153,10 @@ impl Metrics {
     }
 
     pub(crate) fn answered(&self, status: u16) {
-        self.requests.get_or_create(&StatusLabel { status }).inc();
+        match status {
+            200 => self.usual.answered_200.inc(),
+            _ => self.requests.get_or_create(&StatusLabel { status }).inc(),
+        };
     }
 
     pub(crate) fn refused(&self, cause: &'static str) {
@@ -138,12 +165,19 @@ impl Metrics {
 
     /// The place of the secret, from 0; `None` for a signature of none of them.
     pub(crate) fn signature(&self, secret: Option<usize>) {
+        if secret == Some(0) {
+            self.usual.first_secret.inc();
+            return;
+        }
         let secret = secret.map_or_else(|| "none".to_owned(), |index| index.to_string());
         self.signatures.get_or_create(&SecretLabel { secret }).inc();
     }
 
-    pub(crate) fn acks(&self, outcome: AckOutcome) {
-        self.acks.get_or_create(&OutcomeLabel { outcome: outcome.name() }).inc();
+    pub(crate) fn acks(&self, outcome: AckOutcome, count: u64) {
+        match outcome {
+            AckOutcome::Acknowledged => self.usual.acknowledged.inc_by(count),
+            _ => self.acks.get_or_create(&OutcomeLabel { outcome: outcome.name() }).inc_by(count),
+        };
     }
 
     pub(crate) fn append_took(&self, time: Duration) {
@@ -157,8 +191,10 @@ impl Metrics {
 
     /// Counts the fates of a webhook that is acknowledged.
     pub(crate) fn receipt(&self, receipt: &Receipt) {
-        self.items("appended", "", receipt.appended);
-        self.items("duplicate", "", receipt.duplicate);
+        self.usual.appended.inc_by(receipt.appended);
+        if receipt.duplicate > 0 {
+            self.items("duplicate", "", receipt.duplicate);
+        }
         for cause in &receipt.failed_causes {
             self.items("failed", cause, 1);
             self.failed.get_or_create(&CauseLabel { cause: cause.clone() }).inc();

@@ -13,6 +13,7 @@ use async_nats::jetstream::stream::Config;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_schemas::log;
 
+pub(crate) use definition::ALLOW_ATOMIC;
 pub use definition::{Difference, FORMAT};
 
 /// The log to make or to compare with.

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::append::AROUND_BYTES;
+use crate::append::{AROUND_BYTES, Lanes};
 use crate::broker::Broker;
 use crate::durability::Durability;
 use crate::handshake::VerifyToken;
@@ -73,6 +73,7 @@ pub(crate) struct Inner {
     pub(crate) secrets: Secrets,
     pub(crate) verify_token: VerifyToken,
     pub(crate) broker: Arc<Broker>,
+    pub(crate) lanes: Lanes,
     pub(crate) partitions: u16,
     pub(crate) metrics: Metrics,
     pub(crate) requests: Arc<Semaphore>,
@@ -95,13 +96,14 @@ impl Receiver {
         let secrets = Secrets::new(&settings.app_secrets).map_err(StartError::Secrets)?;
         let verify_token = VerifyToken::new(&settings.verify_token).ok_or(StartError::VerifyToken)?;
         check_bounds(&settings)?;
-        let partitions = check_log(&client).await?;
+        let (partitions, batches) = check_log(&client).await?;
         let max_payload = client.max_payload();
         if max_payload < settings.body_bytes_max.saturating_add(AROUND_BYTES) {
             return Err(StartError::Payload { max_payload, body_bytes_max: settings.body_bytes_max });
         }
-        let broker =
-            Arc::new(Broker::new(client, partitions, settings.monitor_url.clone(), settings.append_deadline));
+        let monitor_url = settings.monitor_url.clone();
+        let broker = Broker::new(client, partitions, batches, monitor_url, settings.append_deadline);
+        let broker = Arc::new(broker);
         // Before the first webhook, so that none is answered "unverified" for want of a look.
         broker.probe().await;
         broker.determine_durability().await;
@@ -114,12 +116,14 @@ impl Receiver {
             let (tally, client, stop) = (Arc::clone(&tally), broker.client().clone(), stop.clone());
             async move { tally.keep(client, stop).await }
         });
+        let metrics = Metrics::register(registry);
         Ok(Self(Arc::new(Inner {
             secrets,
             verify_token,
+            lanes: Lanes::start(&broker, &metrics, partitions),
             broker,
             partitions,
-            metrics: Metrics::register(registry),
+            metrics,
             requests: Arc::new(Semaphore::new(settings.requests_max)),
             bytes: Arc::new(Semaphore::new(settings.bytes_in_flight_max)),
             settings,
@@ -196,12 +200,14 @@ fn check_bounds(settings: &Settings) -> Result<(), StartError> {
     }
 }
 
-async fn check_log(client: &Client) -> Result<u16, StartError> {
+/// The number of partitions, and whether their streams take batches: one made before batches were used does not.
+async fn check_log(client: &Client) -> Result<(u16, bool), StartError> {
     let partitions = provision::discover(client).await.map_err(StartError::Log)?.ok_or(StartError::NoLog)?;
     let plan = provision::Plan { partitions, ..provision::Plan::default() };
     let report = provision::check(client, &plan).await.map_err(StartError::Log)?;
     if !report.missing.is_empty() {
         return Err(StartError::Missing { streams: report.missing });
     }
-    Ok(partitions)
+    let batches = !report.differences.iter().any(|difference| difference.setting == provision::ALLOW_ATOMIC);
+    Ok((partitions, batches))
 }

@@ -10,7 +10,7 @@ use async_nats::jetstream::message::PublishMessage;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{frame, log, v1};
 
-use crate::append::{self, Destination, Message};
+use crate::append::{self, Message};
 use crate::meta::Delivery;
 
 /// How long one message may take to be acknowledged, all attempts together.
@@ -76,7 +76,7 @@ impl Log {
     async fn everywhere(&self, message: Message) -> Result<Appended, Error> {
         let mut appended = Appended { position: Position::default(), duplicate: true };
         for to in &message.destinations {
-            let ack = self.publish(&message.id, to, || message.publish_bare(to)).await?;
+            let ack = self.publish(&message.id, &to.subject, || message.publish_bare(to)).await?;
             appended.duplicate &= ack.1;
             if let Some(partition) = to.partition {
                 appended.position.raise(partition, ack.0);
@@ -92,7 +92,7 @@ impl Log {
     pub async fn keep(&self, failed: &v1::FailedWebhook) -> Result<(), Error> {
         let message = Message::of_failed(failed, self.context.client().max_payload());
         for to in &message.destinations {
-            self.publish(&message.id, to, || message.publish_bare(to)).await?;
+            self.publish(&message.id, &to.subject, || message.publish_bare(to)).await?;
         }
         Ok(())
     }
@@ -102,28 +102,24 @@ impl Log {
     /// # Errors
     /// As [`Self::append`].
     pub async fn settle(&self, resolution: &v1::Resolution) -> Result<(), Error> {
-        let to = Destination {
-            partition: None,
-            stream: log::RESOLVED_STREAM.to_owned(),
-            subject: log::resolved_subject(&resolution.failed_id),
-        };
+        let subject = log::resolved_subject(&resolution.failed_id);
         let id = format!("resolved-{}-{}", resolution.failed_id, resolution.time_ms);
         let payload = bytes::Bytes::from(frame::encode(resolution));
         let message =
-            || PublishMessage::build().payload(payload.clone()).message_id(&id).expected_stream(&to.stream);
-        self.publish(&id, &to, message).await.map(|_| ())
+            || PublishMessage::build().payload(payload.clone()).message_id(&id).expected_stream(log::RESOLVED_STREAM);
+        self.publish(&id, &subject, message).await.map(|_| ())
     }
 
     async fn publish(
         &self,
         id: &str,
-        to: &Destination,
+        subject: &str,
         message: impl Fn() -> PublishMessage,
     ) -> Result<(u64, bool), Error> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
             let attempt = async {
-                let ack = self.context.send_publish(to.subject.clone(), message()).await?;
+                let ack = self.context.send_publish(subject.to_owned(), message()).await?;
                 ack.await
             };
             let error = match attempt.await {

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::append::{Appender, Receipt};
+use crate::detached::Detached;
 use crate::receiver::Inner;
 use crate::respond::{self, Answer, Refusal};
 use crate::trace::Trace;
@@ -40,17 +41,25 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Infallible> {
     let trace = Trace::of(request.headers());
     let version = request.version();
-    let span = tracing::info_span!("webhook", request_id = trace.request_id, trace_id = trace.trace_id());
-    let metrics = door.metrics.clone();
-    let answered = route(door, work, request, &trace).instrument(span.clone()).await;
-    let _entered = span.enter();
+    // Of no use to those that only want warnings, and not free: a warning names the request itself.
+    let span = tracing::debug_span!("webhook", request_id = trace.request_id, trace_id = trace.trace_id());
+    let counting = Arc::clone(&door);
+    let answered = route(door, work, request, &trace).instrument(span).await;
     let answer = answered.unwrap_or_else(|refusal| {
         let (status, cause, _) = refusal.outline();
-        tracing::warn!(status = status.as_u16(), cause, reason = reasons(&refusal), "refused");
-        metrics.refused(cause);
-        refusal.answer(&trace.request_id, version)
+        let (request_id, trace_id) = (&trace.request_id, trace.trace_id());
+        tracing::warn!(
+            request_id,
+            trace_id,
+            status = status.as_u16(),
+            cause,
+            reason = reasons(&refusal),
+            "refused"
+        );
+        counting.metrics.refused(cause);
+        refusal.answer(request_id, version)
     });
-    metrics.answered(answer.status().as_u16());
+    counting.metrics.answered(answer.status().as_u16());
     Ok(answer)
 }
 
@@ -91,9 +100,10 @@ async fn post(
         body::read(body, settings.body_bytes_max, deadline, &door.bytes).await.map_err(Refusal::Body)?;
     door.metrics.body(whole.bytes.len());
     let trace = trace.clone();
-    // A task of its own: a sender that hangs up must not stop half of a webhook's items from being
-    // counted, and a fault in here must not take the connection's other requests with it.
-    let task = work.spawn(
+    // A sender that hangs up must not stop half of a webhook's items from being counted, and a fault in here must
+    // not take the connection's other requests with it.
+    let task = Detached::new(
+        work,
         async move {
             let answer =
                 accept(&door, RawWebhook::new(whole.bytes, &head.headers), &head.headers, &trace).await;
@@ -115,21 +125,22 @@ async fn accept(
     door.metrics.signature(verified.as_ref().ok().map(|webhook| webhook.secret()));
     let verified = verified.map_err(Refusal::Signature)?;
     let delivery = door.delivery(&trace.request_id, now_ms(), kept(headers));
-    let items = meta::adapt(verified.body(), &delivery);
+    let items = meta::adapt_shared(verified.body(), &delivery);
     let appender = Appender {
         broker: &door.broker,
+        lanes: &door.lanes,
         metrics: &door.metrics,
         partitions: door.partitions,
         deadline: append_deadline(door.settings.append_deadline, items.len()),
         tally: &door.tally,
     };
     let began = Instant::now();
-    let appended = appender.append(items, &delivery, &trace.traceparent).await;
+    let appended = appender.append(items, &delivery, trace.traceparent.as_deref()).await;
     door.metrics.append_took(began.elapsed());
     door.broker.appended(appended.as_ref().map(|_| ()));
     let receipt = appended.map_err(Refusal::Append)?;
     door.metrics.receipt(&receipt);
-    log(&receipt, began);
+    log(&receipt, trace, began);
     Ok(respond::receipt(&receipt, door.broker.durability(), &trace.request_id))
 }
 
@@ -140,11 +151,12 @@ fn append_deadline(base: Duration, items: usize) -> Duration {
     base.saturating_add(APPEND_PER_ITEM.saturating_mul(items).min(APPEND_MORE_MAX))
 }
 
-fn log(receipt: &Receipt, began: Instant) {
+fn log(receipt: &Receipt, trace: &Trace, began: Instant) {
     let Receipt { appended, duplicate, failed, ignored, position, .. } = receipt;
     if *failed > 0 {
         let causes: std::collections::BTreeSet<_> = receipt.failed_causes.iter().collect();
-        tracing::warn!(failed, ?causes, "items could not be read and are kept as failures");
+        let (request_id, trace_id) = (&trace.request_id, trace.trace_id());
+        tracing::warn!(request_id, trace_id, failed, ?causes, "items could not be read and are kept as failures");
     }
     let took_ms = began.elapsed().as_millis();
     tracing::debug!(appended, duplicate, failed, ignored, %position, took_ms, "webhook acknowledged");

@@ -11,21 +11,20 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub(crate) struct Trace {
     /// 32 lower-case hex digits.
     pub(crate) request_id: String,
-    /// `00-{trace}-{span}-{flags}`; the sender's if it sent a valid one.
-    pub(crate) traceparent: String,
+    /// `00-{trace}-{span}-{flags}` of the sender, if it sent a valid one. Without it the request id is the trace.
+    pub(crate) traceparent: Option<String>,
 }
 
 impl Trace {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let (request_id, span) = (hex(&random::<16>()), hex(&random::<8>()));
         let sent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).filter(|t| is_valid(t));
-        let traceparent = sent.map_or_else(|| format!("00-{request_id}-{span}-01"), str::to_owned);
-        Self { request_id, traceparent }
+        Self { request_id: random_hex::<16>(), traceparent: sent.map(str::to_owned) }
     }
 
     /// The trace alone: what the commit of the webhook's records logs, too.
     pub(crate) fn trace_id(&self) -> &str {
-        self.traceparent.split('-').nth(1).unwrap_or_default()
+        let sent = self.traceparent.as_deref().and_then(|sent| sent.split('-').nth(1));
+        sent.unwrap_or(&self.request_id)
     }
 }
 
@@ -62,16 +61,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_valid_trace_is_carried_on_and_any_other_is_replaced() {
+    fn a_valid_trace_is_carried_on_and_the_request_stands_for_any_other() {
         let mut headers = HeaderMap::new();
         let sent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
         headers.insert(TRACEPARENT, sent.parse().unwrap());
-        assert_eq!(Trace::of(&headers).traceparent, sent);
+        let trace = Trace::of(&headers);
+        assert_eq!(trace.traceparent.as_deref(), Some(sent));
+        assert_eq!(trace.trace_id(), "0af7651916cd43dd8448eb211c80319c");
         for bad in ["", "00-0-0-0", "00-00000000000000000000000000000000-b7ad6b7169203331-01", "x"] {
             headers.insert(TRACEPARENT, bad.parse().unwrap());
             let trace = Trace::of(&headers);
-            assert!(is_valid(&trace.traceparent), "{bad:?}");
-            assert!(trace.traceparent.contains(&trace.request_id));
+            assert_eq!(trace.traceparent, None, "{bad:?}");
+            assert_eq!(trace.trace_id(), trace.request_id);
         }
     }
 

@@ -31,7 +31,11 @@ pub enum Error {
     NotHex,
 }
 
-fn check(text: &str) -> Result<(), Error> {
+/// Whether a text can be an id: 1 to [`ID_BYTES_MAX`] bytes without control characters.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn check(text: &str) -> Result<(), Error> {
     if text.is_empty() {
         return Err(Error::Empty);
     }
@@ -139,7 +143,9 @@ pub fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])).collect()
+    let mut out = String::with_capacity(bytes.len() * 2);
+    out.extend(bytes.iter().flat_map(|b| [b >> 4, b & 15]).map(|n| char::from(DIGITS[usize::from(n)])));
+    out
 }
 
 #[cfg(test)]

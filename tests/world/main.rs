@@ -23,6 +23,7 @@ mod fates;
 mod faults;
 mod feed;
 mod fold_laws;
+mod gather;
 mod golden;
 mod graph;
 mod hook;

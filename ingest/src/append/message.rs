@@ -1,16 +1,23 @@
 //! One log message and where it goes.
 
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::{HeaderMap, header};
 use bytes::Bytes;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Provider, Record};
 use groupfold_schemas::{frame, log};
 
+use tokio::time::Instant;
+
+use super::wire::Outgoing;
 use crate::meta::{self, Delivery};
 use crate::tally::RECEIVER_HEADER;
 
 /// Room for the headers of a message: message id, stream, trace, and what the client adds.
 const HEADER_BYTES: usize = 1024;
+
+/// The W3C trace that a message belongs to.
+const TRACE_HEADER: &str = "traceparent";
 
 /// Room that a body's bound leaves below the broker's `max_payload` for everything around an item.
 pub(crate) const AROUND_BYTES: usize = 64 * 1024;
@@ -28,8 +35,13 @@ pub(crate) enum Fate {
 pub(crate) struct Destination {
     /// `None` for the stream of failures, which readers do not wait for.
     pub(crate) partition: Option<u16>,
-    pub(crate) stream: String,
     pub(crate) subject: String,
+}
+
+impl Destination {
+    pub(crate) fn stream(&self) -> String {
+        self.partition.map_or_else(|| log::FAILED_STREAM.to_owned(), log::stream)
+    }
 }
 
 /// One log message, for one stream or for several.
@@ -82,29 +94,35 @@ impl Message {
             payload = frame::encode(&bare);
         }
         let subject = log::failed_subject(Provider::Meta.name(), &failed.cause);
-        let stream = log::FAILED_STREAM.to_owned();
         Self {
             id: failed.failed_id.clone(),
             fate: Fate::Failed(failed.cause.clone()),
-            destinations: vec![Destination { partition: None, stream, subject }],
+            destinations: vec![Destination { partition: None, subject }],
             payload: payload.into(),
         }
     }
 
-    /// The stream is named too: if subjects were ever bound to another stream, the broker refuses
-    /// instead of acknowledging from there.
-    pub(crate) fn publish(&self, to: &Destination, traceparent: &str, life: &str) -> PublishMessage {
-        PublishMessage::build()
-            .payload(self.payload.clone())
-            .message_id(&self.id)
-            .expected_stream(&to.stream)
-            .header("traceparent", traceparent)
-            .header(RECEIVER_HEADER, life)
+    /// On its way to one of its streams, under the receiver's life and the trace that the sender gave it.
+    pub(super) fn outgoing(
+        &self,
+        to: &Destination,
+        traceparent: Option<&str>,
+        life: &str,
+        patience: Instant,
+    ) -> Outgoing {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::NATS_MESSAGE_ID, self.id.as_str());
+        headers.insert(RECEIVER_HEADER, life);
+        if let Some(traceparent) = traceparent {
+            headers.insert(TRACE_HEADER, traceparent);
+        }
+        Outgoing { subject: to.subject.as_str().into(), headers, payload: self.payload.clone(), patience }
     }
 
-    /// The same for what comes in by no request.
+    /// The same for what comes in by no request. The stream is named: if subjects were ever bound to another one, the
+    /// broker refuses.
     pub(crate) fn publish_bare(&self, to: &Destination) -> PublishMessage {
-        PublishMessage::build().payload(self.payload.clone()).message_id(&self.id).expected_stream(&to.stream)
+        PublishMessage::build().payload(self.payload.clone()).message_id(&self.id).expected_stream(to.stream())
     }
 }
 
@@ -117,7 +135,6 @@ pub(crate) fn destinations(record: &Record, partitions: u16) -> Vec<Destination>
     let name = kind.map_or("unknown", Kind::name);
     let to = |partition: u16| Destination {
         partition: Some(partition),
-        stream: log::stream(partition),
         subject: log::event_subject(partition, &record.account, name, group),
     };
     if everywhere {

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 
-use async_nats::jetstream;
+use async_nats::{client, jetstream};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 
@@ -61,6 +61,12 @@ pub(crate) enum Error {
     /// Refused for another reason, which the source names.
     #[error("the log refused the message")]
     Refused(#[source] jetstream::Error),
+    /// Acknowledged, but by another stream than the message is for.
+    #[error("another stream took the message")]
+    WrongStream,
+    /// The answer to a publish is none.
+    #[error("what the log answered cannot be read")]
+    Unreadable(#[source] serde_json::Error),
     /// The client itself failed.
     #[error("the publish failed")]
     Client(#[source] PublishError),
@@ -80,7 +86,8 @@ impl Error {
             Self::RateLimited(_) => "log_rate_limited",
             Self::TooLarge => "message_too_large",
             Self::Refused(_) => "log_refused",
-            Self::Client(_) => "publish_failed",
+            Self::WrongStream => "wrong_stream",
+            Self::Unreadable(_) | Self::Client(_) => "publish_failed",
         }
     }
 
@@ -97,13 +104,18 @@ impl Error {
             | Self::RateLimited(_)
             | Self::TooLarge
             | Self::Refused(_)
+            | Self::WrongStream
+            | Self::Unreadable(_)
             | Self::Client(_) => false,
         }
     }
 
     /// The message may be in the log.
     pub(crate) fn is_unknown(&self) -> bool {
-        matches!(self, Self::Unacknowledged | Self::DuplicateInFlight | Self::Client(_))
+        matches!(
+            self,
+            Self::Unacknowledged | Self::DuplicateInFlight | Self::Unreadable(_) | Self::Client(_)
+        )
     }
 }
 
@@ -119,7 +131,7 @@ impl From<PublishError> for Error {
             | PublishErrorKind::WrongLastSequence
             | PublishErrorKind::Other => {
                 match error.source().and_then(|s| s.downcast_ref::<jetstream::Error>()) {
-                    Some(refusal) => of_code(refusal.clone()),
+                    Some(refusal) => refusal.clone().into(),
                     None => Self::Client(error),
                 }
             }
@@ -127,19 +139,32 @@ impl From<PublishError> for Error {
     }
 }
 
-fn of_code(refusal: jetstream::Error) -> Error {
-    let code = refusal.error_code();
-    if code == DUPLICATE_IN_FLIGHT {
-        Error::DuplicateInFlight
-    } else if code == TOO_MANY_REQUESTS {
-        Error::RateLimited(refusal)
-    } else if FULL.contains(&code) {
-        Error::Full(refusal)
-    } else if UNREADY.contains(&code) {
-        Error::Unready(refusal)
-    } else if code == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM {
-        Error::TooLarge
-    } else {
-        Error::Refused(refusal)
+impl From<client::PublishError> for Error {
+    fn from(error: client::PublishError) -> Self {
+        match error.kind() {
+            client::PublishErrorKind::MaxPayloadExceeded => Self::TooLarge,
+            client::PublishErrorKind::Send | client::PublishErrorKind::InvalidSubject => {
+                Self::Client(PublishError::with_source(PublishErrorKind::Other, error))
+            }
+        }
+    }
+}
+
+impl From<jetstream::Error> for Error {
+    fn from(refusal: jetstream::Error) -> Self {
+        let code = refusal.error_code();
+        if code == DUPLICATE_IN_FLIGHT {
+            Self::DuplicateInFlight
+        } else if code == TOO_MANY_REQUESTS {
+            Self::RateLimited(refusal)
+        } else if FULL.contains(&code) {
+            Self::Full(refusal)
+        } else if UNREADY.contains(&code) {
+            Self::Unready(refusal)
+        } else if code == ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM {
+            Self::TooLarge
+        } else {
+            Self::Refused(refusal)
+        }
     }
 }

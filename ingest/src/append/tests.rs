@@ -36,7 +36,7 @@ fn an_event_goes_to_the_partition_of_its_group() {
     let partition = log::partition_of("g.1", 8);
     let [to] = &message.destinations[..] else { panic!("{message:?}") };
     assert_eq!(to.partition, Some(partition));
-    assert_eq!(to.stream, format!("GROUPFOLD_EVENTS_{partition}"));
+    assert_eq!(to.stream(), format!("GROUPFOLD_EVENTS_{partition}"));
     assert_eq!(to.subject, format!("groupfold.event.{partition}.1.group_deleted.g%2e1"));
 }
 
@@ -61,7 +61,10 @@ fn a_change_of_names_goes_everywhere_and_counts_once() {
         [Some(0), Some(1), Some(2)]
     );
     let ack =
-        |partition, duplicate| (0, Ack { partition: Some(partition), sequence: 5, duplicate, unsure: false });
+        |partition, duplicate| {
+            let stored = Stored { sequence: 5, duplicate };
+            (0, Ack { partition: Some(partition), stored, unsure: false })
+        };
     let mut receipt = Receipt::default();
     receipt.count(std::slice::from_ref(&message), vec![ack(2, true), ack(0, true), ack(1, false)]);
     assert_eq!((receipt.appended, receipt.duplicate), (1, 0));
@@ -81,7 +84,7 @@ fn a_record_too_large_for_the_broker_becomes_a_failure_that_fits() {
     };
     let message = Message::of_event(large, 8, 10_500, &delivery());
     assert_eq!(message.fate, Fate::Failed("malformed_field".into()));
-    assert_eq!(message.destinations[0].stream, log::FAILED_STREAM);
+    assert_eq!(message.destinations[0].stream(), log::FAILED_STREAM);
 }
 
 #[test]

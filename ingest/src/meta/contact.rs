@@ -6,9 +6,9 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use groupfold_schemas::v1::Participant;
-use serde_json::value::RawValue;
 
 use super::fault::Result;
+use super::json::Value;
 use super::node::Node;
 use super::person;
 
@@ -29,7 +29,7 @@ const NAMING: [&str; 8] = [
 ];
 
 struct Contact<'a> {
-    raw: &'a RawValue,
+    raw: Value<'a>,
     names: Participant,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Contacts<'a> {
 }
 
 impl<'a> Contacts<'a> {
-    pub(super) fn read(raws: impl IntoIterator<Item = &'a RawValue>) -> Self {
+    pub(super) fn read(raws: impl IntoIterator<Item = Value<'a>>) -> Self {
         let mut contacts = Self::default();
         for raw in raws {
             let Ok(names) = names(raw) else { continue };
@@ -59,7 +59,7 @@ impl<'a> Contacts<'a> {
         let found = [&person.user_id, &person.wa_id].into_iter().flatten().find_map(|n| self.by_name.get(n));
         let Some(contact) = found.and_then(|&index| self.all.get(index)) else { return Vec::new() };
         adopt(person, &contact.names);
-        vec![bytes(contact.raw)]
+        vec![contact.raw.bytes()]
     }
 
     /// The names of the only contact, for an item that names nobody itself.
@@ -71,9 +71,9 @@ impl<'a> Contacts<'a> {
     }
 
     /// The JSON of the contacts that an unreadable item seems to speak of.
-    pub(super) fn beside(&self, item: Option<&Node<'_>>) -> Vec<Bytes> {
+    pub(super) fn beside(&self, item: Option<&Node<'_, '_>>) -> Vec<Bytes> {
         if let [contact] = &self.all[..] {
-            return vec![bytes(contact.raw)];
+            return vec![contact.raw.bytes()];
         }
         let Some(item) = item else { return Vec::new() };
         let named = NAMING.iter().filter_map(|member| item.text(member).ok().flatten());
@@ -81,11 +81,11 @@ impl<'a> Contacts<'a> {
         found.sort_unstable();
         found.dedup();
         found.truncate(KEPT_MAX);
-        found.iter().filter_map(|&index| self.all.get(index)).map(|contact| bytes(contact.raw)).collect()
+        found.iter().filter_map(|&index| self.all.get(index)).map(|contact| contact.raw.bytes()).collect()
     }
 }
 
-fn names(raw: &RawValue) -> Result<Participant> {
+fn names(raw: Value<'_>) -> Result<Participant> {
     let contact = Node::read(raw, "")?;
     let profile = contact.object("profile")?;
     let in_profile = |member| profile.as_ref().map(|p| p.text(member)).transpose().map(Option::flatten);
@@ -106,8 +106,4 @@ fn adopt(person: &mut Participant, contact: &Participant) {
     fill(&mut person.parent_user_id, &contact.parent_user_id);
     fill(&mut person.username, &contact.username);
     fill(&mut person.display_name, &contact.display_name);
-}
-
-fn bytes(raw: &RawValue) -> Bytes {
-    Bytes::copy_from_slice(raw.get().as_bytes())
 }

@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{Actor, ActorKind, Event, Evidence, Participant, Record, TimeQuality};
-use serde_json::value::RawValue;
 
 use super::contact::Contacts;
+use super::json::Value;
 use super::{Delivery, IgnoreCause, PROVIDER, event_id};
 
 /// Where an item comes from, as far as the levels above it tell.
@@ -50,7 +50,7 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    pub(super) fn into_record(self, around: &Around<'_, '_>, raw: &RawValue, pointer: String) -> Record {
+    pub(super) fn into_record(self, around: &Around<'_, '_>, raw: Value<'_>, pointer: String) -> Record {
         let (origin, delivery) = (&around.origin, around.delivery);
         let id = event_id::event_id(&origin.account, &origin.phone_number_id, around.field, &self.key);
         let (provider_time_ms, time_quality) = match (self.time_ms, origin.entry_time_ms) {
@@ -74,7 +74,7 @@ impl Draft {
             evidence: Evidence::Webhook.into(),
             field: around.field.to_owned(),
             pointer,
-            original_json: Bytes::copy_from_slice(raw.get().as_bytes()),
+            original_json: raw.bytes(),
             original_contacts: self.contacts,
             replayed: delivery.replayed,
             event: Some(Event { kind: Some(self.kind) }),

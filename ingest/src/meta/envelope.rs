@@ -1,12 +1,13 @@
 //! The levels above the items: body, entry, change, value.
 
+use bytes::Bytes;
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::v1::FailedWebhook;
-use serde_json::value::RawValue;
 
 use super::contact::Contacts;
 use super::draft::{Around, Origin, Read};
 use super::fault::{Fault, Result};
+use super::json::{Json, Value};
 use super::node::Node;
 use super::{Delivery, ITEMS_MAX, IgnoreCause, Item, event_id, failed, group, message, status, time};
 
@@ -16,16 +17,16 @@ const OBJECT: &str = "whatsapp_business_account";
 const LISTS: [&str; 4] = ["groups", "statuses", "messages", "errors"];
 
 /// Reads a whole body.
-pub(super) fn body(body: &[u8], delivery: &Delivery<'_>) -> Vec<Item> {
-    let raw: &RawValue = match serde_json::from_slice(body) {
-        Ok(raw) => raw,
+pub(super) fn body(body: &Bytes, delivery: &Delivery<'_>) -> Vec<Item> {
+    let json = match Json::read(body) {
+        Ok(json) => json,
         Err(error) => {
             let words = format!("JSON in UTF-8; broken at line {} column {}", error.line(), error.column());
             return vec![failed::body(body, Fault::new(Cause::NotJson, "", words), delivery)];
         }
     };
     let mut items = Items::new(delivery);
-    match split_body(raw, &mut items) {
+    match split_body(json.root(), &mut items) {
         Ok(()) => items.found,
         Err(fault) => vec![failed::body(body, fault, delivery)],
     }
@@ -33,7 +34,8 @@ pub(super) fn body(body: &[u8], delivery: &Delivery<'_>) -> Vec<Item> {
 
 /// Reads a failure again, at the level it failed at.
 pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
-    let Ok(raw) = serde_json::from_slice::<&RawValue>(&old.raw) else { return body(&old.raw, delivery) };
+    let Ok(json) = Json::read(&old.raw) else { return body(&old.raw, delivery) };
+    let raw = json.root();
     let origin = Origin {
         account: old.account.clone(),
         phone_number_id: old.phone_number_id.clone(),
@@ -49,8 +51,9 @@ pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
         ["entry", _, "changes", _] => items.change(raw, at, &origin, None),
         ["entry", _, "changes", _, "value"] => items.value(raw, at, &origin, None),
         ["entry", _, "changes", _, "value", list, _] => {
-            let contacts = old.original_contacts.iter().filter_map(|c| serde_json::from_slice(c).ok());
-            let contacts = Contacts::read(contacts);
+            let contacts: Vec<Json<'_>> =
+                old.original_contacts.iter().filter_map(|contact| Json::read(contact).ok()).collect();
+            let contacts = Contacts::read(contacts.iter().map(Json::root));
             let field = canonical_field(&old.field).unwrap_or("messages");
             items.item(list, raw, at, &Around { delivery, origin, field, contacts });
         }
@@ -59,7 +62,7 @@ pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
     items.found
 }
 
-fn split_body(raw: &RawValue, items: &mut Items<'_>) -> Result<()> {
+fn split_body(raw: Value<'_>, items: &mut Items<'_>) -> Result<()> {
     let node = Node::read(raw, "").map_err(Fault::of_envelope)?;
     if node.text("object").ok().flatten().as_deref() != Some(OBJECT) {
         return Err(Fault::new(Cause::UnknownObject, "/object", OBJECT));
@@ -105,7 +108,7 @@ impl<'d> Items<'d> {
         Self { delivery, found: Vec::new(), entry_hash: None }
     }
 
-    fn fail(&mut self, raw: &RawValue, at: String, fault: Fault, origin: &Origin) {
+    fn fail(&mut self, raw: Value<'_>, at: String, fault: Fault, origin: &Origin) {
         self.found.push(failed::level(raw, at, fault, origin, self.delivery));
     }
 
@@ -113,23 +116,23 @@ impl<'d> Items<'d> {
     /// have had.
     fn fail_within(
         &mut self,
-        raw: &RawValue,
+        raw: Value<'_>,
         at: String,
         fault: Fault,
         origin: &mut Origin,
-        entry: Option<&RawValue>,
+        entry: Option<Value<'_>>,
     ) {
         self.hash_entry(origin, entry);
         self.fail(raw, at, fault, origin);
     }
 
-    fn hash_entry(&mut self, origin: &mut Origin, entry: Option<&RawValue>) {
+    fn hash_entry(&mut self, origin: &mut Origin, entry: Option<Value<'_>>) {
         if let Some(entry) = entry {
             origin.entry_hash = self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone();
         }
     }
 
-    fn entry(&mut self, raw: &RawValue, at: String) {
+    fn entry(&mut self, raw: Value<'_>, at: String) {
         let mut origin = Origin::default();
         self.entry_hash = None;
         match read_entry(raw, &at, &mut origin) {
@@ -145,7 +148,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn change(&mut self, raw: &RawValue, at: String, origin: &Origin, entry: Option<&RawValue>) {
+    fn change(&mut self, raw: Value<'_>, at: String, origin: &Origin, entry: Option<Value<'_>>) {
         let mut origin = origin.clone();
         match read_change(raw, &at, &mut origin) {
             Ok(value) if canonical_field(&origin.field).is_some() => {
@@ -156,7 +159,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn other_field(&mut self, raw: &RawValue, at: String, origin: &mut Origin, entry: Option<&RawValue>) {
+    fn other_field(&mut self, raw: Value<'_>, at: String, origin: &mut Origin, entry: Option<Value<'_>>) {
         let about_groups = origin.field.starts_with("group");
         if !about_groups && self.delivery.ignore_other_fields {
             self.found.push(Item::Ignored(IgnoreCause::OtherField));
@@ -167,7 +170,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn value(&mut self, raw: &RawValue, at: String, origin: &Origin, entry: Option<&RawValue>) {
+    fn value(&mut self, raw: Value<'_>, at: String, origin: &Origin, entry: Option<Value<'_>>) {
         let mut origin = origin.clone();
         let lists = match read_value(raw, &at, &mut origin) {
             Ok(lists) => lists,
@@ -190,8 +193,8 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn item(&mut self, list: &str, raw: &RawValue, at: String, around: &Around<'_, '_>) {
-        let read = Node::read(raw, at.clone()).and_then(|node| match list {
+    fn item(&mut self, list: &str, raw: Value<'_>, at: String, around: &Around<'_, '_>) {
+        let read = Node::read(raw, &at).and_then(|node| match list {
             "groups" => group::read(&node, around),
             "statuses" => status::read(&node, around),
             "messages" => message::read(&node, around),
@@ -205,7 +208,7 @@ impl<'d> Items<'d> {
     }
 }
 
-fn read_entry<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<Vec<&'a RawValue>> {
+fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Vec<Value<'a>>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.account = node.required_id("id")?;
     origin.entry_time_ms = time::optional(&node, "time").ok().flatten();
@@ -213,18 +216,18 @@ fn read_entry<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<Ve
     changes.ok_or_else(|| node.missing("changes", "a list of changes").of_envelope())
 }
 
-fn read_change<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<&'a RawValue> {
+fn read_change<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Value<'a>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.field = node.required_text("field")?;
     node.get("value").ok_or_else(|| node.missing("value", "an object"))
 }
 
 struct Lists<'a> {
-    items: Vec<(&'static str, Vec<&'a RawValue>)>,
-    contacts: Vec<&'a RawValue>,
+    items: Vec<(&'static str, Vec<Value<'a>>)>,
+    contacts: Vec<Value<'a>>,
 }
 
-fn read_value<'a>(raw: &'a RawValue, at: &str, origin: &mut Origin) -> Result<Lists<'a>> {
+fn read_value<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Lists<'a>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     let metadata = node.object("metadata")?.ok_or_else(|| node.missing("metadata", "an object"))?;
     origin.phone_number_id = metadata.required_id("phone_number_id")?;

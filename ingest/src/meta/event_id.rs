@@ -6,9 +6,8 @@
 
 use groupfold_schemas::id::EventId;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::PROVIDER;
+use super::{PROVIDER, json};
 
 /// Hashes `(provider, account, phone number id, field, natural key)`.
 pub(super) fn event_id(account: &str, phone_number_id: &str, field: &str, key: &[String]) -> EventId {
@@ -26,11 +25,11 @@ pub(super) fn failed_id(around: [&str; 3], raw: &[u8], pointer: &str) -> EventId
 
 /// JSON without blanks, with sorted members, as a hash. Falls back to the text itself where it is nested
 /// too deeply to be parsed.
-pub(super) fn of_json(raw: &RawValue) -> String {
-    let canonical = serde_json::from_str(raw.get()).map_or_else(
-        |_| raw.get().to_owned(),
+pub(super) fn of_json(raw: json::Value<'_>) -> String {
+    let canonical = serde_json::from_str(raw.raw()).map_or_else(
+        |_| raw.raw().to_owned(),
         |value| {
-            let mut out = String::with_capacity(raw.get().len());
+            let mut out = String::with_capacity(raw.raw().len());
             write_canonical(&value, &mut out);
             out
         },

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::log::fingerprint;
 use groupfold_schemas::v1::{FailedWebhook, Record};
-use serde_json::value::RawValue;
 
 use super::contact::Contacts;
 use super::draft::Origin;
 use super::fault::{Fault, without_indices};
+use super::json::Value;
 use super::node::Node;
 use super::{Delivery, Item, PROVIDER, event_id};
 
@@ -16,25 +16,25 @@ use super::{Delivery, Item, PROVIDER, event_id};
 const SHAPE_MEMBERS_MAX: usize = 64;
 
 /// A whole body that failed.
-pub(super) fn body(raw: &[u8], fault: Fault, delivery: &Delivery<'_>) -> Item {
-    failed(raw, String::new(), None, fault, &Origin::default(), delivery)
+pub(super) fn body(raw: &Bytes, fault: Fault, delivery: &Delivery<'_>) -> Item {
+    failed(raw.clone(), String::new(), None, fault, &Origin::default(), delivery)
 }
 
 /// A level above the items, or an item, that failed.
 pub(super) fn level(
-    raw: &RawValue,
+    raw: Value<'_>,
     at: String,
     fault: Fault,
     origin: &Origin,
     delivery: &Delivery<'_>,
 ) -> Item {
     let node = Node::read(raw, "").ok();
-    failed(raw.get().as_bytes(), at, node.as_ref(), fault, origin, delivery)
+    failed(raw.bytes(), at, node.as_ref(), fault, origin, delivery)
 }
 
 /// An item that failed, with the contacts that seem to be its person's.
 pub(super) fn item(
-    raw: &RawValue,
+    raw: Value<'_>,
     at: String,
     fault: Fault,
     origin: &Origin,
@@ -43,7 +43,7 @@ pub(super) fn item(
 ) -> Item {
     let node = Node::read(raw, "").ok();
     let beside = contacts.beside(node.as_ref());
-    let mut item = failed(raw.get().as_bytes(), at, node.as_ref(), fault, origin, delivery);
+    let mut item = failed(raw.bytes(), at, node.as_ref(), fault, origin, delivery);
     if let Item::Failed(failed) = &mut item {
         failed.original_contacts = beside;
     }
@@ -51,9 +51,9 @@ pub(super) fn item(
 }
 
 fn failed(
-    raw: &[u8],
+    raw: Bytes,
     item_pointer: String,
-    node: Option<&Node<'_>>,
+    node: Option<&Node<'_, '_>>,
     fault: Fault,
     origin: &Origin,
     delivery: &Delivery<'_>,
@@ -62,7 +62,7 @@ fn failed(
     Item::Failed(Box::new(FailedWebhook {
         failed_id: event_id::failed_id(
             [&origin.account, &origin.phone_number_id, &origin.field],
-            raw,
+            &raw,
             &fault.pointer,
         )
         .as_str()
@@ -80,7 +80,7 @@ fn failed(
         request_id: delivery.request_id.to_owned(),
         field: origin.field.clone(),
         item_pointer,
-        raw: Bytes::copy_from_slice(raw),
+        raw,
         headers: delivery.headers.clone(),
         build: delivery.build.to_owned(),
         original_contacts: Vec::new(),
@@ -90,10 +90,10 @@ fn failed(
     }))
 }
 
-fn print_of(fault: &Fault, node: Option<&Node<'_>>) -> String {
+fn print_of(fault: &Fault, node: Option<&Node<'_, '_>>) -> String {
     let pointer = without_indices(&fault.pointer);
-    let members = node.into_iter().flat_map(Node::shape).take(SHAPE_MEMBERS_MAX);
-    let shape: Vec<&str> = members.flat_map(|(name, kind)| [name, kind]).collect();
+    let members = node.map(Node::shape).unwrap_or_default();
+    let shape = members.iter().take(SHAPE_MEMBERS_MAX).flat_map(|(name, kind)| [name.as_ref(), kind]);
     let parts = [fault.cause.name(), &pointer].into_iter().chain(shape);
     fingerprint(parts.map(str::as_bytes))
 }

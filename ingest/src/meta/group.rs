@@ -23,7 +23,7 @@ pub(super) struct Common {
 }
 
 /// Reads one element of `groups[]`.
-pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let kind = canonical_type(node, around)?;
     let common = Common {
         kind,
@@ -50,7 +50,7 @@ pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
     Ok(Read::Event(Box::new(draft)))
 }
 
-fn canonical_type(node: &Node<'_>, around: &Around<'_, '_>) -> Result<&'static str> {
+fn canonical_type(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<&'static str> {
     let kind = node.required_text("type")?;
     let removes = node.has("removed_participants") || node.has("failed_participants");
     Ok(match kind.as_str() {
@@ -117,7 +117,7 @@ impl Common {
     }
 }
 
-fn created(node: &Node<'_>, mut common: Common) -> Result<Draft> {
+fn created(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
     let first = |a, b| Ok(node.text(a)?.or(node.text(b)?));
     let (subject, description) =
         (first("subject", "group_subject")?, first("description", "group_description")?);

@@ -16,7 +16,7 @@ use super::{IgnoreCause, event_id, person, time};
 const UNSUPPORTED_CODES: [&str; 2] = ["130501", "131051"];
 
 /// Reads one element of `messages[]`.
-pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let kind = node.text("type")?;
     if kind.as_deref() == Some("system") {
         return system(node, around);
@@ -58,7 +58,7 @@ pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
 }
 
 /// What is outside groups: ignored, or kept as a failure if so configured.
-pub(super) fn one_to_one(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+pub(super) fn one_to_one(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     if around.delivery.ignore_one_to_one {
         return Ok(Read::Ignored(IgnoreCause::OneToOne));
     }
@@ -70,7 +70,7 @@ pub(super) fn one_to_one(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Rea
 }
 
 /// The sender, under all names known here. A message that names nobody is by its only contact.
-fn sender(node: &Node<'_>, around: &Around<'_, '_>) -> Result<(Participant, Vec<Bytes>)> {
+fn sender(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<(Participant, Vec<Bytes>)> {
     let mut from = person::read(node, &person::FROM)?;
     if !person::has_name(&from) {
         let contact = around.contacts.only().filter(|contact| person::has_name(contact));
@@ -80,7 +80,7 @@ fn sender(node: &Node<'_>, around: &Around<'_, '_>) -> Result<(Participant, Vec<
     Ok((from, contacts))
 }
 
-fn system(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+fn system(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let system = node.object("system")?;
     let kind = system.as_ref().map(|system| system.text("type")).transpose()?.flatten();
     let change = match (&system, kind.as_deref()) {
@@ -110,7 +110,7 @@ fn system(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
     })))
 }
 
-fn number_changed(node: &Node<'_>, system: &Node<'_>) -> Result<IdentityChanged> {
+fn number_changed(node: &Node<'_, '_>, system: &Node<'_, '_>) -> Result<IdentityChanged> {
     let previous = Participant { wa_id: node.id("from")?, ..previous_ids(system)? };
     let mut current = person::read(system, &person::PLAIN)?;
     if current.wa_id.is_none() {
@@ -126,7 +126,7 @@ fn number_changed(node: &Node<'_>, system: &Node<'_>) -> Result<IdentityChanged>
 }
 
 /// The number, if it is told, stays: it is a name of the person before and after.
-fn user_id_changed(node: &Node<'_>, system: &Node<'_>) -> Result<IdentityChanged> {
+fn user_id_changed(node: &Node<'_, '_>, system: &Node<'_, '_>) -> Result<IdentityChanged> {
     let number = match system.id("wa_id")? {
         Some(number) => Some(number),
         None => node.id("from")?,
@@ -146,7 +146,7 @@ fn user_id_changed(node: &Node<'_>, system: &Node<'_>) -> Result<IdentityChanged
     Ok(change(IdentityChangeKind::UserId, previous, current))
 }
 
-fn previous_ids(system: &Node<'_>) -> Result<Participant> {
+fn previous_ids(system: &Node<'_, '_>) -> Result<Participant> {
     Ok(Participant {
         user_id: system.id("previous_user_id")?,
         parent_user_id: system.id("previous_parent_user_id")?,
@@ -166,12 +166,12 @@ fn change(kind: IdentityChangeKind, previous: Participant, current: Participant)
 
 /// Reads one element of `value.errors[]`. It has neither id nor time: the entry around it tells it from
 /// an equal one.
-pub(super) fn read_error(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+pub(super) fn read_error(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let error = person::error(node)?;
     if error.code.is_empty() && error.title.is_empty() && error.message.is_empty() {
         return Err(node.missing("code", "a code, a title or a message"));
     }
-    let key = vec!["error".to_owned(), event_id::of_json(node.raw()), around.origin.entry_hash.clone()];
+    let key = vec!["error".to_owned(), event_id::of_json(node.value()), around.origin.entry_hash.clone()];
     Ok(Read::Event(Box::new(Draft {
         kind: Kind::AccountError(AccountError { errors: vec![error] }),
         key,

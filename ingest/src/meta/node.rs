@@ -1,15 +1,13 @@
 //! A JSON object that knows where it stands: each member is read on its own, and a fault names it.
-//!
-//! Members stay raw text until asked for, so that digits keep every digit, and members that nobody
-//! asks for can hold anything.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::id;
-use serde_json::value::RawValue;
 
 use super::fault::{Fault, Result};
+use super::json::Value;
 
 /// Longest text of an event: a description of 2,048 characters (Meta's bound) of four bytes each. Message bodies are
 /// not read.
@@ -20,37 +18,43 @@ const OBJECTS_MAX: usize = 1024;
 
 const ID: &str = "an id of 1 to 512 bytes without control characters";
 
-pub(super) struct Node<'a> {
-    pointer: String,
-    raw: &'a RawValue,
-    members: BTreeMap<String, &'a RawValue>,
+#[derive(Clone, Copy)]
+pub(super) struct Node<'a, 'p> {
+    value: Value<'a>,
+    /// The object from which it was come to, and that one's pointer: the rest is worked out for a fault alone.
+    root: Value<'a>,
+    root_pointer: &'p str,
 }
 
-impl<'a> Node<'a> {
-    pub(super) fn read(raw: &'a RawValue, pointer: impl Into<String>) -> Result<Self> {
-        let pointer = pointer.into();
-        match serde_json::from_str(raw.get()) {
-            Ok(members) => Ok(Self { pointer, raw, members }),
-            Err(_) => Err(Fault::new(Cause::MalformedField, pointer, "an object")),
+impl<'a, 'p> Node<'a, 'p> {
+    pub(super) fn read(value: Value<'a>, pointer: &'p str) -> Result<Self> {
+        Self { value, root: value, root_pointer: pointer }.checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        match self.value.members() {
+            Some(_) => Ok(self),
+            None => Err(Fault::new(Cause::MalformedField, self.pointer(), "an object")),
         }
     }
 
-    pub(super) fn pointer(&self) -> &str {
-        &self.pointer
+    pub(super) fn pointer(&self) -> String {
+        format!("{}{}", self.root_pointer, self.root.pointer_to(self.value))
     }
 
-    pub(super) fn raw(&self) -> &'a RawValue {
-        self.raw
+    pub(super) fn value(&self) -> Value<'a> {
+        self.value
     }
 
     /// The pointer of a member. Names are ours and need no escape.
     pub(super) fn at(&self, name: &str) -> String {
-        format!("{}/{name}", self.pointer)
+        format!("{}/{name}", self.pointer())
     }
 
-    /// A member that is there and is not `null`.
-    pub(super) fn get(&self, name: &str) -> Option<&'a RawValue> {
-        self.members.get(name).copied().filter(|raw| raw.get() != "null")
+    /// A member that is there and is not `null`. Of two with one name the last counts.
+    pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
+        let named = self.value.members()?.filter(|(found, _)| is(*found, name));
+        named.last().map(|(_, value)| value).filter(|value| value.raw() != "null")
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -58,8 +62,9 @@ impl<'a> Node<'a> {
     }
 
     /// Members with names and types, for a fingerprint.
-    pub(super) fn shape(&self) -> impl Iterator<Item = (&str, &'static str)> {
-        self.members.iter().map(|(name, raw)| (name.as_str(), type_name(raw)))
+    pub(super) fn shape(&self) -> BTreeMap<Cow<'a, str>, &'static str> {
+        let members = self.value.members().into_iter().flatten();
+        members.filter_map(|(name, value)| Some((name.string()?, value.type_name()))).collect()
     }
 
     pub(super) fn missing(&self, name: &str, expected: &'static str) -> Fault {
@@ -72,17 +77,17 @@ impl<'a> Node<'a> {
 
     /// A text, or a number as it is printed. Empty is missing.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        let text = match raw.get().as_bytes().first() {
-            Some(b'"') => serde_json::from_str(raw.get()).ok(),
-            Some(b'-' | b'0'..=b'9') => Some(raw.get().to_owned()),
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let text = match value.type_name() {
+            "text" => value.string(),
+            "number" => Some(Cow::Borrowed(value.raw())),
             _ => None,
         };
         match text {
             Some(text) if text.len() > TEXT_BYTES_MAX => {
                 Err(self.malformed(name, "a text of at most 8192 bytes"))
             }
-            Some(text) => Ok((!text.is_empty()).then_some(text)),
+            Some(text) => Ok((!text.is_empty()).then(|| text.into_owned())),
             None => Err(self.malformed(name, "a text or a number")),
         }
     }
@@ -94,8 +99,8 @@ impl<'a> Node<'a> {
     /// A text that can be an id: bounded and printable.
     pub(super) fn id(&self, name: &str) -> Result<Option<String>> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        match id::MessageId::parse(&text) {
-            Ok(_) => Ok(Some(text)),
+        match id::check(&text) {
+            Ok(()) => Ok(Some(text)),
             Err(_) => Err(self.malformed(name, ID)),
         }
     }
@@ -106,43 +111,36 @@ impl<'a> Node<'a> {
 
     /// `true` or `false`, also as a text. Anything else says nothing.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
-        match self.get(name)?.get() {
+        match self.get(name)?.raw() {
             "true" | "\"true\"" => Some(true),
             "false" | "\"false\"" => Some(false),
             _ => None,
         }
     }
 
-    pub(super) fn object(&self, name: &str) -> Result<Option<Node<'a>>> {
-        self.get(name).map(|raw| Node::read(raw, self.at(name))).transpose()
+    pub(super) fn object(&self, name: &str) -> Result<Option<Self>> {
+        self.get(name).map(|value| Self { value, ..*self }.checked()).transpose()
     }
 
     /// The elements of a list; `None` if there is no list.
-    pub(super) fn list(&self, name: &str) -> Result<Option<Vec<&'a RawValue>>> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map(Some).map_err(|_| self.malformed(name, "a list"))
+    pub(super) fn list(&self, name: &str) -> Result<Option<Vec<Value<'a>>>> {
+        let Some(value) = self.get(name) else { return Ok(None) };
+        let elements = value.elements().ok_or_else(|| self.malformed(name, "a list"))?;
+        Ok(Some(elements.collect()))
     }
 
     /// The elements of a list of objects; none if there is no list.
-    pub(super) fn objects(&self, name: &str) -> Result<Vec<Node<'a>>> {
+    pub(super) fn objects(&self, name: &str) -> Result<Vec<Self>> {
         let list = self.list(name)?.unwrap_or_default();
         if list.len() > OBJECTS_MAX {
             return Err(self.malformed(name, "a list of at most 1024 objects"));
         }
-        list.into_iter()
-            .enumerate()
-            .map(|(i, raw)| Node::read(raw, format!("{}/{name}/{i}", self.pointer)))
-            .collect()
+        list.into_iter().map(|value| Self { value, ..*self }.checked()).collect()
     }
 }
 
-fn type_name(raw: &RawValue) -> &'static str {
-    match raw.get().as_bytes().first() {
-        Some(b'{') => "object",
-        Some(b'[') => "list",
-        Some(b'"') => "text",
-        Some(b't' | b'f') => "flag",
-        Some(b'n') => "null",
-        _ => "number",
-    }
+/// Whether a member's name is this one, which needs no escape.
+fn is(found: Value<'_>, name: &str) -> bool {
+    let raw = found.raw();
+    raw.get(1..raw.len() - 1) == Some(name) || (raw.contains('\\') && found.string().as_deref() == Some(name))
 }

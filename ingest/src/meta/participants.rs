@@ -13,7 +13,7 @@ use super::node::Node;
 use super::person;
 
 /// `group_participants_add`.
-pub(super) fn joined(node: &Node<'_>, common: Common) -> Result<Draft> {
+pub(super) fn joined(node: &Node<'_, '_>, common: Common) -> Result<Draft> {
     let people = person::participants(node, "added_participants")?;
     if people.is_empty() {
         return Err(node.missing("added_participants", "a list of at least one participant"));
@@ -36,7 +36,7 @@ pub(super) fn joined(node: &Node<'_>, common: Common) -> Result<Draft> {
 }
 
 /// `group_participants_remove`: removed by the business, in part or not at all, or left.
-pub(super) fn ended(node: &Node<'_>, mut common: Common) -> Result<Draft> {
+pub(super) fn ended(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
     let ended = person::participants(node, "removed_participants")?;
     let failed = failures(node)?;
     if ended.is_empty() && failed.is_empty() {
@@ -59,9 +59,9 @@ pub(super) fn ended(node: &Node<'_>, mut common: Common) -> Result<Draft> {
     Ok(draft)
 }
 
-fn failures(node: &Node<'_>) -> Result<Vec<ParticipantFailure>> {
+fn failures(node: &Node<'_, '_>) -> Result<Vec<ParticipantFailure>> {
     let failed = node.objects("failed_participants")?;
-    let failure = |node: &Node<'_>| {
+    let failure = |node: &Node<'_, '_>| {
         let participant = Some(person::participant(node)?);
         Ok(ParticipantFailure { participant, errors: person::errors(node)? })
     };
@@ -95,7 +95,7 @@ fn actor(reason: EndReason, ended: &[Participant]) -> Option<Actor> {
 }
 
 /// `group_join_request_created`.
-pub(super) fn requested(node: &Node<'_>, common: Common) -> Result<Draft> {
+pub(super) fn requested(node: &Node<'_, '_>, common: Common) -> Result<Draft> {
     let request = Request::read(node)?;
     let event = JoinRequested {
         participant: Some(request.person.clone()),
@@ -106,7 +106,7 @@ pub(super) fn requested(node: &Node<'_>, common: Common) -> Result<Draft> {
 }
 
 /// `group_join_request_revoked`: the person took the request back.
-pub(super) fn request_revoked(node: &Node<'_>, common: Common) -> Result<Draft> {
+pub(super) fn request_revoked(node: &Node<'_, '_>, common: Common) -> Result<Draft> {
     let request = Request::read(node)?;
     let event = JoinRequestClosed {
         participant: Some(request.person.clone()),
@@ -126,7 +126,7 @@ struct Request {
 
 impl Request {
     /// The person's names stand in the group object itself.
-    fn read(node: &Node<'_>) -> Result<Self> {
+    fn read(node: &Node<'_, '_>) -> Result<Self> {
         Ok(Self {
             person: person::participant(node)?,
             id: node.id("join_request_id")?,

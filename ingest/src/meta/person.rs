@@ -38,7 +38,7 @@ pub(super) const RECIPIENT: Names = Names {
 pub(super) const EXPECTED: &str = "a name of the person: wa_id, user_id, parent_user_id, username or input";
 
 /// Reads the names that are there.
-pub(super) fn read(node: &Node<'_>, names: &Names) -> Result<Participant> {
+pub(super) fn read(node: &Node<'_, '_>, names: &Names) -> Result<Participant> {
     Ok(Participant {
         wa_id: node.id(names.wa_id)?,
         user_id: node.id(names.user_id)?,
@@ -55,12 +55,12 @@ pub(super) fn bare_username(username: String) -> Option<String> {
 }
 
 /// Reads the elements of `added_participants` and its like. Each must have a name.
-pub(super) fn participants(node: &Node<'_>, list: &str) -> Result<Vec<Participant>> {
+pub(super) fn participants(node: &Node<'_, '_>, list: &str) -> Result<Vec<Participant>> {
     node.objects(list)?.iter().map(participant).collect()
 }
 
 /// Reads one element of such a list.
-pub(super) fn participant(node: &Node<'_>) -> Result<Participant> {
+pub(super) fn participant(node: &Node<'_, '_>) -> Result<Participant> {
     let person = Participant { input: node.id("input")?, ..read(node, &PLAIN)? };
     if has_name(&person) { Ok(person) } else { Err(node.missing("wa_id", EXPECTED)) }
 }
@@ -95,12 +95,12 @@ fn names(person: &Participant) -> [(&'static str, Option<&str>); 5] {
 }
 
 /// Reads `errors[]`. An empty list says as little as none.
-pub(super) fn errors(node: &Node<'_>) -> Result<Vec<ProviderError>> {
+pub(super) fn errors(node: &Node<'_, '_>) -> Result<Vec<ProviderError>> {
     node.objects("errors")?.iter().map(error).collect()
 }
 
 /// Reads one error. Codes are numbers or texts and are kept as they are printed.
-pub(super) fn error(node: &Node<'_>) -> Result<ProviderError> {
+pub(super) fn error(node: &Node<'_, '_>) -> Result<ProviderError> {
     let data = node.object("error_data")?;
     let details = data.map(|data| data.text("details")).transpose()?.flatten();
     Ok(ProviderError {

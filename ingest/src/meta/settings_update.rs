@@ -17,7 +17,7 @@ const TEXTS: [(Setting, [&str; 2]); 2] = [
     (Setting::Description, ["group_description", "description"]),
 ];
 
-pub(super) fn read(node: &Node<'_>, mut common: Common) -> Result<Draft> {
+pub(super) fn read(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
     let mut changes = Vec::new();
     for (setting, names) in TEXTS {
         if let Some(name) = names.into_iter().find(|name| node.has(name)) {
@@ -39,7 +39,7 @@ pub(super) fn read(node: &Node<'_>, mut common: Common) -> Result<Draft> {
 }
 
 /// A subject or a description: an object, or a bare text that says nothing about its outcome.
-fn text(node: &Node<'_>, setting: Setting, name: &str) -> Result<SettingChange> {
+fn text(node: &Node<'_, '_>, setting: Setting, name: &str) -> Result<SettingChange> {
     if let Ok(text) = node.text(name) {
         let new = text.map(|text| SettingValue { value: Some(Value::Text(text)) });
         return Ok(SettingChange { setting: setting.into(), new, ..SettingChange::default() });
@@ -47,7 +47,7 @@ fn text(node: &Node<'_>, setting: Setting, name: &str) -> Result<SettingChange> 
     let object = node.object(name)?;
     let object = object.ok_or_else(|| node.missing(name, "an object"))?;
     // An empty text is a value here: a description can be taken away.
-    let text = if object.get("text").is_some_and(|raw| raw.get() == "\"\"") {
+    let text = if object.get("text").is_some_and(|raw| raw.raw() == "\"\"") {
         Some(String::new())
     } else {
         object.text("text")?
@@ -55,7 +55,7 @@ fn text(node: &Node<'_>, setting: Setting, name: &str) -> Result<SettingChange> 
     change(&object, setting, text.map(Value::Text))
 }
 
-fn change(object: &Node<'_>, setting: Setting, value: Option<Value>) -> Result<SettingChange> {
+fn change(object: &Node<'_, '_>, setting: Setting, value: Option<Value>) -> Result<SettingChange> {
     let errors = person::errors(object)?;
     let outcome = match object.flag("update_successful") {
         Some(true) => Outcome::Succeeded,

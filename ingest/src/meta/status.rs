@@ -11,7 +11,7 @@ use super::node::Node;
 use super::{person, time};
 
 /// Reads one element of `statuses[]`.
-pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
+pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let Some(group_id) = group_of(node)? else { return one_to_one(node, around) };
     let message_id = node.required_id("id")?;
     let status_text = node.required_text("status")?;
@@ -52,7 +52,7 @@ pub(super) fn read(node: &Node<'_>, around: &Around<'_, '_>) -> Result<Read> {
 }
 
 /// The group is the recipient, or stands in a member of its own beside the person's phone.
-fn group_of(node: &Node<'_>) -> Result<Option<String>> {
+fn group_of(node: &Node<'_, '_>) -> Result<Option<String>> {
     if let Some(group_id) = node.id("group_id")? {
         return Ok(Some(group_id));
     }
@@ -87,7 +87,7 @@ fn status_of(text: &str) -> Option<ReceiptStatus> {
     })
 }
 
-fn recipient(node: &Node<'_>, group_id: &str) -> Result<Participant> {
+fn recipient(node: &Node<'_, '_>, group_id: &str) -> Result<Participant> {
     let mut person = person::read(node, &person::RECIPIENT)?;
     if person.wa_id.is_none() {
         // The same thing under another spelling, still printed in 2026.
@@ -113,7 +113,7 @@ fn scope(status: ReceiptStatus, person_known: bool) -> ReceiptScope {
 }
 
 /// Pricing stands in the status, or inside the conversation in the aggregated examples.
-fn pricing(node: &Node<'_>, conversation: Option<&Node<'_>>) -> Result<Option<Pricing>> {
+fn pricing(node: &Node<'_, '_>, conversation: Option<&Node<'_, '_>>) -> Result<Option<Pricing>> {
     let nested = conversation.map(|c| c.object("pricing")).transpose()?.flatten();
     let Some(pricing) = node.object("pricing")?.or(nested) else { return Ok(None) };
     Ok(Some(Pricing {
@@ -124,7 +124,7 @@ fn pricing(node: &Node<'_>, conversation: Option<&Node<'_>>) -> Result<Option<Pr
     }))
 }
 
-fn read_conversation(node: &Node<'_>) -> Result<Conversation> {
+fn read_conversation(node: &Node<'_, '_>) -> Result<Conversation> {
     let origin = node.object("origin")?;
     Ok(Conversation {
         id: node.text("id")?,

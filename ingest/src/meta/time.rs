@@ -14,12 +14,12 @@ const MILLISECONDS_FROM: i64 = 1_000_000_000_000;
 const END_MS: i64 = 253_370_764_800_000;
 
 /// Reads a required time, as Unix milliseconds.
-pub(super) fn required(node: &Node<'_>, name: &str) -> Result<i64> {
+pub(super) fn required(node: &Node<'_, '_>, name: &str) -> Result<i64> {
     optional(node, name)?.ok_or_else(|| node.missing(name, EXPECTED))
 }
 
 /// Reads a time, as Unix milliseconds.
-pub(super) fn optional(node: &Node<'_>, name: &str) -> Result<Option<i64>> {
+pub(super) fn optional(node: &Node<'_, '_>, name: &str) -> Result<Option<i64>> {
     let Some(text) = node.text(name)? else { return Ok(None) };
     match milliseconds(&text) {
         Some(ms) => Ok(Some(ms)),

@@ -11,6 +11,9 @@ use super::Plan;
 /// Version of the log's layout: subjects, partitions and frames.
 pub const FORMAT: &str = "1";
 
+/// The setting by which a stream takes atomic batches.
+pub(crate) const ALLOW_ATOMIC: &str = "allow_atomic";
+
 const PARTITIONS: &str = "groupfold.partitions";
 const FORMAT_KEY: &str = "groupfold.format";
 
@@ -68,7 +71,6 @@ fn changes(plan: &Plan) -> Config {
         max_age: CHANGES_AGE,
         max_messages: CHANGES_MAX,
         max_bytes: -1,
-        allow_atomic_publish: true,
         ..stream(plan, name, subjects, "groupfold: changes of state, made from the events")
     }
 }
@@ -98,6 +100,7 @@ fn stream(plan: &Plan, name: String, subjects: String, description: &str) -> Con
         deny_delete: true,
         deny_purge: true,
         allow_direct: true,
+        allow_atomic_publish: true,
         duplicate_window: plan.duplicate_window,
         num_replicas: plan.replicas,
         max_bytes: plan.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
@@ -137,7 +140,7 @@ pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
     list.compare("max_msgs", Limit::of(found.max_messages), Limit::of(wanted.max_messages));
     let per_subject = |config: &Config| Limit::of(config.max_messages_per_subject);
     list.compare("max_msgs_per_subject", per_subject(found), per_subject(wanted));
-    list.compare("allow_atomic", found.allow_atomic_publish, wanted.allow_atomic_publish);
+    list.compare(ALLOW_ATOMIC, found.allow_atomic_publish, wanted.allow_atomic_publish);
     list.compare("max_msg_size", Limit::of(i64::from(found.max_message_size)), Limit::None);
     list.compare("persist_mode", found.persist_mode.unwrap_or_default(), PersistenceMode::Default);
     list.compare("no_ack", found.no_ack, false);

@@ -213,7 +213,9 @@ impl Commit<'_> {
             "batch committed"
         );
         for message in messages {
-            if let (Some(trace_id), Ok(record)) = (&message.trace_id, &message.record) {
+            if let Ok(record) = &message.record {
+                // Of a sender that gave no trace, the receiver's id of the request stands for it.
+                let trace_id = message.trace_id.as_deref().unwrap_or(&record.request_id);
                 let sequence = message.sequence;
                 tracing::debug!(trace_id, event_id = record.event_id, sequence, "event committed");
             }

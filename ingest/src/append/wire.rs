@@ -1,0 +1,188 @@
+//! Publishing into one stream: many messages at once, and what the log says to each.
+//!
+//! Acknowledgements come to a subject of our own, numbered, so that a publish costs neither a request of the client's nor
+//! a timer, and one look at the connection serves for all.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
+use async_nats::{HeaderMap, StatusCode, Subject, Subscriber, client, header, jetstream};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::Deserialize;
+use tokio::time::{Instant, sleep_until};
+
+use super::Error;
+use crate::broker::Broker;
+use crate::trace;
+
+/// One message on its way into one stream.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    pub(super) subject: Subject,
+    pub(super) headers: HeaderMap,
+    pub(super) payload: Bytes,
+    /// How long an acknowledgement is waited for.
+    pub(super) patience: Instant,
+}
+
+impl Outgoing {
+    /// The log's duplicate key.
+    pub(super) fn id(&self) -> &str {
+        self.headers.get(header::NATS_MESSAGE_ID).map_or("", |id| id.as_str())
+    }
+}
+
+/// An acknowledgement of the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stored {
+    pub(super) sequence: u64,
+    pub(super) duplicate: bool,
+}
+
+/// What the log answers to a publish.
+#[derive(Debug, Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default)]
+    stream: Cow<'a, str>,
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    duplicate: bool,
+    /// Messages of the batch that it acknowledges.
+    #[serde(default)]
+    count: u64,
+    error: Option<jetstream::Error>,
+}
+
+/// The way into one stream.
+pub(super) struct Wire {
+    broker: Arc<Broker>,
+    stream: String,
+    /// Where answers come in, each behind the number of its publish.
+    inbox: String,
+    answers: Subscriber,
+    next: u64,
+}
+
+impl Wire {
+    pub(super) async fn new(broker: Arc<Broker>, stream: String) -> Result<Self, client::SubscribeError> {
+        let inbox = broker.client().new_inbox();
+        let answers = broker.client().subscribe(format!("{inbox}.*")).await?;
+        Ok(Self { broker, stream, inbox, answers, next: 0 })
+    }
+
+    /// Publishes all, each by itself, and tells each one's outcome under its place as soon as it is known. Nothing is sent
+    /// while the connection is down: the client would keep it in memory and send it at a time when nobody waits for it.
+    pub(super) async fn each(
+        &mut self,
+        messages: Vec<Outgoing>,
+        mut tell: impl FnMut(usize, Result<Stored, Error>),
+    ) {
+        let (count, first) = (messages.len(), self.next);
+        self.next += count as u64;
+        let mut lost = self.broker.watch_connection();
+        if !self.broker.is_connected() {
+            return (0..count).for_each(|place| tell(place, Err(Error::Disconnected)));
+        }
+        let mut open = vec![true; count];
+        let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
+        let all = async {
+            let mut told = 0;
+            for (place, message) in messages.into_iter().enumerate() {
+                if let Err(error) = self.send(message, first + place as u64).await {
+                    (open[place], told) = (false, told + 1);
+                    tell(place, Err(error));
+                }
+            }
+            while told < count
+                && let Some(message) = self.answers.next().await
+            {
+                // An answer to an earlier round came too late for it.
+                let place = number(&message).and_then(|number| number.checked_sub(first));
+                let Some(place) = place.and_then(|place| usize::try_from(place).ok()) else { continue };
+                if open.get(place).copied().unwrap_or(false) {
+                    (open[place], told) = (false, told + 1);
+                    tell(place, self.read(&message).map(|(stored, _)| stored));
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = all => {}
+            _ = lost.changed() => {}
+            () = sleep_until(patience) => {}
+        }
+        for place in (0..count).filter(|place| open[*place]) {
+            tell(place, Err(Error::Unacknowledged));
+        }
+    }
+
+    /// Publishes messages whose ids differ as one, which the broker takes whole or not at all (an atomic batch, ADR-50).
+    /// Returns the sequence of the first; the others follow it. An error that is not unknown means that none of them
+    /// is in the log: for one duplicate among them the broker refuses them all.
+    pub(super) async fn whole(&mut self, messages: &[Outgoing]) -> Result<u64, Error> {
+        let (count, number_of_commit) = (messages.len() as u64, self.next);
+        self.next += 1;
+        let mut lost = self.broker.watch_connection();
+        if !self.broker.is_connected() {
+            return Err(Error::Disconnected);
+        }
+        let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
+        let id = trace::random_hex::<16>();
+        let taken = async {
+            for (message, at) in messages.iter().zip(1..) {
+                let mut message = message.clone();
+                message.headers.insert(NATS_BATCH_ID, id.as_str());
+                message.headers.insert(NATS_BATCH_SEQUENCE, at.to_string());
+                if at < count {
+                    let Outgoing { subject, headers, payload, .. } = message;
+                    self.broker.client().publish_with_headers(subject, headers, payload).await?;
+                } else {
+                    message.headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+                    self.send(message, number_of_commit).await?;
+                }
+            }
+            while let Some(message) = self.answers.next().await {
+                if number(&message) == Some(number_of_commit) {
+                    return self.read(&message);
+                }
+            }
+            Err(Error::Unacknowledged)
+        };
+        let (stored, taken) = tokio::select! {
+            biased;
+            taken = taken => taken?,
+            _ = lost.changed() => return Err(Error::Unacknowledged),
+            () = sleep_until(patience) => return Err(Error::Unacknowledged),
+        };
+        // Not acknowledged as this batch: a broker that knows no batches stores message by message.
+        let first = stored.sequence.checked_sub(count - 1).filter(|_| taken == count);
+        first.ok_or(Error::Unacknowledged)
+    }
+
+    async fn send(&self, message: Outgoing, number: u64) -> Result<(), Error> {
+        let Outgoing { subject, headers, payload, .. } = message;
+        let reply = format!("{}.{number}", self.inbox);
+        Ok(self.broker.client().publish_with_reply_and_headers(subject, reply, headers, payload).await?)
+    }
+
+    /// What an answer says, and of how many messages of a batch.
+    fn read(&self, message: &async_nats::Message) -> Result<(Stored, u64), Error> {
+        if message.status == Some(StatusCode::NO_RESPONDERS) {
+            return Err(Error::NoStream);
+        }
+        let answer: Answer<'_> = serde_json::from_slice(&message.payload).map_err(Error::Unreadable)?;
+        match answer.error {
+            Some(refusal) => Err(refusal.into()),
+            // If subjects were ever bound to another stream, its acknowledgement is worth nothing here.
+            None if answer.stream != self.stream => Err(Error::WrongStream),
+            None => Ok((Stored { sequence: answer.seq, duplicate: answer.duplicate }, answer.count)),
+        }
+    }
+}
+
+fn number(message: &async_nats::Message) -> Option<u64> {
+    message.subject.rsplit('.').next()?.parse().ok()
+}

@@ -1,0 +1,237 @@
+//! A JSON text that is checked once, cut once, and then walked without being read again.
+//!
+//! Values stay raw text until asked for, so that digits keep every digit, and what nobody asks for can hold anything.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+/// A text, and where each of its values begins and ends.
+pub(super) struct Json<'a> {
+    whole: &'a Bytes,
+    text: &'a str,
+    /// In the order in which they begin; an object's members are a name and a value each.
+    spans: Vec<Span>,
+}
+
+#[derive(Clone, Copy)]
+struct Span {
+    begin: usize,
+    end: usize,
+    /// The place behind this value and all that is in it.
+    next: usize,
+}
+
+/// A value of a text.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a> {
+    json: &'a Json<'a>,
+    place: usize,
+}
+
+impl<'a> Json<'a> {
+    /// Checks and cuts a text.
+    pub(super) fn read(whole: &'a Bytes) -> serde_json::Result<Self> {
+        let raw: &serde_json::value::RawValue = serde_json::from_slice(whole)?;
+        Ok(Self { whole, text: raw.get(), spans: cut(raw.get()) })
+    }
+
+    pub(super) fn root(&'a self) -> Value<'a> {
+        Value { json: self, place: 0 }
+    }
+}
+
+/// Cuts a text that is known to be JSON.
+fn cut(text: &str) -> Vec<Span> {
+    let bytes = text.as_bytes();
+    // About right for webhooks, whose values have some twenty characters.
+    let mut spans: Vec<Span> = Vec::with_capacity(bytes.len() / 16 + 8);
+    let mut open: Vec<usize> = Vec::with_capacity(16);
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let end = match byte {
+            b'{' | b'[' => {
+                open.push(spans.len());
+                at + 1
+            }
+            b'}' | b']' => {
+                at += 1;
+                let next = spans.len();
+                if let Some(span) = open.pop().and_then(|place| spans.get_mut(place)) {
+                    *span = Span { begin: span.begin, end: at, next };
+                }
+                continue;
+            }
+            b'"' => at + 1 + end_of_string(&bytes[at + 1..]),
+            b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {
+                at += 1;
+                continue;
+            }
+            _ => at + end_of_bare(&bytes[at..]),
+        };
+        spans.push(Span { begin: at, end, next: spans.len() + 1 });
+        at = end;
+    }
+    spans
+}
+
+/// Length of the rest of a string, its quote included.
+fn end_of_string(rest: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = rest[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
+        at += found;
+        if rest[at] == b'"' {
+            return at + 1;
+        }
+        at = rest.len().min(at + 2);
+    }
+    rest.len()
+}
+
+/// Length of a number, a flag or `null`.
+fn end_of_bare(rest: &[u8]) -> usize {
+    let delimits = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
+    rest.iter().position(delimits).unwrap_or(rest.len())
+}
+
+impl<'a> Value<'a> {
+    fn span(self) -> Span {
+        // Places are made by `cut` alone; a text has at least one value.
+        self.json.spans.get(self.place).copied().unwrap_or(Span { begin: 0, end: 0, next: 0 })
+    }
+
+    /// As it stands in the text.
+    pub(super) fn raw(self) -> &'a str {
+        let Span { begin, end, .. } = self.span();
+        self.json.text.get(begin..end).unwrap_or_default()
+    }
+
+    /// The same as a share of the text's own bytes.
+    pub(super) fn bytes(self) -> Bytes {
+        self.json.whole.slice_ref(self.raw().as_bytes())
+    }
+
+    pub(super) fn type_name(self) -> &'static str {
+        match self.raw().as_bytes().first() {
+            Some(b'{') => "object",
+            Some(b'[') => "list",
+            Some(b'"') => "text",
+            Some(b't' | b'f') => "flag",
+            Some(b'n') => "null",
+            _ => "number",
+        }
+    }
+
+    /// The text of a string; `None` for anything else, and for escapes that are no character.
+    pub(super) fn string(self) -> Option<Cow<'a, str>> {
+        let raw = self.raw();
+        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+        if inner.as_bytes().contains(&b'\\') {
+            serde_json::from_str(raw).ok().map(Cow::Owned)
+        } else {
+            Some(Cow::Borrowed(inner))
+        }
+    }
+
+    /// What is directly in a list or an object.
+    fn inner(self) -> impl Iterator<Item = Value<'a>> {
+        let Span { next: end, .. } = self.span();
+        let at = move |place| (place < end).then_some(Value { place, ..self });
+        std::iter::successors(at(self.place + 1), move |value| at(value.span().next))
+    }
+
+    /// The elements of a list; `None` for anything else.
+    pub(super) fn elements(self) -> Option<impl Iterator<Item = Value<'a>>> {
+        self.raw().starts_with('[').then(|| self.inner())
+    }
+
+    /// Names and values of an object; `None` for anything else.
+    pub(super) fn members(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
+        self.raw().starts_with('{').then(|| {
+            let mut inner = self.inner();
+            std::iter::from_fn(move || Some((inner.next()?, inner.next()?)))
+        })
+    }
+
+    /// The JSON pointer to a value in this one.
+    pub(super) fn pointer_to(self, target: Value<'_>) -> String {
+        let (mut at, mut pointer) = (self, String::new());
+        let holds = |value: &Value<'_>| (value.place..value.span().next).contains(&target.place);
+        while at.place != target.place {
+            let member = at.members().and_then(|mut all| all.find(|(_, value)| holds(value)));
+            let element = || at.elements().and_then(|all| all.enumerate().find(|(_, value)| holds(value)));
+            let (name, inner) = match member {
+                Some((name, value)) => (name.string().unwrap_or_default(), value),
+                None => match element() {
+                    Some((index, value)) => (index.to_string().into(), value),
+                    None => break,
+                },
+            };
+            pointer.push('/');
+            pointer.push_str(&name);
+            at = inner;
+        }
+        pointer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every value, as the parser that others wrote reads it.
+    fn walk(value: Value<'_>) {
+        let whole: serde_json::Value = serde_json::from_str(value.raw()).unwrap();
+        if let Some(members) = value.members() {
+            let members: Vec<_> = members.collect();
+            for (name, member) in &members {
+                let name = name.string().unwrap();
+                let last = members.iter().rfind(|(other, _)| other.string().unwrap() == name).unwrap().1;
+                assert_eq!(whole[&*name], serde_json::from_str::<serde_json::Value>(last.raw()).unwrap());
+                walk(*member);
+            }
+        } else if let Some(elements) = value.elements() {
+            let elements: Vec<_> = elements.collect();
+            assert_eq!(whole.as_array().unwrap().len(), elements.len());
+            elements.into_iter().for_each(walk);
+        } else {
+            assert_eq!(whole.as_str(), value.string().as_deref());
+        }
+    }
+
+    #[test]
+    fn every_value_is_where_the_parser_sees_it() {
+        for text in [
+            r#" { "a" : [ 1 , -2.5e3,true ,null, "x\"],{" , "" ] , "b" : { } , "c":[[],[{}]],"\u0061":7,"é\\":"\\" } "#,
+            "[]",
+            "{}",
+            " 12 ",
+            r#""\\""#,
+            "null",
+            r#"{"a":{"b":{"c":[{"d":[0,1,{"e":"}"}]}]}}}"#,
+        ] {
+            let bytes = Bytes::from(text);
+            let json = Json::read(&bytes).unwrap();
+            assert_eq!(json.root().raw(), text.trim());
+            assert_eq!(&json.root().bytes()[..], text.trim().as_bytes());
+            walk(json.root());
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_by_its_pointer() {
+        let bytes = Bytes::from(r#"{"x":0,"a":[1,{"b":"here","c":2}]}"#);
+        let json = Json::read(&bytes).unwrap();
+        let place = json.spans.iter().position(|span| &json.text[span.begin..span.end] == r#""here""#).unwrap();
+        assert_eq!(json.root().pointer_to(Value { json: &json, place }), "/a/1/b");
+        assert_eq!(json.root().pointer_to(json.root()), "");
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for text in ["", "{", "[1,]", "nul", "\"\u{1}\"", "{\"a\" 1}", "1 2"] {
+            assert!(Json::read(&Bytes::from(text)).is_err(), "{text:?}");
+        }
+        assert!(Json::read(&Bytes::from_static(b"\"\xff\"")).is_err());
+    }
+}
