@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test bench bench-quick lint fmt clippy doc nats release reproduce sbom clean
+.PHONY: help up test bench bench-quick chaos lint fmt clippy doc nats release reproduce sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -34,6 +34,13 @@ bench: ## groupfold and bare references in turn, aim by aim: half an hour (docs/
 
 bench-quick: ## the same, short and small: two minutes and the build
 	@$(call measure,measure,--quick)
+
+# ROW=2 or 2a picks rows, ROUNDS=1000 or SECONDS=600 says for how long, SEED=7 which chance, JOBS=1 how many at once.
+chaos: ## the fault table: kills, pauses, broken networks and disks, with numbered webhooks
+	@nats=$$(deploy/nats/install) && \
+	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --test chaos -- $(if $(ROW),--row $(ROW)) \
+	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(JOBS),--jobs $(JOBS))
 
 lint: fmt clippy doc ## format, clippy and documentation, without a warning
 

@@ -8,6 +8,7 @@ mod broker;
 mod check;
 mod cli;
 mod config;
+mod crash;
 mod data;
 mod desk;
 mod doctor;
@@ -45,6 +46,9 @@ use crate::cli::{Cli, Verb};
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
+    if let Err(failure) = crash::arm() {
+        return exit::code(Err(failure));
+    }
     // What is created holds phone numbers: for its owner alone, whatever the folder's own mode is.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     redact::panics();

@@ -13,6 +13,7 @@ use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::position::Position;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -77,6 +78,7 @@ impl Appender<'_> {
         let payload_max = self.broker.client().max_payload();
         let received = items.len();
         let messages = self.messages(items, delivery, payload_max, &mut receipt);
+        crash::at(Point::AppendBegin);
         let acks = match self.publish_all(&messages, traceparent, deadline).await {
             Ok(acks) => acks,
             Err(error) => {
@@ -85,6 +87,7 @@ impl Appender<'_> {
                 return Err(error);
             }
         };
+        crash::at(Point::AppendAll);
         receipt.count(&messages, acks);
         self.tally.acknowledged(received, &receipt);
         Ok(receipt)

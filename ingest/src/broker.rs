@@ -73,9 +73,7 @@ impl Broker {
         monitor_url: Option<String>,
         append_deadline: Duration,
     ) -> Self {
-        let context = ContextBuilder::new()
-            .timeout(append_deadline)
-            .build(client.clone());
+        let context = ContextBuilder::new().timeout(append_deadline).build(client.clone());
         let connection = watch::Sender::new(connection_of(&client));
         Self {
             client,

@@ -105,8 +105,12 @@ impl Log {
         let subject = log::resolved_subject(&resolution.failed_id);
         let id = format!("resolved-{}-{}", resolution.failed_id, resolution.time_ms);
         let payload = bytes::Bytes::from(frame::encode(resolution));
-        let message =
-            || PublishMessage::build().payload(payload.clone()).message_id(&id).expected_stream(log::RESOLVED_STREAM);
+        let message = || {
+            PublishMessage::build()
+                .payload(payload.clone())
+                .message_id(&id)
+                .expected_stream(log::RESOLVED_STREAM)
+        };
         self.publish(&id, &subject, message).await.map(|_| ())
     }
 

@@ -156,7 +156,13 @@ fn log(receipt: &Receipt, trace: &Trace, began: Instant) {
     if *failed > 0 {
         let causes: std::collections::BTreeSet<_> = receipt.failed_causes.iter().collect();
         let (request_id, trace_id) = (&trace.request_id, trace.trace_id());
-        tracing::warn!(request_id, trace_id, failed, ?causes, "items could not be read and are kept as failures");
+        tracing::warn!(
+            request_id,
+            trace_id,
+            failed,
+            ?causes,
+            "items could not be read and are kept as failures"
+        );
     }
     let took_ms = began.elapsed().as_millis();
     tracing::debug!(appended, duplicate, failed, ignored, %position, took_ms, "webhook acknowledged");

@@ -29,6 +29,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use groupfold_fold::apply::{Changes, Digest};
 use groupfold_fold::entry::{self, Memory};
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, v1};
 
 pub use format::{Marker, VERSION, marker};
@@ -265,13 +266,11 @@ impl Store {
             batch.insert(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
         }
         open.ahead = true;
+        crash::at(Point::CommitBegin);
         open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
-        open.db.flush().map_err(|error| database(partition, error))?;
-        open.device.sync_data().map_err(|source| Error::Io {
-            doing: "sync",
-            path: self.folder().join("db"),
-            source,
-        })?;
+        crash::at(Point::CommitApplied);
+        self.sync(open)?;
+        crash::at(Point::CommitSynced);
         open.progress = progress;
         open.ahead = false;
         Ok(())
@@ -313,6 +312,17 @@ impl Store {
             tracing::debug!(error = %chain(&error), "where the store was closed is not noted");
         }
         self.lock().take();
+    }
+
+    /// sled's flush first, then the device's own: only then a batch is durable.
+    fn sync(&self, open: &Open) -> Result<(), Error> {
+        open.db.flush().map_err(|error| database(self.partition(), error))?;
+        crash::at(Point::CommitFlushed);
+        if !crash::syncs() {
+            return Ok(());
+        }
+        let path = self.folder().join("db");
+        open.device.sync_data().map_err(|source| Error::Io { doing: "sync", path, source })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<File>> {

@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod command;
+pub mod crash;
 pub mod failure;
 pub mod frame;
 pub mod id;

@@ -260,7 +260,28 @@ impl Groupfold {
         self.run().await;
     }
 
+    /// How it is run the next time.
+    pub fn options(&mut self) -> &mut Options {
+        &mut self.options
+    }
+
+    /// Starts it again as [`Self::restart`] does, and says whether it became ready: one that is told to crash may end
+    /// before.
+    pub async fn try_restart(&mut self) -> bool {
+        if self.process.is_some() {
+            self.terminate().await;
+        }
+        self.try_run().await.is_none()
+    }
+
     async fn run(&mut self) {
+        if let Some(status) = self.try_run().await {
+            panic!("groupfold ended: {status}:\n{}", self.process().log_tail());
+        }
+    }
+
+    /// Its exit status, if it ends instead of being ready.
+    async fn try_run(&mut self) -> Option<std::process::ExitStatus> {
         let data = self.data();
         let command = self.command_line(&data);
         self.runs += 1;
@@ -270,9 +291,9 @@ impl Groupfold {
         let (verb, pid) = (self.verb, process.pid());
 
         let what = format!("groupfold {} is ready (data: {})", self.verb.name(), data.display());
-        self.addresses = wait_until(&what, START_WAIT, async || {
+        let ready = wait_until(&what, START_WAIT, async || {
             if let Some(status) = process.exited() {
-                panic!("groupfold ended: {status}:\n{}", process.log_tail());
+                return Ok(Err(status));
             }
             let found = match verb {
                 Verb::Up | Verb::Project => left_addresses(&data, pid),
@@ -281,12 +302,19 @@ impl Groupfold {
             let addresses = found.ok_or("it does not say yet where it listens")?;
             let health = addresses.api.as_deref().ok_or("it serves no health")?;
             match http::try_get(&format!("http://{health}/readyz")).await {
-                Ok(answer) if answer.status == 200 => Ok(addresses),
+                Ok(answer) if answer.status == 200 => Ok(Ok(addresses)),
                 Ok(answer) => Err(answer.to_string()),
                 Err(error) => Err(format!("{error:?}")),
             }
         })
         .await;
+        match ready {
+            Ok(addresses) => {
+                self.addresses = addresses;
+                None
+            }
+            Err(status) => Some(status),
+        }
     }
 
     /// What this process was told and must tell nobody.

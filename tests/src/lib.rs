@@ -22,22 +22,30 @@
 )]
 
 pub mod certs;
+mod checker;
 mod groupfold;
 pub mod http;
 mod nats;
+pub mod numbered;
 mod paths;
 mod process;
 mod provider;
+mod proxy;
+mod rng;
 mod scratch;
 mod wait;
 mod webhook;
 
+pub use checker::{Checked, Log, Seen, caught_up, check_log, check_state, sum_of};
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::Answer;
 pub use nats::{NatsOptions, NatsServer};
+pub use numbered::{History, Load, LoadOptions};
 pub use paths::{groupfold_binary, nats_server_binary, workspace};
 pub use process::Process;
 pub use provider::Provider;
+pub use proxy::{Proxy, Way};
+pub use rng::Rng;
 pub use scratch::Scratch;
 pub use wait::wait_until;
 pub use webhook::{fixture, fixtures, post, post_signed, sign};

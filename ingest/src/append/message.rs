@@ -122,7 +122,10 @@ impl Message {
     /// The same for what comes in by no request. The stream is named: if subjects were ever bound to another one, the
     /// broker refuses.
     pub(crate) fn publish_bare(&self, to: &Destination) -> PublishMessage {
-        PublishMessage::build().payload(self.payload.clone()).message_id(&self.id).expected_stream(to.stream())
+        PublishMessage::build()
+            .payload(self.payload.clone())
+            .message_id(&self.id)
+            .expected_stream(to.stream())
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::error::Error as _;
 
-use async_nats::{client, jetstream};
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::{client, jetstream};
 
 /// A duplicate of a message that is still on its way: not yet a success.
 const DUPLICATE_IN_FLIGHT: ErrorCode = ErrorCode(10158);
@@ -112,10 +112,7 @@ impl Error {
 
     /// The message may be in the log.
     pub(crate) fn is_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::Unacknowledged | Self::DuplicateInFlight | Self::Unreadable(_) | Self::Client(_)
-        )
+        matches!(self, Self::Unacknowledged | Self::DuplicateInFlight | Self::Unreadable(_) | Self::Client(_))
     }
 }
 

@@ -60,11 +60,10 @@ fn a_change_of_names_goes_everywhere_and_counts_once() {
         message.destinations.iter().map(|to| to.partition).collect::<Vec<_>>(),
         [Some(0), Some(1), Some(2)]
     );
-    let ack =
-        |partition, duplicate| {
-            let stored = Stored { sequence: 5, duplicate };
-            (0, Ack { partition: Some(partition), stored, unsure: false })
-        };
+    let ack = |partition, duplicate| {
+        let stored = Stored { sequence: 5, duplicate };
+        (0, Ack { partition: Some(partition), stored, unsure: false })
+    };
     let mut receipt = Receipt::default();
     receipt.count(std::slice::from_ref(&message), vec![ack(2, true), ack(0, true), ack(1, false)]);
     assert_eq!((receipt.appended, receipt.duplicate), (1, 0));

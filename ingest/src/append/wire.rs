@@ -3,6 +3,7 @@
 //! Acknowledgements come to a subject of our own, numbered, so that a publish costs neither a request of the client's nor
 //! a timer, and one look at the connection serves for all.
 
+use groupfold_schemas::crash::{self, Point};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -96,6 +97,7 @@ impl Wire {
                     tell(place, Err(error));
                 }
             }
+            crash::at(Point::AppendSent);
             while told < count
                 && let Some(message) = self.answers.next().await
             {
@@ -104,6 +106,7 @@ impl Wire {
                 let Some(place) = place.and_then(|place| usize::try_from(place).ok()) else { continue };
                 if open.get(place).copied().unwrap_or(false) {
                     (open[place], told) = (false, told + 1);
+                    crash::at(Point::AppendOne);
                     tell(place, self.read(&message).map(|(stored, _)| stored));
                 }
             }
@@ -144,6 +147,7 @@ impl Wire {
                     self.send(message, number_of_commit).await?;
                 }
             }
+            crash::at(Point::AppendSent);
             while let Some(message) = self.answers.next().await {
                 if number(&message) == Some(number_of_commit) {
                     return self.read(&message);
@@ -157,6 +161,7 @@ impl Wire {
             _ = lost.changed() => return Err(Error::Unacknowledged),
             () = sleep_until(patience) => return Err(Error::Unacknowledged),
         };
+        crash::at(Point::AppendOne);
         // Not acknowledged as this batch: a broker that knows no batches stores message by message.
         let first = stored.sequence.checked_sub(count - 1).filter(|_| taken == count);
         first.ok_or(Error::Unacknowledged)

@@ -222,7 +222,8 @@ mod tests {
     fn a_value_is_found_by_its_pointer() {
         let bytes = Bytes::from(r#"{"x":0,"a":[1,{"b":"here","c":2}]}"#);
         let json = Json::read(&bytes).unwrap();
-        let place = json.spans.iter().position(|span| &json.text[span.begin..span.end] == r#""here""#).unwrap();
+        let place =
+            json.spans.iter().position(|span| &json.text[span.begin..span.end] == r#""here""#).unwrap();
         assert_eq!(json.root().pointer_to(Value { json: &json, place }), "/a/1/b");
         assert_eq!(json.root().pointer_to(json.root()), "");
     }

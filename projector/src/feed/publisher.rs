@@ -7,6 +7,7 @@ use async_nats::Client;
 use groupfold_fold::change::mark_of;
 use groupfold_fold::entry::{Key, Source as _, Value};
 use groupfold_schemas::change::Mark;
+use groupfold_schemas::crash::{self, Point};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +90,9 @@ impl Publisher {
             };
             // Not dropped half way: what came of it would have to be asked for.
             let count = waiting.changes.len() as u64;
+            crash::at(Point::FeedBegin);
             let sequence = self.changes.publish(waiting, self.end.sequence).await?;
+            crash::at(Point::FeedPublished);
             self.end = End { mark, sequence };
             self.partition.feed.advanced(mark, count);
             if shutdown.is_cancelled() {

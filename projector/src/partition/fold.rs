@@ -6,6 +6,7 @@ use std::time::Instant;
 use groupfold_fold::apply::{Changes, Contributions, Working};
 use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
 use groupfold_fold::entry::Memory;
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, log, v1};
 
 use super::{Partition, bound};
@@ -41,6 +42,7 @@ pub(crate) fn fold(
     stream_created: &str,
     items: Vec<Item>,
 ) -> Result<(), store::Error> {
+    crash::at(Point::FoldBegin);
     let mut messages: Vec<Message> = items.into_iter().map(message).collect();
     while !messages.is_empty() {
         let known = partition.known();
@@ -184,10 +186,12 @@ impl Commit<'_> {
         };
         let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
         let begun = Instant::now();
+        crash::at(Point::FoldDone);
         let written = self.partition.store.commit_with(changes, &unreadable, outbox, progress);
         // Nobody reads a store that failed.
         written.inspect_err(|_| self.partition.forget())?;
         self.partition.shown.changed(changes.puts.keys());
+        crash::at(Point::CommitVisible);
         self.partition.feed.committed(outbox.added());
         self.metrics.committed(begun.elapsed(), messages.len(), unreadable.len());
         self.tell(messages, changes, &unreadable);

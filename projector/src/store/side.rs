@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use groupfold_fold::apply::{Changes, Digest};
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, v1};
 
 use super::digests::{self, Sums};
@@ -127,6 +128,7 @@ impl Store {
             open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         }
         self.sync(open)?;
+        crash::at(Point::PortionApplied);
         let mut batch = sled::Batch::default();
         for record in unreadable {
             batch.insert(unreadable_key(record.sequence), frame::encode(record));
@@ -135,6 +137,7 @@ impl Store {
         batch.insert(PROGRESS_KEY, frame::encode(&progress));
         open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         self.sync(open)?;
+        crash::at(Point::PortionDone);
         open.progress = progress;
         open.ahead = false;
         Ok(())
@@ -154,17 +157,14 @@ impl Store {
             }
         };
         let digest = digest.to_bytes().to_vec().into();
+        digests::write_all(partition, &open.db)?;
+        crash::at(Point::SealBegin);
+        let digest = Sums::of(partition, &open.db)?.entries.to_bytes().to_vec().into();
         let progress = v1::Progress { digest, ..open.progress.clone() };
         open.db.insert(PROGRESS_KEY, frame::encode(&progress)).map_err(|error| database(partition, error))?;
         self.sync(open)?;
         open.progress = progress;
         Ok(())
-    }
-
-    fn sync(&self, open: &Open) -> Result<(), Error> {
-        open.db.flush().map_err(|error| database(self.partition(), error))?;
-        let path = self.folder().join("db");
-        open.device.sync_data().map_err(|source| Error::Io { doing: "sync", path, source })
     }
 
     /// Puts the store beside in the place of this one, which becomes the previous one. Readers wait for the
@@ -214,10 +214,13 @@ impl Store {
 
 /// Renames the live store away, the store beside into its place, and what was live to the previous ones.
 fn exchange(settings: &Settings, side: Side) -> Result<(), Error> {
+    crash::at(Point::SwapBegin);
     rename(&settings.folder(), &settings.out(side))?;
     sync_folder(&settings.root)?;
+    crash::at(Point::SwapOut);
     rename(&settings.beside(side).folder(), &settings.folder())?;
     sync_folder(&settings.root)?;
+    crash::at(Point::SwapIn);
     put_away(settings, side)
 }
 
@@ -232,6 +235,7 @@ fn put_away(settings: &Settings, side: Side) -> Result<(), Error> {
     fs::create_dir_all(&previous.root).map_err(|source| io("create", &previous.root, source))?;
     rename(&settings.out(side), &previous.folder())?;
     sync_folder(&previous.root)?;
+    crash::at(Point::SwapDone);
     remove(&discarded)?;
     if side != Side::Previous {
         remove(&settings.side(side))?;

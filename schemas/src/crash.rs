@@ -1,0 +1,170 @@
+//! Points at which a test ends the process, as `kill -9` would: between any two steps that a crash may fall between.
+//!
+//! Development builds alone have them. A release build has none: [`at`] is empty there, and [`arm`] refuses.
+//! Beside them one fault that is no crash: [`NO_SYNC`] has the store believe the operating system, so that a test
+//! of power cuts can be seen to fail.
+
+/// A step after which the process can be told to die, and its name.
+macro_rules! points {
+    ($($(#[$doc:meta])* $point:ident = $name:literal,)*) => {
+        /// Where a process can be told to die.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Point {
+            $($(#[$doc])* $point,)*
+        }
+
+        impl Point {
+            /// All of them, in the order of a webhook's way.
+            pub const ALL: &'static [Self] = &[$(Self::$point,)*];
+
+            /// Its name, as [`arm`] takes it.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$point => $name,)*
+                }
+            }
+        }
+    };
+}
+
+points! {
+    /// The items of a webhook are read, none is published.
+    AppendBegin = "append.begin",
+    /// A message is handed to the broker, its acknowledgement not awaited.
+    AppendSent = "append.sent",
+    /// A message is acknowledged, the others of its webhook perhaps not.
+    AppendOne = "append.one",
+    /// All are acknowledged, the sender not answered.
+    AppendAll = "append.all",
+    /// A batch came from the log, nothing is folded.
+    FoldBegin = "fold.begin",
+    /// Folded in memory, nothing is written.
+    FoldDone = "fold.done",
+    /// The store's lock is taken, nothing is written.
+    CommitBegin = "commit.begin",
+    /// The database has the batch, in memory.
+    CommitApplied = "commit.applied",
+    /// The operating system has the batch, the device perhaps not.
+    CommitFlushed = "commit.flushed",
+    /// The device has the batch, readers do not see it.
+    CommitSynced = "commit.synced",
+    /// Readers see the state, not yet how far it goes.
+    CommitVisible = "commit.visible",
+    /// Changes are read from the outbox, none is published.
+    FeedBegin = "feed.begin",
+    /// Changes are published, which is not noted.
+    FeedPublished = "feed.published",
+    /// A portion of a store folded anew has entries ahead of its position.
+    PortionApplied = "portion.applied",
+    /// The same, with its position.
+    PortionDone = "portion.done",
+    /// All digests of a store folded anew are written, its position has none.
+    SealBegin = "seal.begin",
+    /// Both stores are closed, neither is renamed.
+    SwapBegin = "swap.begin",
+    /// The live store is renamed away.
+    SwapOut = "swap.out",
+    /// The new store stands in its place.
+    SwapIn = "swap.in",
+    /// The old store is put away, leftovers may be there.
+    SwapDone = "swap.done",
+}
+
+/// What to arm for a store that never syncs its device.
+pub const NO_SYNC: &str = "commit.no_sync";
+
+/// Why a point cannot be armed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// A release build.
+    #[error("this build has no crash points: they are in development builds alone")]
+    None,
+    /// Not `name` or `name:count`, or no such name.
+    #[error("{0:?} is no crash point: expected NAME or NAME:COUNT")]
+    Unknown(String),
+    /// Armed before.
+    #[error("a crash point is armed already")]
+    Twice,
+}
+
+#[cfg(debug_assertions)]
+mod armed {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    use super::{Error, NO_SYNC, Point};
+
+    static SYNCLESS: AtomicBool = AtomicBool::new(false);
+    static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
+
+    /// Arms a point: `commit.flushed` ends the process the first time it is passed, `commit.flushed:7` the seventh.
+    ///
+    /// # Errors
+    /// There is no such point, or one is armed.
+    pub fn arm(spec: &str) -> Result<(), Error> {
+        if spec == NO_SYNC {
+            SYNCLESS.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
+        let unknown = || Error::Unknown(spec.to_owned());
+        let (name, count) = spec.split_once(':').unwrap_or((spec, "1"));
+        let count: u64 = count.parse().ok().filter(|count| *count > 0).ok_or_else(unknown)?;
+        let point = Point::ALL.iter().find(|point| point.name() == name).ok_or_else(unknown)?;
+        ARMED.set((*point, AtomicU64::new(count))).map_err(|_| Error::Twice)
+    }
+
+    /// Ends the process if this point is armed and was passed often enough.
+    pub fn at(point: Point) {
+        let Some((armed, left)) = ARMED.get() else { return };
+        if *armed == point && left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            std::process::abort();
+        }
+    }
+
+    /// True unless the store is told to believe the operating system.
+    pub fn syncs() -> bool {
+        !SYNCLESS.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(not(debug_assertions))]
+mod armed {
+    use super::{Error, Point};
+
+    /// A release build has no points.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn arm(_: &str) -> Result<(), Error> {
+        Err(Error::None)
+    }
+
+    /// Nothing.
+    #[inline(always)]
+    pub fn at(_: Point) {}
+
+    /// True.
+    #[inline(always)]
+    pub fn syncs() -> bool {
+        true
+    }
+}
+
+pub use armed::{arm, at, syncs};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_point_is_refused() {
+        for spec in ["", "commit", "commit.flushed:0", "commit.flushed:x", "commit.flushed:1:2"] {
+            assert_eq!(arm(spec), Err(Error::Unknown(spec.to_owned())));
+        }
+        let mut names: Vec<_> = Point::ALL.iter().map(|point| point.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Point::ALL.len());
+    }
+}

@@ -1,0 +1,78 @@
+//! The fault table: each row a scenario against the real binary, a real nats-server and real files, with numbered
+//! webhooks. `make test` runs each row a few rounds; `make chaos ROW=2a ROUNDS=1000 SEED=7` runs one for longer.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is test code: what cannot be done ends the row and says why"
+)]
+
+mod args;
+mod outcome;
+mod rows;
+mod table;
+mod world;
+
+use std::collections::VecDeque;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use args::Args;
+use outcome::Outcome;
+use rows::{ROWS, Row};
+
+fn main() -> ExitCode {
+    let args = Args::parse(std::env::args().skip(1));
+    let wanted: VecDeque<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
+    if args.list {
+        wanted.iter().for_each(|row| println!("row_{}: test", row.name));
+        return ExitCode::SUCCESS;
+    }
+    if wanted.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("{} row(s) of the fault table, seed {}", wanted.len(), args.seed);
+    let left = Mutex::new(wanted);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..args.jobs.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let Some(row) = left.lock().expect("nobody panics with it").pop_front() else { return };
+                    let begun = Instant::now();
+                    let outcome = run(row, &args);
+                    println!("row {}: {} round(s) in {:.1?}", row.name, outcome.rounds, begun.elapsed());
+                    done.lock().expect("nobody panics with it").push((row, outcome));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().expect("nobody panics with it");
+    done.sort_by_key(|(row, _)| ROWS.iter().position(|one| one.name == row.name));
+    table::print(&done, args.seed);
+    let broken =
+        |(row, outcome): &(&Row, Outcome)| outcome.not_run.is_none() && outcome.is_broken() != row.control;
+    if done.iter().any(broken) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// A row has a thread and a runtime of its own; what ends it by a panic is a violation.
+fn run(row: &Row, args: &Args) -> Outcome {
+    let budget = args.budget(row.quick);
+    let thread = std::thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on((row.run)(budget))
+        });
+        worker.join()
+    });
+    thread.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let mut outcome = Outcome::default();
+        outcome.violation(format!("ended by: {}", text.unwrap_or_default()));
+        outcome
+    })
+}

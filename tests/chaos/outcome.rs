@@ -1,0 +1,77 @@
+//! What a row came to.
+
+use std::time::Duration;
+
+use groupfold_tests::{Checked, History};
+
+/// Violations kept word by word; more are counted.
+const KEPT_MAX: usize = 20;
+
+/// What a row came to.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) rounds: u32,
+    /// Webhooks by what their sender knows.
+    pub(crate) acknowledged: u64,
+    pub(crate) unknown: u64,
+    pub(crate) rejected: u64,
+    /// Items of acknowledged webhooks that are not there.
+    pub(crate) lost: u64,
+    /// Items that took effect more than once.
+    pub(crate) twice: u64,
+    /// Answers that no state of the log accounts for.
+    pub(crate) wrong: u64,
+    /// Of each round, see [`crate::world::World::recovered`].
+    pub(crate) recovery: Vec<Duration>,
+    /// What else was broken, in words.
+    pub(crate) violations: Vec<String>,
+    /// What a reader of the table should know beside the numbers.
+    pub(crate) notes: Vec<String>,
+    /// Why the row was not run here.
+    pub(crate) not_run: Option<String>,
+}
+
+impl Outcome {
+    /// True if a promise was broken.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.lost + self.twice + self.wrong > 0 || !self.violations.is_empty()
+    }
+
+    pub(crate) fn violation(&mut self, what: impl Into<String>) {
+        if self.violations.len() < KEPT_MAX {
+            self.violations.push(what.into());
+        }
+    }
+
+    /// Adds what a world's check found.
+    pub(crate) fn add(&mut self, history: &History, checked: &Checked) {
+        let counts = history.counts();
+        self.acknowledged += counts.acknowledged;
+        self.unknown += counts.unknown;
+        self.rejected += counts.rejected;
+        self.lost += checked.lost.len() as u64;
+        self.twice += checked.twice.len() as u64;
+        self.wrong += checked.wrong.len() as u64;
+        for violation in history.violations().iter().chain(&checked.violations) {
+            self.violation(violation);
+        }
+        for what in checked.lost.iter().chain(&checked.twice).chain(&checked.wrong).take(KEPT_MAX) {
+            self.note(what);
+        }
+    }
+
+    pub(crate) fn note(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        if self.notes.len() < KEPT_MAX && !self.notes.contains(&what) {
+            self.notes.push(what);
+        }
+    }
+
+    /// Recovery times at a share of all, from 0 to 1.
+    pub(crate) fn recovery_at(&self, share: f64) -> Option<Duration> {
+        let mut sorted = self.recovery.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().checked_sub(1)?;
+        sorted.get((last as f64 * share).round() as usize).copied()
+    }
+}

@@ -1,0 +1,136 @@
+//! Rows 1 to 3: processes that die, at random and between any two steps.
+
+use std::time::{Duration, Instant};
+
+use groupfold_tests::{Groupfold, Rng, wait_until};
+
+use crate::args::Budget;
+use crate::outcome::Outcome;
+use crate::world::{BOUND, Plan, World};
+
+/// Rounds that share a world: its check costs as much as many rounds.
+pub(crate) const ROUNDS_OF_A_WORLD: u32 = 20;
+
+/// Points of an append, and how often at most one is passed before the process dies there.
+const OF_AN_APPEND: [(&str, u64); 4] =
+    [("append.begin", 60), ("append.sent", 100), ("append.one", 100), ("append.all", 60)];
+/// Points of a commit and of what follows it.
+const OF_A_COMMIT: [(&str, u64); 9] = [
+    ("fold.begin", 12),
+    ("fold.done", 12),
+    ("commit.begin", 12),
+    ("commit.applied", 12),
+    ("commit.flushed", 12),
+    ("commit.synced", 12),
+    ("commit.visible", 12),
+    ("feed.begin", 12),
+    ("feed.published", 12),
+];
+
+/// Runs rounds in worlds of [`ROUNDS_OF_A_WORLD`], each checked at its end.
+pub(crate) async fn in_worlds(
+    row: &str,
+    plan: Plan,
+    budget: Budget,
+    mut round: impl AsyncFnMut(&mut World, &mut Rng, u32) -> Duration,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = Rng::new(budget.seed);
+    while budget.allows(outcome.rounds) {
+        let mut world = World::start(plan.clone(), rng.next_u64() >> 16).await;
+        let mut rounds = 0;
+        while rounds < ROUNDS_OF_A_WORLD && budget.allows(outcome.rounds) {
+            let recovery = round(&mut world, &mut rng, outcome.rounds).await;
+            outcome.recovery.push(recovery);
+            outcome.rounds += 1;
+            rounds += 1;
+        }
+        world.end(row, &mut outcome).await;
+    }
+    outcome
+}
+
+/// Some load, and then some time of no round number.
+async fn a_while(world: &World, rng: &mut Rng) {
+    world.load.until_sent(rng.between(5, 40)).await;
+    tokio::time::sleep(Duration::from_micros(rng.below(20_000))).await;
+}
+
+pub(crate) async fn receiver(budget: Budget) -> Outcome {
+    in_worlds("1a", Plan::default(), budget, async |world, rng, _| {
+        a_while(world, rng).await;
+        let since = Instant::now();
+        world.receiver.kill9();
+        world.restart_receiver().await;
+        world.recovered(since).await
+    })
+    .await
+}
+
+pub(crate) async fn projector(budget: Budget) -> Outcome {
+    in_worlds("2a", Plan::default(), budget, async |world, rng, _| {
+        a_while(world, rng).await;
+        let since = Instant::now();
+        world.projector.kill9();
+        world.restart_projector().await;
+        world.recovered(since).await
+    })
+    .await
+}
+
+pub(crate) async fn broker(budget: Budget) -> Outcome {
+    in_worlds("3", Plan::default(), budget, async |world, rng, _| {
+        a_while(world, rng).await;
+        let since = Instant::now();
+        world.nats.kill9();
+        world.nats.restart().await;
+        world.recovered(since).await
+    })
+    .await
+}
+
+/// Starts a part so that it dies at a point, waits until it has, and tells when that was.
+async fn dies_at(
+    part: &mut Groupfold,
+    point: &str,
+    passes: u64,
+    lets_others_know: impl FnOnce(&Groupfold),
+) -> Instant {
+    part.kill9();
+    part.options().env = vec![("GROUPFOLD_CRASH".to_owned(), format!("{point}:{passes}"))];
+    let ready = part.try_restart().await;
+    part.options().env.clear();
+    if ready {
+        lets_others_know(part);
+        wait_until(&format!("the process dies at {point}:{passes}"), BOUND, async || {
+            part.process().exited().map(drop).ok_or("it lives")
+        })
+        .await;
+    }
+    let since = Instant::now();
+    part.kill9();
+    since
+}
+
+pub(crate) async fn receiver_at_points(budget: Budget) -> Outcome {
+    in_worlds("1b", Plan::default(), budget, async |world, rng, round| {
+        let (point, most) = OF_AN_APPEND[round as usize % OF_AN_APPEND.len()];
+        let load = &world.load;
+        let moved = |receiver: &Groupfold| load.move_to(receiver.webhook_url());
+        let since = dies_at(&mut world.receiver, point, rng.between(1, most), moved).await;
+        world.restart_receiver().await;
+        world.recovered(since).await
+    })
+    .await
+}
+
+pub(crate) async fn projector_at_points(budget: Budget) -> Outcome {
+    in_worlds("2b", Plan::default(), budget, async |world, rng, round| {
+        let (point, most) = OF_A_COMMIT[round as usize % OF_A_COMMIT.len()];
+        world.nobody_reads();
+        let since = dies_at(&mut world.projector, point, rng.between(1, most), |_| {}).await;
+        world.restart_projector().await;
+        world.recovered(since).await
+    })
+    .await
+}

@@ -1,0 +1,263 @@
+//! A pipeline in parts that can be hurt one by one: broker, receiver, projector, senders and readers.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use groupfold_tests::numbered::{self, GROUPS};
+use groupfold_tests::{
+    Checked, Groupfold, History, Load, LoadOptions, Log, NatsOptions, NatsServer, Options, Rng, Seen,
+    check_log, check_state, http, sum_of, wait_until, workspace,
+};
+use serde_json::{Value, json};
+
+use crate::outcome::Outcome;
+
+/// Few, so that a restart opens few stores; more than one, so that partitions meet.
+pub(crate) const PARTITIONS: u16 = 3;
+/// Longest that a part may take to be whole again.
+pub(crate) const BOUND: Duration = Duration::from_secs(90);
+const READ_EVERY: Duration = Duration::from_millis(15);
+
+/// How a world is made.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) nats: NatsOptions,
+    /// Further arguments of the receiver, and of the projector.
+    pub(crate) receiver_args: Vec<String>,
+    pub(crate) projector_args: Vec<String>,
+    /// Where the receiver looks for the broker, if not at its own address.
+    pub(crate) receiver_nats_url: Option<String>,
+    /// The projector's data folder, if not one of its own.
+    pub(crate) data: Option<PathBuf>,
+    pub(crate) senders: u64,
+    pub(crate) pause: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            nats: NatsOptions::default(),
+            receiver_args: Vec::new(),
+            projector_args: Vec::new(),
+            receiver_nats_url: None,
+            data: None,
+            senders: 4,
+            pause: Duration::from_millis(15),
+        }
+    }
+}
+
+/// A pipeline under load.
+pub(crate) struct World {
+    pub(crate) receiver: Groupfold,
+    pub(crate) projector: Groupfold,
+    pub(crate) load: Load,
+    reader: Reader,
+    // Ended after those that use it.
+    pub(crate) nats: NatsServer,
+    seed: u64,
+}
+
+impl World {
+    pub(crate) async fn start(plan: Plan, seed: u64) -> Self {
+        let nats = NatsServer::start_with(plan.nats.clone()).await;
+        Self::start_on(nats, plan, seed).await
+    }
+
+    /// Provisions the log and starts the parts.
+    pub(crate) async fn start_on(nats: NatsServer, plan: Plan, seed: u64) -> Self {
+        provision(&nats);
+        let mut options = Options::on(&nats);
+        options.args.extend(plan.receiver_args.clone());
+        if let Some(url) = &plan.receiver_nats_url {
+            options.nats = groupfold_tests::Nats::Url(url.clone());
+        }
+        let secret = options.app_secret.clone();
+        let receiver = Groupfold::ingest(options).await;
+        let mut options = Options { data: plan.data.clone(), ..Options::on(&nats) };
+        options.args.extend(plan.projector_args.clone());
+        let projector = Groupfold::project(options).await;
+        let load_options = LoadOptions { senders: plan.senders, pause: plan.pause, seed, secret };
+        let load = Load::start(receiver.webhook_url(), load_options);
+        let reader = Reader::start(projector.api_url(""), seed);
+        Self { receiver, projector, load, reader, nats, seed }
+    }
+
+    pub(crate) async fn restart_receiver(&mut self) {
+        self.receiver.restart().await;
+        self.load.move_to(self.receiver.webhook_url());
+    }
+
+    pub(crate) async fn restart_projector(&mut self) {
+        self.projector.restart().await;
+        self.reader.move_to(self.projector.api_url(""));
+    }
+
+    /// Nobody reads until the projector moves.
+    pub(crate) fn nobody_reads(&self) {
+        self.reader.move_to(String::new());
+    }
+
+    /// Waits until a new webhook is acknowledged and can be read, and tells how long that is since then.
+    pub(crate) async fn recovered(&self, since: Instant) -> Duration {
+        let (position, group) =
+            wait_until("a webhook is acknowledged again", BOUND, async || self.load.probe().await).await;
+        let path = format!("/v1/groups/{group}?min_position={position}&wait_ms=5000");
+        let url = self.projector.api_url(&path);
+        wait_until("it can be read", BOUND, async || match http::try_get(&url).await {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(answer.to_string()),
+            Err(error) => Err(error.to_string()),
+        })
+        .await;
+        since.elapsed()
+    }
+
+    /// Ends the load, holds everything against everything, and keeps the world's remains if a promise was broken.
+    pub(crate) async fn end(self, row: &str, outcome: &mut Outcome) {
+        let Self { mut receiver, mut projector, load, reader, mut nats, seed } = self;
+        let history = load.end().await;
+        let seen = reader.end().await;
+        let log = Log::read(nats.client().await, PARTITIONS).await;
+        let mut checked = check_log(&history, &log);
+        check_state(&mut checked, &projector, &log, &seen.looks).await;
+        checked.wrong.extend(seen.faults);
+        let verified = groupfold("verify", &projector);
+        if verified.0 != Some(0) {
+            checked.violations.push(format!("verify: {verified:?}"));
+        }
+        outcome.add(&history, &checked);
+        let broken = !checked.lost.is_empty()
+            || !checked.twice.is_empty()
+            || !checked.wrong.is_empty()
+            || !checked.violations.is_empty()
+            || !history.violations().is_empty();
+        if broken {
+            let digest = projector.get("/v1/position").await.json;
+            receiver.process().kill9();
+            projector.process().kill9();
+            nats.process().kill9();
+            let folders = [("log", nats.store_dir()), ("data", projector.data())];
+            let kept = keep(row, seed, &history, &checked, &digest, &folders);
+            outcome.note(format!("seed {seed}: history, digests, log and store are kept in {kept}"));
+        }
+    }
+}
+
+/// Runs a verb against a running process's data folder: exit code and what it said.
+pub(crate) fn groupfold(verb: &str, on: &Groupfold) -> (Option<i32>, Value, String) {
+    let mut command = Groupfold::command();
+    let output = command.args([verb, "--output", "json", "--data"]).arg(on.data()).output();
+    let output = output.expect("groupfold can be run");
+    let json = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code(), json, String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+pub(crate) fn provision(nats: &NatsServer) {
+    let mut command = Groupfold::command();
+    command.args(["provision", "--partitions", &PARTITIONS.to_string(), "--nats-url", &nats.url()]);
+    let output = command.output().expect("groupfold can be run");
+    assert!(output.status.success(), "provision: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Copies what a look at the failure needs; where to.
+fn keep(
+    row: &str,
+    seed: u64,
+    history: &History,
+    checked: &Checked,
+    digest: &Value,
+    folders: &[(&str, PathBuf)],
+) -> String {
+    let name = format!("target/chaos/{row}-seed-{seed}");
+    let to = workspace().join(&name);
+    let _ = std::fs::remove_dir_all(&to);
+    std::fs::create_dir_all(&to).expect("the failure can be kept");
+    let told = json!({ "lost": checked.lost, "twice": checked.twice, "wrong": checked.wrong,
+                       "violations": checked.violations, "position": digest });
+    std::fs::write(to.join("history.jsonl"), history.to_lines()).expect("the history can be kept");
+    std::fs::write(to.join("checked.json"), format!("{told:#}")).expect("the check can be kept");
+    for (name, folder) in folders {
+        let copied = Command::new("cp").arg("-r").arg(folder).arg(to.join(name)).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} cannot be kept", folder.display());
+    }
+    name
+}
+
+/// One who reads groups all the time and remembers what was answered.
+struct Reader {
+    base: Arc<RwLock<String>>,
+    stop: Arc<AtomicBool>,
+    saw: Arc<Mutex<Saw>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Saw {
+    looks: Vec<Seen>,
+    faults: Vec<String>,
+    /// The last sequence that was shown of each group.
+    last: std::collections::BTreeMap<String, u64>,
+}
+
+impl Reader {
+    fn start(base: String, seed: u64) -> Self {
+        let base = Arc::new(RwLock::new(base));
+        let (stop, saw) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Saw>>::default());
+        let task = tokio::spawn(read(Arc::clone(&base), Arc::clone(&stop), Arc::clone(&saw), seed));
+        Self { base, stop, saw, task }
+    }
+
+    fn move_to(&self, base: String) {
+        *self.base.write().unwrap_or_else(PoisonError::into_inner) = base;
+    }
+
+    async fn end(self) -> Saw {
+        self.stop.store(true, Ordering::SeqCst);
+        self.task.await.expect("a reader does not panic");
+        std::mem::take(&mut *self.saw.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+async fn read(base: Arc<RwLock<String>>, stop: Arc<AtomicBool>, saw: Arc<Mutex<Saw>>, seed: u64) {
+    let client = http::client();
+    let mut rng = Rng::new(seed ^ 0x0072_6561_6465_7273);
+    while !stop.load(Ordering::SeqCst) {
+        tokio::time::sleep(READ_EVERY).await;
+        let base = base.read().unwrap_or_else(PoisonError::into_inner).clone();
+        if base.is_empty() {
+            continue;
+        }
+        let group = numbered::group_of(rng.below(GROUPS));
+        let request = client.get(format!("{base}/v1/groups/{group}/members"));
+        // Nobody is there for a moment: that is no answer.
+        let Ok(answer) = async { http::read(request.send().await?).await }.await else { continue };
+        let mut saw = saw.lock().unwrap_or_else(PoisonError::into_inner);
+        match answer.status {
+            200 => saw.take(group, &answer),
+            404 | 503 => {}
+            _ => saw.faults.push(format!("GET members of {group}: {answer}")),
+        }
+    }
+}
+
+impl Saw {
+    fn take(&mut self, group: String, answer: &groupfold_tests::Answer) {
+        let position = answer.position().unwrap_or_default().to_owned();
+        let members = answer.json["members"].as_array().cloned().unwrap_or_default();
+        let items = members.iter().filter_map(|member| numbered::item_of(member["wa_id"].as_str()?));
+        let sum = sum_of(items);
+        if sum.0 != members.len() as u64 {
+            self.faults.push(format!("{group} at {position} has members that nobody sent: {answer}"));
+        }
+        let sequence = position.split_once(':').and_then(|(_, text)| text.parse().ok()).unwrap_or(0_u64);
+        let before = self.last.insert(group.clone(), sequence).unwrap_or(0);
+        if sequence < before {
+            self.faults.push(format!("{group} went back from {before} to {sequence}"));
+        }
+        self.looks.push(Seen { group, position, members: sum });
+    }
+}
