@@ -85,7 +85,7 @@ impl World {
     async fn told_of(&mut self, user: &str, violation: &str, subject: &str) {
         let process = self.server.process();
         let what = format!("{user} is refused {subject}");
-        let (user, subject) = (format!("\"{user}\""), format!("\"{subject}\""));
+        let (user, subject) = (format!("user:{user}\""), format!("\"{subject}\""));
         wait_until(&what, BOUND, async || {
             let log = process.log();
             let told = |line: &str| [violation, &user, &subject].iter().all(|part| line.contains(part));
