@@ -30,6 +30,7 @@ use std::time::Duration;
 use groupfold_ingest::replay::Log;
 use groupfold_projector::Projector;
 use groupfold_projector::desk::{Ask, GroupNow, Handed, Look, Looked, Refusal, Taken, Unwritten};
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{command, v1};
 use tokio::sync::Semaphore;
@@ -148,6 +149,7 @@ impl Inner {
         let asked =
             work.record(now_ms(), Station::Requested { actor, idempotency_key: ask.idempotency_key.clone() });
         let mut position = self.append(vec![asked]).await?;
+        crash::at(Point::CommandRequested);
         if let Some(broken) = rules::broken(&ask) {
             let refused = work.record(now_ms(), Station::Refused(broken));
             position = self.append(vec![refused]).await?;

@@ -2,6 +2,7 @@
 
 use groupfold_fold::view::{self, Command, CommandPage};
 use groupfold_schemas::position::Position;
+use groupfold_schemas::v1::CommandType;
 use tokio::time::Instant;
 
 use crate::api::problem::Problem;
@@ -71,6 +72,22 @@ impl Projector {
         let (home, id) = (self.reads().home_of(id)?, id.to_owned());
         let answer = move |views: &[ReadView<'_>]| {
             Ok(views.first().map(|view| view::group(view, &id)).transpose()?.flatten())
+        };
+        Ok(self.reads().read(vec![home], &Freshness::default(), answer).await?)
+    }
+
+    /// When the last outcome of a type was told about a group, and by which event.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn last_outcome(
+        &self,
+        group: &str,
+        of: CommandType,
+    ) -> Result<Option<(i64, String)>, Unanswered> {
+        let (home, group) = (self.reads().home_of(group)?, group.to_owned());
+        let answer = move |views: &[ReadView<'_>]| {
+            Ok(views.first().map(|view| view::last_outcome(view, &group, of)).transpose()?.flatten())
         };
         Ok(self.reads().read(vec![home], &Freshness::default(), answer).await?)
     }

@@ -69,6 +69,16 @@ points! {
     SwapIn = "swap.in",
     /// The old store is put away, leftovers may be there.
     SwapDone = "swap.done",
+    /// A command is in the log, nobody has claimed it.
+    CommandRequested = "command.requested",
+    /// It is claimed, the log does not say that it leaves.
+    CommandClaimed = "command.claimed",
+    /// The log says so, it has not left.
+    CommandSent = "command.sent",
+    /// The provider has answered, the log does not know.
+    CommandCalled = "command.called",
+    /// The log knows the answer.
+    CommandAnswered = "command.answered",
 }
 
 /// What to arm for a store that never syncs its device.

@@ -23,9 +23,13 @@ pub(super) fn sender() -> String {
 
 /// A station on a command's way.
 pub(super) enum Station {
-    Requested { actor: Option<String>, idempotency_key: Option<String> },
+    Requested {
+        actor: Option<String>,
+        idempotency_key: Option<String>,
+    },
     Refused(Broken),
-    Sent,
+    /// With the last outcome of its kind that was known of its group.
+    Sent(Option<(i64, String)>),
     Answered(v1::CommandAnswered),
     Reconciled(v1::CommandReconciled),
 }
@@ -58,11 +62,11 @@ impl Work {
                     rule: rule.to_owned(),
                 }),
             ),
-            Station::Sent => (
-                "sent",
-                Evidence::Unspecified,
-                Kind::CommandSent(v1::CommandSent { command_id, sender: sender() }),
-            ),
+            Station::Sent(last) => {
+                let (after_time_ms, after_event_id) = last.unzip();
+                let sent = v1::CommandSent { command_id, sender: sender(), after_time_ms, after_event_id };
+                ("sent", Evidence::Unspecified, Kind::CommandSent(sent))
+            }
             Station::Answered(answered) => {
                 ("answered", Evidence::ApiReply, Kind::CommandAnswered(fitting(answered)))
             }

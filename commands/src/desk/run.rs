@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use groupfold_fold::view::{Command, CommandStatus};
 use groupfold_projector::desk::Wish;
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
@@ -170,10 +171,15 @@ impl Inner {
                 return self.write_at_last(vec![work.record(now_ms(), Station::Refused(EXPIRED))]).await;
             }
         }
-        if self.append(vec![work.record(now_ms(), Station::Sent)]).await.is_err() {
+        crash::at(Point::CommandClaimed);
+        let of = work.wish.command_type();
+        let last = self.projector.last_outcome(&work.place.group_id, of).await.ok().flatten();
+        if self.append(vec![work.record(now_ms(), Station::Sent(last))]).await.is_err() {
             return;
         }
+        crash::at(Point::CommandSent);
         let answer = self.provider.call(&work.place.phone_number_id, &work.call()).await;
+        crash::at(Point::CommandCalled);
         let told = work.answered(&answer);
         tracing::info!(
             command_id = work.command_id,
@@ -184,6 +190,7 @@ impl Inner {
         let mut records = self.effects(work, &answer).await;
         records.push(work.record(now_ms(), Station::Answered(told)));
         self.write_at_last(records).await;
+        crash::at(Point::CommandAnswered);
     }
 
     /// What the answer tells that no webhook does.

@@ -32,12 +32,7 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
             reconciled: either(old.reconciled, new.reconciled, latest),
             message_id: either(old.message_id, new.message_id, earliest),
         })),
-        (Value::Outcome(old), Value::Outcome(new)) => {
-            let received_ms = old.received_ms.min(new.received_ms);
-            let (old, new) =
-                (v1::CommandOutcome { received_ms, ..old }, v1::CommandOutcome { received_ms, ..new });
-            Value::Outcome(greater(old, new))
-        }
+        (Value::Outcome(old), Value::Outcome(new)) => Value::Outcome(greater(old, new)),
         (Value::View(old), Value::View(new)) => Value::View(earliest(old, new)),
         // A key has one kind of value; the key's prefix byte decides which.
         (old, _) => old,

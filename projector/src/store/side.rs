@@ -157,9 +157,7 @@ impl Store {
             }
         };
         let digest = digest.to_bytes().to_vec().into();
-        digests::write_all(partition, &open.db)?;
         crash::at(Point::SealBegin);
-        let digest = Sums::of(partition, &open.db)?.entries.to_bytes().to_vec().into();
         let progress = v1::Progress { digest, ..open.progress.clone() };
         open.db.insert(PROGRESS_KEY, frame::encode(&progress)).map_err(|error| database(partition, error))?;
         self.sync(open)?;

@@ -360,6 +360,11 @@ pub struct CommandSent {
     /// The process that sends it.
     #[prost(string, tag = "2")]
     pub sender: ::prost::alloc::string::String,
+    /// The last outcome of its kind that was known of the group: what comes of this one is told by a later one.
+    #[prost(int64, optional, tag = "3")]
+    pub after_time_ms: ::core::option::Option<i64>,
+    #[prost(string, optional, tag = "4")]
+    pub after_event_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What the provider answered at once, or that no answer came.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -1525,9 +1530,6 @@ pub struct CommandState {
 pub struct CommandOutcome {
     #[prost(message, optional, tag = "1")]
     pub stamp: ::core::option::Option<Stamp>,
-    /// When it first came in, by our own clock, Unix milliseconds.
-    #[prost(int64, tag = "2")]
-    pub received_ms: i64,
     #[prost(string, tag = "3")]
     pub group_id: ::prost::alloc::string::String,
     #[prost(enumeration = "CommandType", tag = "4")]

@@ -44,6 +44,43 @@ async fn killed_at_any_moment_a_command_is_sent_at_most_once_and_ends() {
     assert_eq!(succeeded, sent, "what was sent was done, and is known to be");
 }
 
+/// Killed between any two steps of a command.
+#[tokio::test]
+async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
+    let provider = Provider::start(SECRET, &[]).await;
+    let args = reaching(&provider, 12_000);
+    let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    let points =
+        ["command.requested", "command.claimed", "command.sent", "command.called", "command.answered"];
+    for (round, point) in points.into_iter().enumerate() {
+        groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), point.to_owned())];
+        groupfold.restart().await;
+        provider.tell(&groupfold.webhook_url()).await;
+        let body = json!({ "phone_number_id": NUMBER, "subject": format!("Tea {round}") });
+        let request = groupfold_tests::http::client().post(groupfold.api_url("/v1/groups")).json(&body);
+        // The first point ends the process before it answers.
+        let _ = request.send().await;
+        wait_until("it dies", END_WAIT, async || {
+            groupfold.process().exited().map(|_| ()).ok_or_else(|| point.to_owned())
+        })
+        .await;
+        groupfold.kill9();
+        groupfold.options().env.clear();
+        groupfold.restart().await;
+        provider.tell(&groupfold.webhook_url()).await;
+        let all = groupfold.get("/v1/commands?limit=200").await.json;
+        let id =
+            all["commands"][0]["command_id"].as_str().unwrap_or_else(|| panic!("{point}: {all}")).to_owned();
+        let command = ended(&groupfold, &id).await;
+        let sent = calls(&provider, "create").await;
+        let known =
+            command["status"] == "succeeded" || (point == "command.claimed" || point == "command.sent");
+        assert!(known && sent <= round + 1, "{point}: {command}");
+    }
+    let all = groupfold.get("/v1/commands?limit=200").await.json;
+    assert_eq!(all["commands"].as_array().unwrap().len(), points.len(), "none is lost: {all}");
+}
+
 /// Two processes see the same log; one of them is killed with commands in hand.
 #[tokio::test]
 async fn two_processes_never_send_the_same_command_and_one_ends_what_the_other_left() {

@@ -172,7 +172,11 @@ fn command(name: &str) -> Kind {
             field: "group_id".into(),
             rule: "the group is deleted".into(),
         }),
-        "command_sent" => Kind::CommandSent(CommandSent { command_id, sender: "host/4711".into() }),
+        "command_sent" => Kind::CommandSent(CommandSent {
+            command_id,
+            sender: "process 4711".into(),
+            ..CommandSent::default()
+        }),
         "command_answered" => Kind::CommandAnswered(CommandAnswered {
             command_id,
             result,

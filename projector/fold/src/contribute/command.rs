@@ -84,7 +84,6 @@ impl Contribution<'_> {
         let request_id = self.record.provider_request_id.clone();
         let outcome = v1::CommandOutcome {
             stamp: self.stamp(0),
-            received_ms: self.record.received_time_ms,
             group_id: group.clone(),
             r#type: told.command.into(),
             result: result(&told).into(),

@@ -279,52 +279,77 @@ fn message_failed<S: Source>(home: &S, message: &str, command: &mut Command) -> 
 }
 
 /// What webhooks told of it. By the request's id, wherever that is. Where the provider gave none: the first thing of
-/// its type that was told about its group after it left and before it was given up; one command of a type is under way
-/// in a group at a time, so that there is one to choose from.
+/// its type that was told about its group after the last one known when it left, and before it was given up; one command
+/// of a type is under way in a group at a time, so that there is one to choose from. Times are the provider's: which
+/// receiver took a webhook when decides nothing.
 fn outcomes<S: Source>(
     sources: &[S],
     home: &S,
     command: &Command,
 ) -> Result<Vec<v1::CommandOutcome>, S::Error> {
-    let of_kind = |(_, value)| match value {
-        Value::Outcome(outcome) => Some(outcome),
-        _ => None,
-    };
     if let Some(request) = command.answered().and_then(|answered| answered.request_id.clone()) {
         let mut found = Vec::new();
         for source in sources {
             let entries = source.scan(&Prefix::Outcomes { request: request.clone() })?;
-            found.extend(entries.into_iter().filter_map(of_kind));
+            found.extend(entries.into_iter().filter_map(outcome));
         }
         return Ok(found);
     }
     let requested = command.requested();
-    let by_group = [CommandType::GroupUpdate, CommandType::GroupDelete, CommandType::MembersRemove];
-    let (Some(sent), Some(group)) = (&command.state.sent, &command.group_id) else { return Ok(Vec::new()) };
-    if !by_group.contains(&requested.r#type()) {
+    let (Some(station), Some(group)) = (&command.state.sent, &command.group_id) else {
         return Ok(Vec::new());
-    }
-    let sent_ms = time_of(sent.stamp.as_ref());
-    let entries = home.scan(&Prefix::GroupOutcomes { group: group.clone() })?;
-    let first = entries
-        .into_iter()
-        .filter_map(of_kind)
-        .filter(|outcome| outcome.r#type() == requested.r#type())
-        .filter(|outcome| (sent_ms..=requested.deadline_ms).contains(&outcome.received_ms))
-        .min_by(|a, b| (a.received_ms, event_of(a)).cmp(&(b.received_ms, event_of(b))));
-    Ok(first.into_iter().collect())
+    };
+    let sent = station.value.clone().unwrap_or_default();
+    let after = (sent.after_time_ms.unwrap_or(i64::MIN), sent.after_event_id.unwrap_or_default());
+    let within = time_of(station.stamp.as_ref()) - CLOCKS_MS..=requested.deadline_ms;
+    let told = of_group(home, group, requested.r#type())?.into_iter().find(|outcome| {
+        let (time, event) = order(outcome);
+        (time, event) > (after.0, after.1.as_str()) && within.contains(&time)
+    });
+    Ok(told.into_iter().collect())
 }
 
-fn event_of(outcome: &v1::CommandOutcome) -> &str {
-    outcome.stamp.as_ref().map_or("", |stamp| &stamp.event_id)
+/// Clocks of ours and the provider's may differ by so much, and the provider's counts whole seconds.
+const CLOCKS_MS: i64 = 60_000;
+
+/// What was told of a type about a group, by the provider's time. Only types whose outcome webhooks tell.
+fn of_group<S: Source>(home: &S, group: &str, of: CommandType) -> Result<Vec<v1::CommandOutcome>, S::Error> {
+    if !matches!(of, CommandType::GroupUpdate | CommandType::GroupDelete | CommandType::MembersRemove) {
+        return Ok(Vec::new());
+    }
+    let entries = home.scan(&Prefix::GroupOutcomes { group: group.to_owned() })?.into_iter();
+    let mut told: Vec<_> = entries.filter_map(outcome).filter(|outcome| outcome.r#type() == of).collect();
+    told.sort_by(|a, b| order(a).cmp(&order(b)));
+    Ok(told)
+}
+
+/// When the last outcome of a type was told about a group, and by which event.
+///
+/// # Errors
+/// The source cannot be read.
+pub fn last_outcome<S: Source>(
+    home: &S,
+    group: &str,
+    of: CommandType,
+) -> Result<Option<(i64, String)>, S::Error> {
+    let told = of_group(home, group, of)?;
+    Ok(told.last().map(|outcome| (order(outcome).0, order(outcome).1.to_owned())))
+}
+
+fn outcome((_, value): (Key, Value)) -> Option<v1::CommandOutcome> {
+    match value {
+        Value::Outcome(outcome) => Some(outcome),
+        _ => None,
+    }
+}
+
+fn order(outcome: &v1::CommandOutcome) -> (i64, &str) {
+    (time_of(outcome.stamp.as_ref()), outcome.stamp.as_ref().map_or("", |stamp| &stamp.event_id))
 }
 
 /// Settings may be told one by one: it has ended once each has its outcome, or the whole failed.
 fn join(command: &mut Command, mut outcomes: Vec<v1::CommandOutcome>) {
-    outcomes.sort_by(|a, b| {
-        let order = |o: &v1::CommandOutcome| (time_of(o.stamp.as_ref()), event_of(o).to_owned());
-        order(a).cmp(&order(b))
-    });
+    outcomes.sort_by(|a, b| order(a).cmp(&order(b)));
     let wanted = command.requested().items.len();
     let mut items: BTreeMap<String, CommandItem> = BTreeMap::new();
     let mut errors: Vec<ProviderError> = Vec::new();

@@ -35,7 +35,20 @@ fn asked(of: CommandType, items: &[&str]) -> Record {
 }
 
 fn sent(second: i64) -> Record {
-    ours(second, Kind::CommandSent(v1::CommandSent { command_id: id(), sender: "here".into() }))
+    sent_after(second, None)
+}
+
+/// The last outcome known when it left.
+fn sent_after(second: i64, last: Option<&Record>) -> Record {
+    ours(
+        second,
+        Kind::CommandSent(v1::CommandSent {
+            command_id: id(),
+            sender: "here".into(),
+            after_time_ms: last.map(|record| record.provider_time_ms),
+            after_event_id: last.map(|record| record.event_id.clone()),
+        }),
+    )
 }
 
 fn answered(result: CommandResult, request: Option<&str>, message: Option<&str>) -> Record {
@@ -58,7 +71,7 @@ fn seen(result: CommandResult) -> Record {
 
 fn webhook(second: i64, request: Option<&str>, kind: Kind) -> Record {
     let provider_request_id = request.map(str::to_owned);
-    let record = Record { provider_request_id, received_time_ms: second * 1000, ..at(second, kind) };
+    let record = Record { provider_request_id, ..at(second, kind) };
     let hash = groupfold_schemas::id::EventId::hash([prost::Message::encode_to_vec(&record).as_slice()]);
     Record { event_id: hash.to_string(), ..record }
 }
@@ -169,10 +182,14 @@ fn without_a_request_id_the_first_of_its_type_after_it_left_is_its_outcome() {
         let event = v1::ParticipantsEnded { reason: EndReason::Removed.into(), ended, ..Default::default() };
         webhook(second, None, Kind::ParticipantsEnded(event))
     };
-    let ask =
-        [asked(CommandType::MembersRemove, &["+1"]), sent(2), answered(CommandResult::Accepted, None, None)];
+    let before = removed(2, "w:0");
+    let ask = [
+        asked(CommandType::MembersRemove, &["+1"]),
+        sent_after(2, Some(&before)),
+        answered(CommandResult::Accepted, None, None),
+    ];
     let with = |more: &[Record]| fate(&[&ask[..], more].concat());
-    let done = with(&[removed(5, "w:2"), removed(4, "w:1"), removed(1, "w:0")]);
+    let done = with(&[removed(5, "w:2"), removed(4, "w:1"), before, removed(1, "w:9")]);
     assert_eq!(
         (done.status, done.at_ms),
         (CommandStatus::Succeeded, 4000),
