@@ -60,7 +60,6 @@ pub(super) struct Graph {
     life: Mutex<Life>,
     calls: Mutex<VecDeque<Value>>,
     courier: Courier,
-    stop: CancellationToken,
 }
 
 /// Calls of the present second.
@@ -100,7 +99,6 @@ pub(super) async fn serve(
         calls: Mutex::default(),
         courier: Courier::new(args, business, target)?,
         args: args.serve.clone(),
-        stop: stop.clone(),
     });
     let router = Router::new()
         .merge(call::routes())
