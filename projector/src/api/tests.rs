@@ -437,3 +437,32 @@ async fn answers_are_counted_by_route() {
     assert!(text.contains(line), "{text}");
     assert!(!text.contains("secret"), "{text}");
 }
+
+#[tokio::test]
+async fn a_group_told_before_has_the_position_of_now_and_is_told_anew_once_it_changes() {
+    let world = World::new().await;
+    let home = world.home("G").clone();
+    let position = |sequence: u64| format!("{}:{sequence}", home.id);
+    world.tell(created("G", 1, "first"));
+    let first = world.get("/v1/groups/G").await;
+    assert_eq!(first.header("groupfold-position"), Some(position(1).as_str()));
+    assert!(home.shown.get("G").is_some(), "what was told is kept");
+    // Another group of the same partition.
+    let other = (0..).map(|n| format!("H{n}")).find(|id| world.home(id).id == home.id).unwrap();
+    world.tell(created(&other, 2, "other"));
+    let again = world.get("/v1/groups/G").await;
+    assert_eq!(again.header("groupfold-position"), Some(position(2).as_str()));
+    assert_eq!(again.header("content-type"), Some("application/json"));
+    let mut expected = first.ok();
+    expected["position"] = position(2).into();
+    assert_eq!(again.ok(), expected);
+    world.tell(joined("G", 3, "5511"));
+    let path = format!("/v1/groups/G?min_position={}", position(3));
+    let changed = world.get(&path).await.ok();
+    assert_eq!((&changed["counts"]["member"], &changed["position"]), (&json!(1), &json!(position(3))));
+    assert_ne!(changed["digest"], expected["digest"]);
+    // A store that starts over takes all with it.
+    home.forget_progress();
+    home.store.start_over(&crate::store::Error::Closed { partition: home.id }).unwrap();
+    assert_eq!(world.get("/v1/groups/G").await.problem().1, "catching_up");
+}

@@ -121,3 +121,58 @@ fn mark(key: &[u8]) -> Option<Mark> {
     let index = u32::from_be_bytes(rest.try_into().ok()?);
     Some(Mark { sequence: u64::from_be_bytes(*sequence), index })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    fn change(sequence: u64) -> v1::Change {
+        let (group_id, event_id) = ("G".to_owned(), "e".repeat(200));
+        v1::Change { sequence, group_id, event_id, ..v1::Change::default() }
+    }
+
+    fn sequences(changes: &[v1::Change]) -> Vec<u64> {
+        changes.iter().map(|change| change.sequence).collect()
+    }
+
+    #[test]
+    fn changes_stand_in_few_parcels_and_are_read_from_any_place_in_order() {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        let mut outbox = Outbox::default();
+        (1..=300).for_each(|sequence| outbox.put(change(sequence)));
+        assert_eq!(outbox.added(), 300);
+        let progress = v1::Progress { sequence: 300, ..v1::Progress::default() };
+        partition.store.commit_with(&Default::default(), &[], &outbox, progress.clone()).unwrap();
+        let at = |sequence| Mark { sequence, index: 0 };
+        let parcels = {
+            let view = partition.store.view().unwrap();
+            for after in [0, 1, 99, 299, 300] {
+                let found = view.outbox_after(at(after), 1_000).unwrap();
+                assert_eq!(sequences(&found), (after + 1..=300).collect::<Vec<_>>());
+            }
+            let some = view.outbox_after(at(40), 10).unwrap();
+            assert!((10..300).contains(&some.len()), "as many parcels as it takes: {}", some.len());
+            assert!(view.outbox_up_to(at(10), 50).unwrap().is_empty(), "the first parcel goes further");
+            view.outbox_up_to(at(300), 50).unwrap()
+        };
+        assert!((2..10).contains(&parcels.len()), "{}", parcels.len());
+        let mut taken = Outbox::default();
+        parcels[..parcels.len() - 1].iter().for_each(|parcel| taken.remove(*parcel));
+        partition.store.commit_with(&Default::default(), &[], &taken, progress).unwrap();
+        let view = partition.store.view().unwrap();
+        let left = sequences(&view.outbox_after(at(0), 1_000).unwrap());
+        assert_eq!(left, (parcels[parcels.len() - 2].sequence + 1..=300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_change_kept_alone_by_an_earlier_build_is_read_and_one_that_is_too_long_goes_without_its_values() {
+        assert_eq!(changes_in(&frame::encode(&change(7))).unwrap(), [change(7)]);
+        let value = v1::change_value::Value::Text("x".repeat(PARCEL_BYTES));
+        let after = Some(v1::ChangeValue { value: Some(value) });
+        let mut outbox = Outbox::default();
+        outbox.put(v1::Change { after, ..change(8) });
+        assert_eq!(outbox.puts[0].0.changes, [v1::Change { omitted: true, ..change(8) }]);
+    }
+}
