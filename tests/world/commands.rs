@@ -3,7 +3,7 @@
 mod fates;
 mod killed;
 mod refusals;
-mod verbs;
+pub(crate) mod verbs;
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ struct World {
 }
 
 /// Arguments by which a pipeline reaches a provider; outcomes are looked for after a moment.
-fn reaching(provider: &Provider, deadline_ms: u32) -> Vec<String> {
+pub(crate) fn reaching(provider: &Provider, deadline_ms: u32) -> Vec<String> {
     let graph = format!("{}/v25.0", provider.url());
     let deadline = deadline_ms.to_string();
     [
@@ -105,7 +105,7 @@ async fn calls(provider: &Provider, operation: &str) -> usize {
     told["calls"].as_array().unwrap().len()
 }
 
-async fn ask(
+pub(crate) async fn ask(
     groupfold: &Groupfold,
     method: Method,
     path: &str,
@@ -122,7 +122,7 @@ async fn ask(
     http::read(request.send().await.expect("an answer")).await.expect("an answer")
 }
 
-async fn ended(groupfold: &Groupfold, id: &str) -> Value {
+pub(crate) async fn ended(groupfold: &Groupfold, id: &str) -> Value {
     wait_until("the command ends", END_WAIT, async || {
         let command = groupfold.get(&format!("/v1/commands/{id}?wait_ms=5000")).await;
         match command.json["status"].as_str() {

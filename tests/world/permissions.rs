@@ -6,20 +6,25 @@ use std::time::Duration;
 use async_nats::jetstream::{self, stream};
 use async_nats::{Client, ConnectOptions};
 use groupfold_tests::certs::Authority;
-use groupfold_tests::{Groupfold, Nats, NatsOptions, NatsServer, Options, Scratch, wait_until, workspace};
+use groupfold_tests::{
+    Groupfold, Nats, NatsOptions, NatsServer, Options, Provider, Scratch, http, wait_until, workspace,
+};
+use reqwest::{Method, multipart};
+use serde_json::json;
 
+use crate::commands;
 use crate::feed::listener::Listener;
 use crate::hook::{created, joined, lifecycle, participants};
 
 const BOUND: Duration = Duration::from_secs(30);
 const T: i64 = 1_767_225_600;
 const USERS: [&str; 3] = ["receiver", "projector", "operator"];
-/// Kinds of events that webhooks tell of.
+/// Kinds of events that webhooks alone tell of.
 const TOLD: [&str; 6] = [
     "group_created",
     "participants_joined",
     "participants_left",
-    "settings_updated",
+    "group_deleted",
     "receipt_read",
     "message_received",
 ];
@@ -116,6 +121,34 @@ fn inbox(user: &str) -> String {
     format!("_INBOX_{user}")
 }
 
+/// All that a projector writes for commands: stations, claims, pictures, and what the provider's answer alone tells.
+async fn platform_asks(project: &Groupfold, provider: &Provider) {
+    let body = json!({
+        "phone_number_id": Provider::NUMBER, "subject": "Tea", "join_approval_mode": "approval_required",
+    });
+    let asked =
+        commands::ask(project, Method::POST, "/v1/groups", Some(body), &[("idempotency-key", "k")]).await;
+    let created = commands::ended(project, asked.json["command_id"].as_str().unwrap()).await;
+    let group = created["group_id"].as_str().unwrap().to_owned();
+    let path = format!("/v1/groups/{group}");
+    let reset = commands::ask(project, Method::POST, &format!("{path}/invite-link"), None, &[]).await;
+    assert_eq!((reset.status, &reset.json["status"]), (200, &json!("succeeded")), "{reset}");
+    let wants = provider.control("join", json!({ "group_id": group, "person": "5511911111111" })).await;
+    provider.all_told().await;
+    let body = json!({ "join_requests": [wants["join_request_id"]] });
+    let rejected =
+        commands::ask(project, Method::POST, &format!("{path}/join-requests:reject"), Some(body), &[]).await;
+    assert_eq!((rejected.status, &rejected.json["status"]), (200, &json!("succeeded")), "{rejected}");
+    let form = multipart::Form::new()
+        .part("picture", multipart::Part::bytes(commands::verbs::picture()).file_name("x.jpg"));
+    let sent = http::client().patch(project.api_url(&path)).multipart(form).send().await.unwrap();
+    let asked = http::read(sent).await.unwrap();
+    let pictured = commands::ended(project, asked.json["command_id"].as_str().unwrap()).await;
+    assert_eq!(pictured["status"], "succeeded", "{pictured}");
+    let labelled = commands::ask(project, Method::PUT, &format!("{path}/labels/vip"), None, &[]).await;
+    assert!(labelled.status < 300, "{labelled}");
+}
+
 #[tokio::test]
 async fn each_user_of_the_broker_does_its_work_over_tls_and_nobody_can_take_anything_away() {
     let mut world = World::new().await;
@@ -125,7 +158,11 @@ async fn each_user_of_the_broker_does_its_work_over_tls_and_nobody_can_take_anyt
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let ingest = Groupfold::ingest(world.options("receiver")).await;
-    let project = Groupfold::project(world.options("projector")).await;
+    let provider = Provider::start(&Options::default().app_secret, &[]).await;
+    provider.tell(&ingest.webhook_url()).await;
+    let mut options = world.options("projector");
+    options.args.extend(commands::reaching(&provider, 20_000));
+    let project = Groupfold::project(options).await;
     for body in [
         lifecycle(&[created("G", "Team", T)]),
         participants(&[joined("G", "15550001111", T + 1), serde_json::json!({ "type": "unheard_of" })]),
@@ -144,6 +181,7 @@ async fn each_user_of_the_broker_does_its_work_over_tls_and_nobody_can_take_anyt
     let mut listener = Listener::open(&project, "?from=beginning", None).await.unwrap();
     let event = tokio::time::timeout(BOUND, listener.event()).await.unwrap();
     assert!(event.is_some_and(|event| event.data.is_some_and(|data| data.contains("\"G\""))));
+    platform_asks(&project, &provider).await;
     let log = world.server.process().log();
     let violations: Vec<_> = log.lines().filter(|line| line.contains("Violation")).collect();
     assert!(violations.is_empty(), "somebody may not do its work: {violations:#?}");

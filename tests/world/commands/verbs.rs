@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{END_WAIT, NUMBER, World};
 
 /// A square JPEG of 192 pixels, as far as anybody looks: its head.
-fn picture() -> Vec<u8> {
+pub(crate) fn picture() -> Vec<u8> {
     let mut bytes = vec![0xff, 0xd8, 0xff, 0xe0, 0x00, 0x10];
     bytes.extend(b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
     bytes.extend([0xff, 0xc0, 0x00, 0x0b, 8, 0, 192, 0, 192, 1, 1, 0x11, 0]);
