@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test bench bench-quick chaos lint fmt clippy doc nats release reproduce sbom clean
+.PHONY: help up test bench bench-quick chaos fuzz lint fmt clippy doc nats release reproduce sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -41,6 +41,9 @@ chaos: ## the fault table: kills, pauses, broken networks and disks, with number
 	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --test chaos -- $(if $(ROW),--row $(ROW)) \
 	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
 	$(if $(JOBS),--jobs $(JOBS))
+
+fuzz: ## bytes that nobody would send, into parsers and over HTTP: SECONDS=3600 for an hour of each
+	@$(MAKE) --no-print-directory chaos ROW=16 SECONDS=$(or $(SECONDS),60)
 
 lint: fmt clippy doc ## format, clippy and documentation, without a warning
 

@@ -7,10 +7,12 @@ mod bound;
 pub(crate) mod fold;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use groupfold_fold::apply::Known;
 use groupfold_schemas::{log, v1};
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::feed::Feed;
@@ -24,6 +26,9 @@ use crate::tail::{Identity, Item, Tail};
 /// is no accident of the disk.
 const START_OVERS_MAX: u32 = 2;
 
+/// How soon a store that takes no writes is tried again.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
+
 /// What the loop and the readers of a partition share.
 #[derive(Debug, Clone)]
 pub(crate) struct Partition {
@@ -33,6 +38,8 @@ pub(crate) struct Partition {
     pub(crate) status: watch::Sender<Status>,
     /// Readers tell here that an entry could not be read.
     pub(crate) damage: Arc<tokio::sync::Notify>,
+    /// Readers and the publisher tell here that the store is closed, or takes no writes.
+    pub(crate) failed: Arc<tokio::sync::Notify>,
     /// The loop tells here that a record could not be read.
     pub(crate) unreadable: Arc<tokio::sync::Notify>,
     /// How far its changes are published.
@@ -55,6 +62,7 @@ impl Partition {
             store: Arc::new(store),
             status,
             damage: Arc::default(),
+            failed: Arc::default(),
             unreadable: Arc::default(),
             feed: Feed::default(),
             shown: Shown::default(),
@@ -84,6 +92,8 @@ impl Partition {
         tracing::error!(partition = self.id, error = %store::chain(error), "store cannot be read");
         if error.is_damage() {
             self.damage.notify_one();
+        } else if error.may_pass() {
+            self.failed.notify_one();
         }
     }
 }
@@ -133,7 +143,7 @@ impl Loop {
 
     async fn fold_all(&mut self) -> Result<(), Stop> {
         loop {
-            let damage = Arc::clone(&self.partition.damage);
+            let (damage, failed) = (Arc::clone(&self.partition.damage), Arc::clone(&self.partition.failed));
             let batch = tokio::select! {
                 batch = self.tail.next_batch() => batch?,
                 () = damage.notified() => {
@@ -142,11 +152,21 @@ impl Loop {
                     self.look_into_damage().await?;
                     continue;
                 }
+                () = failed.notified() => {
+                    self.open_if_closed().await?;
+                    continue;
+                }
             };
             let Some(batch) = batch else { return Ok(()) };
             // What is published already must be known, and what is not must not pile up.
             tokio::select! {
                 () = self.partition.feed.ready() => {}
+                () = failed.notified() => {
+                    self.open_if_closed().await?;
+                    // Read again: where the store stands now may be before it.
+                    self.tail.start_over(identity_of(&self.progress()?));
+                    continue;
+                }
                 () = self.shutdown.cancelled() => return Ok(()),
             }
             let turn = Arc::clone(&self.partition.turn);
@@ -154,7 +174,51 @@ impl Loop {
             match self.fold(batch).await {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => self.start_over(&error).await?,
+                Err(error) if error.may_pass() => self.open_again(error).await?,
                 Err(error) => return Err(Stop::store(&error)),
+            }
+        }
+    }
+
+    fn progress(&self) -> Result<v1::Progress, Stop> {
+        self.partition.store.view().map(|view| view.progress()).map_err(|error| Stop::store(&error))
+    }
+
+    /// Somebody else's write failed, and closed the store. A rebuild closes it too, while it has the turn.
+    async fn open_if_closed(&mut self) -> Result<(), Stop> {
+        let turn = Arc::clone(&self.partition.turn);
+        let _turn = turn.lock().await;
+        match self.partition.store.view().map(drop) {
+            Err(error) if error.may_pass() && !self.shutdown.is_cancelled() => self.open_again(error).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// A store that takes no writes, most often for want of room, is opened anew until it does. Nothing of the batch that
+    /// failed was visible; it is read from the log again.
+    async fn open_again(&mut self, mut error: store::Error) -> Result<(), Stop> {
+        let since = Instant::now();
+        loop {
+            let why = store::chain(&error);
+            tracing::warn!(error = %why, "the store takes no writes; it is opened anew");
+            self.partition.forget();
+            self.partition.status.send_modify(|status| status.run = Run::Connecting { since, why });
+            tokio::select! {
+                () = sleep(OPEN_AGAIN) => {}
+                () = self.shutdown.cancelled() => return Ok(()),
+            }
+            let store = Arc::clone(&self.partition.store);
+            let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
+            match opened.unwrap_or_else(|panic| Err(self.panicked(panic))) {
+                Ok(progress) => {
+                    if progress.sequence < self.partition.status.borrow().applied {
+                        self.partition.forget_progress();
+                    }
+                    self.tail.start_over(identity_of(&progress));
+                    return Ok(());
+                }
+                Err(failed) if failed.may_pass() => error = failed,
+                Err(failed) => return Err(Stop::store(&failed)),
             }
         }
     }
@@ -188,7 +252,7 @@ impl Loop {
 
     /// A panic is sled's way to say that it met what cannot be; so is it for the fold.
     fn panicked(&self, panic: tokio::task::JoinError) -> store::Error {
-        store::Error::Damaged { partition: self.partition.id, source: Box::new(panic) }
+        store::panicked(self.partition.id, Box::new(panic))
     }
 
     /// Sets the damaged store aside and begins again at the first message of the log.
@@ -203,8 +267,10 @@ impl Loop {
         // Before the empty store can be read: it must not be taken for one that is caught up.
         self.partition.forget_progress();
         let work = tokio::task::spawn_blocking(move || store.start_over(&reason));
-        let joined = work.await.map_err(|error| Stop::StoreFailed { why: error.to_string() })?;
-        joined.map_err(|error| Stop::store(&error))?;
+        match work.await.map_err(|error| Stop::StoreFailed { why: error.to_string() })? {
+            Err(error) if error.may_pass() => return self.open_again(error).await,
+            joined => joined.map_err(|error| Stop::store(&error))?,
+        }
         // Who looked at the old store to its end may have kept something since.
         self.partition.forget();
         // The stream stays the one we know: an empty store must not follow another one.

@@ -131,6 +131,12 @@ impl Error {
         }
     }
 
+    /// True if it may be over when the disk has room again: the database opened anew is as it was before.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Database { .. } | Self::Io { .. } | Self::Closed { .. })
+    }
+
     /// True if a store rebuilt from the log would not have it.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -299,6 +305,20 @@ impl Store {
         Ok(())
     }
 
+    /// Opens the database anew after a write failed: it keeps failing until then, with room on the disk or without.
+    /// Returns how far the store has folded.
+    ///
+    /// # Errors
+    /// It cannot be opened now; the store stays closed.
+    pub fn reopen(&self) -> Result<v1::Progress, Error> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        open::discard(inner.take());
+        let open = open::open_or_set_aside(&self.settings)?;
+        let progress = open.progress.clone();
+        *inner = Some(open);
+        Ok(progress)
+    }
+
     /// Closes the store for good and lets go of its lock. Waits for readers and the writer.
     pub fn close(&self) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
@@ -364,10 +384,17 @@ fn unreadable_key(sequence: u64) -> Vec<u8> {
 }
 
 /// Tells damaged bytes from a machine that refuses: the latter comes with an error number of the
-/// operating system, save for the one that an offset read from garbage provokes.
+/// operating system, save for the one that an offset read from garbage provokes; or, told again by the database
+/// later, with what kind of refusal it was.
 fn database(partition: u16, error: sled::Error) -> Error {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     const EINVAL: i32 = 22;
     let damage = match &error {
+        sled::Error::Io(io)
+            if matches!(io.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied) =>
+        {
+            false
+        }
         sled::Error::Io(io) => io.raw_os_error().is_none_or(|number| number == EINVAL),
         sled::Error::Unsupported(_)
         | sled::Error::ReportableBug(_)
@@ -376,4 +403,11 @@ fn database(partition: u16, error: sled::Error) -> Error {
     };
     let source = Box::new(error);
     if damage { Error::Damaged { partition, source } } else { Error::Database { partition, source } }
+}
+
+/// What a panic of the database means: damage, unless it panics for want of room.
+pub(crate) fn panicked(partition: u16, source: Cause) -> Error {
+    let text = source.to_string();
+    let no_room = ["StorageFull", "No space left", "QuotaExceeded"].iter().any(|word| text.contains(word));
+    if no_room { Error::Database { partition, source } } else { Error::Damaged { partition, source } }
 }

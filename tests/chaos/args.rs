@@ -1,5 +1,6 @@
 //! What can be asked of the harness: `cargo test --test chaos -- --row 3 --rounds 100 --seed 7`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Rounds and time that a row may take: whichever ends first.
@@ -18,7 +19,7 @@ impl Budget {
 }
 
 /// What was asked for.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Args {
     /// Names of rows, or their beginnings; empty for all.
     pub(crate) rows: Vec<String>,
@@ -27,6 +28,10 @@ pub(crate) struct Args {
     pub(crate) jobs: usize,
     rounds: Option<u32>,
     seconds: Option<u64>,
+    /// File that outcomes are added to, one line of JSON each.
+    pub(crate) record: Option<PathBuf>,
+    /// Run nothing: print the table of such a file.
+    pub(crate) sum: Option<PathBuf>,
     /// `cargo test` asks for the names alone.
     pub(crate) list: bool,
 }
@@ -34,7 +39,7 @@ pub(crate) struct Args {
 impl Args {
     /// What is not known is none of ours: `cargo test` hands its arguments to every target.
     pub(crate) fn parse(words: impl Iterator<Item = String>) -> Self {
-        let mut args = Self { rows: Vec::new(), seed: 1, jobs: 4, rounds: None, seconds: None, list: false };
+        let mut args = Self { seed: 1, jobs: 4, ..Self::default() };
         let mut words = words.peekable();
         while let Some(word) = words.next() {
             let mut value = || words.next().filter(|value| !value.is_empty());
@@ -44,6 +49,8 @@ impl Args {
                 "--jobs" => args.jobs = value().map_or(args.jobs, |value| number("--jobs", &value)),
                 "--rounds" => args.rounds = value().map(|value| number("--rounds", &value)),
                 "--seconds" => args.seconds = value().map(|value| number("--seconds", &value)),
+                "--record" => args.record = value().map(PathBuf::from),
+                "--sum" => args.sum = value().map(PathBuf::from),
                 "--list" => args.list = true,
                 _ if word.starts_with('-') => {}
                 _ => args.rows.push(word),

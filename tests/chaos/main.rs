@@ -10,7 +10,9 @@
 )]
 
 mod args;
+mod disk;
 mod outcome;
+mod record;
 mod rows;
 mod table;
 mod world;
@@ -27,6 +29,10 @@ use rows::{ROWS, Row};
 fn main() -> ExitCode {
     let args = Args::parse(std::env::args().skip(1));
     let wanted: VecDeque<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
+    if let Some(file) = &args.sum {
+        table::print(&record::sum(file), args.seed);
+        return ExitCode::SUCCESS;
+    }
     if args.list {
         wanted.iter().for_each(|row| println!("row_{}: test", row.name));
         return ExitCode::SUCCESS;
@@ -45,6 +51,9 @@ fn main() -> ExitCode {
                     let begun = Instant::now();
                     let outcome = run(row, &args);
                     println!("row {}: {} round(s) in {:.1?}", row.name, outcome.rounds, begun.elapsed());
+                    if let Some(file) = &args.record {
+                        record::append(file, row, args.seed, &outcome);
+                    }
                     done.lock().expect("nobody panics with it").push((row, outcome));
                 }
             });

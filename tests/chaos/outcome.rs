@@ -60,6 +60,15 @@ impl Outcome {
         }
     }
 
+    /// The numbers alone, for a control: what it loses is no news.
+    pub(crate) fn add_counts(&mut self, history: &History, checked: &Checked) {
+        let counts = history.counts();
+        self.acknowledged += counts.acknowledged;
+        self.unknown += counts.unknown;
+        self.rejected += counts.rejected;
+        self.lost += checked.lost.len() as u64;
+    }
+
     pub(crate) fn note(&mut self, what: impl Into<String>) {
         let what = what.into();
         if self.notes.len() < KEPT_MAX && !self.notes.contains(&what) {

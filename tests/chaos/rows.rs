@@ -1,7 +1,13 @@
 //! The rows of the fault table, by number.
 
+mod fuzz;
 mod hindrances;
 mod kills;
+mod logs;
+mod power;
+mod shortage;
+mod stores;
+mod stories;
 
 use std::pin::Pin;
 
@@ -32,15 +38,23 @@ macro_rules! row {
             run: |budget| Box::pin($run(budget)),
         }
     };
+    ($name:literal, $fault:literal, $quick:literal, $run:path, must lose) => {
+        Row { name: $name, fault: $fault, quick: $quick, control: true, run: |budget| Box::pin($run(budget)) }
+    };
 }
 
 /// All of them, in the order of the table.
 pub(crate) const ROWS: &[Row] = &[
-    row!("1a", "kill -9 of the receiver at random", 3, kills::receiver),
+    row!("1a", "kill -9 of the receiver at random", 2, kills::receiver),
     row!("1b", "receiver dies between two steps of an append", 4, kills::receiver_at_points),
-    row!("2a", "kill -9 of the projector at random", 3, kills::projector),
+    row!("2a", "kill -9 of the projector at random", 2, kills::projector),
     row!("2b", "projector dies between two steps of a commit", 9, kills::projector_at_points),
-    row!("3", "kill -9 of nats-server at random", 3, kills::broker),
+    row!("3a", "kill -9 of nats-server at random", 2, kills::broker),
+    row!("3b", "nats-server away for seconds", 1, shortage::away),
+    row!("4a", "power cut of the broker's disk", 2, power::broker),
+    row!("4b", "the same with nats-server's own sync_interval", 1, power::broker_without_sync, must lose),
+    row!("4c", "power cut of the projector's disk", 2, power::store),
+    row!("4d", "the same with the database's flush alone", 2, power::store_without_sync, must lose),
     row!("5", "SIGSTOP of receiver, projector or nats-server", 3, hindrances::pauses),
     row!(
         "6",
@@ -48,4 +62,20 @@ pub(crate) const ROWS: &[Row] = &[
         4,
         hindrances::network
     ),
+    row!("7a", "log's disk full", 1, shortage::log_full),
+    row!("7b", "store's disk full", 1, shortage::store_full),
+    row!("7c", "streams at max_bytes", 1, shortage::at_max_bytes),
+    row!("7d", "log's disk slow", 1, shortage::log_slow),
+    row!("7e", "store's disk slow", 1, shortage::store_slow),
+    row!("8", "1 to 50 % duplicates, also after a restart", 1, stories::repeated),
+    row!("9", "20 to 60 % of POSTs late", 1, stories::shuffled),
+    row!("10", "1 to 5 % unreadable items", 1, stories::unreadable),
+    row!("11a", "a bit of a store's file flipped, or the file cut", 3, stores::flipped),
+    row!("11b", "a bit of a stream's file flipped", 1, logs::flipped),
+    row!("12", "stream recreated, or restored from an older copy", 3, logs::another),
+    row!("13", "two projectors on one store", 2, stores::two_at_once),
+    row!("14", "rebuild dies between two steps, is resumed, swaps under load", 7, stores::rebuilt),
+    row!("15", "three times as many senders as places, slow and endless bodies", 1, shortage::overload),
+    row!("16a", "fuzz: bodies, records, keys, values, subjects, positions", 3, fuzz::parsers),
+    row!("16b", "fuzz over HTTP: bodies, signatures, paths, queries, cursors", 2, fuzz::over_http),
 ];

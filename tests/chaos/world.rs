@@ -1,5 +1,6 @@
 //! A pipeline in parts that can be hurt one by one: broker, receiver, projector, senders and readers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) receiver_nats_url: Option<String>,
     /// The projector's data folder, if not one of its own.
     pub(crate) data: Option<PathBuf>,
+    /// Environment of the projector.
+    pub(crate) projector_env: Vec<(String, String)>,
     pub(crate) senders: u64,
     pub(crate) pause: Duration,
 }
@@ -44,6 +47,7 @@ impl Default for Plan {
             projector_args: Vec::new(),
             receiver_nats_url: None,
             data: None,
+            projector_env: Vec::new(),
             senders: 4,
             pause: Duration::from_millis(15),
         }
@@ -79,6 +83,7 @@ impl World {
         let receiver = Groupfold::ingest(options).await;
         let mut options = Options { data: plan.data.clone(), ..Options::on(&nats) };
         options.args.extend(plan.projector_args.clone());
+        options.env.extend(plan.projector_env.clone());
         let projector = Groupfold::project(options).await;
         let load_options = LoadOptions { senders: plan.senders, pause: plan.pause, seed, secret };
         let load = Load::start(receiver.webhook_url(), load_options);
@@ -99,6 +104,18 @@ impl World {
     /// Nobody reads until the projector moves.
     pub(crate) fn nobody_reads(&self) {
         self.reader.move_to(String::new());
+    }
+
+    /// The greatest sequence of each partition that a reader was shown.
+    pub(crate) fn shown(&self) -> BTreeMap<u16, u64> {
+        self.reader.saw.lock().unwrap_or_else(PoisonError::into_inner).shown.clone()
+    }
+
+    /// What is shown from now on may be older: that the store fell behind is found out otherwise.
+    pub(crate) fn forget_what_was_shown(&self) {
+        let mut saw = self.reader.saw.lock().unwrap_or_else(PoisonError::into_inner);
+        saw.shown.clear();
+        saw.last.clear();
     }
 
     /// Waits until a new webhook is acknowledged and can be read, and tells how long that is since then.
@@ -192,7 +209,7 @@ struct Reader {
     base: Arc<RwLock<String>>,
     stop: Arc<AtomicBool>,
     saw: Arc<Mutex<Saw>>,
-    task: tokio::task::JoinHandle<()>,
+    task: Option<tokio::task::JoinHandle<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -200,7 +217,9 @@ struct Saw {
     looks: Vec<Seen>,
     faults: Vec<String>,
     /// The last sequence that was shown of each group.
-    last: std::collections::BTreeMap<String, u64>,
+    last: BTreeMap<String, u64>,
+    /// The last sequence that was shown of each partition.
+    shown: BTreeMap<u16, u64>,
 }
 
 impl Reader {
@@ -208,17 +227,25 @@ impl Reader {
         let base = Arc::new(RwLock::new(base));
         let (stop, saw) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Saw>>::default());
         let task = tokio::spawn(read(Arc::clone(&base), Arc::clone(&stop), Arc::clone(&saw), seed));
-        Self { base, stop, saw, task }
+        Self { base, stop, saw, task: Some(task) }
     }
 
     fn move_to(&self, base: String) {
         *self.base.write().unwrap_or_else(PoisonError::into_inner) = base;
     }
 
-    async fn end(self) -> Saw {
+    async fn end(mut self) -> Saw {
         self.stop.store(true, Ordering::SeqCst);
-        self.task.await.expect("a reader does not panic");
+        if let Some(task) = self.task.take() {
+            task.await.expect("a reader does not panic");
+        }
         std::mem::take(&mut *self.saw.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
     }
 }
 
@@ -254,6 +281,12 @@ impl Saw {
             self.faults.push(format!("{group} at {position} has members that nobody sent: {answer}"));
         }
         let sequence = position.split_once(':').and_then(|(_, text)| text.parse().ok()).unwrap_or(0_u64);
+        if let Some((partition, _)) = position.split_once(':')
+            && let Ok(partition) = partition.parse()
+        {
+            let shown: &mut u64 = self.shown.entry(partition).or_default();
+            *shown = sequence.max(*shown);
+        }
         let before = self.last.insert(group.clone(), sequence).unwrap_or(0);
         if sequence < before {
             self.faults.push(format!("{group} went back from {before} to {sequence}"));

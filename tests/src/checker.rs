@@ -57,16 +57,24 @@ impl Log {
     /// # Panics
     /// The broker does not deliver, or a message is missing.
     pub async fn read(client: async_nats::Client, partitions: u16) -> Self {
+        Self::try_read(client, partitions).await.expect("the log can be read")
+    }
+
+    /// Reads all partitions.
+    ///
+    /// # Errors
+    /// The broker does not deliver, or a message is missing.
+    pub async fn try_read(client: async_nats::Client, partitions: u16) -> Result<Self, String> {
         let context = jetstream::new(client);
         let mut found = Self::default();
         for partition in 0..partitions {
             let stream = log::stream(partition);
-            let to = ends(&context, &stream).await.expect("the stream tells its ends").last;
+            let to = ends(&context, &stream).await.map_err(|error| error.to_string())?.last;
             let stretch = Stretch { stream, from: From::Sequence(1), to, subjects: Vec::new() };
             let mut scan = Scan::new(context.clone(), stretch);
             let mut memory = Memory::default();
             let mut last = 0;
-            while let Some(batch) = scan.next_batch(BATCH).await.expect("the log can be read") {
+            while let Some(batch) = scan.next_batch(BATCH).await.map_err(|error| error.to_string())? {
                 let mut records = Vec::with_capacity(batch.len());
                 for message in batch {
                     last = message.sequence;
@@ -79,15 +87,17 @@ impl Log {
                         Err(why) => found.strangers.push(format!("{partition}:{last}: {why}")),
                     }
                 }
-                memory.apply(&records).expect("the fold takes what the log holds");
+                memory.apply(&records).map_err(|error| error.to_string())?;
             }
-            assert_eq!(last, to, "partition {partition} ends early");
+            if last != to {
+                return Err(format!("partition {partition} ends at {last}, not {to}"));
+            }
             found.digest = memory.0.iter().fold(found.digest, |mut digest, (key, value)| {
                 digest.add(key, value);
                 digest
             });
         }
-        found
+        Ok(found)
     }
 
     fn take(&mut self, partition: u16, sequence: u64, record: &v1::Record) {

@@ -274,6 +274,16 @@ impl Groupfold {
         self.try_run().await.is_none()
     }
 
+    /// Starts it again and waits until it answers, whether it is ready or not.
+    ///
+    /// # Panics
+    /// It ends.
+    pub async fn start_anyhow(&mut self) {
+        if let Some(status) = self.try_run_until(false).await {
+            panic!("groupfold ended: {status}:\n{}", self.process().log_tail());
+        }
+    }
+
     async fn run(&mut self) {
         if let Some(status) = self.try_run().await {
             panic!("groupfold ended: {status}:\n{}", self.process().log_tail());
@@ -282,6 +292,10 @@ impl Groupfold {
 
     /// Its exit status, if it ends instead of being ready.
     async fn try_run(&mut self) -> Option<std::process::ExitStatus> {
+        self.try_run_until(true).await
+    }
+
+    async fn try_run_until(&mut self, must_be_ready: bool) -> Option<std::process::ExitStatus> {
         let data = self.data();
         let command = self.command_line(&data);
         self.runs += 1;
@@ -302,7 +316,7 @@ impl Groupfold {
             let addresses = found.ok_or("it does not say yet where it listens")?;
             let health = addresses.api.as_deref().ok_or("it serves no health")?;
             match http::try_get(&format!("http://{health}/readyz")).await {
-                Ok(answer) if answer.status == 200 => Ok(Ok(addresses)),
+                Ok(answer) if answer.status == 200 || !must_be_ready => Ok(Ok(addresses)),
                 Ok(answer) => Err(answer.to_string()),
                 Err(error) => Err(format!("{error:?}")),
             }

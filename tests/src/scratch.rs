@@ -17,13 +17,22 @@ impl Scratch {
     /// It cannot be made.
     #[must_use]
     pub fn new(what: &str) -> Self {
+        Self::under(&std::env::temp_dir(), what)
+    }
+
+    /// Makes one in a folder.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    #[must_use]
+    pub fn under(folder: &Path, what: &str) -> Self {
         let nanos = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |time| time.subsec_nanos());
         let name = format!(
             "groupfold-{what}-{}-{}-{nanos}",
             std::process::id(),
             COUNT.fetch_add(1, Ordering::Relaxed)
         );
-        let path = std::env::temp_dir().join(name);
+        let path = folder.join(name);
         // Fails if it is there already: nobody else's folder is ever used.
         std::fs::create_dir(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         Self(path)

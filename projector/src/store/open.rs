@@ -120,7 +120,7 @@ fn guarded<T>(settings: &Settings, work: impl FnOnce() -> Result<T, Error>) -> R
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(damaged(settings, Damage::Panic(text.to_owned())))
+        Err(super::panicked(settings.partition, Box::new(Damage::Panic(text.to_owned()))))
     })
 }
 

@@ -268,3 +268,19 @@ fn digests_of_groups_are_written_where_an_earlier_build_kept_none_and_damage_whe
     db.flush().unwrap();
     assert!(store.verify().unwrap_err().is_damage());
 }
+
+/// A store whose disk is full is sound, and must not be set aside.
+#[test]
+fn a_full_disk_is_no_damage() {
+    use std::io::{Error as Io, ErrorKind};
+    let told_again =
+        || sled::Error::Io(Io::new(ErrorKind::StorageFull, "Os { code: 28, kind: StorageFull }"));
+    for error in [told_again(), sled::Error::Io(Io::from_raw_os_error(28))] {
+        let error = database(0, error);
+        assert!(error.may_pass() && !error.is_damage(), "{error:?}");
+    }
+    let panic = panicked(0, "called unwrap on an Err: No space left on device".into());
+    assert!(panic.may_pass() && !panic.is_damage());
+    assert!(panicked(0, "index out of bounds".into()).is_damage());
+    assert!(database(0, sled::Error::Io(Io::new(ErrorKind::InvalidData, "x"))).is_damage());
+}

@@ -79,7 +79,7 @@ pub(crate) async fn projector(budget: Budget) -> Outcome {
 }
 
 pub(crate) async fn broker(budget: Budget) -> Outcome {
-    in_worlds("3", Plan::default(), budget, async |world, rng, _| {
+    in_worlds("3a", Plan::default(), budget, async |world, rng, _| {
         a_while(world, rng).await;
         let since = Instant::now();
         world.nats.kill9();

@@ -1,0 +1,173 @@
+//! Rows 11 and 12: a log whose files are damaged, or that is another one than before. What is missing must be told.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use groupfold_tests::{
+    Groupfold, Log, NatsOptions, NatsServer, Rng, Scratch, caught_up, check_log, http, wait_until,
+};
+
+use crate::args::Budget;
+use crate::outcome::Outcome;
+use crate::world::{BOUND, PARTITIONS, Plan, World, groupfold, provision};
+
+/// A bit of a stream's file is another. What the log then lacks, somebody must say.
+pub(crate) async fn flipped(budget: Budget) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = Rng::new(budget.seed);
+    let (mut harmless, mut told) = (0, 0);
+    while budget.allows(outcome.rounds) {
+        let mut world = World::start(Plan::default(), rng.next_u64() >> 16).await;
+        world.load.until_sent(rng.between(20, 60)).await;
+        let history = world.load.end().await;
+        caught_up(&world.projector).await;
+        let before = Log::read(world.nats.client().await, PARTITIONS).await;
+        let checked = check_log(&history, &before);
+        outcome.add(&history, &checked);
+        world.nats.stop().await;
+        let (file, at) = flip(&world.nats.store_dir(), &mut rng);
+        let since = Instant::now();
+        world.nats.restart().await;
+        let after = Log::try_read(world.nats.client().await, PARTITIONS).await;
+        match after {
+            Ok(after) if after.digest == before.digest && after.items == before.items => harmless += 1,
+            after => {
+                let what = after.map_or_else(
+                    |why| why,
+                    |after| format!("{} of {} messages", after.messages, before.messages),
+                );
+                if is_told(&world.projector).await {
+                    told += 1;
+                    outcome.recovery.push(since.elapsed());
+                } else {
+                    outcome.violation(format!(
+                        "{} flipped at {at}: the log has {what}, and nobody says so",
+                        file.display()
+                    ));
+                }
+            }
+        }
+        outcome.rounds += 1;
+    }
+    outcome.note(format!("{harmless} flips were harmless, {told} were told by verify or readiness"));
+    outcome
+}
+
+fn flip(store: &Path, rng: &mut Rng) -> (PathBuf, u64) {
+    let listed = Command::new("find")
+        .arg(store)
+        .args(["-path", "*GROUPFOLD_EVENTS_*", "-name", "*.blk", "-size", "+0"])
+        .output();
+    let listed = String::from_utf8(listed.expect("find can be run").stdout).expect("paths are text");
+    let mut files: Vec<&str> = listed.lines().collect();
+    files.sort_unstable();
+    let file = PathBuf::from(*rng.choose(&files));
+    let mut bytes = std::fs::read(&file).expect("a stream's file can be read");
+    let at = rng.below(bytes.len() as u64);
+    bytes[at as usize] ^= 1 << rng.below(8);
+    std::fs::write(&file, bytes).expect("a stream's file can be written");
+    (file, at)
+}
+
+/// True if readiness or `verify` say that something is wrong, within a bound.
+async fn is_told(projector: &Groupfold) -> bool {
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(12) {
+        let ready = http::get(&projector.api_url("/readyz")).await;
+        if ready.status != 200 || groupfold("verify", projector).0 != Some(0) {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    false
+}
+
+/// Recreated, restored from an older copy, restored and grown beyond: the projector must stop and say why.
+pub(crate) async fn another(budget: Budget) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = Rng::new(budget.seed);
+    while budget.allows(outcome.rounds) {
+        let reason = match outcome.rounds % 3 {
+            0 => recreated(&mut outcome, &mut rng).await,
+            1 => restored(&mut outcome, &mut rng, false).await,
+            _ => restored(&mut outcome, &mut rng, true).await,
+        };
+        outcome.rounds += 1;
+        outcome.note(format!("stopped by {reason}"));
+    }
+    outcome
+}
+
+async fn stopped(world: &World, expected: &[&str]) -> String {
+    let reason = wait_until("a partition stops", BOUND, async || {
+        let answer = world.projector.get("/v1/position").await;
+        let partitions = answer.json["partitions"].as_array().cloned().unwrap_or_default();
+        let stopped = partitions.iter().find(|one| one["state"] == "stopped");
+        stopped.and_then(|one| one["reason"].as_str().map(str::to_owned)).ok_or(answer)
+    })
+    .await;
+    assert!(expected.contains(&reason.as_str()), "stopped by {reason}, expected one of {expected:?}");
+    let ready = http::get(&world.projector.api_url("/readyz")).await;
+    assert_eq!(ready.status, 503, "a stopped partition and {ready}");
+    reason
+}
+
+async fn recreated(outcome: &mut Outcome, rng: &mut Rng) -> String {
+    let world = World::start(Plan::default(), rng.next_u64() >> 16).await;
+    world.load.until_sent(rng.between(20, 40)).await;
+    let context = jetstream::new(world.nats.client().await);
+    let stream = format!("GROUPFOLD_EVENTS_{}", rng.below(PARTITIONS.into()));
+    let purged = context.get_stream(&stream).await.expect("the stream is there").purge().await;
+    assert!(purged.is_err(), "the log let itself be purged");
+    let since = Instant::now();
+    context.delete_stream(&stream).await.expect("an administrator can delete a stream");
+    provision(&world.nats);
+    let reason = stopped(&world, &["stream_recreated", "stream_missing", "stream_shortened"]).await;
+    outcome.recovery.push(since.elapsed());
+    outcome.add_counts(&world.load.end().await, &groupfold_tests::Checked::default());
+    reason
+}
+
+/// The broker's folder is put back to an older state, while all stand still or while webhooks come.
+async fn restored(outcome: &mut Outcome, rng: &mut Rng, grows: bool) -> String {
+    let folder = Scratch::new("log");
+    let live = folder.path().join("live");
+    let options = NatsOptions { store_dir: Some(live.clone()), ..NatsOptions::default() };
+    let nats = NatsServer::start_with(options).await;
+    let mut world = World::start_on(nats, Plan::default(), rng.next_u64() >> 16).await;
+    world.load.until_sent(rng.between(10, 20)).await;
+    world.nats.stop().await;
+    let older = folder.path().join("older");
+    copy(&live, &older);
+    world.nats.restart().await;
+    world.recovered(Instant::now()).await;
+    world.load.until_sent(60).await;
+    world.recovered(Instant::now()).await;
+    if grows {
+        // Nobody looks while the older log grows beyond where the newer one was.
+        world.nobody_reads();
+        world.projector.kill9();
+    }
+    world.nats.stop().await;
+    std::fs::remove_dir_all(&live).expect("the log can be removed");
+    copy(&older, &live);
+    let since = Instant::now();
+    world.nats.restart().await;
+    if grows {
+        wait_until("webhooks are taken", BOUND, async || world.load.probe().await).await;
+        world.load.until_sent(250).await;
+        // It never becomes ready, and says why: what it serves is asked for all the same.
+        world.projector.start_anyhow().await;
+    }
+    let reason = stopped(&world, &["stream_shortened", "stream_rewritten"]).await;
+    outcome.recovery.push(since.elapsed());
+    outcome.add_counts(&world.load.end().await, &groupfold_tests::Checked::default());
+    reason
+}
+
+fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").arg("-r").arg(from).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", from.display());
+}

@@ -1,0 +1,236 @@
+//! Rows 3b, 7 and 15: a broker that stays away, disks without room or speed, a log at its bound, more senders than fit.
+
+use std::time::{Duration, Instant};
+
+use async_nats::jetstream;
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Rng, http, sign, wait_until};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use super::kills::in_worlds;
+use crate::args::Budget;
+use crate::disk::Disk;
+use crate::outcome::Outcome;
+use crate::world::{BOUND, PARTITIONS, Plan, World};
+
+/// What a receiver or projector may grow by under a fault, in KiB: buffers of connections, no backlog.
+const GROWTH_KIB_MAX: u64 = 64 * 1024;
+
+/// Memory that a process holds, in KiB.
+fn resident_kib(groupfold: &mut Groupfold) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", groupfold.process().pid())).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+}
+
+/// The next webhook is refused, and the refusal names a reason.
+async fn refused(world: &World) -> String {
+    wait_until("webhooks are refused", BOUND, async || match world.load.probe().await {
+        Ok((position, _)) => Err(format!("acknowledged at {position}")),
+        Err(why) if why.starts_with("503") => Ok(why),
+        Err(why) => Err(why),
+    })
+    .await
+}
+
+/// Seconds without a broker: refusals, no growth, and recovery by itself.
+pub(crate) async fn away(budget: Budget) -> Outcome {
+    let mut most = 0;
+    let mut outcome = in_worlds("3b", Plan::default(), budget, async |world, rng, _| {
+        world.load.until_sent(20).await;
+        let before = resident_kib(&mut world.receiver);
+        world.nats.kill9();
+        refused(world).await;
+        tokio::time::sleep(Duration::from_millis(rng.between(3_000, 8_000))).await;
+        let grown = resident_kib(&mut world.receiver).saturating_sub(before);
+        assert!(grown < GROWTH_KIB_MAX, "the receiver grew by {grown} KiB without a broker");
+        most = most.max(grown);
+        let since = Instant::now();
+        world.nats.restart().await;
+        world.recovered(since).await
+    })
+    .await;
+    outcome.note(format!("the receiver grew by {most} KiB at most while the broker was away"));
+    outcome
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Log,
+    Store,
+}
+
+/// The log's disk has no room. nats-server holds a stream whose file failed until it is started again, and its health
+/// says so: whoever runs it starts it again.
+pub(crate) async fn log_full(budget: Budget) -> Outcome {
+    on_a_disk("7a", budget, Place::Log, async |disk, world, rng, outcome| {
+        disk.fill();
+        let why = refused(world).await;
+        outcome.note(format!("refused: {}", code_of(&why)));
+        tokio::time::sleep(Duration::from_millis(rng.below(1_500))).await;
+        disk.free();
+        let since = Instant::now();
+        world.nats.kill9();
+        world.nats.restart().await;
+        world.recovered(since).await
+    })
+    .await
+}
+
+/// The projector's disk has no room: webhooks go on, reads say how old they are, and it goes on by itself.
+pub(crate) async fn store_full(budget: Budget) -> Outcome {
+    on_a_disk("7b", budget, Place::Store, async |disk, world, rng, outcome| {
+        disk.fill();
+        world.load.until_sent(rng.between(100, 400)).await;
+        let ready = http::get(&world.projector.api_url("/readyz")).await;
+        outcome.note(format!("readiness meanwhile: {}", ready.status));
+        disk.free();
+        world.recovered(Instant::now()).await
+    })
+    .await
+}
+
+/// Disks that sync a few times a second: slower, and nothing else.
+pub(crate) async fn log_slow(budget: Budget) -> Outcome {
+    on_a_disk("7d", budget, Place::Log, slowed).await
+}
+
+pub(crate) async fn store_slow(budget: Budget) -> Outcome {
+    on_a_disk("7e", budget, Place::Store, slowed).await
+}
+
+async fn slowed(disk: &mut Disk, world: &mut World, rng: &mut Rng, _: &mut Outcome) -> Duration {
+    disk.slow_down(rng.between(10, 40) as u32).expect("a disk can be slowed down once it could");
+    tokio::time::sleep(Duration::from_millis(rng.between(1_000, 4_000))).await;
+    disk.slow_down(0).expect("a disk can be let go");
+    world.recovered(Instant::now()).await
+}
+
+const ROUNDS_OF_A_DISK: u32 = 5;
+const MIB: u64 = 192;
+
+async fn on_a_disk(
+    row: &str,
+    budget: Budget,
+    place: Place,
+    mut round: impl AsyncFnMut(&mut Disk, &mut World, &mut Rng, &mut Outcome) -> Duration,
+) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = Rng::new(budget.seed);
+    while budget.allows(outcome.rounds) {
+        let made = Disk::new(MIB).and_then(|disk| disk.slow_down(0).map(|()| disk));
+        let mut disk = match made {
+            Ok(disk) => disk,
+            Err(why) => {
+                return Outcome {
+                    not_run: Some(format!("needs root, loop devices and blkio: {why}")),
+                    ..outcome
+                };
+            }
+        };
+        let store_dir = (place == Place::Log).then(|| disk.path().join("log"));
+        let nats = NatsServer::start_with(NatsOptions { store_dir, ..NatsOptions::default() }).await;
+        let data = (place == Place::Store).then(|| disk.path().join("data"));
+        let plan = Plan { data, ..Plan::default() };
+        let mut world = World::start_on(nats, plan, rng.next_u64() >> 16).await;
+        for _ in 0..ROUNDS_OF_A_DISK {
+            if !budget.allows(outcome.rounds) {
+                break;
+            }
+            world.load.until_sent(rng.between(5, 20)).await;
+            let recovery = round(&mut disk, &mut world, &mut rng, &mut outcome).await;
+            outcome.recovery.push(recovery);
+            outcome.rounds += 1;
+        }
+        world.end(row, &mut outcome).await;
+    }
+    outcome
+}
+
+/// Streams at `max_bytes`: refusals with a reason, and webhooks again once an operator gives room.
+pub(crate) async fn at_max_bytes(budget: Budget) -> Outcome {
+    let mut outcome = Outcome::default();
+    let mut rng = Rng::new(budget.seed);
+    while budget.allows(outcome.rounds) {
+        let world = World::start(Plan::default(), rng.next_u64() >> 16).await;
+        let context = jetstream::new(world.nats.client().await);
+        world.load.until_sent(rng.between(10, 30)).await;
+        bound(&context, 1).await;
+        let why = refused(&world).await;
+        if code_of(&why) != "log_full" {
+            outcome.violation(format!("a full log is refused as {why}"));
+        }
+        outcome.note(format!("refused: {}", code_of(&why)));
+        bound(&context, -1).await;
+        let since = Instant::now();
+        outcome.recovery.push(world.recovered(since).await);
+        outcome.rounds += 1;
+        world.end("7c", &mut outcome).await;
+    }
+    outcome
+}
+
+async fn bound(context: &jetstream::Context, max_bytes: i64) {
+    for partition in 0..PARTITIONS {
+        let mut stream = context.get_stream(format!("GROUPFOLD_EVENTS_{partition}")).await.expect("a stream");
+        let mut config = stream.info().await.expect("it tells of itself").config.clone();
+        config.max_bytes = max_bytes;
+        context.update_stream(config).await.expect("a stream takes another bound");
+    }
+}
+
+/// `"code":"log_full"` of a problem document.
+fn code_of(answer: &str) -> String {
+    let code = answer.split_once("\"code\":\"").and_then(|(_, rest)| rest.split_once('"'));
+    code.map_or_else(|| answer.to_owned(), |(code, _)| code.to_owned())
+}
+
+/// Three times as many senders as places, and bodies that come slowly or never end: honest webhooks go on.
+pub(crate) async fn overload(budget: Budget) -> Outcome {
+    let plan = Plan {
+        receiver_args: ["--requests-max", "16", "--body-deadline-ms", "1500", "--body-bytes-max", "1048576"]
+            .map(str::to_owned)
+            .to_vec(),
+        senders: 48,
+        pause: Duration::from_millis(60),
+        ..Plan::default()
+    };
+    let mut most = 0;
+    let mut outcome = in_worlds("15", plan, budget, async |world, rng, _| {
+        let before = resident_kib(&mut world.receiver);
+        let address = world.receiver.addresses().webhook.clone().expect("a receiver");
+        let mut hostile = tokio::task::JoinSet::new();
+        for n in 0..8 {
+            hostile.spawn(slow_or_endless(address.clone(), n % 2 == 0));
+        }
+        world.load.until_sent(rng.between(100, 200)).await;
+        hostile.shutdown().await;
+        let grown = resident_kib(&mut world.receiver).saturating_sub(before);
+        assert!(grown < GROWTH_KIB_MAX, "the receiver grew by {grown} KiB under overload");
+        most = most.max(grown);
+        world.recovered(Instant::now()).await
+    })
+    .await;
+    outcome.note(format!("the receiver grew by {most} KiB at most under overload"));
+    outcome
+}
+
+/// A request whose body comes a byte at a time, or in chunks without an end. Until it is cut off, or dropped.
+async fn slow_or_endless(address: String, slow: bool) {
+    let signature = sign("somebody", b"");
+    loop {
+        let Ok(mut socket) = TcpStream::connect(&address).await else { return };
+        let length = if slow { "Content-Length: 1000" } else { "Transfer-Encoding: chunked" };
+        let head = format!(
+            "POST /webhooks/meta HTTP/1.1\r\nHost: x\r\n{length}\r\nX-Hub-Signature-256: {signature}\r\n\r\n"
+        );
+        if socket.write_all(head.as_bytes()).await.is_err() {
+            continue;
+        }
+        let part: &[u8] = if slow { b"{" } else { b"10\r\n0123456789abcdef\r\n" };
+        while socket.write_all(part).await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(if slow { 50 } else { 1 })).await;
+        }
+    }
+}
