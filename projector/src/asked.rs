@@ -76,18 +76,20 @@ impl Projector {
         Ok(self.reads().read(vec![home], &Freshness::default(), answer).await?)
     }
 
-    /// When the last outcome of a type was told about a group, and by which event.
+    /// The events that told outcomes of a type about a group from a time on, with their times, in order.
     ///
     /// # Errors
     /// The stores cannot be read now.
-    pub async fn last_outcome(
+    pub async fn outcomes_since(
         &self,
         group: &str,
         of: CommandType,
-    ) -> Result<Option<(i64, String)>, Unanswered> {
+        since_ms: i64,
+    ) -> Result<Vec<(i64, String)>, Unanswered> {
         let (home, group) = (self.reads().home_of(group)?, group.to_owned());
         let answer = move |views: &[ReadView<'_>]| {
-            Ok(views.first().map(|view| view::last_outcome(view, &group, of)).transpose()?.flatten())
+            let told = views.first().map(|view| view::outcomes_since(view, &group, of, since_ms));
+            Ok(told.transpose()?.unwrap_or_default())
         };
         Ok(self.reads().read(vec![home], &Freshness::default(), answer).await?)
     }

@@ -16,6 +16,9 @@ const TOLD_BYTES_MAX: usize = 5 * 1024;
 /// Characters of each text of an error that are kept.
 const TEXT_CHARS_MAX: usize = 256;
 
+/// Outcomes that a command remembers as not its own: more than one minute brings.
+const KNOWN_MAX: usize = 8;
+
 /// Which process writes.
 pub(super) fn sender() -> String {
     format!("process {}", std::process::id())
@@ -28,8 +31,8 @@ pub(super) enum Station {
         idempotency_key: Option<String>,
     },
     Refused(Broken),
-    /// With the last outcome of its kind that was known of its group.
-    Sent(Option<(i64, String)>),
+    /// With the outcomes of its kind that were known of its group of late, in order.
+    Sent(Vec<(i64, String)>),
     Answered(v1::CommandAnswered),
     Reconciled(v1::CommandReconciled),
 }
@@ -62,9 +65,11 @@ impl Work {
                     rule: rule.to_owned(),
                 }),
             ),
-            Station::Sent(last) => {
-                let (after_time_ms, after_event_id) = last.unzip();
-                let sent = v1::CommandSent { command_id, sender: sender(), after_time_ms, after_event_id };
+            Station::Sent(mut known) => {
+                let later = known.split_off(known.len().saturating_sub(KNOWN_MAX));
+                let after_time_ms = known.last().map(|(time_ms, _)| time_ms + 1);
+                let known_outcomes = later.into_iter().map(|(_, event)| event).collect();
+                let sent = v1::CommandSent { command_id, sender: sender(), known_outcomes, after_time_ms };
                 ("sent", Evidence::Unspecified, Kind::CommandSent(sent))
             }
             Station::Answered(answered) => {

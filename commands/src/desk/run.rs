@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use groupfold_fold::view::{Command, CommandStatus};
+use groupfold_fold::view::{CLOCKS_MS, Command, CommandStatus};
 use groupfold_projector::desk::Wish;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::id::{hex, sha256};
@@ -173,8 +173,10 @@ impl Inner {
         }
         crash::at(Point::CommandClaimed);
         let of = work.wish.command_type();
-        let last = self.projector.last_outcome(&work.place.group_id, of).await.ok().flatten();
-        if self.append(vec![work.record(now_ms(), Station::Sent(last))]).await.is_err() {
+        let since = now_ms() - CLOCKS_MS;
+        let known = self.projector.outcomes_since(&work.place.group_id, of, since).await;
+        let sent = Station::Sent(known.unwrap_or_default());
+        if self.append(vec![work.record(now_ms(), sent)]).await.is_err() {
             return;
         }
         crash::at(Point::CommandSent);

@@ -221,7 +221,7 @@ pub(crate) fn json(columns: &[Column], row: Row) -> Map<String, Value> {
     columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), cell.into_json())).collect()
 }
 
-/// A row as a line of JSON, fields by name: the text of [`json`], without the tree.
+/// A row as a line of JSON, fields by name: the text of [`json()`], without the tree.
 pub(crate) fn json_line(columns: &[Column], row: Row) -> serde_json::Result<Vec<u8>> {
     let mut fields: Vec<(&str, Cell)> = columns.iter().map(|column| column.name).zip(row).collect();
     fields.sort_unstable_by_key(|(name, _)| *name);

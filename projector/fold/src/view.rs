@@ -9,7 +9,7 @@ mod usage;
 
 use groupfold_schemas::v1;
 
-pub use command::{Command, CommandPage, CommandStatus, command, commands, last_outcome};
+pub use command::{CLOCKS_MS, Command, CommandPage, CommandStatus, command, commands, outcomes_since};
 pub use group::{group, status_of};
 pub(crate) use policy::is_policy;
 pub use policy::{Policy, policy, policy_of};

@@ -360,11 +360,12 @@ pub struct CommandSent {
     /// The process that sends it.
     #[prost(string, tag = "2")]
     pub sender: ::prost::alloc::string::String,
-    /// The last outcome of its kind that was known of the group: what comes of this one is told by a later one.
-    #[prost(int64, optional, tag = "3")]
+    /// The events that had told the last outcomes of its kind about the group: what comes of this one is told by another.
+    #[prost(string, repeated, tag = "3")]
+    pub known_outcomes: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Set where there were more: none before this time is meant.
+    #[prost(int64, optional, tag = "4")]
     pub after_time_ms: ::core::option::Option<i64>,
-    #[prost(string, optional, tag = "4")]
-    pub after_event_id: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What the provider answered at once, or that no answer came.
 #[derive(Clone, PartialEq, ::prost::Message)]

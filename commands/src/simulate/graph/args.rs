@@ -42,8 +42,12 @@ pub(crate) struct ServeArgs {
     /// Messages in a second, more get 130429; 0 is no limit
     #[arg(long, default_value_t = 80, value_name = "N")]
     pub(crate) messages_per_s: u32,
-    /// What goes wrong, as OPERATION=FAULT[@PERCENT][xTIMES]: create=timeout, any=429@5; see docs/simulator.md
-    #[arg(long, value_name = "FAULT")]
+    // Brackets are no links.
+    #[arg(
+        help = "What goes wrong, as OPERATION=FAULT[@PERCENT][xTIMES]: create=timeout, any=429@5; see docs/simulator.md",
+        long,
+        value_name = "FAULT"
+    )]
     pub(crate) fault: Vec<Fault>,
 }
 

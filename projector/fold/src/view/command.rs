@@ -279,7 +279,7 @@ fn message_failed<S: Source>(home: &S, message: &str, command: &mut Command) -> 
 }
 
 /// What webhooks told of it. By the request's id, wherever that is. Where the provider gave none: the first thing of
-/// its type that was told about its group after the last one known when it left, and before it was given up; one command
+/// its type that was told about its group and was not known when it left, until it was given up; one command
 /// of a type is under way in a group at a time, so that there is one to choose from. Times are the provider's: which
 /// receiver took a webhook when decides nothing.
 fn outcomes<S: Source>(
@@ -300,17 +300,17 @@ fn outcomes<S: Source>(
         return Ok(Vec::new());
     };
     let sent = station.value.clone().unwrap_or_default();
-    let after = (sent.after_time_ms.unwrap_or(i64::MIN), sent.after_event_id.unwrap_or_default());
-    let within = time_of(station.stamp.as_ref()) - CLOCKS_MS..=requested.deadline_ms;
+    let from = (time_of(station.stamp.as_ref()) - CLOCKS_MS).max(sent.after_time_ms.unwrap_or(i64::MIN));
     let told = of_group(home, group, requested.r#type())?.into_iter().find(|outcome| {
         let (time, event) = order(outcome);
-        (time, event) > (after.0, after.1.as_str()) && within.contains(&time)
+        let new = !sent.known_outcomes.iter().any(|known| known == event);
+        new && (from..=requested.deadline_ms).contains(&time)
     });
     Ok(told.into_iter().collect())
 }
 
-/// Clocks of ours and the provider's may differ by so much, and the provider's counts whole seconds.
-const CLOCKS_MS: i64 = 60_000;
+/// Clocks of ours and the provider's may differ by so much, Unix milliseconds; the provider's counts whole seconds.
+pub const CLOCKS_MS: i64 = 60_000;
 
 /// What was told of a type about a group, by the provider's time. Only types whose outcome webhooks tell.
 fn of_group<S: Source>(home: &S, group: &str, of: CommandType) -> Result<Vec<v1::CommandOutcome>, S::Error> {
@@ -323,17 +323,19 @@ fn of_group<S: Source>(home: &S, group: &str, of: CommandType) -> Result<Vec<v1:
     Ok(told)
 }
 
-/// When the last outcome of a type was told about a group, and by which event.
+/// The events that told outcomes of a type about a group from a time on, with their times, in order.
 ///
 /// # Errors
 /// The source cannot be read.
-pub fn last_outcome<S: Source>(
+pub fn outcomes_since<S: Source>(
     home: &S,
     group: &str,
     of: CommandType,
-) -> Result<Option<(i64, String)>, S::Error> {
+    since_ms: i64,
+) -> Result<Vec<(i64, String)>, S::Error> {
     let told = of_group(home, group, of)?;
-    Ok(told.last().map(|outcome| (order(outcome).0, order(outcome).1.to_owned())))
+    let told = told.iter().map(order).filter(|(time, _)| *time >= since_ms);
+    Ok(told.map(|(time, event)| (time, event.to_owned())).collect())
 }
 
 fn outcome((_, value): (Key, Value)) -> Option<v1::CommandOutcome> {

@@ -38,15 +38,15 @@ fn sent(second: i64) -> Record {
     sent_after(second, None)
 }
 
-/// The last outcome known when it left.
+/// An outcome known when it left.
 fn sent_after(second: i64, last: Option<&Record>) -> Record {
     ours(
         second,
         Kind::CommandSent(v1::CommandSent {
             command_id: id(),
             sender: "here".into(),
-            after_time_ms: last.map(|record| record.provider_time_ms),
-            after_event_id: last.map(|record| record.event_id.clone()),
+            known_outcomes: last.iter().map(|record| record.event_id.clone()).collect(),
+            after_time_ms: None,
         }),
     )
 }
@@ -189,13 +189,15 @@ fn without_a_request_id_the_first_of_its_type_after_it_left_is_its_outcome() {
         answered(CommandResult::Accepted, None, None),
     ];
     let with = |more: &[Record]| fate(&[&ask[..], more].concat());
-    let done = with(&[removed(5, "w:2"), removed(4, "w:1"), before, removed(1, "w:9")]);
+    let done = with(&[removed(5, "w:2"), removed(4, "w:1"), before]);
     assert_eq!(
         (done.status, done.at_ms),
         (CommandStatus::Succeeded, 4000),
         "neither before it nor a later one"
     );
     assert_eq!(done.items[0].name, "+1");
+    let same_second = with(&[removed(2, "w:1"), removed(2, "w:0")]);
+    assert_eq!((same_second.status, same_second.at_ms), (CommandStatus::Succeeded, 2000));
     assert_eq!(with(&[removed(DEADLINE_S + 1, "w:1")]).status, CommandStatus::Accepted, "given up before");
     let left = v1::ParticipantsEnded {
         reason: EndReason::Left.into(),
