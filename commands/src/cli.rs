@@ -35,7 +35,7 @@ pub(crate) enum Verb {
     Project(Flags),
     /// Create the streams, or check the ones that are there
     Provision(provision::ProvisionArgs),
-    /// Read the state of groups
+    /// Read the state of groups, ask a group to change, say who may see and command it
     Group(GroupArgs),
     /// The event stream: follow it, or write it to files
     Events(EventsArgs),
@@ -43,7 +43,7 @@ pub(crate) enum Verb {
     Replay(Box<ReplayArgs>),
     /// What could not be read: list, show, raw, replay, discard
     Failed(FailedArgs),
-    /// The fate of one webhook, event or message, from the door to the state
+    /// The fate of one webhook, event, message or command, from the door to the state
     Why(why::WhyArgs),
     /// Do the fates add up? Receivers' counts, streams and stores compared
     Audit(audit::AuditArgs),

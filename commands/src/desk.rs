@@ -27,9 +27,10 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use groupfold_fold::view;
 use groupfold_ingest::replay::Log;
 use groupfold_projector::Projector;
-use groupfold_projector::desk::{Ask, GroupNow, Handed, Look, Looked, Refusal, Taken, Unwritten};
+use groupfold_projector::desk::{Ask, Handed, Look, Looked, Refusal, Taken, Unwritten};
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{command, v1};
@@ -116,7 +117,7 @@ impl groupfold_projector::desk::Desk for Desk {
         Box::pin(Arc::clone(&self.0).ask(ask))
     }
 
-    fn look(&self, group: GroupNow, look: Look) -> Handed<'_, Result<Looked, Refusal>> {
+    fn look(&self, group: view::Group, look: Look) -> Handed<'_, Result<Looked, Refusal>> {
         Box::pin(self.0.look(group, look))
     }
 }
@@ -140,30 +141,31 @@ impl Inner {
             return Err(Refusal::Busy);
         }
         let command_id = new_id()?;
-        let (work, actor) = self.work_of(&ask, command_id).await?;
+        let work = self.work_of(&ask, command_id).await?;
         let permit = Arc::clone(&self.open).try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let (work, before) = self.under_key(work, &ask).await?;
         if before {
             return Ok(Taken { command_id: work.command_id, position: Position::default() });
         }
-        let asked =
-            work.record(now_ms(), Station::Requested { actor, idempotency_key: ask.idempotency_key.clone() });
-        let mut position = self.append(vec![asked]).await?;
-        crash::at(Point::CommandRequested);
+        let (actor, idempotency_key) = (ask.actor.clone(), ask.idempotency_key.clone());
+        let asked = work.record(now_ms(), Station::Requested { actor, idempotency_key });
         if let Some(broken) = rules::broken(&ask) {
+            // The refusal first: cut off between the two, nobody knows of a command, and nobody sends it.
             let refused = work.record(now_ms(), Station::Refused(broken));
-            position = self.append(vec![refused]).await?;
+            let position = self.append(vec![refused, asked]).await?;
             let command_id = work.command_id;
             tracing::info!(command_id, code = broken.code, position = %position, "a command is refused");
             return Err(Refusal::Rule { code: broken.code, detail: broken.rule.to_owned(), command_id });
         }
+        let position = self.append(vec![asked]).await?;
+        crash::at(Point::CommandRequested);
         let command_id = work.command_id.clone();
         self.take_in_hand(work, Some(permit));
         Ok(Taken { command_id, position })
     }
 
     /// The command as it is to be carried out; checked as far as it can be by itself.
-    async fn work_of(&self, ask: &Ask, command_id: String) -> Result<(Work, Option<String>), Refusal> {
+    async fn work_of(&self, ask: &Ask, command_id: String) -> Result<Work, Refusal> {
         let place = self.place_of(ask).await?;
         let work =
             Work::new(command_id, place, ask.wish.clone(), ask.upload.clone(), now_ms(), self.deadline);
@@ -180,7 +182,7 @@ impl Inner {
                 work.place.phone_number_id
             )));
         }
-        Ok((work, ask.actor.clone()))
+        Ok(work)
     }
 
     /// The same request under the same key is the same command. True if that one is in the log already.

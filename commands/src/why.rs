@@ -1,4 +1,4 @@
-//! `groupfold why`: the fate of one webhook, event or message, from the door to the state.
+//! `groupfold why`: the fate of one webhook, event, message or command, from the door to the state.
 
 mod search;
 
@@ -11,15 +11,15 @@ use crate::group::Reach;
 use crate::log::LogReach;
 use crate::{print, when};
 
-/// The fate of one webhook, event or message.
+/// The fate of one webhook, event, message or command.
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "An ID is an event id or failed id (32 digits), the Groupfold-Request-Id that the receiver answered and logged, a \
-                        message id (wamid…), or the provider's request_id.\nAll of the log is searched; --since makes \
+                        message id (wamid…), a command's id (cmd_…), or the provider's request_id.\nAll of the log is searched; --since makes \
                         that shorter. Exit codes: 0 found, 1 nothing by that id is in the log."
 )]
 pub(crate) struct WhyArgs {
-    /// Event id, failed id, request id, message id, or the provider's request_id
+    /// Event id, failed id, request id, message id, command id, or the provider's request_id
     id: String,
     /// Search what the log took at this time or later: 2026-01-31T12:00:00Z, or -1h
     #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]

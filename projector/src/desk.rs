@@ -31,7 +31,7 @@ pub trait Desk: std::fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// The provider refuses, or does not answer.
-    fn look(&self, group: GroupNow, look: Look) -> Handed<'_, Result<Looked, Refusal>>;
+    fn look(&self, group: view::Group, look: Look) -> Handed<'_, Result<Looked, Refusal>>;
 }
 
 /// Why a record is not known to be in the log.
@@ -47,21 +47,14 @@ pub struct Unwritten {
 pub struct Ask {
     /// What is wanted.
     pub wish: Wish,
-    /// The group that it is about; none for a creation.
-    pub group: Option<GroupNow>,
+    /// The group that it is about, as it was folded; none for a creation.
+    pub group: Option<view::Group>,
     /// A picture to upload.
     pub upload: Option<Bytes>,
     /// Who asks, as the platform names them.
     pub actor: Option<String>,
     /// The same key means the same command.
     pub idempotency_key: Option<String>,
-}
-
-/// What is known of a group when something is asked of it.
-#[derive(Debug, Clone)]
-pub struct GroupNow {
-    /// The group as it was folded.
-    pub group: view::Group,
 }
 
 /// What a platform wants. It is kept in the log as JSON.

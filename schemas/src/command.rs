@@ -1,5 +1,6 @@
 //! Commands: their ids and the stable names of what they are and what becomes of them.
 
+use crate::v1::event::Kind;
 use crate::v1::{CommandResult, CommandType};
 
 const PREFIX: &str = "cmd_";
@@ -19,6 +20,22 @@ pub fn is_command_id(text: &str) -> bool {
     let Some(digits) = text.strip_prefix(PREFIX) else { return false };
     digits.len() == MILLIS_DIGITS + 2 * RANDOM_BYTES
         && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+impl Kind {
+    /// The command whose station this is; of a status, the command that sent the message.
+    #[must_use]
+    pub fn command_id(&self) -> Option<&str> {
+        match self {
+            Self::CommandRequested(event) => Some(&event.command_id),
+            Self::CommandRefused(event) => Some(&event.command_id),
+            Self::CommandSent(event) => Some(&event.command_id),
+            Self::CommandAnswered(event) => Some(&event.command_id),
+            Self::CommandReconciled(event) => Some(&event.command_id),
+            Self::Receipt(event) => event.opaque_callback_data.as_deref().filter(|id| is_command_id(id)),
+            _ => None,
+        }
+    }
 }
 
 impl CommandType {

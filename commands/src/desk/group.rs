@@ -16,8 +16,8 @@ pub(super) struct Place {
 
 impl Inner {
     pub(super) async fn place_of(&self, ask: &Ask) -> Result<Place, Refusal> {
-        if let Some(now) = &ask.group {
-            let origin = &now.group.origin;
+        if let Some(group) = &ask.group {
+            let origin = &group.origin;
             if origin.phone_number_id.is_empty() {
                 return Err(Refusal::NoProvider(
                     "no event tells which business number the group belongs to".to_owned(),
@@ -26,7 +26,7 @@ impl Inner {
             return Ok(Place {
                 account: origin.account.clone(),
                 phone_number_id: origin.phone_number_id.clone(),
-                group_id: now.group.group_id.clone(),
+                group_id: group.group_id.clone(),
             });
         }
         let Wish::CreateGroup { phone_number_id, .. } = &ask.wish else { return Err(Refusal::Busy) };

@@ -1,6 +1,7 @@
 //! Reading from the provider what no webhook tells.
 
-use groupfold_projector::desk::{GroupNow, JoinRequest, Look, Looked, Refusal, Wish};
+use groupfold_fold::view::Group;
+use groupfold_projector::desk::{JoinRequest, Look, Looked, Refusal, Wish};
 use groupfold_schemas::v1::Evidence;
 
 use super::group::Place;
@@ -9,8 +10,7 @@ use super::{Inner, new_id, now_ms};
 use crate::provider::{Answer, Call, Done, InviteLink};
 
 impl Inner {
-    pub(super) async fn look(&self, now: GroupNow, look: Look) -> Result<Looked, Refusal> {
-        let group = now.group;
+    pub(super) async fn look(&self, group: Group, look: Look) -> Result<Looked, Refusal> {
         let number = &group.origin.phone_number_id;
         if !self.provider.knows(number) {
             return Err(Refusal::NoProvider(format!(
@@ -46,7 +46,7 @@ impl Inner {
     }
 
     /// A link that we did not know is a fact like any other.
-    async fn learn_link(&self, group: &groupfold_fold::view::Group, link: &str) -> Result<(), Refusal> {
+    async fn learn_link(&self, group: &Group, link: &str) -> Result<(), Refusal> {
         let place = Place {
             account: group.origin.account.clone(),
             phone_number_id: group.origin.phone_number_id.clone(),

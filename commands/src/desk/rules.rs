@@ -14,7 +14,7 @@ pub(super) struct Broken {
 
 /// The first rule that a command breaks by the state of its group.
 pub(super) fn broken(ask: &Ask) -> Option<Broken> {
-    let group = &ask.group.as_ref()?.group;
+    let group = ask.group.as_ref()?;
     let broken = |code, rule| Some(Broken { code, field: "group_id", rule });
     if !group.policy.may(ask.actor.as_deref()) {
         return Some(Broken {

@@ -78,7 +78,8 @@ impl Work {
     }
 
     pub(super) fn asked_bytes(&self) -> usize {
-        self.asked().len() + self.wish.items().encoded_len_of_all()
+        let items = self.wish.items().iter().map(|item| item.encoded_len() + 2).sum::<usize>();
+        self.asked().len() + items
     }
 
     /// Tells one request from another.
@@ -106,16 +107,6 @@ impl Work {
     pub(super) fn deadline(&self) -> Instant {
         let left = u64::try_from(self.deadline_ms - now_ms()).unwrap_or_default();
         Instant::now() + Duration::from_millis(left)
-    }
-}
-
-trait EncodedLen {
-    fn encoded_len_of_all(&self) -> usize;
-}
-
-impl EncodedLen for Vec<String> {
-    fn encoded_len_of_all(&self) -> usize {
-        self.iter().map(|text| text.encoded_len() + 2).sum()
     }
 }
 

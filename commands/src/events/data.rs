@@ -64,14 +64,14 @@ pub(crate) fn people(kind: &Kind) -> Vec<&Participant> {
 }
 
 /// The message that the event speaks of.
-pub(crate) fn message_id(kind: &Kind) -> Option<String> {
+pub(crate) fn message_id(kind: &Kind) -> Option<&str> {
     match kind {
-        Kind::Receipt(e) => Some(e.message_id.clone()),
-        Kind::CommandAnswered(e) => e.message_id.clone(),
-        Kind::MessageReceived(e) => Some(e.message_id.clone()),
-        Kind::MessageUnsupported(e) => Some(e.message_id.clone()),
-        Kind::IdentityChanged(e) => e.message_id.clone(),
-        Kind::MessageViewed(e) => Some(e.message_id.clone()),
+        Kind::Receipt(e) => Some(&e.message_id),
+        Kind::CommandAnswered(e) => e.message_id.as_deref(),
+        Kind::MessageReceived(e) => Some(&e.message_id),
+        Kind::MessageUnsupported(e) => Some(&e.message_id),
+        Kind::IdentityChanged(e) => e.message_id.as_deref(),
+        Kind::MessageViewed(e) => Some(&e.message_id),
         _ => None,
     }
 }

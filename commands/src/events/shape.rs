@@ -181,7 +181,7 @@ pub(crate) fn row(event: &Event) -> Row {
         filled(&record.phone_number_id),
         filled(&record.display_phone_number),
         filled(&record.group_id),
-        Cell::Text(kind.and_then(data::message_id)),
+        Cell::Text(kind.and_then(data::message_id).map(str::to_owned)),
         Cell::Text(status.map(str::to_owned)),
         Cell::Text(receipt.and_then(|receipt| scope(receipt.scope())).map(str::to_owned)),
         names(|person| &person.wa_id),

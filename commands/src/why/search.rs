@@ -7,6 +7,7 @@ use groupfold_projector::{record_of, words};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{frame, log, v1};
 
+use crate::events::data;
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::{print, progress};
@@ -134,17 +135,16 @@ fn contains(raw: &[u8], id: &str) -> bool {
 
 fn event(found: &Found, id: &str, partition: u16) -> Option<EventHit> {
     let record = frame::decode::<v1::Record>(&found.payload).ok()?;
-    let message = match record.event.as_ref().and_then(|event| event.kind.as_ref()) {
-        Some(Kind::Receipt(event)) => Some(event.message_id.as_str()),
-        Some(Kind::MessageReceived(event)) => Some(event.message_id.as_str()),
-        Some(Kind::MessageUnsupported(event)) => Some(event.message_id.as_str()),
-        Some(Kind::IdentityChanged(event)) => event.message_id.as_deref(),
-        _ => None,
+    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+    let answers = match kind {
+        Some(Kind::CommandAnswered(event)) => event.request_id.as_deref(),
+        _ => record.provider_request_id.as_deref(),
     };
     let is_meant = record.event_id == id
         || record.request_id == id
-        || record.provider_request_id.as_deref() == Some(id)
-        || message == Some(id);
+        || answers == Some(id)
+        || kind.and_then(Kind::command_id) == Some(id)
+        || kind.and_then(data::message_id) == Some(id);
     is_meant.then(|| EventHit {
         unreadable: record_of(&found.payload).err(),
         partition,

@@ -49,7 +49,10 @@ pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
         Kind::SettingsUpdated(event) => out.settings_updated(event),
         Kind::GroupSuspended(_) => out.suspended(true),
         Kind::GroupSuspensionCleared(_) => out.suspended(false),
-        Kind::Receipt(event) => out.receipt(event),
+        Kind::Receipt(event) => {
+            out.receipt(event);
+            out.command_message(kind, event);
+        }
         Kind::MessageReceived(event) => out.message_from(event.from.as_ref()),
         Kind::MessageUnsupported(event) => out.message_from(event.from.as_ref()),
         Kind::IdentityChanged(event) => out.identity_changed(event),
@@ -211,7 +214,6 @@ impl Contribution<'_> {
             viewed_in: None,
         };
         self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
-        self.command_message(event);
         let Some(participant) = &event.participant else { return };
         self.link(participant);
         let mut receipt = v1::MemberReceipt::default();

@@ -1,38 +1,35 @@
 //! What a platform asks of a group. The intent is in the log before the answer; what becomes of it is at
 //! `/v1/commands/{id}`.
 
-pub(super) mod body;
+mod body;
 mod picture;
+mod request;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{IntoParams, IntoResponses, ToSchema};
 
+use super::Api;
 use super::answer::{Answer, POSITION_HEADER};
-use super::auth::Caller;
 use super::commands::{Command, ended};
 use super::convert;
 use super::problem::{Problem, ProblemBody};
-use super::{Api, id_of};
-use crate::desk::{Ask, GroupNow, JoinRequest, Look, Looked, Wish};
+use crate::desk::{Ask, JoinRequest, Look, Looked, Wish};
 use crate::reads::{Freshness, position_of};
 use crate::store::ReadView;
 use body::{CreateGroup, JoinRequestIds, PinMessage, RemoveMembers, UpdateGroup};
+pub(super) use request::{Asker, Body};
+use request::{BODY_BYTES_MAX, OnGroup};
 
 /// How long a request whose answer the provider gives at once waits for it.
 const AT_ONCE_MS: u64 = 10_000;
-/// A body without a picture.
-const BODY_BYTES_MAX: usize = 64 * 1024;
-const KEY_HEADER: &str = "idempotency-key";
-const ACTOR_HEADER: &str = "groupfold-actor";
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -60,25 +57,6 @@ pub(super) struct Headers {
     /// Who asks, as the platform names them.
     #[param(rename = "Groupfold-Actor")]
     actor: Option<String>,
-}
-
-/// Who asks.
-pub(crate) struct Asker {
-    pub(super) caller: Caller,
-    pub(super) actor: Option<String>,
-    /// Of two tokens, equal keys are two.
-    pub(super) idempotency_key: Option<String>,
-}
-
-impl axum::extract::FromRequestParts<Api> for Asker {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let Ok(caller) = Caller::from_request_parts(parts, api).await;
-        let key = body::header(&parts.headers, KEY_HEADER)?;
-        let idempotency_key = key.map(|key| format!("{} {key}", caller.name()));
-        Ok(Self { actor: body::header(&parts.headers, ACTOR_HEADER)?, idempotency_key, caller })
-    }
 }
 
 /// A command that is under way.
@@ -127,17 +105,44 @@ pub(crate) struct PendingRequest {
     pub(crate) created_at: Option<String>,
 }
 
+/// How a command is answered whose outcome the provider tells later.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "read by the document alone")]
+enum Later {
+    /// In the log
+    #[response(status = 202)]
+    Accepted(Accepted),
+    /// Not taken
+    #[response(status = "default", content_type = "application/problem+json")]
+    Problem(ProblemBody),
+}
+
+/// How one is answered whose outcome the provider tells at once.
+#[derive(IntoResponses)]
+#[expect(dead_code, clippy::large_enum_variant, reason = "read by the document alone, never made")]
+enum AtOnce {
+    /// It has ended
+    #[response(status = 200)]
+    Ended(Ended),
+    /// In the log, and no answer came yet
+    #[response(status = 202)]
+    Accepted(Accepted),
+    /// Not taken
+    #[response(status = "default", content_type = "application/problem+json")]
+    Problem(ProblemBody),
+}
+
 /// Creates a group
 ///
 /// The group and its id come later: wait for the command.
 #[utoipa::path(
     post, path = "/v1/groups", request_body = CreateGroup,
     params(Headers),
-    responses((status = 202, body = Accepted), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+    responses(Later),
     security((), ("token" = [])),
 )]
 pub(crate) async fn create(State(api): State<Api>, asker: Asker, body: Body) -> Result<Response, Problem> {
-    let CreateGroup { phone_number_id, subject, description, join_approval_mode } = body::json(&body.0)?;
+    let CreateGroup { phone_number_id, subject, description, join_approval_mode } = body.json()?;
     if !asker.caller.may_see(&phone_number_id) {
         return Err(Problem::forbidden("a token that is bound to this phone number, or to none"));
     }
@@ -149,38 +154,25 @@ pub(crate) async fn create(State(api): State<Api>, asker: Asker, body: Body) -> 
 #[utoipa::path(
     patch, path = "/v1/groups/{group_id}", request_body = UpdateGroup,
     params(OfGroup, Headers),
-    responses((status = 202, body = Accepted), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+    responses(Later),
     security((), ("token" = [])),
 )]
-pub(crate) async fn update(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    request: Request,
-) -> Result<Response, Problem> {
+pub(crate) async fn update(group: OnGroup, request: Request) -> Result<Response, Problem> {
     let (UpdateGroup { subject, description }, upload) = picture::read(request).await?;
     let picture_sha256 = upload.as_ref().map(picture::digest);
-    let wish = Wish::UpdateGroup { subject, description, picture_sha256 };
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), wish, upload).await
+    group.take_with(Wish::UpdateGroup { subject, description, picture_sha256 }, upload).await
 }
 
 /// Deletes a group, for good
 #[utoipa::path(
     delete, path = "/v1/groups/{group_id}",
     params(OfGroup, Headers),
-    responses((status = 202, body = Accepted), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+    responses(Later),
     security((), ("token" = [])),
 )]
-pub(crate) async fn delete(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    body::empty(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), Wish::DeleteGroup, None).await
+pub(crate) async fn delete(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    body.empty()?;
+    group.take(Wish::DeleteGroup).await
 }
 
 /// The invite link, as the provider has it now
@@ -190,13 +182,9 @@ pub(crate) async fn delete(
     responses((status = 200, body = InviteLink), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
     security((), ("token" = [])),
 )]
-pub(crate) async fn link(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Json<InviteLink>, Problem> {
-    let group = group_now(&api, id_of(path)?).await?;
-    let group_id = group.group.group_id.clone();
-    match look(&api, group, Look::InviteLink).await? {
+pub(crate) async fn link(group: OnGroup) -> Result<Json<InviteLink>, Problem> {
+    let group_id = group.group_id.clone();
+    match group.look(Look::InviteLink).await? {
         Looked::InviteLink(invite_link) => Ok(Json(InviteLink { group_id, invite_link })),
         Looked::JoinRequests(_) => Err(Problem::internal()),
     }
@@ -206,21 +194,12 @@ pub(crate) async fn link(
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/invite-link",
     params(OfGroup, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn reset_link(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    body::empty(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), Wish::ResetInviteLink, None).await
+pub(crate) async fn reset_link(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    body.empty()?;
+    group.take(Wish::ResetInviteLink).await
 }
 
 /// Who asks to be let in, as the provider has it now
@@ -230,13 +209,9 @@ pub(crate) async fn reset_link(
     responses((status = 200, body = JoinRequests), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
     security((), ("token" = [])),
 )]
-pub(crate) async fn join_requests(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-) -> Result<Json<JoinRequests>, Problem> {
-    let group = group_now(&api, id_of(path)?).await?;
-    let group_id = group.group.group_id.clone();
-    match look(&api, group, Look::JoinRequests).await? {
+pub(crate) async fn join_requests(group: OnGroup) -> Result<Json<JoinRequests>, Problem> {
+    let group_id = group.group_id.clone();
+    match group.look(Look::JoinRequests).await? {
         Looked::JoinRequests(requests) => {
             let join_requests = requests.into_iter().map(pending).collect();
             Ok(Json(JoinRequests { group_id, join_requests }))
@@ -249,60 +224,36 @@ pub(crate) async fn join_requests(
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/join-requests:approve", request_body = JoinRequestIds,
     params(OfGroup, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn approve(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let JoinRequestIds { join_requests } = body::json(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), Wish::ApproveJoinRequests { join_requests }, None).await
+pub(crate) async fn approve(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    let JoinRequestIds { join_requests } = body.json()?;
+    group.take(Wish::ApproveJoinRequests { join_requests }).await
 }
 
 /// Turns people down
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/join-requests:reject", request_body = JoinRequestIds,
     params(OfGroup, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn reject(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let JoinRequestIds { join_requests } = body::json(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), Wish::RejectJoinRequests { join_requests }, None).await
+pub(crate) async fn reject(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    let JoinRequestIds { join_requests } = body.json()?;
+    group.take(Wish::RejectJoinRequests { join_requests }).await
 }
 
 /// Puts members out
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/members:remove", request_body = RemoveMembers,
     params(OfGroup, Headers),
-    responses((status = 202, body = Accepted), (status = "default", body = ProblemBody, content_type = "application/problem+json")),
+    responses(Later),
     security((), ("token" = [])),
 )]
-pub(crate) async fn remove(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let RemoveMembers { members } = body::json(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), Wish::RemoveMembers { members }, None).await
+pub(crate) async fn remove(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    let RemoveMembers { members } = body.json()?;
+    group.take(Wish::RemoveMembers { members }).await
 }
 
 /// Sends a message to a group, or an invitation to one person
@@ -310,107 +261,76 @@ pub(crate) async fn remove(
     post, path = "/v1/groups/{group_id}/messages",
     request_body = body::Send,
     params(OfGroup, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn send(
-    State(api): State<Api>,
-    path: Result<Path<String>, PathRejection>,
-    asker: Asker,
-    body: Body,
-) -> Result<Response, Problem> {
-    let wish = body::message(&body.0)?;
-    let group = group_now(&api, id_of(path)?).await?;
-    take(&api, asker, Some(group), wish, None).await
+pub(crate) async fn send(group: OnGroup, body: Body) -> Result<Response, Problem> {
+    let wish = body::message(&body)?;
+    group.take(wish).await
 }
 
 /// Pins a message
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/messages/{message_id}:pin", request_body = PinMessage,
     params(OfGroup, OfMessage, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn pin(
-    api: &Api,
-    asker: Asker,
-    group: String,
-    message_id: String,
-    body: &Bytes,
-) -> Result<Response, Problem> {
-    let PinMessage { expiration_days } = body::json(body)?;
-    let group = group_now(api, group).await?;
-    take(api, asker, Some(group), Wish::PinMessage { message_id, expiration_days }, None).await
+pub(crate) async fn pin(group: OnGroup, message_id: String, body: Body) -> Result<Response, Problem> {
+    let PinMessage { expiration_days } = body.json()?;
+    group.take(Wish::PinMessage { message_id, expiration_days }).await
 }
 
 /// Takes a pinned message down
 #[utoipa::path(
     post, path = "/v1/groups/{group_id}/messages/{message_id}:unpin",
     params(OfGroup, OfMessage, Headers),
-    responses(
-        (status = 200, body = Ended), (status = 202, body = Accepted),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    responses(AtOnce),
     security((), ("token" = [])),
 )]
-pub(crate) async fn unpin(
-    api: &Api,
-    asker: Asker,
-    group: String,
-    message_id: String,
-    body: &Bytes,
-) -> Result<Response, Problem> {
-    body::empty(body)?;
-    let group = group_now(api, group).await?;
-    take(api, asker, Some(group), Wish::UnpinMessage { message_id }, None).await
+pub(crate) async fn unpin(group: OnGroup, message_id: String, body: Body) -> Result<Response, Problem> {
+    body.empty()?;
+    group.take(Wish::UnpinMessage { message_id }).await
 }
 
 /// The router cannot tell `:pin` from `:unpin` behind a parameter.
 pub(crate) async fn pin_or_unpin(
-    State(api): State<Api>,
     path: Result<Path<(String, String)>, PathRejection>,
-    asker: Asker,
+    group: OnGroup,
     uri: axum::http::Uri,
     body: Body,
 ) -> Result<Response, Problem> {
-    let Path((group, last)) = path.map_err(|rejection| Problem::bad_id(rejection.body_text()))?;
+    let Path((_, last)) = path.map_err(|rejection| Problem::bad_id(rejection.body_text()))?;
     match last.rsplit_once(':') {
-        Some((message, "pin")) => pin(&api, asker, group, message.to_owned(), &body.0).await,
-        Some((message, "unpin")) => unpin(&api, asker, group, message.to_owned(), &body.0).await,
+        Some((message, "pin")) => pin(group, message.to_owned(), body).await,
+        Some((message, "unpin")) => unpin(group, message.to_owned(), body).await,
         _ => Err(Problem::route_not_found(uri.path())),
     }
 }
 
-/// A bounded body.
-pub(crate) struct Body(pub(super) Bytes);
+impl OnGroup {
+    async fn take(self, wish: Wish) -> Result<Response, Problem> {
+        self.take_with(wish, None).await
+    }
 
-impl<S: Send + Sync> axum::extract::FromRequest<S> for Body {
-    type Rejection = Problem;
+    async fn take_with(self, wish: Wish, upload: Option<Bytes>) -> Result<Response, Problem> {
+        let group = group_now(&self.api, self.group_id).await?;
+        take(&self.api, self.asker, Some(group), wish, upload).await
+    }
 
-    async fn from_request(request: Request, _state: &S) -> Result<Self, Problem> {
-        let read = axum::body::to_bytes(request.into_body(), BODY_BYTES_MAX).await;
-        read.map(Self).map_err(|_| Problem::body_too_large(BODY_BYTES_MAX))
+    async fn look(self, look: Look) -> Result<Looked, Problem> {
+        let group = group_now(&self.api, self.group_id).await?;
+        self.api.desk()?.look(group, look).await.map_err(|refusal| Problem::refusal(&refusal))
     }
 }
 
-async fn group_now(api: &Api, id: String) -> Result<GroupNow, Problem> {
+async fn group_now(api: &Api, id: String) -> Result<view::Group, Problem> {
     let home = api.reads.home_of(&id)?;
     let answer = move |views: &[ReadView<'_>]| {
         let found = views.first().map(|view| view::group(view, &id)).transpose()?.flatten();
-        let group = found.ok_or_else(|| Problem::group_not_found(&id, &position_of(views)))?;
-        Ok(GroupNow { group })
+        found.ok_or_else(|| Problem::group_not_found(&id, &position_of(views)))
     };
     api.reads.read(vec![home], &Freshness::default(), answer).await
-}
-
-async fn look(api: &Api, group: GroupNow, look: Look) -> Result<Looked, Problem> {
-    api.desk()?.look(group, look).await.map_err(|refusal| Problem::refusal(&refusal))
 }
 
 /// True if the provider tells what became of it in its answer.
@@ -424,13 +344,13 @@ fn answered_at_once(wish: &Wish) -> bool {
 async fn take(
     api: &Api,
     asker: Asker,
-    group: Option<GroupNow>,
+    group: Option<view::Group>,
     wish: Wish,
     upload: Option<Bytes>,
 ) -> Result<Response, Problem> {
     let Asker { caller, actor, idempotency_key } = asker;
     let (at_once, resets) = (answered_at_once(&wish), wish == Wish::ResetInviteLink);
-    let group_id = group.as_ref().map(|now| now.group.group_id.clone());
+    let group_id = group.as_ref().map(|group| group.group_id.clone());
     let ask = Ask { wish, group, upload, actor, idempotency_key };
     let taken = api.desk()?.ask(ask).await.map_err(|refusal| Problem::refusal(&refusal))?;
     let known_before = taken.position.is_empty();
@@ -445,7 +365,7 @@ async fn take(
         return Ok(accepted(command.command_id, command.status, &position));
     }
     let invite_link = match group_id {
-        Some(id) if resets && command.status == "succeeded" => group_now(api, id).await?.group.invite_link,
+        Some(id) if resets && command.status == "succeeded" => group_now(api, id).await?.invite_link,
         _ => None,
     };
     Ok(Answer { body: Ended { command, invite_link }, position }.into_response())

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts, timeline, usage};
+use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts, shape, timeline, usage};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -54,6 +54,8 @@ use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts
         policy::unblock,
         policy::views::add,
     ),
+    // What stands in answers that several routes share is not found by itself.
+    components(schemas(ask::Accepted, ask::Ended, shape::Written)),
     modifiers(&Token),
 )]
 struct Document;

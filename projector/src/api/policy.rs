@@ -5,15 +5,14 @@ mod body;
 pub(crate) mod views;
 mod write;
 
+use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
 use axum::routing::{MethodRouter, post, put};
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, IntoResponses};
 
-use super::ask::{Asker, Body, Headers, OfGroup};
-use super::params::Params;
+use super::ask::{Headers, OfGroup};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, id_of, shape};
 use body::{Ids, ModeratorsWanted, VisibilityWanted, label_of};
@@ -30,6 +29,30 @@ pub(super) fn routes() -> [(&'static str, MethodRouter<Api>); 6] {
         ("/v1/groups/{group_id}/block", put(block).delete(unblock)),
         ("/v1/messages/{message_id}/views", post(views::add)),
     ]
+}
+
+/// A label in a path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is read by the document alone")]
+struct OfLabel {
+    /// Percent-encoded; 1 to 64 characters.
+    label: String,
+}
+
+/// How every request that writes is answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by the document alone")]
+enum Answers {
+    /// Folded: reads show it
+    #[response(status = 200)]
+    Folded(shape::Written),
+    /// In the log, not folded yet
+    #[response(status = 202)]
+    InTheLog(shape::Written),
+    /// Not taken
+    #[response(status = "default", content_type = "application/problem+json")]
+    Problem(ProblemBody),
 }
 
 /// What the query of every request that writes may say.
@@ -51,26 +74,11 @@ type LabelPath = Result<Path<(String, String)>, PathRejection>;
     put,
     path = "/v1/groups/{group_id}/visibility",
     request_body = VisibilityWanted,
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn set_visibility(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
-    let order = Order::new(&api, asker, &params, body)?;
+pub(crate) async fn set_visibility(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let visibility = Some(order.json::<VisibilityWanted>()?.visibility()?);
     order.command(id_of(path)?, Kind::VisibilitySet(v1::VisibilitySet { visibility })).await
 }
@@ -82,26 +90,11 @@ pub(crate) async fn set_visibility(
     put,
     path = "/v1/groups/{group_id}/moderators",
     request_body = ModeratorsWanted,
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn set_moderators(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
-    let order = Order::new(&api, asker, &params, body)?;
+pub(crate) async fn set_moderators(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let users = Ids::parse("users", order.json::<ModeratorsWanted>()?.users)?.0;
     order.command(id_of(path)?, Kind::ModeratorsSet(v1::ModeratorsSet { users })).await
 }
@@ -110,57 +103,27 @@ pub(crate) async fn set_moderators(
 #[utoipa::path(
     put,
     path = "/v1/groups/{group_id}/labels/{label}",
-    params(
-        OfGroup,
-        ("label" = String, Path, description = "Percent-encoded; 1 to 64 characters"),
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, OfLabel, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn add_label(
-    State(api): State<Api>,
-    path: LabelPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
-    set_label(path, Order::new(&api, asker, &params, body)?.bare()?, true).await
+pub(crate) async fn add_label(path: LabelPath, order: Order) -> Result<Written, Problem> {
+    set_label(path, order.bare()?, true).await
 }
 
 /// Take a label off a group
 #[utoipa::path(
     delete,
     path = "/v1/groups/{group_id}/labels/{label}",
-    params(
-        OfGroup,
-        ("label" = String, Path, description = "Percent-encoded; 1 to 64 characters"),
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, OfLabel, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn remove_label(
-    State(api): State<Api>,
-    path: LabelPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
-    set_label(path, Order::new(&api, asker, &params, body)?.bare()?, false).await
+pub(crate) async fn remove_label(path: LabelPath, order: Order) -> Result<Written, Problem> {
+    set_label(path, order.bare()?, false).await
 }
 
-async fn set_label(path: LabelPath, order: Order<'_>, present: bool) -> Result<Written, Problem> {
+async fn set_label(path: LabelPath, order: Order, present: bool) -> Result<Written, Problem> {
     let Path((group, label)) = path.map_err(|rejection| Problem::bad_id(rejection.body_text()))?;
     let label = label_of(label)?;
     order.command(group, Kind::LabelSet(v1::LabelSet { label, present })).await
@@ -172,55 +135,27 @@ async fn set_label(path: LabelPath, order: Order<'_>, present: bool) -> Result<W
 #[utoipa::path(
     put,
     path = "/v1/groups/{group_id}/archive",
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn archive(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
+pub(crate) async fn archive(path: GroupPath, order: Order) -> Result<Written, Problem> {
     // What is the newest message, the state tells.
     let kind = Kind::ArchiveSet(v1::ArchiveSet { archived: true, newest: None });
-    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+    order.bare()?.command(id_of(path)?, kind).await
 }
 
 /// Take a group back that was put aside
 #[utoipa::path(
     delete,
     path = "/v1/groups/{group_id}/archive",
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn unarchive(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
+pub(crate) async fn unarchive(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let kind = Kind::ArchiveSet(v1::ArchiveSet::default());
-    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+    order.bare()?.command(id_of(path)?, kind).await
 }
 
 /// Forbid sending to a group
@@ -229,52 +164,24 @@ pub(crate) async fn unarchive(
 #[utoipa::path(
     put,
     path = "/v1/groups/{group_id}/block",
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn block(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
+pub(crate) async fn block(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let kind = Kind::BlockSet(v1::BlockSet { blocked: true });
-    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+    order.bare()?.command(id_of(path)?, kind).await
 }
 
 /// Allow sending to a group again
 #[utoipa::path(
     delete,
     path = "/v1/groups/{group_id}/block",
-    params(
-        OfGroup,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfGroup, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn unblock(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
+pub(crate) async fn unblock(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let kind = Kind::BlockSet(v1::BlockSet::default());
-    Order::new(&api, asker, &params, body)?.bare()?.command(id_of(path)?, kind).await
+    order.bare()?.command(id_of(path)?, kind).await
 }

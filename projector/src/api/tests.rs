@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::desk::{Ask, GroupNow, Handed, Look, Looked, Refusal, Taken, Unwritten};
+use crate::desk::{Ask, Handed, Look, Looked, Refusal, Taken, Unwritten};
 use crate::partition::Partition;
 use crate::status::{Run, Stop};
 use crate::testing::{Folder, created, joined, put, receipt, record, who};
@@ -83,7 +83,7 @@ impl Desk for StoreDesk {
         Box::pin(async { Err(Refusal::Busy) })
     }
 
-    fn look(&self, _: GroupNow, _: Look) -> Handed<'_, Result<Looked, Refusal>> {
+    fn look(&self, _: groupfold_fold::view::Group, _: Look) -> Handed<'_, Result<Looked, Refusal>> {
         Box::pin(async { Err(Refusal::Busy) })
     }
 }

@@ -196,6 +196,12 @@ async fn the_program_asks_waits_and_ends_by_what_became_of_it() {
     assert!(error.contains("group_without_members"), "{error}");
     let (code, text, _) = run(&["commands", "--group", &group]);
     assert!(code == Some(0) && text.contains("group_create") && text.contains("message_send"), "{text}");
+    let id = created["command_id"].as_str().unwrap();
+    let why = Groupfold::command().args(["why", id, "--data"]).arg(&data).output().unwrap();
+    let told = String::from_utf8(why.stdout).unwrap();
+    for station in ["command_requested", "command_sent", "command_answered"] {
+        assert!(told.contains(station), "{station}: {told}");
+    }
     let (code, text, error) = run(&["delete", &group, "--wait"]);
     assert_eq!(code, Some(0), "{text}{error}");
 }

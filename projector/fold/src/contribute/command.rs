@@ -1,6 +1,5 @@
 //! Contributions of commands: the stations that we write ourselves, and what webhooks say became of them.
 
-use groupfold_schemas::command::is_command_id;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
     self, ActorKind, CommandItem, CommandResult, CommandType, EndReason, Evidence, Outcome, ProviderError,
@@ -15,7 +14,7 @@ impl Contribution<'_> {
     pub(super) fn command(&mut self, kind: &Kind) -> bool {
         let stamp = self.stamp(0);
         let mut state = v1::CommandState::default();
-        let id = match kind {
+        match kind {
             Kind::CommandRequested(event) => {
                 state.requested = Some(v1::CommandRequestedRegister {
                     stamp,
@@ -24,29 +23,30 @@ impl Contribution<'_> {
                     account: self.record.account.clone(),
                     phone_number_id: self.record.phone_number_id.clone(),
                 });
-                &event.command_id
             }
             Kind::CommandRefused(event) => {
                 state.refused = Some(v1::CommandRefusedRegister { stamp, value: Some(event.clone()) });
-                &event.command_id
             }
             Kind::CommandSent(event) => {
                 state.sent = Some(v1::CommandSentRegister { stamp, value: Some(event.clone()) });
-                &event.command_id
             }
             Kind::CommandAnswered(event) => {
                 self.message_of(event);
                 state.answered = Some(v1::CommandAnsweredRegister { stamp, value: Some(event.clone()) });
-                &event.command_id
             }
             Kind::CommandReconciled(event) => {
                 state.reconciled = Some(v1::CommandReconciledRegister { stamp, value: Some(event.clone()) });
-                &event.command_id
             }
             _ => return false,
-        };
-        self.entries.push((Key::Command { command: id.clone() }, Value::Command(Box::new(state))));
+        }
+        self.station(kind, state);
         true
+    }
+
+    fn station(&mut self, kind: &Kind, state: v1::CommandState) {
+        if let Some(command) = kind.command_id().map(str::to_owned) {
+            self.entries.push((Key::Command { command }, Value::Command(Box::new(state))));
+        }
     }
 
     /// The message is known from the moment at which the provider names it, before any status comes.
@@ -61,11 +61,11 @@ impl Contribution<'_> {
 
     /// A status that carries the id of the command that sent the message: even where the provider's answer was
     /// lost, it tells that the message left.
-    pub(super) fn command_message(&mut self, event: &v1::Receipt) {
-        let Some(command) = event.opaque_callback_data.clone().filter(|id| is_command_id(id)) else { return };
-        let register = v1::TextRegister { stamp: self.stamp(0), value: Some(event.message_id.clone()) };
-        let state = v1::CommandState { message_id: Some(register), ..Default::default() };
-        self.entries.push((Key::Command { command }, Value::Command(Box::new(state))));
+    pub(super) fn command_message(&mut self, kind: &Kind, event: &v1::Receipt) {
+        if kind.command_id().is_some() {
+            let register = v1::TextRegister { stamp: self.stamp(0), value: Some(event.message_id.clone()) };
+            self.station(kind, v1::CommandState { message_id: Some(register), ..Default::default() });
+        }
     }
 
     /// What a webhook says became of something that a business asked for.

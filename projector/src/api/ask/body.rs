@@ -1,11 +1,9 @@
 //! The bodies of what is asked for.
 
-use axum::http::HeaderMap;
-use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
 
+use super::Body;
 use crate::api::problem::Problem;
 use crate::desk::{Message, Wish};
 
@@ -85,14 +83,9 @@ pub(crate) struct PinMessage {
     pub(crate) expiration_days: u32,
 }
 
-/// A body as JSON, whatever its media type says.
-pub(crate) fn json<T: DeserializeOwned>(body: &Bytes) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| Problem::bad_body(&error.to_string()))
-}
-
 /// A message to the group; or, with `invite`, a template to one person whose parameter becomes the group's link.
-pub(crate) fn message(body: &Bytes) -> Result<Wish, Problem> {
-    let value: serde_json::Value = json(body)?;
+pub(crate) fn message(body: &Body) -> Result<Wish, Problem> {
+    let value: serde_json::Value = body.json()?;
     let bad = |error: serde_json::Error| Problem::bad_body(&error.to_string());
     if value.get("invite").is_some() {
         let SendInvite { invite, template, language } = serde_json::from_value(value).map_err(bad)?;
@@ -100,21 +93,4 @@ pub(crate) fn message(body: &Bytes) -> Result<Wish, Problem> {
     }
     let message: Message = serde_json::from_value(value).map_err(bad)?;
     Ok(Wish::SendMessage { message })
-}
-
-/// A body, or nothing.
-pub(crate) fn empty(body: &Bytes) -> Result<(), Problem> {
-    let nothing = body.iter().all(u8::is_ascii_whitespace) || body.as_ref() == b"{}";
-    if nothing { Ok(()) } else { Err(Problem::bad_body("this request has no body")) }
-}
-
-/// A header's text, bounded.
-pub(crate) fn header(headers: &HeaderMap, name: &'static str) -> Result<Option<String>, Problem> {
-    const MOST: usize = 128;
-    let Some(value) = headers.get(name) else { return Ok(None) };
-    let text = value.to_str().ok().map(str::trim);
-    match text {
-        Some(text) if !text.is_empty() && text.len() <= MOST => Ok(Some(text.to_owned())),
-        _ => Err(Problem::bad_header(name, &format!("1 to {MOST} visible ASCII characters"))),
-    }
 }

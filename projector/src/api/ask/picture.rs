@@ -6,8 +6,8 @@ use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use groupfold_schemas::id::{hex, sha256};
 
-use super::BODY_BYTES_MAX;
-use super::body::{self, UpdateGroup};
+use super::body::UpdateGroup;
+use super::{BODY_BYTES_MAX, Body};
 use crate::api::problem::Problem;
 
 /// A picture may have 5 MB; what is around it comes on top. That it has no more is checked with its other rules.
@@ -22,8 +22,8 @@ pub(super) fn digest(picture: &Bytes) -> String {
 pub(super) async fn read(request: Request) -> Result<(UpdateGroup, Option<Bytes>), Problem> {
     let form = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     if !form.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data")) {
-        let super::Body(bytes) = request.extract().await?;
-        return Ok((body::json(&bytes)?, None));
+        let body: Body = request.extract().await?;
+        return Ok((body.json()?, None));
     }
     let bad = |detail: String| Problem::bad_body(&detail);
     let mut request = request.with_limited_body();

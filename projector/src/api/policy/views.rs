@@ -1,6 +1,5 @@
 //! That a user of the platform saw a message.
 
-use axum::extract::State;
 use groupfold_fold::entry::{Key, Source, Value};
 use groupfold_schemas::id::GroupId;
 use groupfold_schemas::v1;
@@ -8,12 +7,10 @@ use groupfold_schemas::v1::event::Kind;
 
 use super::body::{ViewWanted, user_id};
 use super::write::{Order, Written};
-use super::{GroupPath, Wait};
-use crate::api::ask::{Asker, Body, Headers, OfMessage};
-use crate::api::auth::Caller;
-use crate::api::params::Params;
-use crate::api::problem::{Problem, ProblemBody};
-use crate::api::{Api, id_of, shape};
+use super::{Answers, GroupPath, Wait};
+use crate::api::ask::{Headers, OfMessage};
+use crate::api::id_of;
+use crate::api::problem::Problem;
 use crate::reads::{Freshness, position_of};
 use crate::store::{self, ReadView};
 
@@ -24,27 +21,11 @@ use crate::store::{self, ReadView};
     post,
     path = "/v1/messages/{message_id}/views",
     request_body = ViewWanted,
-    params(
-        OfMessage,
-        Wait,
-        Headers,
-    ),
-    responses(
-        (status = 200, description = "Folded: reads show it", body = shape::Written),
-        (status = 202, description = "In the log, not folded yet", body = shape::Written),
-        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
-    ),
+    params(OfMessage, Wait, Headers),
+    responses(Answers),
     security((), ("token" = [])),
 )]
-pub(crate) async fn add(
-    State(api): State<Api>,
-    path: GroupPath,
-    asker: Asker,
-    params: Params,
-    body: Body,
-) -> Result<Written, Problem> {
-    let caller = asker.caller.clone();
-    let order = Order::new(&api, asker, &params, body)?;
+pub(crate) async fn add(path: GroupPath, order: Order) -> Result<Written, Problem> {
     let message_id = id_of(path)?;
     groupfold_schemas::id::MessageId::parse(&message_id)
         .map_err(|error| Problem::bad_id(format!("the message id {error}")))?;
@@ -54,7 +35,7 @@ pub(crate) async fn add(
             GroupId::parse(&group_id).map_err(|error| Problem::bad_body(&format!("group_id {error}")))?;
             group_id
         }
-        None => group_of(&api, caller, message_id.clone()).await?,
+        None => group_of(&order, message_id.clone()).await?,
     };
     let user = user.or_else(|| order.actor.clone());
     let user =
@@ -65,7 +46,8 @@ pub(crate) async fn add(
 }
 
 /// The group of a message that state knows and the caller may see.
-async fn group_of(api: &Api, caller: Caller, message_id: String) -> Result<String, Problem> {
+async fn group_of(order: &Order, message_id: String) -> Result<String, Problem> {
+    let (reads, caller) = (&order.api.reads, order.caller.clone());
     let find = move |views: &[ReadView<'_>]| {
         for view in views {
             if let Some(group) = named_in(view, &message_id)?
@@ -76,7 +58,7 @@ async fn group_of(api: &Api, caller: Caller, message_id: String) -> Result<Strin
         }
         Err(Problem::message_without_group(&message_id, &position_of(views)))
     };
-    api.reads.read(api.reads.all(), &Freshness::default(), find).await
+    reads.read(reads.all(), &Freshness::default(), find).await
 }
 
 fn named_in(view: &ReadView<'_>, message_id: &str) -> Result<Option<String>, store::Error> {

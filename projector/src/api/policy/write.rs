@@ -4,7 +4,7 @@
 //! log forgets ids after its window; the fold does not: what is in state already is not written again.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use groupfold_fold::contribute::contributions;
@@ -18,7 +18,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::de::DeserializeOwned;
 
 use crate::api::answer::POSITION_HEADER;
-use crate::api::ask::{Asker, Body, body};
+use crate::api::ask::{Asker, Body};
 use crate::api::auth::Caller;
 use crate::api::params::Params;
 use crate::api::problem::Problem;
@@ -33,8 +33,8 @@ const LABELS_MAX: usize = 50;
 const WAIT_MS_DEFAULT: u64 = 1_000;
 
 /// A request to write, with what its head says.
-pub(super) struct Order<'a> {
-    api: &'a Api,
+pub(crate) struct Order {
+    pub(super) api: Api,
     /// The platform's id of the user who asks; the platform itself if absent.
     pub(super) actor: Option<String>,
     key: Option<String>,
@@ -42,9 +42,9 @@ pub(super) struct Order<'a> {
     freshness: Freshness,
     /// After it is written.
     wait_ms: u64,
-    body: Bytes,
+    body: Body,
     /// Whose groups may be spoken of.
-    caller: Caller,
+    pub(super) caller: Caller,
 }
 
 /// What is known of a group before something is said of it.
@@ -70,28 +70,35 @@ enum Draft {
     New(Box<v1::Record>),
 }
 
-impl<'a> Order<'a> {
-    pub(super) fn new(api: &'a Api, asker: Asker, params: &Params, body: Body) -> Result<Self, Problem> {
+impl FromRequest<Api> for Order {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let Asker { caller, actor, idempotency_key } = Asker::from_request_parts(&mut parts, api).await?;
+        let Ok(params) = Params::from_request_parts(&mut parts, api).await;
+        let body = Body::from_request(Request::from_parts(parts, body), api).await?;
         let freshness = params.freshness()?;
         let asked = params.get("wait_ms").is_some();
         let wait_ms = if asked { freshness.wait_ms } else { WAIT_MS_DEFAULT };
-        let Asker { caller, actor, idempotency_key } = asker;
-        Ok(Self { api, caller, actor, key: idempotency_key, freshness, wait_ms, body: body.0 })
+        Ok(Self { api: api.clone(), caller, actor, key: idempotency_key, freshness, wait_ms, body })
     }
+}
 
+impl Order {
     /// The body as JSON.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Problem> {
-        body::json(&self.body)
+        self.body.json()
     }
 
     /// The body as JSON; an empty one says nothing.
     pub(super) fn json_or_none<T: DeserializeOwned + Default>(&self) -> Result<T, Problem> {
-        if self.body.is_empty() { Ok(T::default()) } else { self.json() }
+        if self.body.0.is_empty() { Ok(T::default()) } else { self.json() }
     }
 
     /// That there is no body.
     pub(super) fn bare(self) -> Result<Self, Problem> {
-        body::empty(&self.body)?;
+        self.body.empty()?;
         Ok(self)
     }
 
@@ -164,7 +171,7 @@ impl<'a> Order<'a> {
             }),
             evidence: v1::Evidence::Platform.into(),
             field: "platform".to_owned(),
-            original_json: self.body.clone(),
+            original_json: self.body.0.clone(),
             event: Some(v1::Event { kind: Some(kind) }),
             ..Default::default()
         })

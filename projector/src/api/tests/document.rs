@@ -212,3 +212,14 @@ fn type_of(value: &Value) -> &'static str {
         Value::Object(_) => "object",
     }
 }
+
+/// Everything that the document refers to is in it.
+#[tokio::test]
+async fn no_reference_of_the_document_leads_nowhere() {
+    let document = World::new().await.get("/openapi.json").await.ok();
+    let text = document.to_string();
+    let names = text.split("#/components/schemas/").skip(1).filter_map(|rest| rest.split('"').next());
+    let missing: BTreeSet<_> =
+        names.filter(|name| document["components"]["schemas"][name].is_null()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
