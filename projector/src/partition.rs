@@ -80,7 +80,7 @@ impl Partition {
     /// Forgets what was remembered of a store: it fails, or another one takes its place.
     pub(crate) fn forget(&self) {
         self.shown.clear();
-        self.known().clear();
+        *self.known() = Known::default();
     }
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {

@@ -52,7 +52,7 @@ impl Settings {
     /// Cache of each partition's database, where nothing else is set.
     pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
     /// Events of a batch, where nothing else is set.
-    pub const BATCH_EVENTS_DEFAULT: usize = 500;
+    pub const BATCH_EVENTS_DEFAULT: usize = 1_000;
     /// Longest wait of a reader, where nothing else is set.
     pub const WAIT_MS_DEFAULT: u64 = 30_000;
 

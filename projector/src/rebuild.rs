@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use async_nats::jetstream;
+use futures_util::{TryStreamExt as _, stream};
 use groupfold_schemas::log::partition_of;
 use tokio_util::sync::CancellationToken;
 
@@ -28,8 +29,10 @@ pub use compare::groups_of;
 use fresh::Fresh;
 pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
 
-/// Entries held in memory before they are written, in bytes, where nothing else is set.
-pub const PORTION_BYTES_DEFAULT: usize = 64 * 1024 * 1024;
+/// Memory that entries take before they are written, in bytes, where nothing else is set.
+pub const PORTION_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
+/// Partitions at work at once, which share that memory: while one waits for the broker or the device, another folds.
+const AT_ONCE: usize = 2;
 /// How close a new store follows the live one before the loop is made to wait for the rest.
 const NEAR_EVENTS: u64 = 500;
 /// Rounds of following before it is made to wait however much is left: a log that grows faster than a store
@@ -165,13 +168,13 @@ impl Rebuilds {
     }
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
-        let all = async {
-            for partition in &chosen {
-                let compared = self.one(&task, partition).await?;
-                self.lock().partitions.push(compared);
-            }
+        let all = stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |partition| async {
+            let compared = self.one(&task, partition).await?;
+            let mut job = self.lock();
+            job.partition.take_if(|shown| *shown == partition.id);
+            job.partitions.push(compared);
             Ok(())
-        };
+        });
         let outcome = tokio::select! {
             outcome = all => outcome,
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
@@ -179,6 +182,7 @@ impl Rebuilds {
         let mut job = self.lock();
         job.partition = None;
         job.remaining_seconds = None;
+        job.partitions.sort_by_key(|compared| compared.partition);
         job.state = match &outcome {
             Ok(()) if job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Done,
             Ok(()) => State::Differs,
@@ -267,7 +271,7 @@ impl Rebuilds {
 
     fn fresh(&self, live: &Partition, side: Side, scope: Scope) -> Result<Fresh, Error> {
         self.say(live.id, "opening", 0, 0);
-        Fresh::open(&live.store, side, scope, self.portion_bytes, self.context.clone())
+        Fresh::open(&live.store, side, scope, self.portion_bytes / AT_ONCE, self.context.clone())
     }
 
     /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.
@@ -307,6 +311,9 @@ impl Rebuilds {
             let seconds = begun.elapsed().as_secs_f64().max(0.001);
             let rate = sequence.saturating_sub(from) as f64 / seconds;
             let mut job = self.lock();
+            if job.partition != Some(partition) {
+                return;
+            }
             job.done = sequence;
             job.events_per_second = rate;
             let rest = to.saturating_sub(sequence) as f64;
@@ -339,8 +346,12 @@ impl Rebuilds {
         Ok(())
     }
 
+    /// Of the partitions at work one is shown, until it is through.
     fn say(&self, partition: u16, phase: &str, done: u64, total: u64) {
         let mut job = self.lock();
+        if job.partition.is_some_and(|shown| shown != partition) {
+            return;
+        }
         job.partition = Some(partition);
         phase.clone_into(&mut job.phase);
         (job.done, job.total) = (done, total);

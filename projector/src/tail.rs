@@ -26,8 +26,9 @@ use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// Bytes that the broker sends ahead of us, save where a single message may have more.
-const AHEAD_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes that the broker sends ahead of us, save where a single message may have more. All partitions share a connection, and
+/// the broker cuts one off that has more than 64 MiB waiting.
+const AHEAD_BYTES: usize = 4 * 1024 * 1024;
 /// Messages asked for at once, however few are folded at once: what comes while one batch is on its way to the device.
 const PULL_MESSAGES: usize = 2_000;
 /// What the broker counts of a message beside its payload and headers: subjects, and room to spare.

@@ -7,6 +7,7 @@
 //! Unreadable bytes are a named outcome, never a panic.
 
 use prost::Message;
+use prost::bytes::Bytes;
 
 /// The version that [`encode`] writes.
 pub const VERSION: u8 = 1;
@@ -76,6 +77,19 @@ pub fn encoded_len(value: &impl Message) -> usize {
 /// # Errors
 /// The bytes are cut, of another version, damaged, or of another message.
 pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, Error> {
+    M::decode(payload(bytes)?).map_err(Error::Decode)
+}
+
+/// As [`decode`]; what the message holds as bytes is not copied but shares these.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_shared<M: Message + Default>(bytes: &Bytes) -> Result<M, Error> {
+    let payload = payload(bytes)?;
+    M::decode(bytes.slice_ref(payload)).map_err(Error::Decode)
+}
+
+fn payload(bytes: &[u8]) -> Result<&[u8], Error> {
     let Some((&[version, c0, c1, c2, c3], payload)) = bytes.split_first_chunk::<HEADER_BYTES>() else {
         return Err(Error::Truncated { bytes: bytes.len() });
     };
@@ -87,7 +101,7 @@ pub fn decode<M: Message + Default>(bytes: &[u8]) -> Result<M, Error> {
     if found != expected {
         return Err(Error::Checksum { found, expected });
     }
-    M::decode(payload).map_err(Error::Decode)
+    Ok(payload)
 }
 
 #[cfg(test)]

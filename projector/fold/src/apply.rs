@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use groupfold_schemas::id::sha256;
 use groupfold_schemas::v1::Record;
 
-use crate::contribute::contributions;
+use crate::contribute::unknown;
 use crate::entry::{Error, Key, Memory, Value, group_of};
 
-pub use known::Known;
+pub use known::{Known, SPARED_BYTES_MAX};
 pub use working::Working;
 pub(crate) use working::{Made, Step};
 
@@ -31,10 +31,22 @@ struct Contributed {
 impl Contributions {
     /// The contributions of records.
     pub fn of<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
-        let all = records.into_iter().flat_map(contributions);
-        let mut all: Vec<Contributed> = all
-            .map(|(key, value)| Contributed { bytes: key.encode(), key, value: Box::new(value) })
-            .collect();
+        let known = Known::default();
+        Self::sorted(records.into_iter().flat_map(|record| unknown(record, &known)))
+    }
+
+    /// The contributions of a record save for those that are known to make no difference.
+    #[must_use]
+    pub fn unknown(record: &Record, known: &Known) -> Self {
+        Self::sorted(unknown(record, known))
+    }
+
+    fn sorted(all: impl IntoIterator<Item = (Key, Value)>) -> Self {
+        let contributed = |(key, value): (Key, Value)| {
+            let bytes = key.encode();
+            Contributed { bytes, key, value: Box::new(value) }
+        };
+        let mut all: Vec<Contributed> = all.into_iter().map(contributed).collect();
         all.sort_by(|a, b| a.bytes.cmp(&b.bytes));
         Self(all)
     }
@@ -47,6 +59,10 @@ impl Contributions {
     /// What is contributed, before anything is merged.
     pub fn values(&self) -> impl Iterator<Item = &Value> {
         self.0.iter().map(|contributed| &*contributed.value)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = (&Key, &Value)> {
+        self.0.iter().map(|contributed| (&contributed.key, &*contributed.value))
     }
 }
 

@@ -101,11 +101,6 @@ impl<'a, S: Source> Telling<'a, S> {
         Ok(changes)
     }
 
-    /// The entries that were looked at.
-    pub fn working(&self) -> &Working {
-        &self.working
-    }
-
     /// All that was applied, as [`crate::apply::apply_all`] would say it of all records at once.
     pub fn finish(self) -> Changes {
         self.working.finish()

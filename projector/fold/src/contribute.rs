@@ -11,6 +11,7 @@ mod settings;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, FactKind, FailureType, Record};
 
+use crate::apply::Known;
 use crate::entry::{FactAt, Key, Value};
 use crate::identity::{Alias, names, names_of_links, names_of_rename};
 use crate::view::is_policy;
@@ -18,13 +19,19 @@ use crate::view::is_policy;
 /// All contributions of a record. Total: a record without an event contributes nothing.
 #[must_use]
 pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
+    unknown(record, &Known::default())
+}
+
+/// The contributions of a record save for those that are known to make no difference.
+pub(crate) fn unknown(record: &Record, known: &Known) -> Vec<(Key, Value)> {
     let Some(kind) = record.event.as_ref().and_then(|event| event.kind.as_ref()) else { return Vec::new() };
-    let mut out = Contribution { record, entries: Vec::new() };
+    let mut out = Contribution { record, known, entries: Vec::new() };
     if out.command(kind) {
         return out.entries;
     }
     // The platform's word says where a group belongs only as the state had it.
-    if !record.group_id.is_empty() && record.evidence() != v1::Evidence::Platform {
+    let by_provider = record.evidence() != v1::Evidence::Platform;
+    if !record.group_id.is_empty() && by_provider && !known.has_origin(record) {
         let origin = v1::OriginRegister {
             stamp: out.stamp(0),
             provider: record.provider,
@@ -80,6 +87,7 @@ fn fact_of_errors(errors: &[v1::ProviderError]) -> v1::Fact {
 
 struct Contribution<'a> {
     record: &'a Record,
+    known: &'a Known,
     entries: Vec<(Key, Value)>,
 }
 
@@ -201,19 +209,7 @@ impl Contribution<'_> {
             pricing: event.pricing.clone(),
             conversation: event.conversation.clone(),
         };
-        let failed = (status == v1::ReceiptStatus::Failed).then(|| v1::FailureRegister {
-            stamp: self.stamp(0),
-            r#type: FailureType::Message.into(),
-            request_id: None,
-            errors: event.errors.clone(),
-        });
-        let head = v1::MessageHead {
-            group_id: Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) }),
-            sent: (status == v1::ReceiptStatus::Sent).then(|| mark.clone()),
-            failed,
-            viewed_in: None,
-        };
-        self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
+        self.message(event, &mark);
         let Some(participant) = &event.participant else { return };
         self.link(participant);
         let mut receipt = v1::MemberReceipt::default();
@@ -227,6 +223,24 @@ impl Contribution<'_> {
             let key = Key::Receipt { message: event.message_id.clone(), alias };
             self.entries.push((key, Value::Receipt(receipt)));
         }
+    }
+
+    /// What a receipt says of the message as a whole: which group it is of, that it was sent, or failed.
+    fn message(&mut self, event: &v1::Receipt, mark: &v1::Mark) {
+        let (sent, failed) = match event.status() {
+            v1::ReceiptStatus::Sent => (Some(mark.clone()), None),
+            v1::ReceiptStatus::Failed => {
+                let r#type = FailureType::Message.into();
+                let stamp = self.stamp(0);
+                let errors = event.errors.clone();
+                (None, Some(v1::FailureRegister { stamp, r#type, request_id: None, errors }))
+            }
+            _ if self.known.has_message(&event.message_id, self.record) => return,
+            _ => (None, None),
+        };
+        let group_id = Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) });
+        let head = v1::MessageHead { group_id, sent, failed, viewed_in: None };
+        self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
     }
 
     fn message_from(&mut self, from: Option<&v1::Participant>) {
@@ -262,15 +276,14 @@ impl Contribution<'_> {
         let names = names_of_links(participant);
         for (i, first) in names.iter().enumerate() {
             for second in &names[i + 1..] {
-                let (a, b) = ordered(first, second);
-                let key = Key::Link { group: self.group(), a, b };
+                let (a, b) = if first <= second { (first, second) } else { (second, first) };
+                if self.known.has_link(a, b, self.record) {
+                    continue;
+                }
+                let key = Key::Link { group: self.group(), a: a.clone(), b: b.clone() };
                 let link = v1::Link { first_seen_ms: self.record.provider_time_ms };
                 self.entries.push((key, Value::Link(link)));
             }
         }
     }
-}
-
-fn ordered(a: &Alias, b: &Alias) -> (Alias, Alias) {
-    if a <= b { (a.clone(), b.clone()) } else { (b.clone(), a.clone()) }
 }

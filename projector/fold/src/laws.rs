@@ -312,21 +312,21 @@ fn what_is_absorbed_unmerged_would_have_changed_nothing() {
 fn what_is_known_is_spared_and_the_state_is_the_same() {
     let mut story = vec![joined(1, &["w:1"]), at(4, Kind::GroupSuspended(v1::GroupSuspended {}))];
     for status in [ReceiptStatus::Sent, ReceiptStatus::Delivered, ReceiptStatus::Failed] {
-        story.push(receipt(2, status, if status == ReceiptStatus::Sent { &[] } else { &["w:1"] }));
+        story.push(receipt(2, status, if status == ReceiptStatus::Sent { &[] } else { &["w:1", "u:A"] }));
     }
+    story.push(receipt(1, ReceiptStatus::Read, &["w:1", "u:A"]));
     let all = story.iter().map(|record| Contributions::of([record]).keys().count()).sum::<usize>();
     let (expected, mut spared) = (fold(&story), 0);
     let mut order: Vec<usize> = (0..story.len()).collect();
     permute(&mut order, 0, &mut |order| {
         let (mut memory, mut known, mut kept) = (Memory::default(), Known::default(), 0);
         for record in order.iter().map(|i| &story[*i]) {
-            let mut contributions = Contributions::of([record]);
-            known.spare(&mut contributions);
+            let contributions = Contributions::unknown(record, &known);
+            known.learn(&contributions);
             kept += contributions.keys().count();
             let load = |key: &Vec<u8>| Some((key.clone(), memory.0.get(key)?.clone()));
             let mut working = Working::over(Memory(contributions.keys().filter_map(load).collect()));
             working.apply(contributions).unwrap();
-            known.learn(&working);
             memory.0.extend(working.finish().puts);
         }
         assert_eq!(memory, expected);

@@ -4,7 +4,7 @@
 //! A merge takes each register whole from one of its sides. So what is merged keeps within
 //! [`VALUE_BYTES_MAX`] if the bounds of all its registers together do.
 
-use groupfold_fold::apply::Contributions;
+use groupfold_fold::apply::{Contributions, SPARED_BYTES_MAX};
 use groupfold_fold::entry::Value;
 use groupfold_schemas::{frame, v1};
 
@@ -19,6 +19,8 @@ const PICTURE_BYTES: usize = 1024;
 const SUBJECT_BYTES: usize = 1024;
 /// Ids, links and modes.
 const SHORT_BYTES: usize = 512;
+/// What is known is not contributed again, nor measured: it must fit whatever it says.
+const _: () = assert!(SPARED_BYTES_MAX + AROUND_BYTES <= SHORT_BYTES && SHORT_BYTES <= THIRD_BYTES);
 /// A stamp and a number.
 const NUMBER_BYTES: usize = 256;
 /// What a merged value has beside its registers: their tags and lengths, and the frame.

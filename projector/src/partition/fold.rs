@@ -3,7 +3,8 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
-use groupfold_fold::apply::{Changes, Contributions, Working};
+use bytes::Bytes;
+use groupfold_fold::apply::{Changes, Contributions, Known, Working};
 use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::crash::{self, Point};
@@ -43,15 +44,15 @@ pub(crate) fn fold(
     items: Vec<Item>,
 ) -> Result<(), store::Error> {
     crash::at(Point::FoldBegin);
-    let mut messages: Vec<Message> = items.into_iter().map(message).collect();
+    // Taken, and put back only once all that was learned of is in the store.
+    let mut known = std::mem::take(&mut *partition.known());
+    let mut messages: Vec<Message> = items.into_iter().map(|item| message(item, &mut known)).collect();
     while !messages.is_empty() {
-        let known = partition.known();
-        messages.iter_mut().for_each(|message| known.spare(&mut message.contributions));
-        drop(known);
         let later = messages.split_off(chunk_len(&messages));
         Commit { partition, metrics, stream_created }.chunk(messages)?;
         messages = later;
     }
+    *partition.known() = known;
     Ok(())
 }
 
@@ -60,24 +61,32 @@ pub(crate) fn fold(
 /// # Errors
 /// Stable name of the reason.
 pub fn record_of(payload: &[u8]) -> Result<v1::Record, &'static str> {
-    read(payload).map(|(record, _)| record)
+    let record = frame::decode(payload).map_err(|error| error.name())?;
+    contributed(&record, &mut Known::default())?;
+    Ok(record)
 }
 
-/// A record and what it contributes.
-pub(crate) fn read(payload: &[u8]) -> Result<(v1::Record, Contributions), &'static str> {
-    let record: v1::Record = frame::decode(payload).map_err(|error| error.name())?;
-    if record.event.as_ref().is_none_or(|event| event.kind.is_none()) {
-        return Err(NO_EVENT);
-    }
-    let contributions = Contributions::of([&record]);
-    if !bound::fits(&contributions) {
-        return Err(VALUE_TOO_LARGE);
-    }
+/// A record and what it contributes beside what is known; what it reports is known from then on.
+pub(crate) fn read(payload: &Bytes, known: &mut Known) -> Result<(v1::Record, Contributions), &'static str> {
+    let record = frame::decode_shared(payload).map_err(|error| error.name())?;
+    let contributions = contributed(&record, known)?;
     Ok((record, contributions))
 }
 
-fn message(item: Item) -> Message {
-    let (record, contributions) = match read(&item.payload) {
+fn contributed(record: &v1::Record, known: &mut Known) -> Result<Contributions, &'static str> {
+    if record.event.as_ref().is_none_or(|event| event.kind.is_none()) {
+        return Err(NO_EVENT);
+    }
+    let contributions = Contributions::unknown(record, known);
+    if !bound::fits(&contributions) {
+        return Err(VALUE_TOO_LARGE);
+    }
+    known.learn(&contributions);
+    Ok(contributions)
+}
+
+fn message(item: Item, known: &mut Known) -> Message {
+    let (record, contributions) = match read(&item.payload, known) {
         Ok((record, contributions)) => (Ok(record), contributions),
         Err(reason) => (Err(reason), Contributions::default()),
     };
@@ -133,7 +142,6 @@ impl Commit<'_> {
                 let contributions = std::mem::take(&mut message.contributions);
                 working.apply(contributions).map_err(|error| self.damaged(error))?;
             }
-            self.partition.known().learn(&working);
             return Ok((working.finish(), Outbox::default()));
         }
         self.tell_changes(messages, loaded, published)
@@ -165,7 +173,6 @@ impl Commit<'_> {
                 .filter(|change| mark_of(change) > published)
                 .for_each(|change| outbox.put(change));
         }
-        self.partition.known().learn(telling.working());
         Ok((telling.finish(), outbox))
     }
 
@@ -268,7 +275,9 @@ mod tests {
 
     #[test]
     fn a_commit_keeps_within_its_bound_of_keys() {
-        let messages: Vec<Message> = items(1, &many(300)).into_iter().map(message).collect();
+        let mut known = Known::default();
+        let items = items(1, &many(300)).into_iter();
+        let messages: Vec<Message> = items.map(|item| message(item, &mut known)).collect();
         let len = chunk_len(&messages);
         let keys =
             |part: &[Message]| part.iter().flat_map(|m| m.contributions.keys()).collect::<HashSet<_>>().len();

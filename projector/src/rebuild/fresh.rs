@@ -3,12 +3,10 @@
 //! Most of the log is folded in portions: as many entries as memory may hold, each written once, then the
 //! position. Once sealed (its digests worked out), the rest follows in small commits like those of the live store.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_nats::jetstream;
-use groupfold_fold::apply::{Changes, Contributions, Digest, Known, Working};
-use groupfold_fold::entry::Memory;
+use groupfold_fold::apply::{Contributions, Digest, Known, Working};
 use groupfold_schemas::{log, v1};
 use tokio::task::JoinHandle;
 
@@ -38,13 +36,7 @@ pub(super) struct Fresh {
 /// What is folded and not yet written.
 #[derive(Debug, Default)]
 struct Portion {
-    memory: Memory,
-    bytes: usize,
-    /// What need not be looked up, of earlier portions too.
-    known: Known,
-    /// What the entries add to the digests.
-    digest: Digest,
-    groups: BTreeMap<String, Digest>,
+    working: Working,
     unreadable: Vec<v1::Unreadable>,
     messages: u64,
 }
@@ -103,17 +95,15 @@ impl Fresh {
         let mut portion = Portion::default();
         let most = if sealed { COMMIT_EVENTS } else { BATCH_EVENTS };
         let mut last = Reached { sequence: at, ..Reached::default() };
-        let mut reading = self.read_ahead(&mut scan, most).await?;
+        let mut reading = self.read_ahead(&mut scan, most, Known::default()).await?;
         while let Some(read) = reading.take() {
-            let read = read.await?;
+            let (read, known) = read.await?;
             // The next ones are decoded while these are merged.
-            reading = self.read_ahead(&mut scan, most).await?;
+            reading = self.read_ahead(&mut scan, most, known).await?;
             last = read.last;
             portion = self.fold(portion, read).await?;
-            if sealed || portion.bytes >= self.portion_bytes {
-                let known = std::mem::take(&mut portion.known);
-                self.write(portion, last, stream_created, sealed).await?;
-                portion = Portion { known, ..Portion::default() };
+            if sealed || portion.working.bytes() >= self.portion_bytes {
+                self.write(std::mem::take(&mut portion), last, stream_created, sealed).await?;
             }
             done(last.sequence);
         }
@@ -128,10 +118,15 @@ impl Fresh {
     }
 
     /// Begins to decode the next messages; `None` at the end.
-    async fn read_ahead(&self, scan: &mut Scan, most: usize) -> Result<Option<JoinHandle<Read>>, Error> {
+    async fn read_ahead(
+        &self,
+        scan: &mut Scan,
+        most: usize,
+        mut known: Known,
+    ) -> Result<Option<JoinHandle<(Read, Known)>>, Error> {
         let Some(batch) = scan.next_batch(most).await? else { return Ok(None) };
         let scope = self.scope.clone();
-        Ok(Some(tokio::task::spawn_blocking(move || decode(&scope, &batch))))
+        Ok(Some(tokio::task::spawn_blocking(move || (decode(&scope, &batch, &mut known), known))))
     }
 
     /// Works messages into the portion, on a thread that may block.
@@ -149,11 +144,10 @@ impl Fresh {
         sealed: bool,
     ) -> Result<(), Error> {
         let (store, created) = (Arc::clone(&self.store), stream_created.to_owned());
-        let way = portion.digest;
         // Until it is written, nobody knows what the entries add up to.
         let known = self.known().take();
         let work = tokio::task::spawn_blocking(move || write(&store, portion, last, created, sealed));
-        work.await??;
+        let way = work.await??;
         *self.known() = known.map(|known| known.plus(way));
         Ok(())
     }
@@ -209,11 +203,14 @@ struct Read {
     last: Reached,
 }
 
-fn decode(scope: &Scope, batch: &[Found]) -> Read {
+fn decode(scope: &Scope, batch: &[Found], known: &mut Known) -> Read {
     let mut found = Read { messages: batch.len() as u64, ..Read::default() };
     for Found { sequence, log_time_ms, payload, .. } in batch {
         found.last = Reached { sequence: *sequence, log_time_ms: *log_time_ms };
-        match read(payload) {
+        // What others report of a message that is none of ours is not going to be applied.
+        let mut nothing = Known::default();
+        let known = if *scope == Scope::Whole { &mut *known } else { &mut nothing };
+        match read(payload, known) {
             Ok((record, contributions)) if scope.admits(&record.group_id) => {
                 found.contributed.push(contributions);
             }
@@ -229,56 +226,37 @@ fn decode(scope: &Scope, batch: &[Found]) -> Read {
 fn fold(store: &Store, mut portion: Portion, read: Read) -> Result<Portion, store::Error> {
     portion.messages += read.messages;
     portion.unreadable.extend(read.unreadable);
-    let mut contributed = read.contributed;
-    contributed.iter_mut().for_each(|contributions| portion.known.spare(contributions));
-    let mut keys: Vec<&Vec<u8>> = contributed.iter().flat_map(|contributions| contributions.keys()).collect();
-    keys.sort_unstable();
-    keys.dedup();
-    let (held, mut missing): (Vec<_>, Vec<_>) =
-        keys.into_iter().partition(|key| portion.memory.0.contains_key(*key));
-    if store.view()?.sequence() == 0 {
-        // Nothing was written yet: each key is, once, if all fits into one portion.
-        missing.clear();
+    // As long as nothing was written, nothing need be looked up.
+    if store.view()?.sequence() > 0 {
+        let mut keys: Vec<&Vec<u8>> =
+            read.contributed.iter().flat_map(|contributions| portion.working.unmet(contributions)).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let loaded = store.load(keys)?;
+        portion.working.load(loaded);
     }
-    let mut loaded = store.load(missing)?;
-    portion.bytes += bytes(&loaded);
-    portion.memory.0.extend(loaded.0.clone());
-    loaded
-        .0
-        .extend(held.into_iter().filter_map(|key| Some((key.clone(), portion.memory.0.get(key)?.clone()))));
-    let damaged = |error| store::Error::Damaged { partition: store.partition(), source: Box::new(error) };
-    let mut working = Working::over(loaded);
-    for contributions in contributed {
-        working.apply(contributions).map_err(damaged)?;
+    for contributions in read.contributed {
+        portion.working.apply(contributions).map_err(|error| damaged(store, error))?;
     }
-    portion.known.learn(&working);
-    let changes = working.finish();
-    let changed = Memory(changes.puts);
-    if let Some(len) = changed.0.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-        let source = format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}").into();
-        return Err(store::Error::Damaged { partition: store.partition(), source });
-    }
-    portion.bytes += bytes(&changed);
-    portion.digest = portion.digest.plus(changes.digest);
-    for (group, way) in changes.groups {
-        let digest = portion.groups.entry(group).or_default();
-        *digest = digest.plus(way);
-    }
-    portion.memory.0.extend(changed.0);
     Ok(portion)
 }
 
-fn bytes(memory: &Memory) -> usize {
-    memory.0.iter().map(|(key, value)| key.len() + value.len()).sum()
+fn damaged(store: &Store, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> store::Error {
+    store::Error::Damaged { partition: store.partition(), source: source.into() }
 }
 
+/// Writes a portion and tells what it adds to the digest.
 fn write(
     store: &Store,
     portion: Portion,
     last: Reached,
     stream_created: String,
     sealed: bool,
-) -> Result<(), store::Error> {
+) -> Result<Digest, store::Error> {
+    let changes = portion.working.finish();
+    if let Some(len) = changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
+        return Err(damaged(store, format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")));
+    }
     let before = store.view()?.progress();
     let unreadable = portion.unreadable.len() as u64;
     let mut progress = v1::Progress {
@@ -293,13 +271,12 @@ fn write(
     if last.log_time_ms == 0 {
         progress.log_time_ms = before.log_time_ms;
     }
-    if !sealed {
-        let changes = Changes { puts: portion.memory.0, digest: portion.digest, groups: portion.groups };
-        return store.write_portion(&changes, &portion.unreadable, progress);
+    if sealed {
+        let digest = store::digest_of(&before).map_err(|error| damaged(store, error))?;
+        progress.digest = digest.plus(changes.digest).to_bytes().to_vec().into();
+        store.commit(&changes, &portion.unreadable, progress)?;
+    } else {
+        store.write_portion(&changes, &portion.unreadable, progress)?;
     }
-    let damaged = |error| store::Error::Damaged { partition: store.partition(), source: Box::new(error) };
-    let digest = store::digest_of(&before).map_err(damaged)?.plus(portion.digest);
-    progress.digest = digest.to_bytes().to_vec().into();
-    let changes = Changes { puts: portion.memory.0, digest: portion.digest, groups: portion.groups };
-    store.commit(&changes, &portion.unreadable, progress)
+    Ok(changes.digest)
 }

@@ -88,7 +88,7 @@ pub struct Job {
     pub task: String,
     /// What became of it.
     pub state: State,
-    /// The partition at work.
+    /// The partition at work; one of them, if several are.
     pub partition: Option<u16>,
     /// What is done with it now.
     pub phase: String,

@@ -1,48 +1,114 @@
-//! What need not be looked up: registers that keep their earliest report, and have an earlier one than what comes.
+//! What need not be contributed again: registers that keep their earliest report, and have an earlier one than what comes.
 //!
-//! Each receipt says again where its group belongs and which group its message is of. That is known after the first one,
-//! so the rest neither reads these entries nor merges into them.
+//! Each receipt says again where its group belongs, which group its message is of, and which names are one person's. That
+//! is known after the first one, so the rest neither makes these contributions nor looks their entries up.
 
 use std::collections::HashMap;
 
-use groupfold_schemas::v1::Stamp;
+use groupfold_schemas::v1::{Record, Stamp};
 
-use super::{Contributions, Working};
-use crate::merge::{alone, first, order};
+use super::Contributions;
+use crate::entry::{Key, Value};
+use crate::identity::Alias;
+use crate::merge::{first, order};
 
-/// Entries remembered; beyond it all are forgotten, and learned again as they are met.
-const ENTRIES_MAX: usize = 20_000;
+/// Reports remembered; beyond it all are forgotten, and learned again as they come.
+const REPORTS_MAX: usize = 20_000;
 
-/// The earliest reports in some entries of one store, by key. An entry only ever gets earlier ones: so what is known
-/// stays true, as long as it is the same store.
+/// Longest texts, in bytes, of a report that is spared: what is spared is never measured, so this must be far below any
+/// bound that a store has for values.
+pub const SPARED_BYTES_MAX: usize = 256;
+
+/// The earliest reports in some entries of one store, of those that were contributed to it. An entry only ever gets
+/// earlier ones: so what is known stays true, as long as it is the same store and all contributions go into it.
 #[derive(Debug, Default)]
-pub struct Known(HashMap<Box<[u8]>, Stamp>);
+pub struct Known {
+    groups: HashMap<Box<str>, Group>,
+    messages: HashMap<Box<str>, Stamp>,
+    reports: usize,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    origin: Option<Stamp>,
+    /// By the lesser name: the other one, and when both were first seen together, Unix milliseconds.
+    links: HashMap<Alias, Vec<(Alias, i64)>>,
+}
 
 impl Known {
-    /// Takes out what is known to make no difference.
-    pub fn spare(&self, contributions: &mut Contributions) {
-        contributions.0.retain(|contributed| {
-            let known = alone(&contributed.value).zip(self.0.get(contributed.bytes.as_slice()));
-            known.is_none_or(|(new, known)| order(new) <= order(known))
-        });
+    /// True if where its group belongs was said before the record does.
+    pub(crate) fn has_origin(&self, record: &Record) -> bool {
+        let known = || self.groups.get(record.group_id.as_str())?.origin.as_ref();
+        let texts =
+            [&record.account, &record.phone_number_id, &record.display_phone_number, &record.event_id];
+        is_short(texts) && known().is_some_and(|known| is_before(known, record))
     }
 
-    /// Remembers what entries say that are the store's, or are about to be.
-    pub fn learn(&mut self, working: &Working) {
-        for (bytes, stamp) in working.values().filter_map(|(bytes, value)| Some((bytes, first(value)?))) {
-            if self.0.len() >= ENTRIES_MAX {
-                self.0.clear();
-            }
-            match self.0.get_mut(bytes) {
-                Some(known) if known == stamp => {}
-                Some(known) => known.clone_from(stamp),
-                None => drop(self.0.insert(bytes.into(), stamp.clone())),
+    /// True if the group of a message was said before the record does.
+    pub(crate) fn has_message(&self, message: &str, record: &Record) -> bool {
+        is_short([&record.group_id, &record.event_id])
+            && self.messages.get(message).is_some_and(|known| is_before(known, record))
+    }
+
+    /// True if two names, the lesser first, were seen together before, or at the same time.
+    pub(crate) fn has_link(&self, a: &Alias, b: &Alias, record: &Record) -> bool {
+        let links = || self.groups.get(record.group_id.as_str())?.links.get(a);
+        let seen = |(name, at): &(Alias, i64)| name == b && *at <= record.provider_time_ms;
+        links().is_some_and(|links| links.iter().any(seen))
+    }
+
+    /// Remembers what contributions report that are going to be applied.
+    pub fn learn(&mut self, contributions: &Contributions) {
+        if self.reports >= REPORTS_MAX {
+            *self = Self::default();
+        }
+        for (key, value) in contributions.entries() {
+            match (key, value) {
+                (Key::Head { group }, value) => self.learn_origin(group, first(value)),
+                (Key::Message { message }, value) => self.learn_message(message, first(value)),
+                (Key::Link { group, a, b }, Value::Link(link)) => {
+                    self.learn_link(group, (a, b), link.first_seen_ms);
+                }
+                _ => {}
             }
         }
     }
 
-    /// Forgets all: another store takes the place of the one that was learned from.
-    pub fn clear(&mut self) {
-        self.0.clear();
+    fn learn_origin(&mut self, group: &str, stamp: Option<&Stamp>) {
+        let Some(stamp) = stamp else { return };
+        let known = &mut self.groups.entry(group.into()).or_default().origin;
+        if known.as_ref().is_none_or(|known| order(stamp) < order(known)) {
+            *known = Some(stamp.clone());
+            self.reports += 1;
+        }
     }
+
+    fn learn_message(&mut self, message: &str, stamp: Option<&Stamp>) {
+        let Some(stamp) = stamp else { return };
+        if self.messages.get(message).is_none_or(|known| order(stamp) < order(known)) {
+            self.messages.insert(message.into(), stamp.clone());
+            self.reports += 1;
+        }
+    }
+
+    fn learn_link(&mut self, group: &str, (a, b): (&Alias, &Alias), time_ms: i64) {
+        let links = &mut self.groups.entry(group.into()).or_default().links;
+        let links = links.entry(a.clone()).or_default();
+        match links.iter_mut().find(|(name, _)| name == b) {
+            Some((_, at)) => *at = time_ms.min(*at),
+            None => {
+                links.push((b.clone(), time_ms));
+                self.reports += 1;
+            }
+        }
+    }
+}
+
+fn is_short<const N: usize>(texts: [&String; N]) -> bool {
+    texts.into_iter().map(String::len).sum::<usize>() <= SPARED_BYTES_MAX
+}
+
+/// Registers of what every event says again have rank zero.
+fn is_before(known: &Stamp, record: &Record) -> bool {
+    order(known) < (record.provider_time_ms, 0, record.event_id.as_str())
 }

@@ -1,6 +1,7 @@
 //! Entries being worked on: read once, merged as values, written once.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use super::{Changes, Contributed, Contributions};
 use crate::entry::{Error, Key, Memory, Prefix, Source, Value};
@@ -11,15 +12,18 @@ use crate::merge::{absorbs, merge};
 pub struct Working {
     loaded: Memory,
     seen: BTreeMap<Vec<u8>, Seen>,
+    bytes: usize,
 }
 
 #[derive(Debug)]
 struct Seen {
-    key: Key,
     /// `None` where nothing is.
     value: Option<Box<Value>>,
     changed: bool,
 }
+
+/// What an entry takes in memory beside the bytes of its key and value, about: most are receipts.
+const ENTRY_BYTES: usize = 600;
 
 /// What a record makes different, not yet taken over; by key.
 #[derive(Debug, Default)]
@@ -37,7 +41,23 @@ impl Working {
     /// Begins with entries as they are. Those that are not among them are taken not to exist.
     #[must_use]
     pub fn over(loaded: Memory) -> Self {
-        Self { loaded, seen: BTreeMap::new() }
+        Self { loaded, seen: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// The keys of contributions that were not met before: those to be loaded.
+    pub fn unmet<'a>(&self, contributions: &'a Contributions) -> impl Iterator<Item = &'a Vec<u8>> {
+        contributions.keys().filter(|key| !self.seen.contains_key(*key))
+    }
+
+    /// Adds entries as they are, of keys that were not met before.
+    pub fn load(&mut self, more: Memory) {
+        self.loaded.0.extend(more.0);
+    }
+
+    /// About how many bytes of memory all that was met takes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Merges contributions.
@@ -46,12 +66,20 @@ impl Working {
     /// A loaded entry is damaged.
     pub fn apply(&mut self, contributions: Contributions) -> Result<(), Error> {
         for Contributed { bytes, key, value } in contributions.0 {
-            let seen = self.see(&bytes, key)?;
-            if seen.value.as_deref().is_some_and(|old| absorbs(old, &value)) {
-                continue;
+            self.bytes += value.encoded_len();
+            let seen = match self.seen.entry(bytes) {
+                Entry::Occupied(seen) => seen.into_mut(),
+                Entry::Vacant(place) => {
+                    self.bytes += place.key().len() + ENTRY_BYTES;
+                    let old = read(&self.loaded, place.key(), &key)?;
+                    place.insert(Seen { value: old, changed: false })
+                }
+            };
+            match &mut seen.value {
+                Some(old) if absorbs(old, &value) => continue,
+                // Whether it differs is told by its bytes, at the end.
+                old => *old = Some(merged(old.take(), value)),
             }
-            // Whether it differs is told by its bytes, at the end.
-            seen.value = Some(Box::new(merge(seen.value.take().map(|old| *old), *value)));
             seen.changed = true;
         }
         Ok(())
@@ -65,7 +93,7 @@ impl Working {
                 *last.new = merge(Some((*last.new).clone()), *value);
                 continue;
             }
-            let old = self.see(&bytes, key.clone())?.value.as_deref();
+            let old = self.look(&bytes, &key)?;
             if old.is_some_and(|old| absorbs(old, &value)) {
                 continue;
             }
@@ -77,6 +105,15 @@ impl Working {
         Ok(step)
     }
 
+    fn look(&mut self, bytes: &[u8], key: &Key) -> Result<Option<&Value>, Error> {
+        if !self.seen.contains_key(bytes)
+            && let Some(old) = read(&self.loaded, bytes, key)?
+        {
+            self.seen.insert(bytes.to_vec(), Seen { value: Some(old), changed: false });
+        }
+        Ok(self.seen.get(bytes).and_then(|seen| seen.value.as_deref()))
+    }
+
     /// What stands where a step will put something; `None` where nothing does.
     pub(crate) fn before(&self, made: &Made) -> Option<&Value> {
         self.seen.get(&made.bytes)?.value.as_deref()
@@ -84,8 +121,8 @@ impl Working {
 
     /// Takes a step.
     pub(crate) fn take(&mut self, step: Step) {
-        for Made { bytes, key, new } in step.0 {
-            self.seen.insert(bytes, Seen { key, value: Some(new), changed: true });
+        for Made { bytes, new, .. } in step.0 {
+            self.seen.insert(bytes, Seen { value: Some(new), changed: true });
         }
     }
 
@@ -102,20 +139,16 @@ impl Working {
         }
         changes
     }
+}
 
-    /// Entries that were looked at, as they are now.
-    pub(super) fn values(&self) -> impl Iterator<Item = (&[u8], &Value)> {
-        self.seen.iter().filter_map(|(bytes, seen)| Some((bytes.as_slice(), seen.value.as_deref()?)))
-    }
+fn read(loaded: &Memory, bytes: &[u8], key: &Key) -> Result<Option<Box<Value>>, Error> {
+    Ok(loaded.0.get(bytes).map(|loaded| key.decode_value(loaded)).transpose()?.map(Box::new))
+}
 
-    fn see(&mut self, bytes: &[u8], key: Key) -> Result<&mut Seen, Error> {
-        if !self.seen.contains_key(bytes) {
-            let loaded = self.loaded.0.get(bytes);
-            let value = loaded.map(|loaded| key.decode_value(loaded)).transpose()?.map(Box::new);
-            self.seen.insert(bytes.to_vec(), Seen { key: key.clone(), value, changed: false });
-        }
-        // Just put there if it was not.
-        self.seen.get_mut(bytes).ok_or(Error::Key)
+fn merged(old: Option<Box<Value>>, new: Box<Value>) -> Box<Value> {
+    match old {
+        None => new,
+        Some(old) => Box::new(merge(Some(*old), *new)),
     }
 }
 
@@ -132,7 +165,7 @@ impl Source for Working {
         let prefix = prefix.encode();
         let under = self.seen.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
         let changed = under.filter(|(_, seen)| seen.changed);
-        let entry = |seen: &Seen| Some((seen.key.clone(), seen.value.as_deref()?.clone()));
-        Ok(changed.filter_map(|(_, seen)| entry(seen)).collect())
+        let values = changed.filter_map(|(bytes, seen)| Some((bytes, seen.value.as_deref()?)));
+        values.map(|(bytes, value)| Ok((Key::decode(bytes)?, value.clone()))).collect()
     }
 }
