@@ -35,12 +35,13 @@ bench: ## groupfold and bare references in turn, aim by aim: half an hour (docs/
 bench-quick: ## the same, short and small: two minutes and the build
 	@$(call measure,measure,--quick)
 
-# ROW=2 or 2a picks rows, ROUNDS=1000 or SECONDS=600 says for how long, SEED=7 which chance, JOBS=1 how many at once.
+# ROW=2 or 2a picks rows; ROUNDS=1000, FAULTS=1000 or SECONDS=600 says for how long, AIM=1 as many faults as
+# docs/RELIABILITY.md aims at; SEED=7 which chance, JOBS=1 how many at once, RECORD=file adds a line of JSON for each row.
 chaos: ## the fault table: kills, pauses, broken networks and disks, with numbered webhooks
 	@nats=$$(deploy/nats/install) && \
 	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --test chaos -- $(if $(ROW),--row $(ROW)) \
-	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-	$(if $(JOBS),--jobs $(JOBS))
+	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
+	$(if $(AIM),--aim) $(if $(JOBS),--jobs $(JOBS)) $(if $(RECORD),--record $(abspath $(RECORD)))
 
 fuzz: ## bytes that nobody would send, into parsers and over HTTP: SECONDS=3600 for an hour of each
 	@$(MAKE) --no-print-directory chaos ROW=16 SECONDS=$(or $(SECONDS),60)

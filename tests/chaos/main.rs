@@ -27,7 +27,14 @@ use outcome::Outcome;
 use rows::{ROWS, Row};
 
 fn main() -> ExitCode {
-    let args = Args::parse(std::env::args().skip(1));
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(why) => return refused(&why),
+    };
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    if let [unknown, ..] = args.unknown(&names)[..] {
+        return refused(&format!("no row {unknown}; there are {}", names.join(", ")));
+    }
     let wanted: VecDeque<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
     if let Some(file) = &args.sum {
         table::print(&record::sum(file), args.seed);
@@ -38,6 +45,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if wanted.is_empty() {
+        println!("no row meets the filter");
         return ExitCode::SUCCESS;
     }
     println!("{} row(s) of the fault table, seed {}", wanted.len(), args.seed);
@@ -50,7 +58,9 @@ fn main() -> ExitCode {
                     let Some(row) = left.lock().expect("nobody panics with it").pop_front() else { return };
                     let begun = Instant::now();
                     let outcome = run(row, &args);
-                    println!("row {}: {} round(s) in {:.1?}", row.name, outcome.rounds, begun.elapsed());
+                    let (rounds, faults) = (outcome.rounds, outcome.faults);
+                    let time = begun.elapsed();
+                    println!("row {}: {faults} fault(s) in {rounds} round(s) in {time:.1?}", row.name);
                     if let Some(file) = &args.record {
                         record::append(file, row, args.seed, &outcome);
                     }
@@ -67,9 +77,14 @@ fn main() -> ExitCode {
     if done.iter().any(broken) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+fn refused(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(2)
+}
+
 /// A row has a thread and a runtime of its own; what ends it by a panic is a violation.
 fn run(row: &Row, args: &Args) -> Outcome {
-    let budget = args.budget(row.quick);
+    let budget = args.budget(row);
     let thread = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

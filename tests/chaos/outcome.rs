@@ -11,6 +11,8 @@ const KEPT_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) rounds: u32,
+    /// Kills, pauses, cuts, flips and so on: one a round, or several that overlap.
+    pub(crate) faults: u64,
     /// Webhooks by what their sender knows.
     pub(crate) acknowledged: u64,
     pub(crate) unknown: u64,
@@ -41,6 +43,13 @@ impl Outcome {
         if self.violations.len() < KEPT_MAX {
             self.violations.push(what.into());
         }
+    }
+
+    /// A round is over: so many faults, and how long it took after them until a webhook was taken and read.
+    pub(crate) fn round(&mut self, faults: u64, recovery: Option<Duration>) {
+        self.rounds += 1;
+        self.faults += faults;
+        self.recovery.extend(recovery);
     }
 
     /// Adds what a world's check found.

@@ -79,3 +79,15 @@ pub(crate) const ROWS: &[Row] = &[
     row!("16a", "fuzz: bodies, records, keys, values, subjects, positions", 3, fuzz::parsers),
     row!("16b", "fuzz over HTTP: bodies, signatures, paths, queries, cursors", 2, fuzz::over_http),
 ];
+
+/// Faults of a row in a run that is to say how rarely it might not hold: 1,000 kills of each process, 200 power cuts of
+/// each disk, 1,000 pauses, 1,000 faults of the network, 500 flipped bits. The other rows make no count of faults.
+pub(crate) fn aim(row: &str) -> Option<u64> {
+    match row {
+        "1a" | "1b" | "2a" | "2b" => Some(500),
+        "3a" | "5" | "6" => Some(1_000),
+        "4a" | "4c" => Some(200),
+        "11a" | "11b" => Some(250),
+        _ => None,
+    }
+}

@@ -140,14 +140,21 @@ impl NatsServer {
         }
     }
 
-    /// False if a port is taken.
-    async fn try_run(&mut self) -> bool {
+    /// Starts it again and waits for nothing: whoever does so kills it while it begins.
+    pub fn begin(&mut self) {
         let folder = self.scratch.path();
         let config = folder.join("nats.conf");
         std::fs::write(&config, self.config()).expect("configuration can be written");
         let mut command = Command::new(nats_server_binary());
         command.arg("--config").arg(&config);
-        let process = self.process.insert(Process::spawn("nats-server", command, &folder.join("log")));
+        self.process = Some(Process::spawn("nats-server", command, &folder.join("log")));
+    }
+
+    /// False if a port is taken.
+    async fn try_run(&mut self) -> bool {
+        self.begin();
+        let folder = self.scratch.path().to_owned();
+        let process = self.process.as_mut().expect("it was started");
         let ports_file = folder.join(format!("nats-server_{}.ports", process.pid()));
         let fixed = self.ports.is_some();
 

@@ -195,7 +195,7 @@ pub(crate) async fn parsers(budget: Budget) -> Outcome {
     let seeds = Seeds::load();
     let mut rng = Rng::new(budget.seed);
     let begun = Instant::now();
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         for _ in 0..INPUTS {
             let input = seeds.input(&mut rng);
             let at = Instant::now();
@@ -208,7 +208,7 @@ pub(crate) async fn parsers(budget: Budget) -> Outcome {
             };
             outcome.violation(format!("{why}: {}", kept(&input)));
         }
-        outcome.rounds += 1;
+        outcome.round(INPUTS.into(), None);
     }
     outcome.note(format!(
         "{} inputs in {:.0?}",
@@ -253,7 +253,7 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
     let begun = Instant::now();
     let mut up = Groupfold::up(Options::default()).await;
     let client = http::client();
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         for _ in 0..REQUESTS {
             let input = seeds.input(&mut rng);
             let request = match rng.below(3) {
@@ -278,7 +278,7 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
                 Err(error) => outcome.violation(format!("{error}: {}", kept(&input))),
             }
         }
-        outcome.rounds += 1;
+        outcome.round(REQUESTS.into(), None);
     }
     let log = up.process().log();
     for line in log.lines().filter(|line| line.contains("panicked")) {
