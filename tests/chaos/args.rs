@@ -13,6 +13,9 @@ use crate::rows::{Row, aim};
 const WITH_A_VALUE: [&str; 6] =
     ["--skip", "--test-threads", "--color", "--format", "--logfile", "--shuffle-seed"];
 
+/// Items of a flood in a run of all tests.
+const ITEMS: u64 = 6_000;
+
 /// Rounds, faults and time that a row may take: whichever ends first.
 #[derive(Debug, Clone)]
 pub(crate) struct Budget {
@@ -20,6 +23,8 @@ pub(crate) struct Budget {
     rounds: u32,
     faults: u64,
     until: Option<Instant>,
+    /// Items of a round of the flood.
+    pub(crate) items: u64,
 }
 
 impl Budget {
@@ -46,6 +51,7 @@ pub(crate) struct Args {
     pub(crate) jobs: usize,
     /// As many faults of each row as issue and table aim at, where they name a number.
     aim: bool,
+    items: Option<u64>,
     rounds: Option<u32>,
     faults: Option<u64>,
     seconds: Option<u64>,
@@ -74,6 +80,7 @@ impl Args {
                 "--jobs" => args.jobs = number("--jobs", value())?.unwrap_or(args.jobs),
                 "--rounds" => args.rounds = number("--rounds", value())?,
                 "--faults" => args.faults = number("--faults", value())?,
+                "--items" => args.items = number("--items", value())?,
                 "--seconds" => args.seconds = number("--seconds", value())?,
                 "--record" => args.record = value().map(PathBuf::from),
                 "--sum" => args.sum = value().map(PathBuf::from),
@@ -109,8 +116,9 @@ impl Args {
         let faults = self.faults.or_else(|| aim(row.name).filter(|_| self.aim));
         let bounded = self.seconds.is_some() || faults.is_some();
         let rounds = self.rounds.unwrap_or(if bounded { u32::MAX } else { quick });
+        let items = self.items.unwrap_or(ITEMS);
         let until = self.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-        Budget { seed: self.seed, rounds, faults: faults.unwrap_or(u64::MAX), until }
+        Budget { seed: self.seed, rounds, faults: faults.unwrap_or(u64::MAX), until, items }
     }
 }
 

@@ -93,10 +93,8 @@ fn run(row: &Row, args: &Args) -> Outcome {
         worker.join()
     });
     thread.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let mut outcome = Outcome::default();
-        outcome.violation(format!("ended by: {}", text.unwrap_or_default()));
+        outcome.ended_early(panic.as_ref());
         outcome
     })
 }

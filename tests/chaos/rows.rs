@@ -1,5 +1,6 @@
 //! The rows of the fault table, by number.
 
+mod flood;
 mod fuzz;
 mod hindrances;
 mod kills;
@@ -67,7 +68,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!("7c", "streams at max_bytes", 1, shortage::at_max_bytes),
     row!("7d", "log's disk slow", 1, shortage::log_slow),
     row!("7e", "store's disk slow", 1, shortage::store_slow),
-    row!("8", "1 to 50 % duplicates, also after a restart", 1, stories::repeated),
+    row!("8a", "1 to 50 % duplicates, also after a restart", 1, stories::repeated),
+    row!("8b", "a flood of items, duplicates and shuffled ones among them", 1, flood::flood),
     row!("9", "20 to 60 % of POSTs late", 1, stories::shuffled),
     row!("10", "1 to 5 % unreadable items", 1, stories::unreadable),
     row!("11a", "a bit of a store's file flipped, or the file cut", 3, stores::flipped),

@@ -4,10 +4,9 @@
 mod http2;
 mod shapes;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use groupfold_tests::{Groupfold, NatsServer, Options, http, sign, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, http, memory, sign, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -34,7 +33,7 @@ impl Siege {
         options.args.extend(args.iter().map(|&arg| arg.to_owned()));
         let mut groupfold = Groupfold::up(options).await;
         let address = groupfold.addresses().webhook.clone().unwrap();
-        let before_kib = rss_kib(groupfold.process().pid());
+        let before_kib = memory::now_kib(groupfold.process().pid());
         let mut siege = Self { groupfold, address, before_kib, honest: 0 };
         siege.honest_is_answered().await;
         siege
@@ -59,7 +58,7 @@ impl Siege {
     }
 
     fn memory_is_bounded(&mut self, during: &str) {
-        let now_kib = rss_kib(self.groupfold.process().pid());
+        let now_kib = memory::now_kib(self.groupfold.process().pid());
         let grown = now_kib.saturating_sub(self.before_kib);
         assert!(grown < GROWTH_KIB_MAX, "{during}: {} KiB, then {now_kib} KiB", self.before_kib);
     }
@@ -78,15 +77,6 @@ impl Siege {
         self.honest_is_answered().await;
         self.memory_is_bounded(what);
     }
-}
-
-/// Resident memory of a process.
-fn rss_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
-    // Elsewhere than on Linux there is nothing to read, and the bound is not checked.
-    let Ok(status) = status else { return 0 };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 async fn connect(address: &str) -> TcpStream {

@@ -120,7 +120,7 @@ impl Seeds {
     }
 }
 
-fn records(body: &[u8]) -> Vec<v1::Record> {
+pub(super) fn records(body: &[u8]) -> Vec<v1::Record> {
     let delivery = Delivery {
         received_time_ms: 1_767_225_600_000,
         request_id: "fuzz",

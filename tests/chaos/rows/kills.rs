@@ -1,7 +1,9 @@
 //! Rows 1 to 3: processes that die, at random and between any two steps.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use groupfold_tests::{Groupfold, Load, NatsServer, Rng, wait_until};
 
 use crate::args::Budget;
@@ -10,6 +12,9 @@ use crate::world::{BOUND, Plan, World};
 
 /// Rounds that share a world: its check costs as much as many rounds.
 pub(crate) const ROUNDS_OF_A_WORLD: u32 = 20;
+
+/// After so many worlds that ended by a panic a row ends as well.
+const ENDED_EARLY_MAX: u32 = 5;
 
 /// A part that is killed while it begins lives for less than this: it is ready after some 150 ms.
 const BEGIN_MS_MAX: u64 = 200;
@@ -52,15 +57,22 @@ pub(crate) async fn in_worlds<R: Into<Round>>(
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(&outcome) {
-        let mut world = World::start(plan.clone(), rng.next_u64() >> 16).await;
-        let mut rounds = 0;
-        while rounds < ROUNDS_OF_A_WORLD && budget.allows(&outcome) {
-            let done: Round = round(&mut world, &mut rng, outcome.rounds).await.into();
-            outcome.round(done.faults, Some(done.recovery));
-            rounds += 1;
+    while budget.allows(&outcome) && outcome.ended_early < ENDED_EARLY_MAX {
+        let seed = rng.next_u64() >> 16;
+        let lived = async {
+            let mut world = World::start(plan.clone(), seed).await;
+            let mut rounds = 0;
+            while rounds < ROUNDS_OF_A_WORLD && budget.allows(&outcome) {
+                let done: Round = round(&mut world, &mut rng, outcome.rounds).await.into();
+                outcome.round(done.faults, Some(done.recovery));
+                rounds += 1;
+            }
+            world.end(row, &mut outcome).await;
+        };
+        // What a round cannot do ends its world, not what was counted before.
+        if let Err(panic) = AssertUnwindSafe(lived).catch_unwind().await {
+            outcome.ended_early(panic.as_ref());
         }
-        world.end(row, &mut outcome).await;
     }
     outcome
 }

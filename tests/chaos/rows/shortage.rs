@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Rng, http, sign, wait_until};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Rng, http, memory, sign, wait_until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -21,10 +21,7 @@ const NO_ROOM: &str = "the store takes no writes";
 
 /// Memory that a process holds, in KiB.
 fn resident_kib(groupfold: &mut Groupfold) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", groupfold.process().pid())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    memory::now_kib(groupfold.process().pid())
 }
 
 /// The next webhook is refused, and the refusal names a reason.

@@ -2,15 +2,20 @@
 
 use ring::hmac;
 
-pub(crate) const SECRET: &str = "app-secret-of-a-bench";
+/// What they are signed with.
+pub const SECRET: &str = "app-secret-of-a-bench";
 /// Receipts that a message has: delivered and read, by eight members.
-pub(crate) const RECEIPTS_OF_A_MESSAGE: u64 = 16;
+pub const RECEIPTS_OF_A_MESSAGE: u64 = 16;
 /// Messages whose receipts come in at the same time, each of another group.
 const AT_ONCE: u64 = 64;
 const FIRST_SECOND: u64 = 1_767_225_600;
 
+/// Receipts after which nothing more is told of the messages before: those of one block of messages.
+pub const RECEIPTS_OF_A_BLOCK: u64 = AT_ONCE * RECEIPTS_OF_A_MESSAGE;
+
 /// Prints POSTs.
-pub(crate) struct Webhooks {
+#[derive(Debug)]
+pub struct Webhooks {
     key: hmac::Key,
     path: String,
     items: u64,
@@ -21,19 +26,26 @@ pub(crate) struct Webhooks {
 
 impl Webhooks {
     /// POSTs of so many items each, about so many groups, beginning after so many receipts.
-    pub(crate) fn new(path: &str, items: usize, groups: u64, before: u64) -> Self {
+    #[must_use]
+    pub fn new(path: &str, items: usize, groups: u64, before: u64) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
         Self { key, path: path.to_owned(), items: items as u64, groups, before }
     }
 
     /// The n-th POST, as bytes on the wire.
-    pub(crate) fn request(&self, n: u64, out: &mut Vec<u8>) {
-        post(&self.key, &self.path, &body(self.before + n * self.items, self.items, self.groups), out);
+    pub fn request(&self, n: u64, out: &mut Vec<u8>) {
+        let first = self.before + n * self.items;
+        self.request_of(first..first + self.items, out);
+    }
+
+    /// A POST of just these receipts, as bytes on the wire.
+    pub fn request_of(&self, receipts: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
+        post(&self.key, &self.path, &body(receipts, self.groups), out);
     }
 }
 
 /// The POST that creates the n-th group and has its members join.
-pub(crate) fn group_webhooks(n: u64, out: &mut Vec<u8>) {
+pub fn group_webhooks(n: u64, out: &mut Vec<u8>) {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let metadata = r#""messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"}"#;
     let (group, before) = (group(n), FIRST_SECOND - 10_000);
@@ -69,18 +81,20 @@ fn post(key: &hmac::Key, path: &str, body: &str, out: &mut Vec<u8>) {
 }
 
 /// The id of a group.
-pub(crate) fn group(index: u64) -> String {
+#[must_use]
+pub fn group(index: u64) -> String {
     format!("Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQ{index:06}AZD")
 }
 
 /// A body as Meta prints it, 889 bytes with one item.
-fn body(first: u64, items: u64, groups: u64) -> String {
-    let mut out = String::with_capacity(360 + 580 * usize::try_from(items).unwrap_or(1));
+#[must_use]
+pub fn body(receipts: impl Iterator<Item = u64>, groups: u64) -> String {
+    let mut out = String::with_capacity(360 + 580 * receipts.size_hint().0);
     out.push_str(
         r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"statuses":["#,
     );
-    for n in first..first + items {
-        if n > first {
+    for (place, n) in receipts.enumerate() {
+        if place > 0 {
             out.push(',');
         }
         status(n, groups, &mut out);
@@ -123,6 +137,6 @@ mod tests {
 
     #[test]
     fn a_body_of_one_item_has_the_size_that_the_tables_name() {
-        assert_eq!(body(0, 1, 1_000).len(), 889);
+        assert_eq!(body(std::iter::once(0), 1_000).len(), 889);
     }
 }
