@@ -25,6 +25,8 @@ pub(crate) struct Budget {
     until: Option<Instant>,
     /// Items of a round of the flood.
     pub(crate) items: u64,
+    /// What alone is fuzzed.
+    pub(crate) target: Option<String>,
 }
 
 impl Budget {
@@ -52,6 +54,7 @@ pub(crate) struct Args {
     /// As many faults of each row as issue and table aim at, where they name a number.
     aim: bool,
     items: Option<u64>,
+    pub(crate) target: Option<String>,
     rounds: Option<u32>,
     faults: Option<u64>,
     seconds: Option<u64>,
@@ -80,6 +83,7 @@ impl Args {
                 "--jobs" => args.jobs = number("--jobs", value())?.unwrap_or(args.jobs),
                 "--rounds" => args.rounds = number("--rounds", value())?,
                 "--faults" => args.faults = number("--faults", value())?,
+                "--target" => args.target = value(),
                 "--items" => args.items = number("--items", value())?,
                 "--seconds" => args.seconds = number("--seconds", value())?,
                 "--record" => args.record = value().map(PathBuf::from),
@@ -118,7 +122,14 @@ impl Args {
         let rounds = self.rounds.unwrap_or(if bounded { u32::MAX } else { quick });
         let items = self.items.unwrap_or(ITEMS);
         let until = self.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-        Budget { seed: self.seed, rounds, faults: faults.unwrap_or(u64::MAX), until, items }
+        Budget {
+            seed: self.seed,
+            rounds,
+            faults: faults.unwrap_or(u64::MAX),
+            until,
+            items,
+            target: self.target.clone(),
+        }
     }
 }
 

@@ -35,6 +35,10 @@ fn main() -> ExitCode {
     if let [unknown, ..] = args.unknown(&names)[..] {
         return refused(&format!("no row {unknown}; there are {}", names.join(", ")));
     }
+    if let Some(target) = args.target.as_deref().filter(|target| !rows::targets().any(|one| one == *target)) {
+        let known: Vec<&str> = rows::targets().collect();
+        return refused(&format!("nothing of the name {target} is fuzzed; there are {}", known.join(", ")));
+    }
     let wanted: VecDeque<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
     if let Some(file) = &args.sum {
         table::print(&record::sum(file), args.seed);

@@ -82,6 +82,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!("16b", "fuzz over HTTP: bodies, signatures, paths, queries, cursors", 2, fuzz::over_http),
 ];
 
+pub(crate) use fuzz::targets;
+
 /// Faults of a row in a run that is to say how rarely it might not hold: 1,000 kills of each process, 200 power cuts of
 /// each disk, 1,000 pauses, 1,000 faults of the network, 500 flipped bits. The other rows make no count of faults.
 pub(crate) fn aim(row: &str) -> Option<u64> {
