@@ -118,15 +118,6 @@ impl NatsServer {
         self.run().await;
     }
 
-    /// Starts it again with another configuration, as [`Self::restart`] does.
-    pub async fn restart_with(&mut self, options: NatsOptions) {
-        if self.process.is_some() {
-            self.stop().await;
-        }
-        self.options = options;
-        self.run().await;
-    }
-
     fn known_ports(&self) -> Ports {
         self.ports.expect("nats-server was started")
     }

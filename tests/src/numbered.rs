@@ -229,12 +229,6 @@ impl Load {
         self.shared.next.load(Ordering::SeqCst)
     }
 
-    /// Webhooks acknowledged, refused and so on until now.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.shared.history().counts()
-    }
-
     /// Sends one webhook of its own now; where it is acknowledged, the position and a group to read at.
     pub async fn probe(&self) -> Result<(String, String), String> {
         let number = self.shared.next.fetch_add(1, Ordering::SeqCst);

@@ -31,7 +31,10 @@ impl Siege {
     async fn begin(options: Options, args: &[&str]) -> Self {
         let mut options = options;
         options.args.extend(args.iter().map(|&arg| arg.to_owned()));
-        let mut groupfold = Groupfold::up(options).await;
+        Self::of(Groupfold::up(options).await).await
+    }
+
+    async fn of(mut groupfold: Groupfold) -> Self {
         let address = groupfold.addresses().webhook.clone().unwrap();
         let before_kib = memory::now_kib(groupfold.process().pid());
         let mut siege = Self { groupfold, address, before_kib, honest: 0 };
@@ -178,18 +181,17 @@ async fn a_flood_of_connections_is_refused_beyond_the_bound_and_honest_webhooks_
 #[tokio::test]
 async fn what_is_not_signed_costs_the_broker_nothing() {
     let nats = NatsServer::start().await;
-    let mut siege = Siege::begin(Options::on(&nats), &[]).await;
+    let mut provision = Groupfold::command();
+    provision.args(["provision", "--nats-url", &nats.url()]);
+    assert!(provision.output().expect("groupfold can be run").status.success());
+    // The receiver alone: what a projector asks the broker for is no cost of an attack.
+    let mut siege = Siege::of(Groupfold::ingest(Options::on(&nats)).await).await;
     let received = async || {
         let url = format!("{}/varz", nats.monitor_url());
         http::get(&url).await.json["in_msgs"].as_u64().expect("in_msgs")
     };
-    // What the pipeline asks the broker by itself, for as long as the attack lasts.
-    let (calm, begun) = (received().await, Instant::now());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let by_itself = (received().await - calm) as f64 / begun.elapsed().as_secs_f64();
-
-    let (before, begun) = (received().await, Instant::now());
-    let requests = 3000_u32;
+    let before = received().await;
+    let requests = 3000;
     let mut attackers = JoinSet::new();
     for attacker in 0..10 {
         let url = siege.groupfold.webhook_url();
@@ -210,10 +212,8 @@ async fn what_is_not_signed_costs_the_broker_nothing() {
     while let Some(done) = attackers.join_next().await {
         done.unwrap();
     }
-    let cost = (received().await - before) as f64 - by_itself * begun.elapsed().as_secs_f64();
-    assert!(cost < f64::from(requests) / 20.0, "{requests} requests made {cost} messages");
+    let cost = received().await - before;
+    assert!(cost < requests / 20, "{requests} requests made {cost} messages");
     siege.honest_is_answered().await;
     siege.memory_is_bounded("unsigned webhooks");
-    let failed = siege.groupfold.get("/v1/groups/G1").await;
-    assert!(!failed.text.contains("15550009999"), "{failed}");
 }
