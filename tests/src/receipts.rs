@@ -22,6 +22,16 @@ pub struct Webhooks {
     groups: u64,
     /// Receipts that were told before.
     before: u64,
+    shape: Shape,
+}
+
+/// How much a receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// As Meta prints it, with conversation, price and what the sender of the message attached.
+    Whole,
+    /// What happened, and to whom: half of the bytes.
+    Short,
 }
 
 impl Webhooks {
@@ -29,7 +39,13 @@ impl Webhooks {
     #[must_use]
     pub fn new(path: &str, items: usize, groups: u64, before: u64) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        Self { key, path: path.to_owned(), items: items as u64, groups, before }
+        Self { key, path: path.to_owned(), items: items as u64, groups, before, shape: Shape::Whole }
+    }
+
+    /// The same of another shape.
+    #[must_use]
+    pub fn of_shape(self, shape: Shape) -> Self {
+        Self { shape, ..self }
     }
 
     /// The n-th POST, as bytes on the wire.
@@ -40,7 +56,7 @@ impl Webhooks {
 
     /// A POST of just these receipts, as bytes on the wire.
     pub fn request_of(&self, receipts: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
-        post(&self.key, &self.path, &body(receipts, self.groups), out);
+        post(&self.key, &self.path, &body(receipts, self.groups, self.shape), out);
     }
 }
 
@@ -88,7 +104,7 @@ pub fn group(index: u64) -> String {
 
 /// A body as Meta prints it, 889 bytes with one item.
 #[must_use]
-pub fn body(receipts: impl Iterator<Item = u64>, groups: u64) -> String {
+pub fn body(receipts: impl Iterator<Item = u64>, groups: u64, shape: Shape) -> String {
     let mut out = String::with_capacity(360 + 580 * receipts.size_hint().0);
     out.push_str(
         r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"statuses":["#,
@@ -97,14 +113,14 @@ pub fn body(receipts: impl Iterator<Item = u64>, groups: u64) -> String {
         if place > 0 {
             out.push(',');
         }
-        status(n, groups, &mut out);
+        status(n, groups, shape, &mut out);
     }
     out.push_str(r#"]},"field":"messages"}]}]}"#);
     out
 }
 
 /// The n-th receipt: those of 64 messages come mixed, as they do when many groups talk at once.
-fn status(n: u64, groups: u64, out: &mut String) {
+fn status(n: u64, groups: u64, shape: Shape, out: &mut String) {
     let block = n / (AT_ONCE * RECEIPTS_OF_A_MESSAGE);
     let message = block * AT_ONCE + n % AT_ONCE;
     let receipt = n / AT_ONCE % RECEIPTS_OF_A_MESSAGE;
@@ -114,7 +130,15 @@ fn status(n: u64, groups: u64, out: &mut String) {
     use std::fmt::Write as _;
     let _ = write!(
         out,
-        r#"{{"id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQUFERjg0NDEz{message:012}TAA=","status":"{status}","timestamp":"{second}","recipient_id":"{group}","recipient_type":"group","recipient_participant_id":"1650{person:07}","recipient_participant_user_id":"US.13491208655{person:09}","conversation":{{"id":"5b8f1a1d{message:024x}","origin":{{"type":"group_marketing"}}}},"pricing":{{"billable":true,"pricing_model":"PMP","type":"regular","category":"group_marketing"}},"biz_opaque_callback_data":"campaign-{message:099}"}}"#
+        r#"{{"id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQUFERjg0NDEz{message:012}TAA=","status":"{status}","timestamp":"{second}","recipient_id":"{group}","recipient_type":"group","recipient_participant_id":"1650{person:07}","recipient_participant_user_id":"US.13491208655{person:09}""#
+    );
+    if shape == Shape::Short {
+        out.push('}');
+        return;
+    }
+    let _ = write!(
+        out,
+        r#","conversation":{{"id":"5b8f1a1d{message:024x}","origin":{{"type":"group_marketing"}}}},"pricing":{{"billable":true,"pricing_model":"PMP","type":"regular","category":"group_marketing"}},"biz_opaque_callback_data":"campaign-{message:099}"}}"#
     );
 }
 
@@ -127,7 +151,7 @@ mod tests {
         let receipts: std::collections::BTreeSet<String> = (0..AT_ONCE * RECEIPTS_OF_A_MESSAGE)
             .map(|n| {
                 let mut text = String::new();
-                status(n, 1_000, &mut text);
+                status(n, 1_000, Shape::Whole, &mut text);
                 let json: serde_json::Value = serde_json::from_str(&text).unwrap();
                 format!("{} {} {}", json["id"], json["status"], json["recipient_participant_id"])
             })
@@ -137,6 +161,6 @@ mod tests {
 
     #[test]
     fn a_body_of_one_item_has_the_size_that_the_tables_name() {
-        assert_eq!(body(std::iter::once(0), 1_000).len(), 889);
+        assert_eq!(body(std::iter::once(0), 1_000, Shape::Whole).len(), 889);
     }
 }

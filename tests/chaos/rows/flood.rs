@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
 use groupfold_schemas::log;
-use groupfold_tests::receipts::{SECRET, Webhooks};
+use groupfold_tests::receipts::{SECRET, Shape, Webhooks};
 use groupfold_tests::{Connection, Groupfold, NatsOptions, NatsServer, Options, Rng, memory, wait_until};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -77,7 +77,7 @@ async fn round(budget: &Budget, seed: u64, outcome: &mut Outcome) {
     let sender = Sender {
         mix: Arc::new(Mutex::new(Mix::new(seed, budget.items))),
         told: Arc::default(),
-        webhooks: Arc::new(Webhooks::new("/webhooks/meta", 0, GROUPS, 0)),
+        webhooks: Arc::new(Webhooks::new("/webhooks/meta", 0, GROUPS, 0).of_shape(Shape::Short)),
         address: address.expect("it has a receiver"),
     };
     let begun = Instant::now();
