@@ -57,6 +57,9 @@ pub(crate) async fn flipped(budget: Budget) -> Outcome {
     outcome
 }
 
+/// Less than a message has.
+const LAST_BYTES: u64 = 200;
+
 fn flip(store: &Path, rng: &mut Rng) -> (PathBuf, u64) {
     let listed = Command::new("find")
         .arg(store)
@@ -67,7 +70,9 @@ fn flip(store: &Path, rng: &mut Rng) -> (PathBuf, u64) {
     files.sort_unstable();
     let file = PathBuf::from(*rng.choose(&files));
     let mut bytes = std::fs::read(&file).expect("a stream's file can be read");
-    let at = rng.below(bytes.len() as u64);
+    // Every third one in the last message: nothing comes after it that would show that it is missing.
+    let len = bytes.len() as u64;
+    let at = if rng.below(3) == 0 { len - 1 - rng.below(LAST_BYTES.min(len)) } else { rng.below(len) };
     bytes[at as usize] ^= 1 << rng.below(8);
     std::fs::write(&file, bytes).expect("a stream's file can be written");
     (file, at)
