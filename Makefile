@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test bench bench-quick chaos fuzz lint fmt clippy doc nats release reproduce sbom clean
+.PHONY: help up test bench bench-quick chaos flood fuzz lint fmt clippy doc nats release reproduce sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -35,14 +35,23 @@ bench: ## groupfold and bare references in turn, aim by aim: half an hour (docs/
 bench-quick: ## the same, short and small: two minutes and the build
 	@$(call measure,measure,--quick)
 
-# ROW=2 or 2a picks rows, ROUNDS=1000 or SECONDS=600 says for how long, SEED=7 which chance, JOBS=1 how many at once.
+# ROW=2 or 2a picks rows; ROUNDS=1000, FAULTS=1000 or SECONDS=600 says for how long, AIM=1 as many faults as
+# docs/RELIABILITY.md aims at, ITEMS=6000 how many items a flood has; SEED=7 which chance, JOBS=1 how many at once,
+# RECORD=file adds a line of JSON for each row.
 chaos: ## the fault table: kills, pauses, broken networks and disks, with numbered webhooks
 	@nats=$$(deploy/nats/install) && \
-	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --test chaos -- $(if $(ROW),--row $(ROW)) \
-	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(SEED),--seed $(SEED)) \
-	$(if $(JOBS),--jobs $(JOBS))
+	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test $(if $(PROFILE),--profile $(PROFILE)) --workspace --locked --test chaos -- \
+	$(if $(ROW),--row $(ROW)) $(if $(TARGET),--target $(TARGET)) $(if $(AIM),--aim) $(if $(ITEMS),--items $(ITEMS)) \
+	$(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(FAULTS),--faults $(FAULTS)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	$(if $(SEED),--seed $(SEED)) $(if $(JOBS),--jobs $(JOBS)) $(if $(RECORD),--record $(abspath $(RECORD)))
 
-fuzz: ## bytes that nobody would send, into parsers and over HTTP: SECONDS=3600 for an hour of each
+# The build is one without crash points, and as fast as a release but for the link. TMPDIR says on which disk.
+flood: ## ten million items, duplicates and shuffled ones among them, and what they must add up to: ITEMS=10000000
+	@$(MAKE) --no-print-directory chaos ROW=8b PROFILE=measure ITEMS=$(or $(ITEMS),10000000)
+
+# TARGET is one of webhooks, records, entries, frames, texts, and over HTTP bodies, signatures, queries; without one all
+# of them share the time.
+fuzz: ## bytes that nobody would send, into parsers and over HTTP: TARGET=webhooks SECONDS=3600 for an hour of one
 	@$(MAKE) --no-print-directory chaos ROW=16 SECONDS=$(or $(SECONDS),60)
 
 lint: fmt clippy doc ## format, clippy and documentation, without a warning

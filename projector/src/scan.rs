@@ -11,6 +11,8 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use crate::tail::has_message;
+
 /// Messages asked for at once.
 const PULL_MESSAGES: usize = 5_000;
 /// Bytes that the broker sends ahead of us, save where a single message may have more.
@@ -20,6 +22,9 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Attempts in a row without a message before reading is given up.
 const ATTEMPTS_MAX: u32 = 20;
+/// Silence of a broker that still has messages, after which it is asked for the very next one: it knows how many there
+/// are, delivers nothing that it cannot read from its files, and says nothing about that.
+const SILENCE_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where a stretch begins.
@@ -69,6 +74,14 @@ pub enum Error {
         stream: String,
         /// What the broker said last.
         why: String,
+    },
+    /// The broker counts a message and cannot read it from its files.
+    #[error("the stream {stream} has no message {expected}, and nothing follows: are its files damaged?")]
+    Lost {
+        /// Its name.
+        stream: String,
+        /// The sequence that should have come.
+        expected: u64,
     },
     /// A message within the stretch is gone.
     #[error("the stream {stream} has no message {expected}, {found} follows")]
@@ -155,7 +168,9 @@ impl Scan {
         }
         let mut batch = Vec::new();
         let Some(messages) = self.messages.as_mut() else { return Ok(batch) };
-        let mut next = messages.next().await;
+        let Ok(mut next) = tokio::time::timeout(SILENCE_MAX, messages.next()).await else {
+            return Err(self.silent().await);
+        };
         loop {
             let message = match next {
                 Some(Ok(message)) => message,
@@ -178,7 +193,10 @@ impl Scan {
                 break;
             }
             if self.last.is_some_and(|last| found.sequence <= last) {
-                next = messages.next().await;
+                let Ok(after) = tokio::time::timeout(SILENCE_MAX, messages.next()).await else {
+                    return Err(self.silent().await);
+                };
+                next = after;
                 continue;
             }
             if let Err(hole) = check_contiguous(&self.stretch, self.last, found.sequence) {
@@ -204,6 +222,25 @@ impl Scan {
             self.messages = None;
         }
         Ok(batch)
+    }
+
+    /// Why nothing comes, as far as can be told: of a stretch that is read whole the next sequence is known.
+    async fn silent(&self) -> Fault {
+        let silence = "nothing comes, though there are more messages".to_owned();
+        let expected = match (self.last, self.stretch.from) {
+            (Some(last), _) => last + 1,
+            (None, From::Sequence(from)) => from.max(1),
+            (None, From::LogTime(_)) => return Fault::Retry(silence),
+        };
+        let stream = &self.stretch.stream;
+        if !self.stretch.subjects.is_empty() {
+            return Fault::Retry(silence);
+        }
+        match has_message(&self.context, stream, expected).await {
+            Ok(false) => Fault::Final(Error::Lost { stream: stream.clone(), expected }),
+            Ok(true) => Fault::Retry(silence),
+            Err(why) => Fault::Retry(why),
+        }
     }
 
     /// A consumer after what was read; `None`, and the end, if nothing is left.

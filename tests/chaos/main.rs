@@ -27,7 +27,18 @@ use outcome::Outcome;
 use rows::{ROWS, Row};
 
 fn main() -> ExitCode {
-    let args = Args::parse(std::env::args().skip(1));
+    let args = match Args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(why) => return refused(&why),
+    };
+    let names: Vec<&str> = ROWS.iter().map(|row| row.name).collect();
+    if let [unknown, ..] = args.unknown(&names)[..] {
+        return refused(&format!("no row {unknown}; there are {}", names.join(", ")));
+    }
+    if let Some(target) = args.target.as_deref().filter(|target| !rows::targets().any(|one| one == *target)) {
+        let known: Vec<&str> = rows::targets().collect();
+        return refused(&format!("nothing of the name {target} is fuzzed; there are {}", known.join(", ")));
+    }
     let wanted: VecDeque<&Row> = ROWS.iter().filter(|row| args.wants(row.name)).collect();
     if let Some(file) = &args.sum {
         table::print(&record::sum(file), args.seed);
@@ -38,6 +49,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if wanted.is_empty() {
+        println!("no row meets the filter");
         return ExitCode::SUCCESS;
     }
     println!("{} row(s) of the fault table, seed {}", wanted.len(), args.seed);
@@ -50,7 +62,9 @@ fn main() -> ExitCode {
                     let Some(row) = left.lock().expect("nobody panics with it").pop_front() else { return };
                     let begun = Instant::now();
                     let outcome = run(row, &args);
-                    println!("row {}: {} round(s) in {:.1?}", row.name, outcome.rounds, begun.elapsed());
+                    let (rounds, faults) = (outcome.rounds, outcome.faults);
+                    let time = begun.elapsed();
+                    println!("row {}: {faults} fault(s) in {rounds} round(s) in {time:.1?}", row.name);
                     if let Some(file) = &args.record {
                         record::append(file, row, args.seed, &outcome);
                     }
@@ -67,9 +81,14 @@ fn main() -> ExitCode {
     if done.iter().any(broken) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+fn refused(why: &str) -> ExitCode {
+    eprintln!("{why}");
+    ExitCode::from(2)
+}
+
 /// A row has a thread and a runtime of its own; what ends it by a panic is a violation.
 fn run(row: &Row, args: &Args) -> Outcome {
-    let budget = args.budget(row.quick);
+    let budget = args.budget(row);
     let thread = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -78,10 +97,8 @@ fn run(row: &Row, args: &Args) -> Outcome {
         worker.join()
     });
     thread.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let mut outcome = Outcome::default();
-        outcome.violation(format!("ended by: {}", text.unwrap_or_default()));
+        outcome.ended_early(panic.as_ref());
         outcome
     })
 }

@@ -11,6 +11,8 @@ const KEPT_MAX: usize = 20;
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) rounds: u32,
+    /// Kills, pauses, cuts, flips and so on: one a round, or several that overlap.
+    pub(crate) faults: u64,
     /// Webhooks by what their sender knows.
     pub(crate) acknowledged: u64,
     pub(crate) unknown: u64,
@@ -23,6 +25,8 @@ pub(crate) struct Outcome {
     pub(crate) wrong: u64,
     /// Of each round, see [`crate::world::World::recovered`].
     pub(crate) recovery: Vec<Duration>,
+    /// Worlds that ended by a panic: a violation each.
+    pub(crate) ended_early: u32,
     /// What else was broken, in words.
     pub(crate) violations: Vec<String>,
     /// What a reader of the table should know beside the numbers.
@@ -41,6 +45,21 @@ impl Outcome {
         if self.violations.len() < KEPT_MAX {
             self.violations.push(what.into());
         }
+    }
+
+    /// A panic is a violation; its text says which.
+    pub(crate) fn ended_early(&mut self, panic: &(dyn std::any::Any + Send)) {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+        self.violation(format!("ended by: {text}"));
+        self.ended_early += 1;
+    }
+
+    /// A round is over: so many faults, and how long it took after them until a webhook was taken and read.
+    pub(crate) fn round(&mut self, faults: u64, recovery: Option<Duration>) {
+        self.rounds += 1;
+        self.faults += faults;
+        self.recovery.extend(recovery);
     }
 
     /// Adds what a world's check found.

@@ -12,7 +12,7 @@ use crate::rows::{ROWS, Row};
 /// Adds a line of JSON.
 pub(crate) fn append(file: &Path, row: &Row, seed: u64, outcome: &Outcome) {
     let line = json!({
-        "row": row.name, "seed": seed, "rounds": outcome.rounds,
+        "row": row.name, "seed": seed, "rounds": outcome.rounds, "faults": outcome.faults,
         "acknowledged": outcome.acknowledged, "unknown": outcome.unknown, "rejected": outcome.rejected,
         "lost": outcome.lost, "twice": outcome.twice, "wrong": outcome.wrong,
         "recovery_ms": outcome.recovery.iter().map(Duration::as_millis).map(|ms| ms as u64).collect::<Vec<_>>(),
@@ -44,6 +44,7 @@ fn added_up(lines: &[&Value]) -> Outcome {
     let times = lines.iter().flat_map(|line| line["recovery_ms"].as_array().into_iter().flatten());
     let mut outcome = Outcome {
         rounds: total("rounds").try_into().unwrap_or(u32::MAX),
+        faults: total("faults"),
         acknowledged: total("acknowledged"),
         unknown: total("unknown"),
         rejected: total("rejected"),

@@ -1,5 +1,6 @@
 //! The rows of the fault table, by number.
 
+mod flood;
 mod fuzz;
 mod hindrances;
 mod kills;
@@ -67,7 +68,8 @@ pub(crate) const ROWS: &[Row] = &[
     row!("7c", "streams at max_bytes", 1, shortage::at_max_bytes),
     row!("7d", "log's disk slow", 1, shortage::log_slow),
     row!("7e", "store's disk slow", 1, shortage::store_slow),
-    row!("8", "1 to 50 % duplicates, also after a restart", 1, stories::repeated),
+    row!("8a", "1 to 50 % duplicates, also after a restart", 1, stories::repeated),
+    row!("8b", "a flood of items, duplicates and shuffled ones among them", 1, flood::flood),
     row!("9", "20 to 60 % of POSTs late", 1, stories::shuffled),
     row!("10", "1 to 5 % unreadable items", 1, stories::unreadable),
     row!("11a", "a bit of a store's file flipped, or the file cut", 3, stores::flipped),
@@ -79,3 +81,17 @@ pub(crate) const ROWS: &[Row] = &[
     row!("16a", "fuzz: bodies, records, keys, values, subjects, positions", 3, fuzz::parsers),
     row!("16b", "fuzz over HTTP: bodies, signatures, paths, queries, cursors", 2, fuzz::over_http),
 ];
+
+pub(crate) use fuzz::targets;
+
+/// Faults of a row in a run that is to say how rarely it might not hold: 1,000 kills of each process, 200 power cuts of
+/// each disk, 1,000 pauses, 1,000 faults of the network, 500 flipped bits. The other rows make no count of faults.
+pub(crate) fn aim(row: &str) -> Option<u64> {
+    match row {
+        "1a" | "1b" | "2a" | "2b" => Some(500),
+        "3a" | "5" | "6" => Some(1_000),
+        "4a" | "4c" => Some(200),
+        "11a" | "11b" => Some(250),
+        _ => None,
+    }
+}

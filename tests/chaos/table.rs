@@ -5,13 +5,23 @@ use std::time::Duration;
 use crate::outcome::Outcome;
 use crate::rows::Row;
 
-const HEAD: [&str; 9] =
-    ["row", "fault", "rounds", "acknowledged", "lost", "twice", "wrong", "recovery p50 / p99", "again"];
+const HEAD: [&str; 10] = [
+    "row",
+    "fault",
+    "rounds",
+    "faults",
+    "acknowledged",
+    "lost",
+    "twice",
+    "wrong",
+    "recovery p50 / p99",
+    "again",
+];
 
 /// Prints the rows as one table, and under it what was broken and what was not run.
 pub(crate) fn print(done: &[(&Row, Outcome)], seed: u64) {
-    let lines: Vec<[String; 9]> = done.iter().map(|(row, outcome)| line(row, outcome, seed)).collect();
-    let widths: [usize; 9] = std::array::from_fn(|column| {
+    let lines: Vec<[String; 10]> = done.iter().map(|(row, outcome)| line(row, outcome, seed)).collect();
+    let widths: [usize; 10] = std::array::from_fn(|column| {
         lines.iter().map(|line| line[column].chars().count()).chain([HEAD[column].len()]).max().unwrap_or(0)
     });
     print_line(&HEAD.map(str::to_owned), &widths);
@@ -36,12 +46,12 @@ pub(crate) fn print(done: &[(&Row, Outcome)], seed: u64) {
     }
 }
 
-fn line(row: &Row, outcome: &Outcome, seed: u64) -> [String; 9] {
+fn line(row: &Row, outcome: &Outcome, seed: u64) -> [String; 10] {
     let again = format!("make chaos ROW={} SEED={seed} ROUNDS={}", row.name, outcome.rounds.max(1));
     let fault = if row.control { format!("{} (must lose)", row.fault) } else { row.fault.to_owned() };
     if outcome.not_run.is_some() {
-        let mut line = [const { String::new() }; 9];
-        (line[0], line[1], line[2], line[8]) = (row.name.to_owned(), fault, "NOT RUN".to_owned(), again);
+        let mut line = [const { String::new() }; 10];
+        (line[0], line[1], line[2], line[9]) = (row.name.to_owned(), fault, "NOT RUN".to_owned(), again);
         return line;
     }
     let at = |share| outcome.recovery_at(share).map_or_else(|| "-".to_owned(), time);
@@ -49,6 +59,7 @@ fn line(row: &Row, outcome: &Outcome, seed: u64) -> [String; 9] {
         row.name.to_owned(),
         fault,
         outcome.rounds.to_string(),
+        outcome.faults.to_string(),
         format!("{} (+{} unknown, {} rejected)", outcome.acknowledged, outcome.unknown, outcome.rejected),
         outcome.lost.to_string(),
         outcome.twice.to_string(),
@@ -58,7 +69,7 @@ fn line(row: &Row, outcome: &Outcome, seed: u64) -> [String; 9] {
     ]
 }
 
-fn print_line(cells: &[String; 9], widths: &[usize; 9]) {
+fn print_line(cells: &[String; 10], widths: &[usize; 10]) {
     let padded = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
     println!("| {} |", padded.collect::<Vec<_>>().join(" | "));
 }

@@ -37,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) projector_env: Vec<(String, String)>,
     pub(crate) senders: u64,
     pub(crate) pause: Duration,
+    /// See [`LoadOptions::ahead`].
+    pub(crate) ahead: u64,
 }
 
 impl Default for Plan {
@@ -50,6 +52,7 @@ impl Default for Plan {
             projector_env: Vec::new(),
             senders: 4,
             pause: Duration::from_millis(15),
+            ahead: 60,
         }
     }
 }
@@ -85,7 +88,8 @@ impl World {
         options.args.extend(plan.projector_args.clone());
         options.env.extend(plan.projector_env.clone());
         let projector = Groupfold::project(options).await;
-        let load_options = LoadOptions { senders: plan.senders, pause: plan.pause, seed, secret };
+        let load_options =
+            LoadOptions { senders: plan.senders, pause: plan.pause, ahead: plan.ahead, seed, secret };
         let load = Load::start(receiver.webhook_url(), load_options);
         let reader = Reader::start(projector.api_url(""), seed);
         Self { receiver, projector, load, reader, nats, seed }

@@ -218,7 +218,7 @@ impl Groupfold {
     /// Nobody answers.
     pub async fn get(&self, path: &str) -> Answer {
         let url = self.api_url(path);
-        let mut request = http::client().get(&url);
+        let mut request = http::one_shot().get(&url);
         if let Some(token) = &self.addresses.api_token {
             request = request.bearer_auth(token);
         }
@@ -295,16 +295,23 @@ impl Groupfold {
         self.try_run_until(true).await
     }
 
-    async fn try_run_until(&mut self, must_be_ready: bool) -> Option<std::process::ExitStatus> {
+    /// Starts it again and waits for nothing: whoever does so kills it while it begins.
+    pub fn begin(&mut self) {
         let data = self.data();
         let command = self.command_line(&data);
         self.runs += 1;
         let log = self.scratch.path().join(format!("log.{}", self.runs));
-        let process = Process::spawn("groupfold", command, &log).keeping(self.secrets());
-        let process = self.process.insert(process);
-        let (verb, pid) = (self.verb, process.pid());
+        self.process = Some(Process::spawn("groupfold", command, &log).keeping(self.secrets()));
+    }
 
-        let what = format!("groupfold {} is ready (data: {})", self.verb.name(), data.display());
+    async fn try_run_until(&mut self, must_be_ready: bool) -> Option<std::process::ExitStatus> {
+        let data = self.data();
+        self.begin();
+        let verb = self.verb;
+        let process = self.process();
+        let pid = process.pid();
+
+        let what = format!("groupfold {} is ready (data: {})", verb.name(), data.display());
         let ready = wait_until(&what, START_WAIT, async || {
             if let Some(status) = process.exited() {
                 return Ok(Err(status));

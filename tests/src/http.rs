@@ -51,12 +51,26 @@ impl fmt::Display for Answer {
 /// It cannot be made.
 #[must_use]
 pub fn client() -> Client {
+    builder().build().expect("an HTTP client")
+}
+
+fn builder() -> reqwest::ClientBuilder {
     static PROVIDER: OnceLock<()> = OnceLock::new();
     PROVIDER.get_or_init(|| {
         // Fails only if another provider was installed before, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
     });
-    Client::builder().no_proxy().timeout(ANSWER_WAIT).build().expect("an HTTP client")
+    Client::builder().no_proxy().timeout(ANSWER_WAIT)
+}
+
+/// A client that is made once, for it takes milliseconds to make one; it keeps no connection for another request.
+///
+/// # Panics
+/// It cannot be made.
+#[must_use]
+pub fn one_shot() -> &'static Client {
+    static CLIENT: OnceLock<Client> = OnceLock::new();
+    CLIENT.get_or_init(|| builder().pool_max_idle_per_host(0).build().expect("an HTTP client"))
 }
 
 /// `GET`s a URL.
@@ -64,7 +78,7 @@ pub fn client() -> Client {
 /// # Errors
 /// Nobody answers.
 pub async fn try_get(url: &str) -> Result<Answer, reqwest::Error> {
-    read(client().get(url).send().await?).await
+    read(one_shot().get(url).send().await?).await
 }
 
 /// `GET`s a URL.

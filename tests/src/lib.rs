@@ -23,20 +23,24 @@
 
 pub mod certs;
 mod checker;
+mod connection;
 mod groupfold;
 pub mod http;
+pub mod memory;
 mod nats;
 pub mod numbered;
 mod paths;
 mod process;
 mod provider;
 mod proxy;
+pub mod receipts;
 mod rng;
 mod scratch;
 mod wait;
 mod webhook;
 
 pub use checker::{Checked, Log, Seen, caught_up, check_log, check_state, sum_of};
+pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::Answer;
 pub use nats::{NatsOptions, NatsServer};

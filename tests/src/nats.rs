@@ -118,15 +118,6 @@ impl NatsServer {
         self.run().await;
     }
 
-    /// Starts it again with another configuration, as [`Self::restart`] does.
-    pub async fn restart_with(&mut self, options: NatsOptions) {
-        if self.process.is_some() {
-            self.stop().await;
-        }
-        self.options = options;
-        self.run().await;
-    }
-
     fn known_ports(&self) -> Ports {
         self.ports.expect("nats-server was started")
     }
@@ -140,14 +131,22 @@ impl NatsServer {
         }
     }
 
-    /// False if a port is taken.
-    async fn try_run(&mut self) -> bool {
+    /// Starts it again and waits for nothing: whoever does so kills it while it begins.
+    pub fn begin(&mut self) {
+        remove_trials(&self.store_dir().join("jetstream"));
         let folder = self.scratch.path();
         let config = folder.join("nats.conf");
         std::fs::write(&config, self.config()).expect("configuration can be written");
         let mut command = Command::new(nats_server_binary());
         command.arg("--config").arg(&config);
-        let process = self.process.insert(Process::spawn("nats-server", command, &folder.join("log")));
+        self.process = Some(Process::spawn("nats-server", command, &folder.join("log")));
+    }
+
+    /// False if a port is taken.
+    async fn try_run(&mut self) -> bool {
+        self.begin();
+        let folder = self.scratch.path().to_owned();
+        let process = self.process.as_mut().expect("it was started");
         let ports_file = folder.join(format!("nats-server_{}.ports", process.pid()));
         let fixed = self.ports.is_some();
 
@@ -195,6 +194,17 @@ impl NatsServer {
             quoted(self.scratch.path()),
             self.options.config,
         )
+    }
+}
+
+/// nats-server tries by a file `_test_…` whether its folder can be written. Killed just then it leaves that file behind, takes
+/// it for an account from then on, and is never healthy again: whoever runs it removes the file (deploy/RUNBOOK.md).
+fn remove_trials(folder: &Path) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_trial = entry.file_name().to_string_lossy().starts_with("_test_");
+        if is_trial && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            std::fs::remove_file(entry.path()).expect("a file of nats-server's can be removed");
+        }
     }
 }
 

@@ -149,6 +149,9 @@ pub struct LoadOptions {
     pub senders: u64,
     /// Each sender's pause between two webhooks.
     pub pause: Duration,
+    /// So many webhooks are begun after the test last waited for some or sent one itself; then the senders wait for it,
+    /// so that a slow machine has no backlog to work off that grows with each fault.
+    pub ahead: u64,
     /// Which webhooks are sent twice, forged, or again after an unknown end.
     pub seed: u64,
     /// The secret that webhooks are signed with.
@@ -167,6 +170,8 @@ struct Shared {
     options: LoadOptions,
     url: RwLock<String>,
     next: AtomicU64,
+    /// The first webhook that may not be begun yet.
+    until: AtomicU64,
     stop: AtomicBool,
     history: Mutex<History>,
     begun: Instant,
@@ -180,6 +185,7 @@ impl Load {
         let shared = Arc::new(Shared {
             url: RwLock::new(url),
             next: AtomicU64::new(0),
+            until: AtomicU64::new(options.ahead),
             stop: AtomicBool::new(false),
             history: Mutex::default(),
             begun: Instant::now(),
@@ -204,11 +210,17 @@ impl Load {
     /// They are not, within a bound.
     pub async fn until_sent(&self, more: u64) {
         let goal = self.sent() + more;
+        self.shared.go_on_until(goal);
         wait_until("the load goes on", BOUND, async || {
             let sent = self.sent();
             if sent >= goal { Ok(()) } else { Err(sent) }
         })
         .await;
+    }
+
+    /// Lets the senders begin some more.
+    pub fn go_on(&self) {
+        self.shared.go_on_until(self.sent());
     }
 
     /// Webhooks begun.
@@ -217,15 +229,10 @@ impl Load {
         self.shared.next.load(Ordering::SeqCst)
     }
 
-    /// Webhooks acknowledged, refused and so on until now.
-    #[must_use]
-    pub fn counts(&self) -> Counts {
-        self.shared.history().counts()
-    }
-
     /// Sends one webhook of its own now; where it is acknowledged, the position and a group to read at.
     pub async fn probe(&self) -> Result<(String, String), String> {
         let number = self.shared.next.fetch_add(1, Ordering::SeqCst);
+        self.shared.go_on_until(number);
         let answer = self.shared.post(number, true).await;
         let group = items_of(number).map(group_of).next().unwrap_or_default();
         answer.map(|position| (position, group))
@@ -249,10 +256,18 @@ impl Shared {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn go_on_until(&self, number: u64) {
+        self.until.fetch_max(number.saturating_add(self.options.ahead), Ordering::SeqCst);
+    }
+
     async fn send(self: Arc<Self>, sender: u64) {
         let mut rng = Rng::new(self.options.seed ^ (sender + 1));
         let mut again: VecDeque<u64> = VecDeque::new();
         while !self.stop.load(Ordering::SeqCst) {
+            if self.next.load(Ordering::SeqCst) >= self.until.load(Ordering::SeqCst) {
+                tokio::time::sleep(self.options.pause).await;
+                continue;
+            }
             let repeat = rng.below(4) == 0;
             let number = match again.pop_front().filter(|_| repeat) {
                 Some(number) => number,

@@ -57,12 +57,6 @@ impl Provider {
         &self.url
     }
 
-    /// What `--meta-graph-url` takes.
-    #[must_use]
-    pub fn graph_url(&self) -> String {
-        format!("{}/v25.0", self.url)
-    }
-
     /// The running process.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

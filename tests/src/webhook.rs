@@ -26,7 +26,7 @@ pub async fn post(url: &str, secret: &str, body: &[u8]) -> Result<Answer, reqwes
 /// # Errors
 /// Nobody answers, or the connection breaks.
 pub async fn post_signed(url: &str, signature: &str, body: &[u8]) -> Result<Answer, reqwest::Error> {
-    let response = http::client()
+    let response = http::one_shot()
         .post(url)
         .header("content-type", "application/json")
         .header("x-hub-signature-256", signature)

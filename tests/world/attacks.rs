@@ -4,10 +4,9 @@
 mod http2;
 mod shapes;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use groupfold_tests::{Groupfold, NatsServer, Options, http, sign, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, http, memory, sign, wait_until};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -32,9 +31,12 @@ impl Siege {
     async fn begin(options: Options, args: &[&str]) -> Self {
         let mut options = options;
         options.args.extend(args.iter().map(|&arg| arg.to_owned()));
-        let mut groupfold = Groupfold::up(options).await;
+        Self::of(Groupfold::up(options).await).await
+    }
+
+    async fn of(mut groupfold: Groupfold) -> Self {
         let address = groupfold.addresses().webhook.clone().unwrap();
-        let before_kib = rss_kib(groupfold.process().pid());
+        let before_kib = memory::now_kib(groupfold.process().pid());
         let mut siege = Self { groupfold, address, before_kib, honest: 0 };
         siege.honest_is_answered().await;
         siege
@@ -59,7 +61,7 @@ impl Siege {
     }
 
     fn memory_is_bounded(&mut self, during: &str) {
-        let now_kib = rss_kib(self.groupfold.process().pid());
+        let now_kib = memory::now_kib(self.groupfold.process().pid());
         let grown = now_kib.saturating_sub(self.before_kib);
         assert!(grown < GROWTH_KIB_MAX, "{during}: {} KiB, then {now_kib} KiB", self.before_kib);
     }
@@ -78,15 +80,6 @@ impl Siege {
         self.honest_is_answered().await;
         self.memory_is_bounded(what);
     }
-}
-
-/// Resident memory of a process.
-fn rss_kib(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
-    // Elsewhere than on Linux there is nothing to read, and the bound is not checked.
-    let Ok(status) = status else { return 0 };
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("VmRSS");
-    line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
 async fn connect(address: &str) -> TcpStream {
@@ -188,18 +181,17 @@ async fn a_flood_of_connections_is_refused_beyond_the_bound_and_honest_webhooks_
 #[tokio::test]
 async fn what_is_not_signed_costs_the_broker_nothing() {
     let nats = NatsServer::start().await;
-    let mut siege = Siege::begin(Options::on(&nats), &[]).await;
+    let mut provision = Groupfold::command();
+    provision.args(["provision", "--nats-url", &nats.url()]);
+    assert!(provision.output().expect("groupfold can be run").status.success());
+    // The receiver alone: what a projector asks the broker for is no cost of an attack.
+    let mut siege = Siege::of(Groupfold::ingest(Options::on(&nats)).await).await;
     let received = async || {
         let url = format!("{}/varz", nats.monitor_url());
         http::get(&url).await.json["in_msgs"].as_u64().expect("in_msgs")
     };
-    // What the pipeline asks the broker by itself, for as long as the attack lasts.
-    let (calm, begun) = (received().await, Instant::now());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let by_itself = (received().await - calm) as f64 / begun.elapsed().as_secs_f64();
-
-    let (before, begun) = (received().await, Instant::now());
-    let requests = 3000_u32;
+    let before = received().await;
+    let requests = 3000;
     let mut attackers = JoinSet::new();
     for attacker in 0..10 {
         let url = siege.groupfold.webhook_url();
@@ -220,10 +212,8 @@ async fn what_is_not_signed_costs_the_broker_nothing() {
     while let Some(done) = attackers.join_next().await {
         done.unwrap();
     }
-    let cost = (received().await - before) as f64 - by_itself * begun.elapsed().as_secs_f64();
-    assert!(cost < f64::from(requests) / 20.0, "{requests} requests made {cost} messages");
+    let cost = received().await - before;
+    assert!(cost < requests / 20, "{requests} requests made {cost} messages");
     siege.honest_is_answered().await;
     siege.memory_is_bounded("unsigned webhooks");
-    let failed = siege.groupfold.get("/v1/groups/G1").await;
-    assert!(!failed.text.contains("15550009999"), "{failed}");
 }

@@ -244,6 +244,6 @@ pub(crate) fn length(parts: &[Part]) -> u64 {
 fn unreadable(error: &scan::Error) -> Failure {
     match error {
         scan::Error::Unreadable { .. } => Failure::Again(error.to_string()),
-        scan::Error::Hole { .. } => Failure::Failed(error.to_string()),
+        scan::Error::Hole { .. } | scan::Error::Lost { .. } => Failure::Failed(error.to_string()),
     }
 }

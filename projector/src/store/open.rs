@@ -62,8 +62,11 @@ pub(super) fn leave_closed(folder: &Path, sequence: u64) -> Result<(), Error> {
 /// What was left when the store was closed counts until it is open again.
 fn take_closed(settings: &Settings, folder: &Path, found: u64) -> Result<(), Error> {
     let path = folder.join(CLOSED);
-    let closed = match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().unwrap_or_default(),
+    let closed = match fs::read(&path) {
+        // Bytes that are no number say nothing; what the database checks itself it checks all the same.
+        Ok(bytes) => {
+            str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or_default()
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
         Err(source) => return Err(io("read", &path, source)),
     };

@@ -59,6 +59,22 @@ fn a_half_written_snapshot_is_removed() {
     assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0));
 }
 
+#[test]
+fn a_damaged_mark_of_closing_keeps_no_store_from_opening() {
+    for mark in [b"".as_slice(), b"\xb1", b"x", b"1\xff"] {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        put(&partition, &[created("G", 1, "first")]);
+        partition.store.close();
+        drop(partition);
+        let closed = folder.path().join("3/closed");
+        assert_eq!(fs::read(&closed).unwrap(), b"1");
+        fs::write(&closed, mark).unwrap();
+        let store = Store::open(folder.settings(3)).unwrap();
+        assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0), "{mark:?}");
+    }
+}
+
 /// Opens what a damage left, and tells sequence and number of stores set aside. Whatever position comes
 /// up, the entries must be those of the records up to it.
 fn opened_after(records: &[v1::Record], damage: impl Fn(&mut Vec<u8>)) -> (usize, usize) {

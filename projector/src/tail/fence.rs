@@ -76,7 +76,7 @@ pub(super) async fn check_message(
 }
 
 /// True if the stream holds a message of this sequence.
-pub(super) async fn has_message(
+pub(crate) async fn has_message(
     context: &jetstream::Context,
     stream: &str,
     sequence: u64,

@@ -9,7 +9,7 @@ use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, Scratch};
 use serde::{Deserialize, Serialize};
 
 use crate::args::Args;
-use crate::webhook;
+use groupfold_tests::receipts;
 
 /// What an acknowledgement of the broker is worth.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,7 +78,7 @@ impl Bed {
         };
         Options {
             binary: Some(args.groupfold()),
-            app_secret: webhook::SECRET.to_owned(),
+            app_secret: receipts::SECRET.to_owned(),
             env: args.setting.iter().map(setting).collect(),
             ..Options::on(&self.nats)
         }

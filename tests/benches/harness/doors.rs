@@ -13,8 +13,8 @@ use crate::figures::Spread;
 use crate::load::{Load, Outcome, Pace};
 use crate::process;
 use crate::report::{Measurement, Report, Wanted};
-use crate::webhook::Webhooks;
 use contestant::{Contestant, Who};
+use groupfold_tests::receipts::Webhooks;
 
 /// One condition: how many connections, and how many items in a POST.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -4,8 +4,6 @@
 //! answered. An open loop sends at times set beforehand, and counts latency from the intended time, whether or not
 //! a connection was free then: who answers late is not asked less often for it.
 
-mod connection;
-
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +13,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::LocalSet;
 
 use crate::latency::Latencies;
-use connection::Connection;
+use groupfold_tests::Connection;
 
 /// Prints the n-th request.
 pub(crate) type Requests = Arc<dyn Fn(u64, &mut Vec<u8>) + Send + Sync>;

@@ -8,7 +8,7 @@ use groupfold_tests::Groupfold;
 use crate::args::Args;
 use crate::bed::Bed;
 use crate::load::{Load, Outcome, Pace, Requests};
-use crate::webhook::{Webhooks, group_webhooks};
+use groupfold_tests::receipts::{Webhooks, group_webhooks};
 
 pub(crate) const ITEMS: usize = 100;
 const CONNECTIONS: usize = 16;

@@ -24,7 +24,6 @@ mod machine;
 mod print;
 mod process;
 mod report;
-mod webhook;
 
 use clap::Parser;
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use groupfold_tests::memory;
+
 /// Ticks per second of `/proc/PID/stat`, the same on every Linux that one meets.
 const TICKS_PER_SECOND: u64 = 100;
 
@@ -18,17 +20,15 @@ pub(crate) fn cpu(pid: u32) -> Duration {
 
 /// Memory that it holds now, in MiB.
 pub(crate) fn rss_mib(pid: u32) -> f64 {
-    status_mib(pid, "VmRSS:")
+    mib(memory::now_kib(pid))
 }
 
 /// The most that it held at once, in MiB.
 pub(crate) fn rss_most_mib(pid: u32) -> f64 {
-    status_mib(pid, "VmHWM:")
+    mib(memory::most_kib(pid))
 }
 
-fn status_mib(pid: u32, field: &str) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix(field));
-    let kib = line.and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.map_or(f64::NAN, |kib| kib / 1024.0)
+#[allow(clippy::cast_precision_loss, reason = "kibibytes of a process")]
+fn mib(kib: u64) -> f64 {
+    kib as f64 / 1024.0
 }

@@ -4,6 +4,7 @@
 //! something is kept there. Chance, not coverage, leads; it runs on any toolchain.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use groupfold_fold::entry::{Key, Memory};
@@ -15,9 +16,9 @@ use groupfold_tests::{Groupfold, Options, Rng, fixture, fixtures, http, sign, wo
 use crate::args::Budget;
 use crate::outcome::Outcome;
 
-/// Inputs of one round.
-const INPUTS: u32 = 2_000;
-const REQUESTS: u32 = 150;
+/// Inputs of one round, for each target.
+const INPUTS: u32 = 500;
+const REQUESTS: u32 = 50;
 /// No input of a few kilobytes may take longer.
 const SLOW: Duration = Duration::from_secs(2);
 const INPUT_BYTES_MAX: usize = 64 * 1024;
@@ -120,7 +121,7 @@ impl Seeds {
     }
 }
 
-fn records(body: &[u8]) -> Vec<v1::Record> {
+pub(super) fn records(body: &[u8]) -> Vec<v1::Record> {
     let delivery = Delivery {
         received_time_ms: 1_767_225_600_000,
         request_id: "fuzz",
@@ -137,36 +138,71 @@ fn records(body: &[u8]) -> Vec<v1::Record> {
         .collect()
 }
 
-/// Everything that reads bytes: none may panic, and what is read folds to the same whatever comes first.
-fn read_everything(bytes: &[u8]) -> Result<(), String> {
-    let mut read = records(bytes);
-    read.extend(groupfold_projector::record_of(bytes));
+/// Reads bytes; what is wrong with how they were read.
+type Read = fn(&[u8]) -> Result<(), String>;
+
+/// All that reads bytes, by name.
+const PARSERS: [(&str, Read); 5] = [
+    ("webhooks", |bytes| folds(&records(bytes))),
+    ("records", |bytes| folds(&Vec::from_iter(groupfold_projector::record_of(bytes)))),
+    ("entries", read_entries),
+    ("frames", |bytes| {
+        let _ = frame::decode::<v1::FailedWebhook>(bytes);
+        let _ = frame::decode::<v1::Change>(bytes);
+        let _ = frame::decode::<v1::Progress>(bytes);
+        Ok(())
+    }),
+    ("texts", |bytes| read_texts(&String::from_utf8_lossy(bytes))),
+];
+
+/// What was read folds to the same in any order and however often, and is the same once written.
+fn folds(read: &[v1::Record]) -> Result<(), String> {
     let (mut forward, mut backward) = (Memory::default(), Memory::default());
-    for record in &read {
+    for record in read {
         forward.apply([record]).map_err(|error| format!("a record that was read does not fold: {error}"))?;
         let again: v1::Record = frame::decode(&frame::encode(record)).map_err(|error| error.to_string())?;
         if again != *record {
             return Err("a record is another one once written and read".to_owned());
         }
     }
-    for record in read.iter().rev().chain(&read) {
+    for record in read.iter().rev().chain(read) {
         backward.apply([record]).map_err(|error| error.to_string())?;
     }
     if forward != backward {
         return Err("the fold depends on order or on duplicates".to_owned());
     }
+    for (key, value) in &forward.0 {
+        let key = Key::decode(key).map_err(|error| format!("a key of the fold's own: {error}"))?;
+        key.decode_value(value).map_err(|error| format!("a value of the fold's own: {error}"))?;
+    }
+    Ok(())
+}
+
+fn read_entries(bytes: &[u8]) -> Result<(), String> {
     if let Ok(key) = Key::decode(bytes)
         && key.encode() != bytes
     {
         return Err(format!("{key:?} is another key once written"));
     }
-    for key in forward.0.keys().filter_map(|key| Key::decode(key).ok()) {
+    // As the value of a key of each kind.
+    for key in kinds_of_keys() {
         let _ = key.decode_value(bytes);
     }
-    let _ = frame::decode::<v1::FailedWebhook>(bytes);
-    let _ = frame::decode::<v1::Change>(bytes);
-    let _ = frame::decode::<v1::Progress>(bytes);
-    read_texts(&String::from_utf8_lossy(bytes))
+    Ok(())
+}
+
+/// One key of each kind that the fixtures come to.
+fn kinds_of_keys() -> &'static [Key] {
+    static KEYS: OnceLock<Vec<Key>> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let mut memory = Memory::default();
+        for name in fixtures("meta") {
+            memory.apply(&records(&fixture(&name))).expect("fixtures fold");
+        }
+        let mut keys: Vec<Key> = memory.0.keys().filter_map(|key| Key::decode(key).ok()).collect();
+        keys.dedup_by_key(|key| std::mem::discriminant(key));
+        keys
+    })
 }
 
 fn read_texts(text: &str) -> Result<(), String> {
@@ -189,33 +225,70 @@ fn read_texts(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Bytes into all parsers and the fold.
+/// Bytes into all parsers and the fold, or into one that is asked for.
 pub(crate) async fn parsers(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let seeds = Seeds::load();
     let mut rng = Rng::new(budget.seed);
-    let begun = Instant::now();
-    while budget.allows(outcome.rounds) {
-        for _ in 0..INPUTS {
-            let input = seeds.input(&mut rng);
-            let at = Instant::now();
-            let read = catch_unwind(AssertUnwindSafe(|| read_everything(&input)));
-            let why = match read {
-                Ok(Ok(())) if at.elapsed() < SLOW => continue,
-                Ok(Ok(())) => format!("took {:?}", at.elapsed()),
-                Ok(Err(why)) => why,
-                Err(_) => "panicked".to_owned(),
-            };
-            outcome.violation(format!("{why}: {}", kept(&input)));
+    let mut parsers = Targets::of(&PARSERS, &budget);
+    while budget.allows(&outcome) && !parsers.0.is_empty() {
+        for target in &mut parsers.0 {
+            let begun = Instant::now();
+            for _ in 0..INPUTS {
+                let input = seeds.input(&mut rng);
+                let at = Instant::now();
+                let read = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
+                let why = match read {
+                    Ok(Ok(())) if at.elapsed() < SLOW => continue,
+                    Ok(Ok(())) => format!("took {:?}", at.elapsed()),
+                    Ok(Err(why)) => why,
+                    Err(_) => "panicked".to_owned(),
+                };
+                outcome.violation(format!("{}: {why}: {}", target.name, kept(&input)));
+            }
+            target.ran(INPUTS, begun);
         }
-        outcome.rounds += 1;
+        outcome.round(u64::from(INPUTS) * parsers.0.len() as u64, None);
     }
-    outcome.note(format!(
-        "{} inputs in {:.0?}",
-        u64::from(outcome.rounds) * u64::from(INPUTS),
-        begun.elapsed()
-    ));
+    parsers.tell(&mut outcome);
     outcome
+}
+
+/// What inputs go into, and how many did.
+struct Target<R> {
+    name: &'static str,
+    run: R,
+    inputs: u64,
+    time: Duration,
+}
+
+struct Targets<R>(Vec<Target<R>>);
+
+impl<R: Copy> Targets<R> {
+    /// Those that are asked for; all if none is.
+    fn of(all: &[(&'static str, R)], budget: &Budget) -> Self {
+        let wanted = all.iter().filter(|(name, _)| budget.target.as_deref().is_none_or(|one| one == *name));
+        Self(wanted.map(|(name, run)| Target { name, run: *run, inputs: 0, time: Duration::ZERO }).collect())
+    }
+
+    fn tell(&self, outcome: &mut Outcome) {
+        for Target { name, inputs, time, .. } in &self.0 {
+            let rate = *inputs as f64 / time.as_secs_f64();
+            outcome.note(format!("{name}: {inputs} inputs in {time:.0?}, {rate:.0} a second"));
+        }
+    }
+}
+
+impl<R> Target<R> {
+    fn ran(&mut self, inputs: u32, begun: Instant) {
+        self.inputs += u64::from(inputs);
+        self.time += begun.elapsed();
+    }
+}
+
+/// Names of all targets.
+pub(crate) fn targets() -> impl Iterator<Item = &'static str> {
+    PARSERS.iter().map(|(name, _)| *name).chain(REQUESTS_OF.iter().map(|(name, _)| *name))
 }
 
 /// Writes an input down; move it into the corpus once its fault is mended.
@@ -245,40 +318,51 @@ const PATHS: [&str; 14] = [
     "/",
 ];
 
+type Request = fn(&http::Client, &Groupfold, &[u8], &mut Rng) -> reqwest::RequestBuilder;
+
+/// Where bytes go over HTTP, by name.
+const REQUESTS_OF: [(&str, Request); 3] = [
+    ("bodies", |client, up, input, _| {
+        let signature = sign("app-secret-of-a-test", input);
+        client.post(up.webhook_url()).header("x-hub-signature-256", signature).body(input.to_vec())
+    }),
+    ("signatures", |client, up, input, _| {
+        client.post(up.webhook_url()).header("x-hub-signature-256", header(input)).body("{}")
+    }),
+    ("queries", |client, up, input, rng| {
+        client.get(format!("{}{}{}", up.api_url(""), rng.choose(&PATHS), encoded(input, rng)))
+    }),
+];
+
 /// Bodies, signatures, paths and queries over HTTP.
 pub(crate) async fn over_http(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let seeds = Seeds::load();
     let mut rng = Rng::new(budget.seed);
-    let begun = Instant::now();
+    let mut targets = Targets::of(&REQUESTS_OF, &budget);
+    if targets.0.is_empty() {
+        return outcome;
+    }
     let mut up = Groupfold::up(Options::default()).await;
     let client = http::client();
-    while budget.allows(outcome.rounds) {
-        for _ in 0..REQUESTS {
-            let input = seeds.input(&mut rng);
-            let request = match rng.below(3) {
-                0 => client
-                    .post(up.webhook_url())
-                    .header("x-hub-signature-256", sign("app-secret-of-a-test", &input))
-                    .body(input.clone()),
-                1 => client.post(up.webhook_url()).header("x-hub-signature-256", header(&input)).body("{}"),
-                _ => client.get(format!(
-                    "{}{}{}",
-                    up.api_url(""),
-                    rng.choose(&PATHS),
-                    encoded(&input, &mut rng)
-                )),
-            };
-            // A stream of changes goes on for ever: its head is enough.
-            let answer = request.timeout(Duration::from_secs(10)).send().await;
-            match answer.map(|answer| answer.status().as_u16()) {
-                Ok(200..=499 | 503) => {}
-                Ok(status) => outcome.violation(format!("answered {status}: {}", kept(&input))),
-                Err(error) if error.is_builder() => {}
-                Err(error) => outcome.violation(format!("{error}: {}", kept(&input))),
+    while budget.allows(&outcome) {
+        for target in &mut targets.0 {
+            let begun = Instant::now();
+            for _ in 0..REQUESTS {
+                let input = seeds.input(&mut rng);
+                let request = (target.run)(&client, &up, &input, &mut rng);
+                // A stream of changes goes on for ever: its head is enough.
+                let answer = request.timeout(Duration::from_secs(10)).send().await;
+                match answer.map(|answer| answer.status().as_u16()) {
+                    Ok(200..=499 | 503) => {}
+                    Ok(status) => outcome.violation(format!("answered {status}: {}", kept(&input))),
+                    Err(error) if error.is_builder() => {}
+                    Err(error) => outcome.violation(format!("{error}: {}", kept(&input))),
+                }
             }
+            target.ran(REQUESTS, begun);
         }
-        outcome.rounds += 1;
+        outcome.round(u64::from(REQUESTS) * targets.0.len() as u64, None);
     }
     let log = up.process().log();
     for line in log.lines().filter(|line| line.contains("panicked")) {
@@ -288,11 +372,7 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
     if verified.0 != Some(0) {
         outcome.violation(format!("verify: {verified:?}"));
     }
-    outcome.note(format!(
-        "{} requests in {:.0?}",
-        u64::from(outcome.rounds) * u64::from(REQUESTS),
-        begun.elapsed()
-    ));
+    targets.tell(&mut outcome);
     outcome
 }
 

@@ -1,8 +1,10 @@
 //! Rows 1 to 3: processes that die, at random and between any two steps.
 
+use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
 
-use groupfold_tests::{Groupfold, Rng, wait_until};
+use futures_util::FutureExt as _;
+use groupfold_tests::{Groupfold, Load, NatsServer, Rng, wait_until};
 
 use crate::args::Budget;
 use crate::outcome::Outcome;
@@ -10,6 +12,12 @@ use crate::world::{BOUND, Plan, World};
 
 /// Rounds that share a world: its check costs as much as many rounds.
 pub(crate) const ROUNDS_OF_A_WORLD: u32 = 20;
+
+/// After so many worlds that ended by a panic a row ends as well.
+const ENDED_EARLY_MAX: u32 = 5;
+
+/// A part that is killed while it begins lives for less than this: it is ready after some 150 ms.
+const BEGIN_MS_MAX: u64 = 200;
 
 /// Points of an append, and how often at most one is passed before the process dies there.
 const OF_AN_APPEND: [(&str, u64); 4] =
@@ -27,25 +35,44 @@ const OF_A_COMMIT: [(&str, u64); 9] = [
     ("feed.published", 12),
 ];
 
+/// What a round came to: its faults, and how long it took after the last of them until a webhook was taken and read.
+pub(crate) struct Round {
+    pub(crate) faults: u64,
+    pub(crate) recovery: Duration,
+}
+
+/// Of a round with a single fault.
+impl From<Duration> for Round {
+    fn from(recovery: Duration) -> Self {
+        Self { faults: 1, recovery }
+    }
+}
+
 /// Runs rounds in worlds of [`ROUNDS_OF_A_WORLD`], each checked at its end.
-pub(crate) async fn in_worlds(
+pub(crate) async fn in_worlds<R: Into<Round>>(
     row: &str,
     plan: Plan,
     budget: Budget,
-    mut round: impl AsyncFnMut(&mut World, &mut Rng, u32) -> Duration,
+    mut round: impl AsyncFnMut(&mut World, &mut Rng, u32) -> R,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
-        let mut world = World::start(plan.clone(), rng.next_u64() >> 16).await;
-        let mut rounds = 0;
-        while rounds < ROUNDS_OF_A_WORLD && budget.allows(outcome.rounds) {
-            let recovery = round(&mut world, &mut rng, outcome.rounds).await;
-            outcome.recovery.push(recovery);
-            outcome.rounds += 1;
-            rounds += 1;
+    while budget.allows(&outcome) && outcome.ended_early < ENDED_EARLY_MAX {
+        let seed = rng.next_u64() >> 16;
+        let lived = async {
+            let mut world = World::start(plan.clone(), seed).await;
+            let mut rounds = 0;
+            while rounds < ROUNDS_OF_A_WORLD && budget.allows(&outcome) {
+                let done: Round = round(&mut world, &mut rng, outcome.rounds).await.into();
+                outcome.round(done.faults, Some(done.recovery));
+                rounds += 1;
+            }
+            world.end(row, &mut outcome).await;
+        };
+        // What a round cannot do ends its world, not what was counted before.
+        if let Err(panic) = AssertUnwindSafe(lived).catch_unwind().await {
+            outcome.ended_early(panic.as_ref());
         }
-        world.end(row, &mut outcome).await;
     }
     outcome
 }
@@ -56,13 +83,48 @@ async fn a_while(world: &World, rng: &mut Rng) {
     tokio::time::sleep(Duration::from_micros(rng.below(20_000))).await;
 }
 
+/// A part that can be killed, and killed again while it begins.
+trait Mortal {
+    fn kill9(&mut self);
+    fn begin(&mut self);
+}
+
+impl Mortal for Groupfold {
+    fn kill9(&mut self) {
+        self.kill9();
+    }
+    fn begin(&mut self) {
+        self.begin();
+    }
+}
+
+impl Mortal for NatsServer {
+    fn kill9(&mut self) {
+        self.kill9();
+    }
+    fn begin(&mut self) {
+        self.begin();
+    }
+}
+
+/// Kills a part, and half of the time once or twice more while it begins. How often, and when at last.
+async fn killed(part: &mut impl Mortal, rng: &mut Rng) -> (u64, Instant) {
+    let more = [0, 0, 1, 2][rng.below(4) as usize];
+    part.kill9();
+    for _ in 0..more {
+        part.begin();
+        tokio::time::sleep(Duration::from_millis(rng.below(BEGIN_MS_MAX))).await;
+        part.kill9();
+    }
+    (1 + more, Instant::now())
+}
+
 pub(crate) async fn receiver(budget: Budget) -> Outcome {
     in_worlds("1a", Plan::default(), budget, async |world, rng, _| {
         a_while(world, rng).await;
-        let since = Instant::now();
-        world.receiver.kill9();
+        let (faults, since) = killed(&mut world.receiver, rng).await;
         world.restart_receiver().await;
-        world.recovered(since).await
+        Round { faults, recovery: world.recovered(since).await }
     })
     .await
 }
@@ -70,10 +132,9 @@ pub(crate) async fn receiver(budget: Budget) -> Outcome {
 pub(crate) async fn projector(budget: Budget) -> Outcome {
     in_worlds("2a", Plan::default(), budget, async |world, rng, _| {
         a_while(world, rng).await;
-        let since = Instant::now();
-        world.projector.kill9();
+        let (faults, since) = killed(&mut world.projector, rng).await;
         world.restart_projector().await;
-        world.recovered(since).await
+        Round { faults, recovery: world.recovered(since).await }
     })
     .await
 }
@@ -81,10 +142,9 @@ pub(crate) async fn projector(budget: Budget) -> Outcome {
 pub(crate) async fn broker(budget: Budget) -> Outcome {
     in_worlds("3a", Plan::default(), budget, async |world, rng, _| {
         a_while(world, rng).await;
-        let since = Instant::now();
-        world.nats.kill9();
+        let (faults, since) = killed(&mut world.nats, rng).await;
         world.nats.restart().await;
-        world.recovered(since).await
+        Round { faults, recovery: world.recovered(since).await }
     })
     .await
 }
@@ -92,8 +152,8 @@ pub(crate) async fn broker(budget: Budget) -> Outcome {
 /// Starts a part so that it dies at a point, waits until it has, and tells when that was.
 async fn dies_at(
     part: &mut Groupfold,
-    point: &str,
-    passes: u64,
+    load: &Load,
+    (point, passes): (&str, u64),
     lets_others_know: impl FnOnce(&Groupfold),
 ) -> Instant {
     part.kill9();
@@ -103,6 +163,7 @@ async fn dies_at(
     if ready {
         lets_others_know(part);
         wait_until(&format!("the process dies at {point}:{passes}"), BOUND, async || {
+            load.go_on();
             part.process().exited().map(drop).ok_or("it lives")
         })
         .await;
@@ -117,7 +178,8 @@ pub(crate) async fn receiver_at_points(budget: Budget) -> Outcome {
         let (point, most) = OF_AN_APPEND[round as usize % OF_AN_APPEND.len()];
         let load = &world.load;
         let moved = |receiver: &Groupfold| load.move_to(receiver.webhook_url());
-        let since = dies_at(&mut world.receiver, point, rng.between(1, most), moved).await;
+        let passes = rng.between(1, most);
+        let since = dies_at(&mut world.receiver, load, (point, passes), moved).await;
         world.restart_receiver().await;
         world.recovered(since).await
     })
@@ -128,7 +190,8 @@ pub(crate) async fn projector_at_points(budget: Budget) -> Outcome {
     in_worlds("2b", Plan::default(), budget, async |world, rng, round| {
         let (point, most) = OF_A_COMMIT[round as usize % OF_A_COMMIT.len()];
         world.nobody_reads();
-        let since = dies_at(&mut world.projector, point, rng.between(1, most), |_| {}).await;
+        let passes = rng.between(1, most);
+        let since = dies_at(&mut world.projector, &world.load, (point, passes), |_| {}).await;
         world.restart_projector().await;
         world.recovered(since).await
     })

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_nats::jetstream;
 use groupfold_tests::{
@@ -18,7 +18,7 @@ pub(crate) async fn flipped(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
     let (mut harmless, mut told) = (0, 0);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let mut world = World::start(Plan::default(), rng.next_u64() >> 16).await;
         world.load.until_sent(rng.between(20, 60)).await;
         let history = world.load.end().await;
@@ -38,22 +38,27 @@ pub(crate) async fn flipped(budget: Budget) -> Outcome {
                     |why| why,
                     |after| format!("{} of {} messages", after.messages, before.messages),
                 );
-                if is_told(&world.projector).await {
-                    told += 1;
-                    outcome.recovery.push(since.elapsed());
-                } else {
-                    outcome.violation(format!(
-                        "{} flipped at {at}: the log has {what}, and nobody says so",
+                match who_tells(&world.projector).await {
+                    Ok(who) => {
+                        told += 1;
+                        outcome.note(format!("told by {who}"));
+                        outcome.recovery.push(since.elapsed());
+                    }
+                    Err(said) => outcome.violation(format!(
+                        "{} flipped at {at}: the log has {what}, and nobody says so: {said}",
                         file.display()
-                    ));
+                    )),
                 }
             }
         }
-        outcome.rounds += 1;
+        outcome.round(1, None);
     }
-    outcome.note(format!("{harmless} flips were harmless, {told} were told by verify or readiness"));
+    outcome.note(format!("{harmless} flips were harmless, {told} were told"));
     outcome
 }
+
+/// Less than a message has.
+const LAST_BYTES: u64 = 200;
 
 fn flip(store: &Path, rng: &mut Rng) -> (PathBuf, u64) {
     let listed = Command::new("find")
@@ -65,36 +70,54 @@ fn flip(store: &Path, rng: &mut Rng) -> (PathBuf, u64) {
     files.sort_unstable();
     let file = PathBuf::from(*rng.choose(&files));
     let mut bytes = std::fs::read(&file).expect("a stream's file can be read");
-    let at = rng.below(bytes.len() as u64);
+    // Every third one in the last message: nothing comes after it that would show that it is missing.
+    let len = bytes.len() as u64;
+    let at = if rng.below(3) == 0 { len - 1 - rng.below(LAST_BYTES.min(len)) } else { rng.below(len) };
     bytes[at as usize] ^= 1 << rng.below(8);
     std::fs::write(&file, bytes).expect("a stream's file can be written");
     (file, at)
 }
 
-/// True if readiness or `verify` say that something is wrong, within a bound.
-async fn is_told(projector: &Groupfold) -> bool {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(12) {
-        let ready = http::get(&projector.api_url("/readyz")).await;
-        if ready.status != 200 || groupfold("verify", projector).0 != Some(0) {
-            return true;
+/// Who says what is wrong, once the projector has found the broker again: a partition that stopped with a reason, or
+/// `verify`, which finds a difference or names the sequence that it lacks. That it failed otherwise says nothing.
+async fn who_tells(projector: &Groupfold) -> Result<String, String> {
+    let stopped = wait_until("each partition reads or has stopped", BOUND, async || {
+        let answer = projector.get("/v1/position").await;
+        let partitions = answer.json["partitions"].as_array().cloned().unwrap_or_default();
+        if partitions.is_empty() || partitions.iter().any(|one| one["state"] == "reconnecting") {
+            return Err(answer);
         }
-        tokio::time::sleep(Duration::from_millis(250)).await;
+        let stopped = partitions.iter().find(|one| one["state"] == "stopped");
+        Ok(stopped.map(|one| one["reason"].as_str().unwrap_or_default().to_owned()))
+    })
+    .await;
+    if let Some(reason) = stopped.filter(|reason| !reason.is_empty()) {
+        let ready = http::get(&projector.api_url("/readyz")).await.status;
+        return if ready == 503 {
+            Ok(format!("readiness: {reason}"))
+        } else {
+            Err(format!("ready: {ready}"))
+        };
     }
-    false
+    let verified = groupfold("verify", projector);
+    match verified.0 {
+        Some(3) => Ok("verify: what is served differs from the log".to_owned()),
+        Some(1) if verified.2.contains("has no message") => Ok("verify: the log lacks a message".to_owned()),
+        _ => Err(format!("verify: {verified:?}")),
+    }
 }
 
 /// Recreated, restored from an older copy, restored and grown beyond: the projector must stop and say why.
 pub(crate) async fn another(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let reason = match outcome.rounds % 3 {
             0 => recreated(&mut outcome, &mut rng).await,
             1 => restored(&mut outcome, &mut rng, false).await,
             _ => restored(&mut outcome, &mut rng, true).await,
         };
-        outcome.rounds += 1;
+        outcome.round(1, None);
         outcome.note(format!("stopped by {reason}"));
     }
     outcome

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use groupfold_projector::store::{Settings, Store};
-use groupfold_tests::{Log, NatsOptions, NatsServer, Rng, check_log};
+use groupfold_tests::{Log, NatsOptions, NatsServer, Rng, check_log, wait_until};
 
 use crate::args::Budget;
 use crate::disk::Disk;
@@ -14,6 +14,9 @@ use crate::outcome::Outcome;
 use crate::world::{PARTITIONS, Plan, World};
 
 const CUTS_OF_A_WORLD: u32 = 10;
+/// The control goes on for so many rounds at most until it has lost something.
+const CONTROL_ROUNDS_MAX: u32 = 40;
+const SHOWN_WAIT: Duration = Duration::from_secs(60);
 const BROKER_MIB: u64 = 512;
 const STORE_MIB: u64 = 512;
 
@@ -25,7 +28,7 @@ fn broker_on(disk: &Disk, sync_always: bool) -> NatsOptions {
 pub(crate) async fn broker(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let mut disk = match Disk::new(BROKER_MIB) {
             Ok(disk) => disk,
             Err(why) => return not_run(outcome, why),
@@ -33,7 +36,7 @@ pub(crate) async fn broker(budget: Budget) -> Outcome {
         let nats = NatsServer::start_with(broker_on(&disk, true)).await;
         let mut world = World::start_on(nats, Plan::default(), rng.next_u64() >> 16).await;
         for _ in 0..CUTS_OF_A_WORLD {
-            if !budget.allows(outcome.rounds) {
+            if !budget.allows(&outcome) {
                 break;
             }
             world.load.until_sent(rng.between(5, 40)).await;
@@ -43,8 +46,7 @@ pub(crate) async fn broker(budget: Budget) -> Outcome {
             world.nats.kill9();
             cut.and_then(|()| disk.power_up()).expect("the disk comes up again");
             world.nats.restart().await;
-            outcome.recovery.push(world.recovered(since).await);
-            outcome.rounds += 1;
+            outcome.round(1, Some(world.recovered(since).await));
         }
         world.end("4a", &mut outcome).await;
     }
@@ -55,7 +57,7 @@ pub(crate) async fn broker(budget: Budget) -> Outcome {
 pub(crate) async fn broker_without_sync(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let mut disk = match Disk::new(BROKER_MIB) {
             Ok(disk) => disk,
             Err(why) => return not_run(outcome, why),
@@ -74,7 +76,7 @@ pub(crate) async fn broker_without_sync(budget: Budget) -> Outcome {
         let log = Log::read(world.nats.client().await, PARTITIONS).await;
         let checked = check_log(&history, &log);
         outcome.add_counts(&history, &checked);
-        outcome.rounds += 1;
+        outcome.round(1, None);
     }
     outcome
 }
@@ -95,7 +97,12 @@ pub(crate) async fn store_without_sync(budget: Budget) -> Outcome {
 async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    let is_control = !env.is_empty();
+    let goes_on = |outcome: &Outcome| {
+        let in_vain = is_control && outcome.wrong == 0 && outcome.rounds < CONTROL_ROUNDS_MAX;
+        budget.allows(outcome) || in_vain
+    };
+    while goes_on(&outcome) {
         let mut disk = match Disk::new(STORE_MIB) {
             Ok(disk) => disk,
             Err(why) => return not_run(outcome, why),
@@ -104,10 +111,17 @@ async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome 
         let plan = Plan { data: Some(disk.path().join("data")), projector_env: env, ..Plan::default() };
         let mut world = World::start(plan, rng.next_u64() >> 16).await;
         for _ in 0..CUTS_OF_A_WORLD {
-            if !budget.allows(outcome.rounds) {
+            if !goes_on(&outcome) {
                 break;
             }
+            let before = world.shown();
             world.load.until_sent(rng.between(5, 40)).await;
+            // What nobody was shown cannot be missed.
+            wait_until("a reader is shown more", SHOWN_WAIT, async || {
+                world.load.go_on();
+                if world.shown() == before { Err(format!("{before:?}")) } else { Ok(()) }
+            })
+            .await;
             let since = Instant::now();
             world.projector.process().signal("STOP");
             let shown = world.shown();
@@ -124,8 +138,7 @@ async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome 
             disk.power_up().expect("the disk comes up again");
             world.forget_what_was_shown();
             world.restart_projector().await;
-            outcome.recovery.push(world.recovered(since).await);
-            outcome.rounds += 1;
+            outcome.round(1, Some(world.recovered(since).await));
         }
         world.end(row, &mut outcome).await;
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream;
-use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Rng, http, sign, wait_until};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Rng, http, memory, sign, wait_until};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
@@ -16,12 +16,12 @@ use crate::world::{BOUND, PARTITIONS, Plan, World};
 /// What a receiver or projector may grow by under a fault, in KiB: buffers of connections, no backlog.
 const GROWTH_KIB_MAX: u64 = 64 * 1024;
 
+/// What a projector says whose store takes no writes.
+const NO_ROOM: &str = "the store takes no writes";
+
 /// Memory that a process holds, in KiB.
 fn resident_kib(groupfold: &mut Groupfold) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", groupfold.process().pid())).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+    memory::now_kib(groupfold.process().pid())
 }
 
 /// The next webhook is refused, and the refusal names a reason.
@@ -37,7 +37,8 @@ async fn refused(world: &World) -> String {
 /// Seconds without a broker: refusals, no growth, and recovery by itself.
 pub(crate) async fn away(budget: Budget) -> Outcome {
     let mut most = 0;
-    let mut outcome = in_worlds("3b", Plan::default(), budget, async |world, rng, _| {
+    let plan = Plan { ahead: u64::MAX, ..Plan::default() };
+    let mut outcome = in_worlds("3b", plan, budget, async |world, rng, _| {
         world.load.until_sent(20).await;
         let before = resident_kib(&mut world.receiver);
         world.nats.kill9();
@@ -64,8 +65,8 @@ enum Place {
 /// The log's disk has no room. nats-server holds a stream whose file failed until it is started again, and its health
 /// says so: whoever runs it starts it again.
 pub(crate) async fn log_full(budget: Budget) -> Outcome {
-    on_a_disk("7a", budget, Place::Log, async |disk, world, rng, outcome| {
-        disk.fill();
+    on_a_disk("7a", budget, Place::Log, false, async |disk, world, rng, outcome| {
+        disk.fill().expect("the disk can be filled");
         let why = refused(world).await;
         outcome.note(format!("refused: {}", code_of(&why)));
         tokio::time::sleep(Duration::from_millis(rng.below(1_500))).await;
@@ -80,9 +81,19 @@ pub(crate) async fn log_full(budget: Budget) -> Outcome {
 
 /// The projector's disk has no room: webhooks go on, reads say how old they are, and it goes on by itself.
 pub(crate) async fn store_full(budget: Budget) -> Outcome {
-    on_a_disk("7b", budget, Place::Store, async |disk, world, rng, outcome| {
-        disk.fill();
-        world.load.until_sent(rng.between(100, 400)).await;
+    on_a_disk("7b", budget, Place::Store, false, async |disk, world, rng, outcome| {
+        let told = |world: &mut World| world.projector.process().log().matches(NO_ROOM).count();
+        let before = told(world);
+        disk.fill().expect("the disk can be filled");
+        wait_until("the store meets the full disk", BOUND, async || {
+            world.load.go_on();
+            if told(world) > before { Ok(()) } else { Err("it does not say so") }
+        })
+        .await;
+        if let Err(why) = world.load.probe().await {
+            outcome.violation(format!("the store's disk is full, and a webhook is refused: {why}"));
+        }
+        world.load.until_sent(rng.between(10, 100)).await;
         let ready = http::get(&world.projector.api_url("/readyz")).await;
         outcome.note(format!("readiness meanwhile: {}", ready.status));
         disk.free();
@@ -93,11 +104,11 @@ pub(crate) async fn store_full(budget: Budget) -> Outcome {
 
 /// Disks that sync a few times a second: slower, and nothing else.
 pub(crate) async fn log_slow(budget: Budget) -> Outcome {
-    on_a_disk("7d", budget, Place::Log, slowed).await
+    on_a_disk("7d", budget, Place::Log, true, slowed).await
 }
 
 pub(crate) async fn store_slow(budget: Budget) -> Outcome {
-    on_a_disk("7e", budget, Place::Store, slowed).await
+    on_a_disk("7e", budget, Place::Store, true, slowed).await
 }
 
 async fn slowed(disk: &mut Disk, world: &mut World, rng: &mut Rng, _: &mut Outcome) -> Duration {
@@ -114,34 +125,39 @@ async fn on_a_disk(
     row: &str,
     budget: Budget,
     place: Place,
+    is_slowed: bool,
     mut round: impl AsyncFnMut(&mut Disk, &mut World, &mut Rng, &mut Outcome) -> Duration,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
-        let made = Disk::new(MIB).and_then(|disk| disk.slow_down(0).map(|()| disk));
+    while budget.allows(&outcome) {
+        let made = Disk::new(MIB).and_then(|mut disk| {
+            if is_slowed {
+                disk.slow_down(0)?;
+            }
+            Ok(disk)
+        });
         let mut disk = match made {
             Ok(disk) => disk,
             Err(why) => {
-                return Outcome {
-                    not_run: Some(format!("needs root, loop devices and blkio: {why}")),
-                    ..outcome
-                };
+                let needs = if is_slowed { "root, loop devices and blkio" } else { "root and loop devices" };
+                return Outcome { not_run: Some(format!("needs {needs}: {why}")), ..outcome };
             }
         };
         let store_dir = (place == Place::Log).then(|| disk.path().join("log"));
         let nats = NatsServer::start_with(NatsOptions { store_dir, ..NatsOptions::default() }).await;
         let data = (place == Place::Store).then(|| disk.path().join("data"));
-        let plan = Plan { data, ..Plan::default() };
+        // A store writes into room that it has taken before: it meets a full disk only after a while.
+        let pause = Duration::from_millis(if place == Place::Store && !is_slowed { 2 } else { 15 });
+        let plan = Plan { data, pause, ..Plan::default() };
         let mut world = World::start_on(nats, plan, rng.next_u64() >> 16).await;
         for _ in 0..ROUNDS_OF_A_DISK {
-            if !budget.allows(outcome.rounds) {
+            if !budget.allows(&outcome) {
                 break;
             }
             world.load.until_sent(rng.between(5, 20)).await;
             let recovery = round(&mut disk, &mut world, &mut rng, &mut outcome).await;
-            outcome.recovery.push(recovery);
-            outcome.rounds += 1;
+            outcome.round(1, Some(recovery));
         }
         world.end(row, &mut outcome).await;
     }
@@ -152,7 +168,7 @@ async fn on_a_disk(
 pub(crate) async fn at_max_bytes(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let world = World::start(Plan::default(), rng.next_u64() >> 16).await;
         let context = jetstream::new(world.nats.client().await);
         world.load.until_sent(rng.between(10, 30)).await;
@@ -164,8 +180,7 @@ pub(crate) async fn at_max_bytes(budget: Budget) -> Outcome {
         outcome.note(format!("refused: {}", code_of(&why)));
         bound(&context, -1).await;
         let since = Instant::now();
-        outcome.recovery.push(world.recovered(since).await);
-        outcome.rounds += 1;
+        outcome.round(1, Some(world.recovered(since).await));
         world.end("7c", &mut outcome).await;
     }
     outcome
@@ -193,6 +208,7 @@ pub(crate) async fn overload(budget: Budget) -> Outcome {
             .map(str::to_owned)
             .to_vec(),
         senders: 48,
+        ahead: u64::MAX,
         pause: Duration::from_millis(60),
         ..Plan::default()
     };

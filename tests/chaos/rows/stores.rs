@@ -61,10 +61,7 @@ fn damage(store: &Path, rng: &mut Rng) {
     let file = rng.choose(&files);
     let mut bytes = std::fs::read(file).expect("a file of the store can be read");
     // Most of a file is room for later.
-    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) as u64;
-    if used == 0 {
-        return;
-    }
+    let used = bytes.iter().rposition(|byte| *byte != 0).expect("files of zeros are left out") as u64 + 1;
     match rng.below(4) {
         0 => bytes.truncate(rng.below(used) as usize),
         _ => bytes[rng.below(used) as usize] ^= 1 << rng.below(8),
@@ -77,7 +74,7 @@ fn files_under(folder: &Path, files: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             files_under(&path, files);
-        } else if entry.metadata().is_ok_and(|metadata| metadata.len() > 0) {
+        } else if std::fs::read(&path).is_ok_and(|bytes| bytes.iter().any(|byte| *byte != 0)) {
             files.push(path);
         }
     }
@@ -130,10 +127,11 @@ const OF_A_REBUILD: [&str; 7] =
 pub(crate) async fn rebuilt(budget: Budget) -> Outcome {
     let plan =
         Plan { projector_args: vec!["--rebuild-bytes".to_owned(), "4096".to_owned()], ..Plan::default() };
-    in_worlds("14", plan, budget, async |world, rng, round| {
+    let mut died = 0;
+    let mut outcome = in_worlds("14", plan, budget, async |world, rng, round| {
         world.load.until_sent(rng.between(10, 40)).await;
         let point = OF_A_REBUILD[round as usize % OF_A_REBUILD.len()];
-        rebuild_dies_at(world, point, rng.between(1, 4)).await;
+        died += u64::from(rebuild_dies_at(world, point, rng.between(1, 4)).await);
         let since = Instant::now();
         world.restart_projector().await;
         let recovered = world.recovered(since).await;
@@ -142,10 +140,13 @@ pub(crate) async fn rebuilt(budget: Budget) -> Outcome {
         assert_eq!(rebuilt.0, Some(0), "{rebuilt:?}");
         recovered
     })
-    .await
+    .await;
+    outcome.note(format!("{died} of {} died at their point, the others later", outcome.rounds));
+    outcome
 }
 
-async fn rebuild_dies_at(world: &mut World, point: &str, passes: u64) {
+/// True if it died at the point.
+async fn rebuild_dies_at(world: &mut World, point: &str, passes: u64) -> bool {
     world.nobody_reads();
     world.projector.kill9();
     world.projector.options().env = vec![("GROUPFOLD_CRASH".to_owned(), format!("{point}:{passes}"))];
@@ -153,19 +154,24 @@ async fn rebuild_dies_at(world: &mut World, point: &str, passes: u64) {
     world.projector.options().env.clear();
     assert!(ready, "nothing is rebuilt by itself");
     let url = world.projector.api_url("/v1/ops/rebuild");
-    let asked = http::client().post(&url).send().await.expect("a rebuild can be asked for");
-    assert_eq!(asked.status(), 202);
+    // It may be dead before it has answered.
+    if let Ok(asked) = http::client().post(&url).send().await {
+        assert_eq!(asked.status(), 202);
+    } else {
+        world.projector.process().wait(BOUND).await;
+    }
     // A point that is passed less often than that is not died at: killed, then, when all is done.
-    wait_until("the rebuild dies or ends", BOUND, async || {
+    let died = wait_until("the rebuild dies or ends", BOUND, async || {
         if world.projector.process().exited().is_some() {
-            return Ok(());
+            return Ok(true);
         }
         match http::try_get(&url).await {
             Ok(job) if job.json["state"] == "running" => Err(job.to_string()),
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(false),
             Err(error) => Err(error.to_string()),
         }
     })
     .await;
     world.projector.kill9();
+    died
 }

@@ -29,17 +29,17 @@ async fn told(budget: Budget, noise: impl Fn(&mut Rng) -> [u64; 3]) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
     let mut items = 0;
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let mut up = Groupfold::up(Options::default()).await;
         let scratch = Scratch::new("truth");
         for _ in 0..STORIES_OF_A_WORLD {
-            if !budget.allows(outcome.rounds) {
+            if !budget.allows(&outcome) {
                 break;
             }
             let truth = scratch.path().join("truth.json");
             let seed = rng.below(1 << 30);
             items += story(&mut outcome, &up, seed, noise(&mut rng), &truth);
-            outcome.rounds += 1;
+            outcome.round(1, None);
             if rng.below(3) == 0 {
                 // Duplicates beyond what the broker remembers, and after a restart.
                 up.kill9();

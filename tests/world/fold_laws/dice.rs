@@ -1,24 +1,18 @@
-//! Seeded randomness (splitmix64).
+//! Seeded randomness, in places of lists.
+
+use groupfold_tests::Rng;
 
 /// A stream of random numbers.
-pub(crate) struct Dice(u64);
+pub(crate) struct Dice(Rng);
 
 impl Dice {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        Self(Rng::new(seed))
     }
 
     /// Below `n`.
     pub(crate) fn below(&mut self, n: usize) -> usize {
-        usize::try_from(self.next() % n.max(1) as u64).expect("it is below a usize")
+        usize::try_from(self.0.below(n.max(1) as u64)).expect("it is below a usize")
     }
 
     /// Both included.
@@ -35,8 +29,6 @@ impl Dice {
     }
 
     pub(crate) fn shuffle<T>(&mut self, of: &mut [T]) {
-        for i in (1..of.len()).rev() {
-            of.swap(i, self.below(i + 1));
-        }
+        self.0.shuffle(of);
     }
 }

@@ -11,28 +11,21 @@ use crate::hook::NUMBER;
 
 pub(super) const TOKEN: &str = "EAAtoken-of-a-test";
 
+/// Of every group.
+const SUBJECT: &str = "Tea";
+
 /// A group of the provider.
 #[derive(Debug, Clone)]
 pub(super) struct There {
-    pub(super) subject: &'static str,
     pub(super) members: Vec<&'static str>,
     pub(super) pending: Vec<&'static str>,
-    /// Its page and the list do not agree.
-    pub(super) listed: bool,
     pub(super) known: bool,
     pub(super) suspended: bool,
 }
 
 impl There {
     pub(super) fn with(members: &[&'static str]) -> Self {
-        Self {
-            subject: "Tea",
-            members: members.to_vec(),
-            pending: Vec::new(),
-            listed: true,
-            known: true,
-            suspended: false,
-        }
+        Self { members: members.to_vec(), pending: Vec::new(), known: true, suspended: false }
     }
 }
 
@@ -111,10 +104,10 @@ fn answer(head: &str, groups: &BTreeMap<String, There>) -> (u16, Value) {
 /// One group a page, so that all lists have several.
 fn list(query: &str, groups: &BTreeMap<String, There>) -> Value {
     let after = query.split('&').find_map(|pair| pair.strip_prefix("after=")).unwrap_or_default();
-    let mut rest = groups.iter().filter(|(id, there)| there.listed && id.as_str() > after);
-    let Some((id, there)) = rest.next() else { return json!({ "data": { "groups": [] } }) };
+    let mut rest = groups.iter().filter(|(id, _)| id.as_str() > after);
+    let Some((id, _)) = rest.next() else { return json!({ "data": { "groups": [] } }) };
     let mut page = json!({ "data": { "groups": [
-        { "id": id, "subject": there.subject, "created_at": "1767225600" } ] } });
+        { "id": id, "subject": SUBJECT, "created_at": "1767225600" } ] } });
     if rest.next().is_some() {
         page["paging"] = json!({ "cursors": { "after": id }, "next": "https://graph.facebook.com/next" });
     }
@@ -124,7 +117,7 @@ fn list(query: &str, groups: &BTreeMap<String, There>) -> Value {
 fn info(group: &str, there: &There) -> Value {
     let members: Vec<Value> = there.members.iter().map(|wa_id| json!({ "wa_id": wa_id })).collect();
     json!({
-        "id": group, "messaging_product": "whatsapp", "subject": there.subject, "suspended": there.suspended,
+        "id": group, "messaging_product": "whatsapp", "subject": SUBJECT, "suspended": there.suspended,
         "join_approval_mode": "approval_required", "creation_timestamp": 1_767_225_600,
         "total_participant_count": members.len(), "participants": members,
     })

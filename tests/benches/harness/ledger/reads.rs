@@ -12,7 +12,7 @@ use crate::load::{Load, Outcome, Pace, Requests};
 use crate::log::Log;
 use crate::process;
 use crate::report::{Measurement, Report, Wanted};
-use crate::webhook::group;
+use groupfold_tests::receipts::group;
 
 const CONNECTIONS: usize = 16;
 /// Asked while the projector catches up: enough for a percentile, and little work beside it.

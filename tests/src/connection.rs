@@ -10,7 +10,9 @@ use tokio::net::TcpStream;
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 const CONNECT_WAIT: Duration = Duration::from_secs(10);
 
-pub(crate) struct Connection {
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
     socket: TcpStream,
     buffer: Vec<u8>,
     /// Where the last answer's body begins.
@@ -18,7 +20,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub(crate) async fn new(addr: SocketAddr) -> Self {
+    /// Connects.
+    ///
+    /// # Panics
+    /// Nobody listens, or not in time.
+    pub async fn new(addr: SocketAddr) -> Self {
         let connecting = tokio::time::timeout(CONNECT_WAIT, TcpStream::connect(addr));
         let socket = connecting.await.expect("connects in time").expect("somebody listens");
         let _ = socket.set_nodelay(true);
@@ -26,12 +32,13 @@ impl Connection {
     }
 
     /// The answer's status; `None` if none came, or none that can be read.
-    pub(crate) async fn ask(&mut self, request: &[u8]) -> Option<u16> {
+    pub async fn ask(&mut self, request: &[u8]) -> Option<u16> {
         tokio::time::timeout(ANSWER_WAIT, self.exchange(request)).await.ok().flatten()
     }
 
     /// The body of the last answer.
-    pub(crate) fn body(&self) -> &[u8] {
+    #[must_use]
+    pub fn body(&self) -> &[u8] {
         &self.buffer[self.body.min(self.buffer.len())..]
     }
 

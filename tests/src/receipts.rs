@@ -2,38 +2,66 @@
 
 use ring::hmac;
 
-pub(crate) const SECRET: &str = "app-secret-of-a-bench";
+/// What they are signed with.
+pub const SECRET: &str = "app-secret-of-a-bench";
 /// Receipts that a message has: delivered and read, by eight members.
-pub(crate) const RECEIPTS_OF_A_MESSAGE: u64 = 16;
+pub const RECEIPTS_OF_A_MESSAGE: u64 = 16;
 /// Messages whose receipts come in at the same time, each of another group.
 const AT_ONCE: u64 = 64;
 const FIRST_SECOND: u64 = 1_767_225_600;
 
+/// Receipts after which nothing more is told of the messages before: those of one block of messages.
+pub const RECEIPTS_OF_A_BLOCK: u64 = AT_ONCE * RECEIPTS_OF_A_MESSAGE;
+
 /// Prints POSTs.
-pub(crate) struct Webhooks {
+#[derive(Debug)]
+pub struct Webhooks {
     key: hmac::Key,
     path: String,
     items: u64,
     groups: u64,
     /// Receipts that were told before.
     before: u64,
+    shape: Shape,
+}
+
+/// How much a receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// As Meta prints it, with conversation, price and what the sender of the message attached.
+    Whole,
+    /// What happened, and to whom: half of the bytes.
+    Short,
 }
 
 impl Webhooks {
     /// POSTs of so many items each, about so many groups, beginning after so many receipts.
-    pub(crate) fn new(path: &str, items: usize, groups: u64, before: u64) -> Self {
+    #[must_use]
+    pub fn new(path: &str, items: usize, groups: u64, before: u64) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
-        Self { key, path: path.to_owned(), items: items as u64, groups, before }
+        Self { key, path: path.to_owned(), items: items as u64, groups, before, shape: Shape::Whole }
+    }
+
+    /// The same of another shape.
+    #[must_use]
+    pub fn of_shape(self, shape: Shape) -> Self {
+        Self { shape, ..self }
     }
 
     /// The n-th POST, as bytes on the wire.
-    pub(crate) fn request(&self, n: u64, out: &mut Vec<u8>) {
-        post(&self.key, &self.path, &body(self.before + n * self.items, self.items, self.groups), out);
+    pub fn request(&self, n: u64, out: &mut Vec<u8>) {
+        let first = self.before + n * self.items;
+        self.request_of(first..first + self.items, out);
+    }
+
+    /// A POST of just these receipts, as bytes on the wire.
+    pub fn request_of(&self, receipts: impl Iterator<Item = u64>, out: &mut Vec<u8>) {
+        post(&self.key, &self.path, &body(receipts, self.groups, self.shape), out);
     }
 }
 
 /// The POST that creates the n-th group and has its members join.
-pub(crate) fn group_webhooks(n: u64, out: &mut Vec<u8>) {
+pub fn group_webhooks(n: u64, out: &mut Vec<u8>) {
     let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
     let metadata = r#""messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"}"#;
     let (group, before) = (group(n), FIRST_SECOND - 10_000);
@@ -69,28 +97,30 @@ fn post(key: &hmac::Key, path: &str, body: &str, out: &mut Vec<u8>) {
 }
 
 /// The id of a group.
-pub(crate) fn group(index: u64) -> String {
+#[must_use]
+pub fn group(index: u64) -> String {
     format!("Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQ{index:06}AZD")
 }
 
 /// A body as Meta prints it, 889 bytes with one item.
-fn body(first: u64, items: u64, groups: u64) -> String {
-    let mut out = String::with_capacity(360 + 580 * usize::try_from(items).unwrap_or(1));
+#[must_use]
+pub fn body(receipts: impl Iterator<Item = u64>, groups: u64, shape: Shape) -> String {
+    let mut out = String::with_capacity(360 + 580 * receipts.size_hint().0);
     out.push_str(
         r#"{"object":"whatsapp_business_account","entry":[{"id":"102290129340398","changes":[{"value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"statuses":["#,
     );
-    for n in first..first + items {
-        if n > first {
+    for (place, n) in receipts.enumerate() {
+        if place > 0 {
             out.push(',');
         }
-        status(n, groups, &mut out);
+        status(n, groups, shape, &mut out);
     }
     out.push_str(r#"]},"field":"messages"}]}]}"#);
     out
 }
 
 /// The n-th receipt: those of 64 messages come mixed, as they do when many groups talk at once.
-fn status(n: u64, groups: u64, out: &mut String) {
+fn status(n: u64, groups: u64, shape: Shape, out: &mut String) {
     let block = n / (AT_ONCE * RECEIPTS_OF_A_MESSAGE);
     let message = block * AT_ONCE + n % AT_ONCE;
     let receipt = n / AT_ONCE % RECEIPTS_OF_A_MESSAGE;
@@ -100,7 +130,15 @@ fn status(n: u64, groups: u64, out: &mut String) {
     use std::fmt::Write as _;
     let _ = write!(
         out,
-        r#"{{"id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQUFERjg0NDEz{message:012}TAA=","status":"{status}","timestamp":"{second}","recipient_id":"{group}","recipient_type":"group","recipient_participant_id":"1650{person:07}","recipient_participant_user_id":"US.13491208655{person:09}","conversation":{{"id":"5b8f1a1d{message:024x}","origin":{{"type":"group_marketing"}}}},"pricing":{{"billable":true,"pricing_model":"PMP","type":"regular","category":"group_marketing"}},"biz_opaque_callback_data":"campaign-{message:099}"}}"#
+        r#"{{"id":"wamid.HBgLMTY1MDM4Nzk0MzkVAgASGBQzQUFERjg0NDEz{message:012}TAA=","status":"{status}","timestamp":"{second}","recipient_id":"{group}","recipient_type":"group","recipient_participant_id":"1650{person:07}","recipient_participant_user_id":"US.13491208655{person:09}""#
+    );
+    if shape == Shape::Short {
+        out.push('}');
+        return;
+    }
+    let _ = write!(
+        out,
+        r#","conversation":{{"id":"5b8f1a1d{message:024x}","origin":{{"type":"group_marketing"}}}},"pricing":{{"billable":true,"pricing_model":"PMP","type":"regular","category":"group_marketing"}},"biz_opaque_callback_data":"campaign-{message:099}"}}"#
     );
 }
 
@@ -113,7 +151,7 @@ mod tests {
         let receipts: std::collections::BTreeSet<String> = (0..AT_ONCE * RECEIPTS_OF_A_MESSAGE)
             .map(|n| {
                 let mut text = String::new();
-                status(n, 1_000, &mut text);
+                status(n, 1_000, Shape::Whole, &mut text);
                 let json: serde_json::Value = serde_json::from_str(&text).unwrap();
                 format!("{} {} {}", json["id"], json["status"], json["recipient_participant_id"])
             })
@@ -123,6 +161,6 @@ mod tests {
 
     #[test]
     fn a_body_of_one_item_has_the_size_that_the_tables_name() {
-        assert_eq!(body(0, 1, 1_000).len(), 889);
+        assert_eq!(body(std::iter::once(0), 1_000, Shape::Whole).len(), 889);
     }
 }
