@@ -3,6 +3,7 @@
 mod access;
 mod child;
 mod find;
+mod held;
 mod orphan;
 
 use std::time::Duration;

@@ -21,6 +21,9 @@ use crate::{audit, check, config, doctor, provision, up, why};
                   in this order of precedence; `groupfold config show` tells what holds and why."
 )]
 pub(crate) struct Cli {
+    /// Authorities that sign the certificate of --api-url, PEM (default: those of the system)
+    #[arg(long, global = true, env = "GROUPFOLD_API_TLS_CA", value_name = "FILE")]
+    pub(crate) api_tls_ca: Option<std::path::PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }

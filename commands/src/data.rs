@@ -29,7 +29,11 @@ pub(crate) struct Run {
     pub(crate) pid: u32,
     pub(crate) version: String,
     pub(crate) webhook_addr: Option<String>,
+    /// For verbs on this machine, in the clear.
     pub(crate) api_addr: String,
+    /// For everybody else.
+    #[serde(default)]
+    pub(crate) api_url: Option<String>,
     pub(crate) nats_url: String,
     pub(crate) monitor_url: Option<String>,
     #[serde(default)]
@@ -163,6 +167,7 @@ mod tests {
             version: "v".into(),
             webhook_addr: None,
             api_addr: "127.0.0.1:1".into(),
+            api_url: None,
             nats_url: "nats://x".into(),
             monitor_url: None,
             nats_access: Access::default(),

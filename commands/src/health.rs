@@ -1,5 +1,7 @@
 //! Asking a running process how it is, without judging yet.
 
+use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -54,6 +56,33 @@ pub(crate) async fn progress(api: &str, token: Option<&str>) -> Result<Option<Pr
     }
 }
 
+/// Authorities that sign the API's certificate; what the system trusts if there are none.
+static AUTHORITIES: OnceLock<Vec<reqwest::Certificate>> = OnceLock::new();
+
+/// Trusts the authorities of a file, and no others, from now on.
+pub(crate) fn trust(file: &Path) -> Result<(), Failure> {
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::Usage(with_causes(&format!("api_tls_ca: cannot use {}", file.display()), error))
+    };
+    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+    if found.is_empty() {
+        return Err(Failure::Usage(format!("api_tls_ca: {} holds no certificate in PEM", file.display())));
+    }
+    let _ = AUTHORITIES.set(found);
+    Ok(())
+}
+
+/// Who asks the API of a running process.
+pub(crate) fn client(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder().timeout(deadline);
+    match AUTHORITIES.get() {
+        Some(authorities) => builder.tls_certs_only(authorities.iter().cloned()),
+        None => builder,
+    }
+    .build()
+}
+
 /// Gets JSON; the status is the caller's to judge.
 pub(crate) async fn get(url: &str, token: Option<&str>) -> Result<(u16, Value), Failure> {
     let parsed = reqwest::Url::parse(url)
@@ -62,7 +91,7 @@ pub(crate) async fn get(url: &str, token: Option<&str>) -> Result<(u16, Value), 
         let cause = with_causes("", &error.without_url());
         Failure::Missing(format!("{url} does not answer: {cause}"))
     };
-    let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build().map_err(unreachable)?;
+    let client = client(ANSWER_DEADLINE).map_err(unreachable)?;
     let mut request = client.get(parsed);
     if let Some(token) = token {
         request = request.bearer_auth(token);

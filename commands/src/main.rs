@@ -63,6 +63,9 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), exit::Failure> {
+    if let Some(file) = &cli.api_tls_ca {
+        health::trust(file)?;
+    }
     match cli.verb {
         Verb::Up(args) => up::run(args).await,
         Verb::Ingest(flags) => serve::ingest(flags).await,

@@ -180,7 +180,7 @@ impl Remote {
     fn new(base: &str, token: Option<String>, name: &str) -> Result<Self, Failure> {
         let url = reqwest::Url::parse(&format!("{base}/v1/ops/{name}"))
             .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
-        let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build();
+        let client = crate::health::client(ANSWER_DEADLINE);
         let client = client.map_err(|error| Failure::failed("cannot ask the API", &error))?;
         Ok(Self { client, url, token })
     }

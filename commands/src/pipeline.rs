@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::replay;
-use groupfold_ingest::{Receiver, Settings as ReceiverSettings};
-use groupfold_projector::{Ops, Projector, Settings as ProjectorSettings, Token};
+use groupfold_ingest::{Receiver, Settings as ReceiverSettings, Stream};
+use groupfold_projector::{Entrance, Io, Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -94,9 +94,45 @@ pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
     })
 }
 
-/// What the webhook address begins with.
-pub(crate) fn scheme(config: &Config) -> &'static str {
-    if config.webhook_tls.is_some() { "https" } else { "http" }
+/// What an address begins with.
+pub(crate) fn scheme(tls: Option<&tls::Files>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
+}
+
+/// The API address, bound.
+pub(crate) struct ApiAddress {
+    pub(crate) entrances: Vec<Entrance>,
+    /// As everybody reaches it.
+    pub(crate) url: String,
+    /// As this process and verbs of the same owner on this machine reach it, in the clear.
+    pub(crate) local: SocketAddr,
+}
+
+/// Binds the API address. Where it speaks TLS there is a second one on loopback, which no certificate is made out for.
+pub(crate) async fn api_address(config: &Config) -> Result<ApiAddress, Failure> {
+    let (listener, addr) = bind("api_addr", config.api_addr).await?;
+    let url = format!("{}://{addr}", scheme(config.api_tls.as_ref()));
+    let Some(files) = config.api_tls.clone() else {
+        return Ok(ApiAddress { entrances: vec![listener.into()], url, local: addr });
+    };
+    let tls = tls::start("api_tls", files)?;
+    let outer = Entrance::new(listener, move |stream| {
+        let tls = tls.clone();
+        Box::pin(async move { Ok(Box::new(Stream::open(stream, Some(&tls)).await?) as Box<dyn Io>) })
+    });
+    let (inner, local) = bind("api_addr", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
+    Ok(ApiAddress { entrances: vec![outer, inner.into()], url, local })
+}
+
+/// Serves the query API on all its entrances.
+pub(crate) async fn serve_api(
+    projector: &Projector,
+    entrances: Vec<Entrance>,
+    ops: &Ops,
+    stop: &CancellationToken,
+) -> std::io::Result<()> {
+    let each = entrances.into_iter().map(|entrance| projector.serve(entrance, ops.clone(), stop.clone()));
+    futures_util::future::try_join_all(each).await.map(|_| ())
 }
 
 /// Starts the receiver.
@@ -110,7 +146,7 @@ pub(crate) async fn receiver(
     let settings = ReceiverSettings {
         app_secrets: config.meta_app_secrets.clone(),
         verify_token,
-        tls: config.webhook_tls.clone().map(tls::start).transpose()?,
+        tls: config.webhook_tls.clone().map(|files| tls::start("webhook_tls", files)).transpose()?,
         body_bytes_max: config.body_bytes_max,
         requests_max: config.requests_max,
         bytes_in_flight_max: config.bytes_in_flight_max,

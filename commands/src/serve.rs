@@ -24,21 +24,24 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     let broker = Broker::elsewhere(&config)?;
     let client = broker.connect().await?;
     let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
-    let (ops, ops_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let ops_address = pipeline::api_address(&config).await?;
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(&config, &broker, client, &mut registry).await?;
     let router = ops_router(pipeline::ops(&receiver, registry));
     let stop_ops = CancellationToken::new();
-    let ops_server = tokio::spawn(groupfold_projector::serve(ops, router, stop_ops.clone()));
-    let scheme = pipeline::scheme(&config);
+    let mut ops_servers = tokio::task::JoinSet::new();
+    for entrance in ops_address.entrances {
+        ops_servers.spawn(groupfold_projector::serve(entrance, router.clone(), stop_ops.clone()));
+    }
+    let (scheme, ops_url) = (pipeline::scheme(config.webhook_tls.as_ref()), ops_address.url);
     say(&format!(
-        "groupfold ingest is up (durability: {})\n  webhooks  {scheme}://{webhook_addr}/webhooks/meta\n  health    http://{ops_addr}/readyz\n",
+        "groupfold ingest is up (durability: {})\n  webhooks  {scheme}://{webhook_addr}/webhooks/meta\n  health    {ops_url}/readyz\n",
         receiver.durability().name()
     ));
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
     stop_ops.cancel();
-    let _ = ops_server.await;
+    ops_servers.join_all().await;
     if report.cut > 0 {
         return Err(Failure::Failed(format!(
             "{} webhook(s) were cut when the drain budget ended",
@@ -56,7 +59,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let broker = Broker::elsewhere(&config)?;
     let data = DataFolder::take(&config.data)?;
     let client = broker.connect().await?;
-    let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let api_address = pipeline::api_address(&config).await?;
+    let (entrances, api_addr) = (api_address.entrances, api_address.local);
     let mut registry = Registry::default();
     // The loops go on while what is asked for is seen to its end.
     let fold = CancellationToken::new();
@@ -71,6 +75,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         version: pipeline::VERSION.to_owned(),
         webhook_addr: None,
         api_addr: api_addr.to_string(),
+        api_url: Some(api_address.url.clone()),
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         nats_access: broker.access.clone(),
@@ -79,10 +84,10 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
         demo_graph_url: None,
         demo_access_token: None,
     })?;
-    say(&format!("groupfold project is up\n  groups    http://{api_addr}/v1/groups\n"));
+    say(&format!("groupfold project is up\n  groups    {}/v1/groups\n", api_address.url));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));
     let beside = tokio::spawn(beside.run(told.clone()));
-    let served = projector.serve(queries, ops, told).await;
+    let served = pipeline::serve_api(&projector, entrances, &ops, &told).await;
     let _ = beside.await;
     desk.stop().await;
     fold.cancel();

@@ -1,4 +1,4 @@
-//! TLS on the door: certificate and key from files, read again when they change; senders that must show a certificate.
+//! TLS on the door and on the query API: certificate and key from files, read again when they change; senders that must show a certificate.
 
 mod names;
 mod pinned;
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the settings say of TLS on the door.
+/// What the settings say of TLS on an address.
 #[derive(Debug, Clone)]
 pub(crate) struct Files {
     /// The chain, own certificate first, PEM.
@@ -51,10 +51,10 @@ enum Error {
     Authorities(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// Loads the files, and again whenever they change or SIGHUP comes: what cannot be used is told and not taken.
-pub(crate) fn start(files: Files) -> Result<groupfold_ingest::Tls, Failure> {
-    let (config, mut print) =
-        load(&files).map_err(|error| Failure::Usage(with_causes("webhook_tls", &error)))?;
+/// Loads the files, and again whenever they change or SIGHUP comes: what cannot be used is told and not taken. Settings
+/// that begin so name them.
+pub(crate) fn start(settings: &'static str, files: Files) -> Result<groupfold_ingest::Tls, Failure> {
+    let (config, mut print) = load(&files).map_err(|error| Failure::Usage(with_causes(settings, &error)))?;
     let (to, from) = watch::channel(config);
     let mut hang_up =
         signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot listen for signals", &error))?;
@@ -69,11 +69,11 @@ pub(crate) fn start(files: Files) -> Result<groupfold_ingest::Tls, Failure> {
                 Ok((config, now)) => {
                     print = now;
                     to.send_replace(config);
-                    tracing::info!("the door's certificate was read again");
+                    tracing::info!(settings, "the certificate was read again");
                 }
                 Err(error) => {
                     let error = with_causes("", &error);
-                    tracing::warn!(%error, "the door keeps the certificate it has");
+                    tracing::warn!(settings, %error, "the address keeps the certificate it has");
                 }
             }
         }

@@ -87,7 +87,8 @@ async fn serve(
         tracing::warn!(%difference, "a stream differs from the settings; it was left as it is");
     }
     let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
-    let (queries, api_addr) = pipeline::bind("api_addr", config.api_addr).await?;
+    let api_address = pipeline::api_address(config).await?;
+    let (entrances, api_addr) = (api_address.entrances, api_address.local);
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(config, broker, client.clone(), &mut registry).await?;
 
@@ -103,6 +104,7 @@ async fn serve(
         version: pipeline::VERSION.to_owned(),
         webhook_addr: Some(webhook_addr.to_string()),
         api_addr: api_addr.to_string(),
+        api_url: Some(api_address.url.clone()),
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         nats_access: broker.access.clone(),
@@ -114,9 +116,9 @@ async fn serve(
     let api_server = tokio::spawn({
         let (projector, stop) = (projector.clone(), api.clone());
         let ops = pipeline::ops(&receiver, registry);
-        async move { projector.serve(queries, ops, stop).await }
+        async move { pipeline::serve_api(&projector, entrances, &ops, &stop).await }
     });
-    say_where(config, &webhook_addr, &api_addr, receiver.durability().name(), demo.as_ref());
+    say_where(config, &webhook_addr, &api_address.url, receiver.durability().name(), demo.as_ref());
     let beside = tokio::spawn(beside.run(told.clone()));
     let provider =
         demo.map(|demo| tokio::spawn(simulated(config, webhook_addr, demo.listener, told.clone())));
@@ -143,25 +145,19 @@ async fn serve(
 }
 
 /// The line that says where everything is; on stdout, so that logs do not bury it.
-fn say_where(
-    config: &Config,
-    webhook_addr: &SocketAddr,
-    api_addr: &SocketAddr,
-    durability: &str,
-    demo: Option<&Demo>,
-) {
-    let (data, scheme) = (config.data.display(), pipeline::scheme(config));
+fn say_where(config: &Config, webhook_addr: &SocketAddr, api: &str, durability: &str, demo: Option<&Demo>) {
+    let (data, scheme) = (config.data.display(), pipeline::scheme(config.webhook_tls.as_ref()));
     let mut lines = format!(
         "groupfold is up (durability: {durability})\n  \
          webhooks  {scheme}://{webhook_addr}/webhooks/meta\n  \
-         groups    http://{api_addr}/v1/groups\n  \
-         health    http://{api_addr}/readyz   metrics http://{api_addr}/metrics   API http://{api_addr}/openapi.json\n  \
+         groups    {api}/v1/groups\n  \
+         health    {api}/readyz   metrics {api}/metrics   API {api}/openapi.json\n  \
          data      {data}\n"
     );
     if let Some(Demo { graph_url, .. }) = demo {
         lines.push_str("A simulated WhatsApp sends webhooks and takes commands. Try, in another terminal:\n");
         lines.push_str(&format!("  graph     {graph_url}   access token {}\n", simulate::DEMO_TOKEN));
-        lines.push_str(&format!("  curl -s 'http://{api_addr}/v1/groups?limit=1'\n"));
+        lines.push_str(&format!("  curl -s '{api}/v1/groups?limit=1'\n"));
         lines.push_str(&format!("  groupfold group list --data {data}\n"));
     }
     let _ = std::io::stdout().write_all(lines.as_bytes());
@@ -211,7 +207,7 @@ fn simulated(
     ];
     let parsed = Cli::try_parse_from(words);
     async move {
-        let Ok(Cli { verb: Verb::Simulate(args) }) = parsed else {
+        let Ok(Cli { verb: Verb::Simulate(args), .. }) = parsed else {
             return tracing::error!("the demo's own arguments do not parse");
         };
         if let Err(error) = simulate::run(args.simulate, Some(graph), stop).await {

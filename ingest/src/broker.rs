@@ -63,6 +63,8 @@ struct Health {
     refused: Option<(Instant, &'static str)>,
     /// A stream of the log that is not there: emptied broker, or the wrong one.
     missing: Option<String>,
+    /// What the broker says of a stream that takes nothing any more.
+    held: Option<String>,
 }
 
 impl Broker {
@@ -148,6 +150,9 @@ impl Broker {
         if let Some(stream) = &health.missing {
             reasons.push(format!("log: the stream {stream} is missing"));
         }
+        if let Some(error) = &health.held {
+            reasons.push(format!("log: the broker holds a stream until it is started again: {error}"));
+        }
         reasons
     }
 
@@ -199,8 +204,12 @@ impl Broker {
         self.health.lock().unwrap_or_else(PoisonError::into_inner).missing = missing;
     }
 
-    /// Asks the broker whether it answers.
+    /// Asks the broker whether it answers, and whether it holds a stream.
     pub(crate) async fn probe(&self) {
+        if let Some(url) = &self.monitor_url {
+            let held = durability::held_stream(url).await;
+            self.health.lock().unwrap_or_else(PoisonError::into_inner).held = held;
+        }
         let asked = tokio::time::timeout(PROBE_TIMEOUT, self.context.query_account()).await;
         if matches!(asked, Ok(Ok(_))) {
             self.health.lock().unwrap_or_else(PoisonError::into_inner).answered_at = Some(Instant::now());

@@ -70,6 +70,12 @@ pub async fn determine(context: &Context, partitions: u16, monitor_url: Option<&
     }
 }
 
+/// What the broker says of a stream that it holds: after a write that failed, for want of room say, it takes nothing
+/// more until it is started again. `None` if there is none, or if the monitoring port does not tell.
+pub async fn held_stream(monitor_url: &str) -> Option<String> {
+    monitor::write_error(monitor_url).await.unwrap_or_default()
+}
+
 /// The share of its tightest bound that the log uses: a stream's, the account's, the server's. `None` if no
 /// bound can be learned.
 #[allow(clippy::cast_precision_loss, reason = "a share needs no last digits")]

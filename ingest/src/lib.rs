@@ -31,6 +31,6 @@ mod verify;
 
 pub use durability::Durability;
 pub use receiver::{Receiver, StartError};
-pub use server::DrainReport;
+pub use server::{DrainReport, Stream};
 pub use settings::{Settings, Tls};
 pub use verify::SecretError;

@@ -36,5 +36,5 @@ pub use api::ops::{Health, Ops, ops_router};
 pub use asked::Unanswered;
 pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
-pub use server::serve;
+pub use server::{Entrance, Io, Opening, serve};
 pub use token::{Scope, Token};

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Router;
 use groupfold_schemas::log::PARTITIONS_MAX;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -21,7 +20,7 @@ use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
 use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
-use crate::server;
+use crate::server::{self, Entrance};
 use crate::store::{self, Store};
 use crate::token::Token;
 
@@ -188,11 +187,11 @@ impl Projector {
     /// The listener failed.
     pub async fn serve(
         &self,
-        listener: TcpListener,
+        entrance: impl Into<Entrance>,
         ops: Ops,
         shutdown: CancellationToken,
     ) -> std::io::Result<()> {
-        server::serve(listener, self.router(ops), shutdown).await
+        server::serve(entrance, self.router(ops), shutdown).await
     }
 
     pub(crate) fn reads(&self) -> &Reads {

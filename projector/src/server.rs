@@ -1,8 +1,8 @@
 //! Serving a router with every bound that axum leaves open: connections, the time that a request's head may
-//! take, and the time of the end.
+//! take, and the time of the end. How a connection is opened is the matter of whoever brings the listener.
 
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -30,18 +30,66 @@ const HEAD_MAX: Duration = Duration::from_secs(30);
 /// How long answers under way may take once it is time to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// The bytes of an open connection.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// A connection being opened.
+pub type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + Send>>;
+
+/// Where connections arrive, and how they are opened: by a handshake, say.
+pub struct Entrance {
+    listener: TcpListener,
+    open: Arc<dyn Fn(TcpStream) -> Opening + Send + Sync>,
+}
+
+impl Entrance {
+    /// Connections that are opened so.
+    pub fn new(listener: TcpListener, open: impl Fn(TcpStream) -> Opening + Send + Sync + 'static) -> Self {
+        Self { listener, open: Arc::new(open) }
+    }
+}
+
+impl From<TcpListener> for Entrance {
+    /// In the clear.
+    fn from(listener: TcpListener) -> Self {
+        Self::new(listener, |stream| Box::pin(async { Ok(Box::new(stream) as Box<dyn Io>) }))
+    }
+}
+
+impl fmt::Debug for Entrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entrance").field("listener", &self.listener).finish_non_exhaustive()
+    }
+}
+
 /// Serves until `shutdown` is cancelled and what is under way is answered, at most ten seconds later.
 ///
 /// # Errors
 /// None today: a listener that fails to accept tries again.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: CancellationToken) -> io::Result<()> {
+pub async fn serve(
+    entrance: impl Into<Entrance>,
+    router: Router,
+    shutdown: CancellationToken,
+) -> io::Result<()> {
+    let Entrance { listener, open: how } = entrance.into();
     let mut bounded = Bounded { listener, connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)) };
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
-            (connection, _) = bounded.accept() => {
-                open.spawn(answer(connection, router.clone(), HEAD_MAX, shutdown.clone()));
+            (stream, permit) = bounded.accept() => {
+                let (opening, router, shutdown) = (how(stream), router.clone(), shutdown.clone());
+                open.spawn(async move {
+                    let opened = tokio::select! {
+                        () = shutdown.cancelled() => return,
+                        opened = timeout(HEAD_MAX, opening) => opened,
+                    };
+                    if let Ok(Ok(stream)) = opened {
+                        answer(Connection::new(stream, permit), router, HEAD_MAX, shutdown).await;
+                    }
+                });
             }
             Some(_) = open.join_next() => {}
         }
@@ -78,34 +126,27 @@ struct Bounded {
     connections: Arc<Semaphore>,
 }
 
-impl Listener for Bounded {
-    type Io = Connection;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+impl Bounded {
+    async fn accept(&mut self) -> (TcpStream, Option<OwnedSemaphorePermit>) {
         // The semaphore is never closed; without a permit nothing would be accepted any more.
         let permit = Arc::clone(&self.connections).acquire_owned().await.ok();
-        let (stream, address) = Listener::accept(&mut self.listener).await;
+        let (stream, _) = Listener::accept(&mut self.listener).await;
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set nodelay");
         }
-        (Connection::new(stream, permit), address)
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        (stream, permit)
     }
 }
 
 /// A connection that counts as open until it is dropped, and ends when nothing moves on it.
 struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Io>,
     idle: Pin<Box<Sleep>>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Connection {
-    fn new(stream: TcpStream, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(stream: Box<dyn Io>, permit: Option<OwnedSemaphorePermit>) -> Self {
         Self { stream, idle: Box::pin(sleep(IDLE_MAX)), _permit: permit }
     }
 
@@ -172,7 +213,8 @@ mod tests {
         let mut sender = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, _) = listener.accept().await.unwrap();
         let (head_max, shutdown) = (Duration::from_millis(200), CancellationToken::new());
-        let answered = tokio::spawn(answer(Connection::new(stream, None), Router::new(), head_max, shutdown));
+        let answered =
+            tokio::spawn(answer(Connection::new(Box::new(stream), None), Router::new(), head_max, shutdown));
         let (mut from, mut to) = sender.split();
         let trickles = async {
             to.write_all(b"GET / HTTP/1.1\r\nx: ").await.unwrap();

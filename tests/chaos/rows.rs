@@ -9,6 +9,7 @@ mod power;
 mod shortage;
 mod stores;
 mod stories;
+mod supervised;
 
 use std::pin::Pin;
 
@@ -63,7 +64,7 @@ pub(crate) const ROWS: &[Row] = &[
         4,
         hindrances::network
     ),
-    row!("7a", "log's disk full", 1, shortage::log_full),
+    row!("7a", "log's disk full, nobody restarts anything", 1, supervised::log_full),
     row!("7b", "store's disk full", 1, shortage::store_full),
     row!("7c", "streams at max_bytes", 1, shortage::at_max_bytes),
     row!("7d", "log's disk slow", 1, shortage::log_slow),

@@ -156,10 +156,16 @@ fn failed_webhooks_of_every_release_read_back() {
 
 #[test]
 fn entries_of_every_release_read_back_and_mean_the_same() {
-    let old = entries_read_back("entries.txt", &history(), b"afglmnrw");
+    // Written before an account's history told of numbers.
+    let mut early = history();
+    early[5].phone_number_id.clear();
+    let old = entries_read_back("entries.txt", &early, b"afglmnrw");
     let group = view::group(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
     assert_eq!(group.subject.as_deref(), Some("Lucky Shrub"));
     assert_eq!(group.members[0].names.wa_id.as_deref(), Some("5511900000002"));
+    let old = entries_read_back("entries_account.txt", &history()[5..], b"a");
+    let told = |seen: &str| view::account_timeline(&old, "102290129340398", |number| number == seen).unwrap();
+    assert_eq!((told("106540352242922").len(), told("").len()), (1, 0));
     let old = entries_read_back("entries_policy.txt", &policies(), b"fgmv");
     let policy = view::policy(&old, "Y2FwaV9ncm91cDox").unwrap().unwrap();
     assert!(policy.archived && policy.blocked && policy.labels.contains("vip"));

@@ -123,6 +123,15 @@ async fn no_route_of_the_document_tells_a_tenant_of_another_number_or_does_anyth
         }
     }
     assert!(tried >= 12, "{tried}");
+    // What the document does not have: operators' routes, which concern everybody.
+    for task in ["rebuild", "rollback", "verify"] {
+        for method in ["GET", "POST"] {
+            let path = format!("/v1/ops/{task}?partition=0");
+            let answer = world.ask(method, &path, TENANT).await;
+            assert_eq!(answer.status, 403, "{method} {path}: {answer}");
+            tells_nothing(method, &path, &answer.text);
+        }
+    }
     for path in [
         "/v1/groups?limit=200",
         &format!("/v1/groups?phone_number_id={OTHER_NUMBER}"),

@@ -1,4 +1,4 @@
-//! TLS on the door.
+//! TLS on the door and on the query API.
 
 use std::path::Path;
 use std::time::Duration;
@@ -102,15 +102,67 @@ async fn only_a_sender_with_the_right_certificate_and_name_is_let_in() {
     assert!(metrics.contains(line), "{metrics}");
 }
 
+/// A verb against the API: its exit code.
+fn verb(args: &[&str]) -> Option<i32> {
+    Groupfold::command().args(["group", "list"]).args(args).output().unwrap().status.code()
+}
+
+#[tokio::test]
+async fn the_query_api_speaks_tls_alone_to_others_and_verbs_reach_it_from_here_and_elsewhere() {
+    let scratch = Scratch::new("api-tls");
+    let (first, second) = (Authority::new("first"), Authority::new("second"));
+    first.sign("api").write(scratch.path(), "api");
+    let file = |name: &str| scratch.path().join(name).display().to_string();
+    std::fs::write(file("first.pem"), first.pem()).unwrap();
+    std::fs::write(file("second.pem"), second.pem()).unwrap();
+    let (cert, key) = (file("api.pem"), file("api.key"));
+    let args = ["--api-tls-cert", &cert, "--api-tls-key", &key, "--api-token", "t-of-a-test"];
+    let args = args.map(str::to_owned).to_vec();
+    let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    let run = std::fs::read(groupfold.data().join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&run).unwrap();
+    let url = run["api_url"].as_str().unwrap().to_owned();
+    let groups = format!("{url}/v1/groups");
+    let ask = async |trusted: &Authority| {
+        sender(trusted, None).get(&groups).bearer_auth("t-of-a-test").send().await
+    };
+
+    let answer = ask(&first).await.unwrap();
+    assert_eq!((answer.version(), answer.status().as_u16()), (reqwest::Version::HTTP_2, 200));
+    assert!(ask(&second).await.is_err(), "nobody's certificate is trusted");
+    assert!(http::try_get(&groups.replace("https", "http")).await.is_err(), "it speaks in the clear");
+    let unknown = sender(&first, None).get(&groups).send().await.unwrap();
+    assert_eq!(unknown.status().as_u16(), 401);
+
+    let elsewhere = ["--api-url", &url, "--api-token", "t-of-a-test"];
+    let trusting = |name: &str| verb(&[&elsewhere[..], &["--api-tls-ca", &file(name)]].concat());
+    assert_eq!(trusting("first.pem"), Some(0));
+    assert_eq!(trusting("second.pem"), Some(69), "a certificate that nobody vouches for is talked to");
+    assert_eq!(trusting("absent.pem"), Some(2));
+    // A verb of the owner needs neither authority nor token.
+    assert_eq!(verb(&["--data", groupfold.data().to_str().unwrap()]), Some(0));
+
+    second.sign("api").write(scratch.path(), "api");
+    groupfold.process().signal("HUP");
+    wait_until("the new certificate is shown", BOUND, async || {
+        ask(&second).await.map(|_| ()).map_err(|error| format!("{error:?}"))
+    })
+    .await;
+    assert!(ask(&first).await.is_err(), "the old certificate is still shown");
+    assert_eq!(groupfold.terminate().await, 0);
+}
+
 #[test]
 fn a_half_told_certificate_is_a_fault_of_the_settings() {
     for args in [
         ["--webhook-tls-cert", "x.pem"].as_slice(),
         &["--webhook-tls-client-ca", "x.pem"],
         &["--webhook-tls-client-name", "x"],
+        &["--api-tls-cert", "x.pem"],
+        &["--api-tls-key", "x.key"],
     ] {
         let output = Groupfold::command().args(["config", "check"]).args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(3), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
-        assert!(String::from_utf8_lossy(&output.stderr).contains("webhook_tls"), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("_tls"), "{args:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! A nats-server of our own: started, watched, started again when it dies, ended last.
+//! A nats-server of our own: started, watched, started again when it dies or holds a stream, ended last.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
 
-use super::orphan;
+use super::{held, orphan};
 use crate::data::{random_hex, write_private};
 use crate::exit::Failure;
 
@@ -91,7 +91,7 @@ impl Supervisor {
     }
 }
 
-/// Waits for the child's death or for the word to end it.
+/// Waits for the child's death, for a stream that it holds, or for the word to end it.
 async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationToken) {
     let mut wait = RESTART_WAIT_MIN;
     loop {
@@ -101,6 +101,10 @@ async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationTok
             ended = child.wait() => {
                 let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                 tracing::error!(%status, log = %home.folder.join("nats.log").display(), "nats-server died, starting it again");
+            }
+            error = held::until_room(&ports.monitor_url, &home.folder) => {
+                tracing::error!(%error, "nats-server holds a stream after a failed write and there is room, starting it again");
+                end(child).await;
             }
         }
         if begin.elapsed() > STEADY {
@@ -163,6 +167,9 @@ impl Home {
         let port = |port: Option<u16>| port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
         let quoted = |path: &Path| format!("{:?}", path.display().to_string());
         let file = |name: &str| quoted(&self.folder.join(name));
+        // The server's own choice goes by what is free as it starts: too little for ever after a start on a full disk.
+        let bound = held::log_bytes_max(&self.folder).map(|bytes| format!(", max_file_store: {bytes}"));
+        let bound = bound.unwrap_or_default();
         [
             "# Written by `groupfold up` at every start; changes are lost.".to_owned(),
             "server_name: groupfold".to_owned(),
@@ -176,7 +183,7 @@ impl Home {
             "# A webhook of 3 MiB that is not JSON is kept whole in one message.".to_owned(),
             "max_payload: 8MB".to_owned(),
             "# Acknowledged means on the device.".to_owned(),
-            format!("jetstream {{ store_dir: {}, sync_interval: always }}", file("jetstream")),
+            format!("jetstream {{ store_dir: {}, sync_interval: always{bound} }}", file("jetstream")),
         ]
         .join("\n")
     }

@@ -69,6 +69,8 @@ pub(crate) const KEYS: &[Key] = &[
         "Common name that it must have, such as client.webhooks.fbclientcerts.com",
     )),
     key("api_addr", "ADDR", Some("127.0.0.1:8081"), "Where the query API, health and metrics answer"),
+    key("api_tls_cert", "FILE", None, "Certificate chain of that address, PEM; read again when it changes"),
+    key("api_tls_key", "FILE", None, "Its private key, PEM"),
     secret(many(key("meta_app_secret", "SECRET", None, "App secret of Meta; repeat it to rotate"))),
     secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
     secret(many(key(

@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) webhook_addr: SocketAddr,
     pub(crate) webhook_tls: Option<tls::Files>,
     pub(crate) api_addr: SocketAddr,
+    pub(crate) api_tls: Option<tls::Files>,
     pub(crate) meta_app_secrets: Vec<String>,
     pub(crate) meta_verify_token: Option<String>,
     pub(crate) provider: provider::Settings,
@@ -92,6 +93,7 @@ impl Config {
             webhook_addr: read.one("webhook_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
             webhook_tls: read.webhook_tls(),
             api_addr: read.one("api_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
+            api_tls: read.api_tls(),
             meta_app_secrets: read.secrets("meta_app_secret"),
             meta_verify_token: read.secrets("meta_verify_token").into_iter().next(),
             provider: read.provider(),
@@ -332,12 +334,25 @@ impl Reader<'_> {
         match (cert, key) {
             (Some(cert), Some(key)) => Some(tls::Files { cert, key, client_ca, client_names }),
             (None, None) if client_ca.is_none() => None,
-            _ => {
-                let line = "webhook_tls: needs webhook_tls_cert and webhook_tls_key, both";
-                self.faults.push(Fault(line.to_owned()));
-                None
-            }
+            _ => self.half("webhook_tls"),
         }
+    }
+
+    fn api_tls(&mut self) -> Option<tls::Files> {
+        let cert: Option<PathBuf> = self.one("api_tls_cert", "a PEM file");
+        let key: Option<PathBuf> = self.one("api_tls_key", "a PEM file");
+        match (cert, key) {
+            (Some(cert), Some(key)) => {
+                Some(tls::Files { cert, key, client_ca: None, client_names: Vec::new() })
+            }
+            (None, None) => None,
+            _ => self.half("api_tls"),
+        }
+    }
+
+    fn half(&mut self, tls: &str) -> Option<tls::Files> {
+        self.faults.push(Fault(format!("{tls}: needs {tls}_cert and {tls}_key, both")));
+        None
     }
 
     fn nats_access(&mut self) -> Access {

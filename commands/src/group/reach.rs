@@ -111,7 +111,7 @@ impl Reach {
             let cause = crate::exit::with_causes("", &error.without_url());
             Failure::Missing(format!("the API at {base} does not answer: {cause}"))
         };
-        let client = reqwest::Client::builder().timeout(ANSWER_DEADLINE).build().map_err(unreachable)?;
+        let client = crate::health::client(ANSWER_DEADLINE).map_err(unreachable)?;
         let mut sent = client.request(request.method, url);
         if let Some(token) = token {
             sent = sent.bearer_auth(token);

@@ -1,4 +1,4 @@
-//! The broker's monitoring port: one `GET /jsz?config=1`.
+//! The broker's monitoring port: one `GET /jsz?config=1`, or one `GET /healthz?details=true`.
 
 use std::time::Duration;
 
@@ -14,6 +14,8 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// The answer has about a kilobyte; with many accounts more.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 const PORT_DEFAULT: u16 = 8222;
+/// What nats-server 2.14 and later says of a stream that takes nothing after a failed write.
+const WRITE_ERROR: &str = "write error: ";
 
 /// Why the port does not tell.
 #[derive(Debug, thiserror::Error)]
@@ -78,28 +80,60 @@ pub(crate) async fn storage(url: &str, server_id: &str) -> Result<(u64, u64), Er
 }
 
 async fn report(url: &str, server_id: &str) -> Result<Report, Error> {
-    let bytes = tokio::time::timeout(TIMEOUT, get(url)).await.map_err(|_| Error::Timeout)??;
+    let (status, bytes) = get(url, "/jsz?config=1").await?;
+    if status != StatusCode::OK {
+        return Err(Error::Status(status));
+    }
     let report: Report = serde_json::from_slice(&bytes).map_err(Error::Json)?;
     if report.server_id == server_id { Ok(report) } else { Err(Error::OtherServer) }
 }
 
-async fn get(url: &str) -> Result<Bytes, Error> {
+#[derive(Deserialize)]
+struct Health {
+    #[serde(default)]
+    errors: Vec<Unhealthy>,
+}
+
+#[derive(Deserialize)]
+struct Unhealthy {
+    #[serde(default)]
+    error: String,
+}
+
+/// What a server says of a stream that it holds after a failed write. A server that is unhealthy for another reason,
+/// such as a log that it still recovers, holds none.
+pub(crate) async fn write_error(url: &str) -> Result<Option<String>, Error> {
+    let (status, bytes) = get(url, "/healthz?details=true").await?;
+    if status == StatusCode::OK {
+        return Ok(None);
+    }
+    write_error_in(&bytes)
+}
+
+fn write_error_in(answer: &[u8]) -> Result<Option<String>, Error> {
+    let health: Health = serde_json::from_slice(answer).map_err(Error::Json)?;
+    Ok(health.errors.into_iter().map(|unhealthy| unhealthy.error).find(|error| error.contains(WRITE_ERROR)))
+}
+
+async fn get(url: &str, path: &str) -> Result<(StatusCode, Bytes), Error> {
+    tokio::time::timeout(TIMEOUT, exchange(url, path)).await.map_err(|_| Error::Timeout)?
+}
+
+async fn exchange(url: &str, path: &str) -> Result<(StatusCode, Bytes), Error> {
     let base: Uri = url.parse().map_err(|_| Error::Url)?;
     let (Some("http"), Some(host)) = (base.scheme_str(), base.host()) else { return Err(Error::Url) };
     let port = base.port_u16().unwrap_or(PORT_DEFAULT);
     let stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(Error::Connect)?;
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(Error::Http)?;
-    let path = format!("{}/jsz?config=1", base.path().trim_end_matches('/'));
+    let path = format!("{}{path}", base.path().trim_end_matches('/'));
     let request = Request::get(path).header(HOST, format!("{host}:{port}")).body(Empty::<Bytes>::new());
     let request = request.map_err(|_| Error::Url)?;
     let exchange = async {
         let response = sender.send_request(request).await.map_err(Error::Http)?;
-        if response.status() != StatusCode::OK {
-            return Err(Error::Status(response.status()));
-        }
+        let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        body.map(http_body_util::Collected::to_bytes).map_err(|_| Error::Body)
+        body.map(|body| (status, body.to_bytes())).map_err(|_| Error::Body)
     };
     // The connection is driven here and not by a task of its own, so that nothing outlives the timeout.
     tokio::pin!(exchange);
@@ -113,5 +147,25 @@ async fn get(url: &str) -> Result<Bytes, Error> {
                 ended.map_err(Error::Http)?;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_error_in;
+
+    #[test]
+    fn a_held_stream_is_told_from_one_that_is_still_recovered() {
+        let error = r"JetStream stream '$G > A' write error: write /x/1.blk: no space left on device";
+        let report = |error: &str| {
+            let errors =
+                [serde_json::json!({"type": "STREAM", "account": "$G", "stream": "A", "error": error})];
+            serde_json::json!({"status": "error", "errors": errors}).to_string()
+        };
+        assert_eq!(write_error_in(report(error).as_bytes()).unwrap().as_deref(), Some(error));
+        let recovering = "JetStream stream '$G > A' could not be recovered";
+        assert_eq!(write_error_in(report(recovering).as_bytes()).unwrap(), None);
+        assert_eq!(write_error_in(br#"{"status":"unavailable","error":"x"}"#).unwrap(), None);
+        assert!(write_error_in(b"<html>").is_err());
     }
 }

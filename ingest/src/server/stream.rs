@@ -12,14 +12,21 @@ use tokio_rustls::server::TlsStream;
 
 use crate::settings::Tls;
 
-pub(super) enum Stream {
+/// A connection's bytes.
+#[derive(Debug)]
+pub enum Stream {
+    /// As they come.
     Clear(TcpStream),
+    /// Under TLS.
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Stream {
     /// Shakes hands where the door has a certificate; with the one that holds now.
-    pub(super) async fn open(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// The peer does not shake hands as it should.
+    pub async fn open(stream: TcpStream, tls: Option<&Tls>) -> io::Result<Self> {
         // Answers are small and whole: waiting for more to send only delays them.
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else { return Ok(Self::Clear(stream)) };

@@ -128,8 +128,10 @@ impl Contribution<'_> {
             event_id: record.event_id.clone(),
             about: about.to_owned(),
         };
+        let of_account = record.group_id.is_empty();
         let fact = v1::Fact {
             kind: kind.into(),
+            phone_number_id: if of_account { record.phone_number_id.clone() } else { String::new() },
             time_ms: record.provider_time_ms,
             event_id: record.event_id.clone(),
             actor: record.actor.clone(),
@@ -137,7 +139,7 @@ impl Contribution<'_> {
             evidence: record.evidence,
             ..fact
         };
-        let key = if record.group_id.is_empty() {
+        let key = if of_account {
             Key::AccountFact { account: record.account.clone(), at }
         } else {
             Key::Fact { group: self.group(), at }

@@ -196,7 +196,7 @@ fn an_account_error_that_is_told_again_later_is_one_line() {
         record.time_quality = v1::TimeQuality::Received.into();
         record
     };
-    let lines = view::account_timeline(&fold(&[error(7), error(5), error(900)]), "WABA").unwrap();
+    let lines = view::account_timeline(&fold(&[error(7), error(5), error(900)]), "WABA", |_| true).unwrap();
     assert_eq!(lines.iter().map(|line| line.at_ms).collect::<Vec<_>>(), [5000]);
 }
 

@@ -31,7 +31,7 @@ use crate::token::{Scope, Token};
 use rate::Bucket;
 
 /// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
-pub(super) const FOR_BOUND: [&str; 7] = [
+pub(super) const FOR_BOUND: [&str; 8] = [
     "/v1/position",
     "/v1/groups",
     "/v1/messages/{message_id}/receipts",
@@ -39,6 +39,7 @@ pub(super) const FOR_BOUND: [&str; 7] = [
     "/v1/changes",
     "/v1/commands",
     "/v1/commands/{command_id}",
+    "/v1/accounts/{account}/timeline",
 ];
 /// Routes without a group in their path that do for a bound token only what concerns its own numbers.
 const FOR_BOUND_WRITES: [&str; 2] = ["/v1/groups", "/v1/messages/{message_id}/views"];

@@ -7,6 +7,7 @@ use groupfold_fold::view::{self, EntryKind};
 use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
+use super::auth::Caller;
 use super::params::{EntryCursor, Limit, Params};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
@@ -67,7 +68,7 @@ where
 /// What happened to an account outside any group, oldest first
 ///
 /// Failed creations of groups that never got an id, and errors of the account. An account of which
-/// nothing is known has an empty history.
+/// nothing is known has an empty history. A token that is bound to phone numbers is told what was reported for these.
 #[utoipa::path(
     get,
     path = "/v1/accounts/{account}/timeline",
@@ -88,17 +89,21 @@ where
 pub(crate) async fn of_account(
     State(api): State<Api>,
     path: Result<Path<String>, PathRejection>,
+    caller: Caller,
     params: Params,
 ) -> Result<Answer<shape::Timeline>, Problem> {
     params.no_time_travel()?;
-    history(&api, path, &params, |view, id, _| Ok(view::account_timeline(view, id)?)).await
+    let entries = move |view: &ReadView<'_>, id: &str, _: &Position| {
+        Ok(view::account_timeline(view, id, |number| caller.may_see(number))?)
+    };
+    history(&api, path, &params, entries).await
 }
 
 async fn history(
     api: &Api,
     path: Result<Path<String>, PathRejection>,
     params: &Params,
-    entries: fn(&ReadView<'_>, &str, &Position) -> Result<Vec<view::Entry>, Problem>,
+    entries: impl Fn(&ReadView<'_>, &str, &Position) -> Result<Vec<view::Entry>, Problem> + Send + 'static,
 ) -> Result<Answer<shape::Timeline>, Problem> {
     let id = id_of(path)?;
     let (lang, limit, after) = (params.lang()?, params.limit(LIMIT)?, params.cursor_entry()?);

@@ -1413,6 +1413,9 @@ pub struct Fact {
     pub members_whole: bool,
     #[prost(bool, tag = "51")]
     pub requests_whole: bool,
+    /// In the history of an account: the business number that it was reported for, if it was for one.
+    #[prost(string, tag = "60")]
+    pub phone_number_id: ::prost::alloc::string::String,
 }
 /// Two names were reported for one person, first at this time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

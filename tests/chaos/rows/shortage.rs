@@ -62,23 +62,6 @@ enum Place {
     Store,
 }
 
-/// The log's disk has no room. nats-server holds a stream whose file failed until it is started again, and its health
-/// says so: whoever runs it starts it again.
-pub(crate) async fn log_full(budget: Budget) -> Outcome {
-    on_a_disk("7a", budget, Place::Log, false, async |disk, world, rng, outcome| {
-        disk.fill().expect("the disk can be filled");
-        let why = refused(world).await;
-        outcome.note(format!("refused: {}", code_of(&why)));
-        tokio::time::sleep(Duration::from_millis(rng.below(1_500))).await;
-        disk.free();
-        let since = Instant::now();
-        world.nats.kill9();
-        world.nats.restart().await;
-        world.recovered(since).await
-    })
-    .await
-}
-
 /// The projector's disk has no room: webhooks go on, reads say how old they are, and it goes on by itself.
 pub(crate) async fn store_full(budget: Budget) -> Outcome {
     on_a_disk("7b", budget, Place::Store, false, async |disk, world, rng, outcome| {

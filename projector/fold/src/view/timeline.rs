@@ -31,14 +31,21 @@ pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entr
     Ok(Some(entries.into_iter().map(|(_, _, entry)| entry).collect()))
 }
 
-/// The events of an account that have no group, by time and id.
+/// The events of an account that have no group, by time and id: those of the business numbers that may be seen. What
+/// was reported for no number has an empty one.
 ///
 /// # Errors
 /// The source cannot be read.
-pub fn account_timeline<S: Source>(source: &S, account: &str) -> Result<Vec<Entry>, S::Error> {
+pub fn account_timeline<S: Source>(
+    source: &S,
+    account: &str,
+    may_see: impl Fn(&str) -> bool,
+) -> Result<Vec<Entry>, S::Error> {
     let entries = source.scan(&Prefix::AccountFacts { account: account.to_owned() })?;
     let entry = |entry| match entry {
-        (Key::AccountFact { at, .. }, Value::Fact(fact)) => Some(bare(&at, &fact)),
+        (Key::AccountFact { at, .. }, Value::Fact(fact)) if may_see(&fact.phone_number_id) => {
+            Some(bare(&at, &fact))
+        }
         _ => None,
     };
     let mut lines: Vec<Entry> = entries.into_iter().filter_map(entry).collect();
