@@ -187,7 +187,6 @@ impl Appender<'_> {
         payload_max: usize,
         receipt: &mut Receipt,
     ) -> Vec<Message> {
-        let mut seen = HashSet::new();
         let mut messages = Vec::with_capacity(items.len());
         for item in items {
             let message = match item {
@@ -202,11 +201,10 @@ impl Appender<'_> {
             if let Fate::Failed(cause) = &message.fate {
                 receipt.failed_causes.push(cause.clone());
             }
-            if seen.insert(message.id.clone()) {
-                messages.push(message);
-            } else {
-                receipt.count_repeated(&message.fate);
-            }
+            messages.push(message);
+        }
+        if messages.len() > 1 {
+            receipt.count_repeated(&mut messages);
         }
         messages
     }
@@ -257,11 +255,20 @@ impl Receipt {
         }
     }
 
-    fn count_repeated(&mut self, fate: &Fate) {
-        match fate {
-            Fate::Failed(_) => self.failed += 1,
-            Fate::Event => self.duplicate += 1,
-        }
+    /// Takes out what stands there a second time.
+    fn count_repeated(&mut self, messages: &mut Vec<Message>) {
+        let mut seen = HashSet::with_capacity(messages.len());
+        let mut first =
+            messages.iter().map(|message| seen.insert(message.id.as_str())).collect::<Vec<_>>().into_iter();
+        messages.retain(|message| {
+            let first = first.next().unwrap_or(true);
+            match message.fate {
+                _ if first => {}
+                Fate::Failed(_) => self.failed += 1,
+                Fate::Event => self.duplicate += 1,
+            }
+            first
+        });
     }
 }
 

@@ -12,7 +12,7 @@ fn delivery() -> Delivery<'static> {
         received_time_ms: 1,
         request_id: "r",
         build: "b",
-        headers: Vec::new(),
+        headers: crate::meta::Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: false,
