@@ -4,6 +4,7 @@
 //! inside the deadline; the log's duplicate window then keeps it single, and where it does not (a window
 //! is a convenience), readers drop what they have seen.
 
+mod flight;
 mod lane;
 mod message;
 mod outcome;
