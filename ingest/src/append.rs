@@ -4,6 +4,7 @@
 //! inside the deadline; the log's duplicate window then keeps it single, and where it does not (a window
 //! is a convenience), readers drop what they have seen.
 
+mod flight;
 mod lane;
 mod message;
 mod outcome;
@@ -187,7 +188,6 @@ impl Appender<'_> {
         payload_max: usize,
         receipt: &mut Receipt,
     ) -> Vec<Message> {
-        let mut seen = HashSet::new();
         let mut messages = Vec::with_capacity(items.len());
         for item in items {
             let message = match item {
@@ -202,11 +202,10 @@ impl Appender<'_> {
             if let Fate::Failed(cause) = &message.fate {
                 receipt.failed_causes.push(cause.clone());
             }
-            if seen.insert(message.id.clone()) {
-                messages.push(message);
-            } else {
-                receipt.count_repeated(&message.fate);
-            }
+            messages.push(message);
+        }
+        if messages.len() > 1 {
+            receipt.count_repeated(&mut messages);
         }
         messages
     }
@@ -257,11 +256,20 @@ impl Receipt {
         }
     }
 
-    fn count_repeated(&mut self, fate: &Fate) {
-        match fate {
-            Fate::Failed(_) => self.failed += 1,
-            Fate::Event => self.duplicate += 1,
-        }
+    /// Takes out what stands there a second time.
+    fn count_repeated(&mut self, messages: &mut Vec<Message>) {
+        let mut seen = HashSet::with_capacity(messages.len());
+        let mut first =
+            messages.iter().map(|message| seen.insert(message.id.as_str())).collect::<Vec<_>>().into_iter();
+        messages.retain(|message| {
+            let first = first.next().unwrap_or(true);
+            match message.fate {
+                _ if first => {}
+                Fate::Failed(_) => self.failed += 1,
+                Fate::Event => self.duplicate += 1,
+            }
+            first
+        });
     }
 }
 

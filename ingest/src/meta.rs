@@ -15,6 +15,7 @@ mod event_id;
 mod failed;
 mod fault;
 mod group;
+mod headers;
 mod json;
 mod message;
 mod node;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use groupfold_schemas::v1;
 
 pub(crate) use failed::oversize;
+pub use headers::Headers;
 
 /// Most items in one body: Meta sends up to 1,000 updates. A body with more fails whole, so that the
 /// work for one POST is bounded whatever its bytes say.
@@ -43,7 +45,7 @@ pub struct Delivery<'a> {
     /// Version of the build that reads the body.
     pub build: &'a str,
     /// Request headers to keep with failures.
-    pub headers: Vec<v1::Header>,
+    pub headers: Headers<'a>,
     /// One-to-one messages and receipts are ignored; otherwise they fail.
     pub ignore_one_to_one: bool,
     /// Fields outside groups are ignored; otherwise they fail.
@@ -104,7 +106,7 @@ pub fn readapt(failed: &v1::FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item>
     let first = Delivery {
         received_time_ms: failed.received_time_ms,
         request_id: &failed.request_id,
-        headers: failed.headers.clone(),
+        headers: Headers::Kept(&failed.headers),
         replayed: true,
         ..delivery.clone()
     };

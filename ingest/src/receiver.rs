@@ -171,7 +171,7 @@ impl Inner {
         &'a self,
         request_id: &'a str,
         received_time_ms: i64,
-        headers: Vec<groupfold_schemas::v1::Header>,
+        headers: meta::Headers<'a>,
     ) -> meta::Delivery<'a> {
         meta::Delivery {
             received_time_ms,

@@ -7,10 +7,8 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use groupfold_schemas::v1::Header;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, USER_AGENT};
+use hyper::header::HeaderMap;
 use hyper::{Method, Request};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -21,7 +19,7 @@ use crate::detached::Detached;
 use crate::receiver::Inner;
 use crate::respond::{self, Answer, Refusal};
 use crate::trace::Trace;
-use crate::verify::{RawWebhook, SIGNATURE};
+use crate::verify::RawWebhook;
 use crate::{body, meta};
 
 const PATH: &str = "/webhooks/meta";
@@ -29,9 +27,6 @@ const PATH: &str = "/webhooks/meta";
 const APPEND_PER_ITEM: Duration = Duration::from_millis(10);
 /// The provider hangs up at a time that it does not publish, and all must fit into the default drain budget.
 const APPEND_MORE_MAX: Duration = Duration::from_secs(9);
-
-/// Longest header value kept with a failure.
-const HEADER_BYTES_MAX: usize = 1024;
 
 /// Answers one request. Work on verified webhooks is counted out by the tracker.
 pub(crate) async fn answer(
@@ -124,7 +119,7 @@ async fn accept(
     let verified = webhook.verify(&door.secrets);
     door.metrics.signature(verified.as_ref().ok().map(|webhook| webhook.secret()));
     let verified = verified.map_err(Refusal::Signature)?;
-    let delivery = door.delivery(&trace.request_id, now_ms(), kept(headers));
+    let delivery = door.delivery(&trace.request_id, now_ms(), meta::Headers::Request(headers));
     let items = meta::adapt_shared(verified.body(), &delivery);
     let appender = Appender {
         broker: &door.broker,
@@ -172,19 +167,6 @@ fn log(receipt: &Receipt, trace: &Trace, began: Instant) {
 fn reasons(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |error| (**error).source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-/// Headers that help to understand a failure, and to prove where it came from.
-fn kept(headers: &HeaderMap) -> Vec<Header> {
-    let names = [CONTENT_TYPE, CONTENT_LENGTH, USER_AGENT, SIGNATURE];
-    let found = names.iter().filter_map(|name| headers.get(name).map(|value| (name, value)));
-    let short = found.filter(|(_, value)| value.len() <= HEADER_BYTES_MAX);
-    short
-        .map(|(name, value)| Header {
-            name: name.to_string(),
-            value: Bytes::copy_from_slice(value.as_bytes()),
-        })
-        .collect()
 }
 
 fn now_ms() -> i64 {

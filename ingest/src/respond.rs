@@ -101,7 +101,8 @@ impl Refusal {
 /// 200: every item has its fate, and what is to be in the log is acknowledged by it.
 pub(crate) fn receipt(receipt: &Receipt, durability: Durability, request_id: &str) -> Answer {
     let Receipt { appended, duplicate, failed, ignored, position, .. } = receipt;
-    let mut body = String::with_capacity(128);
+    let position = position.to_string();
+    let mut body = String::with_capacity(192);
     // Writing to a string cannot fail.
     let _ = write!(
         body,
@@ -110,7 +111,7 @@ pub(crate) fn receipt(receipt: &Receipt, durability: Durability, request_id: &st
     );
     let mut answer = answer(StatusCode::OK, "application/json", body.into(), request_id);
     if !position.is_empty()
-        && let Ok(position) = HeaderValue::from_str(&position.to_string())
+        && let Ok(position) = HeaderValue::try_from(position)
     {
         answer.headers_mut().insert(POSITION, position);
     }

@@ -1,6 +1,8 @@
 //! The log as data: which streams there are, which partition a group lives in, which subject an event
 //! has. How to talk to the broker is elsewhere.
 
+use std::fmt::Write as _;
+
 use crate::id::sha256;
 
 /// Partitions of a fresh log; fixed when provisioned.
@@ -61,11 +63,18 @@ pub fn partition_of(key: &str, partitions: u16) -> u16 {
 /// The subject of an event: `groupfold.event.{partition}.{account}.{kind}.{group}`.
 #[must_use]
 pub fn event_subject(partition: u16, account: &str, kind: &str, group: Option<&str>) -> String {
-    format!(
-        "groupfold.event.{partition}.{}.{kind}.{}",
-        token(account),
-        group.map_or_else(|| NO_GROUP.to_owned(), token)
-    )
+    let mut out = String::with_capacity(64 + account.len() + kind.len() + group.map_or(0, str::len));
+    // Writing to a string cannot fail.
+    let _ = write!(out, "groupfold.event.{partition}.");
+    push_token(account, &mut out);
+    out.push('.');
+    out.push_str(kind);
+    out.push('.');
+    match group {
+        Some(group) => push_token(group, &mut out),
+        None => out.push_str(NO_GROUP),
+    }
+    out
 }
 
 /// All events of one group: its subjects differ in account and kind alone.
@@ -135,18 +144,27 @@ pub const NO_GROUP: &str = "_";
 #[must_use]
 pub fn token(id: &str) -> String {
     let mut out = String::with_capacity(id.len());
-    for &b in id.as_bytes() {
-        if b.is_ascii_alphanumeric() || b == b'-' {
+    push_token(id, &mut out);
+    out
+}
+
+fn push_token(id: &str, out: &mut String) {
+    let stays = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+    // Nearly every id is a token already.
+    if !id.is_empty() && id.bytes().all(stays) {
+        return out.push_str(id);
+    }
+    for b in id.bytes() {
+        if stays(b) {
             out.push(char::from(b));
         } else {
-            out.push('%');
-            out.push_str(&crate::id::hex(&[b]));
+            // Writing to a string cannot fail.
+            let _ = write!(out, "%{b:02x}");
         }
     }
-    if out.is_empty() {
+    if id.is_empty() {
         out.push('%');
     }
-    out
 }
 
 /// Reads a token back; `None` if it is none of ours.

@@ -11,7 +11,7 @@ use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use groupfold_fold::apply::{Contributions, apply_all};
 use groupfold_fold::entry::Memory;
-use groupfold_ingest::meta::{Delivery, Item, adapt};
+use groupfold_ingest::meta::{Delivery, Headers, Item, adapt};
 use groupfold_projector::record_of;
 use groupfold_projector::store::{Settings, Store};
 use groupfold_schemas::{frame, v1};
@@ -43,7 +43,7 @@ fn delivery() -> Delivery<'static> {
         received_time_ms: 1_767_225_600_000,
         request_id: "bench",
         build: "bench",
-        headers: Vec::new(),
+        headers: Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: false,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::process::Output;
 use std::time::Duration;
 
-use groupfold_ingest::meta::{Delivery, Item, adapt};
+use groupfold_ingest::meta::{Delivery, Headers, Item, adapt};
 use groupfold_schemas::{frame, log, v1};
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
 use serde_json::{Value, json};
@@ -53,7 +53,7 @@ pub(crate) async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<Stri
         received_time_ms: T * 1000,
         request_id: "0123456789abcdef0123456789abcdef",
         build: "0.0.9",
-        headers: Vec::new(),
+        headers: Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: false,

@@ -23,7 +23,7 @@ pub(super) fn delivery() -> Delivery<'static> {
         received_time_ms: 0,
         request_id: "",
         build: VERSION,
-        headers: Vec::new(),
+        headers: meta::Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: true,

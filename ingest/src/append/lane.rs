@@ -1,35 +1,38 @@
-//! Gathering: one lane per stream, one round at a time. What comes while a round is under way makes up the next, so the
-//! more there is to do, the more is done at once: the broker wakes once for many messages, and where it syncs them, many
-//! share a sync.
+//! Gathering: one lane per stream. What webhooks hand over at about the same time goes out together, so that the broker
+//! wakes once for many messages. A broker that syncs gets one round at a time: what comes meanwhile makes up the next, so
+//! the more there is to do, the more is done at once, and many messages share a sync.
 //!
 //! ```text
-//! webhooks ─▶ waiting ─▶ round ─┬─ each by itself ─▶ each its outcome
-//!                               └─ many, and the broker syncs ─▶ as one ─┬─ taken ─▶ all acknowledged
-//!                                                 each by itself ◀───────┴─ refused (a duplicate among them, no room …)
+//! webhooks ─▶ waiting ─▶ some ─┬─ each by itself ─▶ flight ─▶ each its outcome
+//!                              └─ many, and the broker syncs ─▶ as one ─┬─ taken ─▶ all acknowledged
+//!                                                each by itself ◀───────┴─ refused (a duplicate among them, no room …)
 //! ```
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::log;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
 
 use super::Error;
+use super::flight::{Flight, Outcome};
 use super::wire::{Outgoing, Stored, Wire};
-use crate::broker::Broker;
+use crate::broker::{Broker, Connection};
 use crate::metrics::{AckOutcome, Metrics};
 
 /// Messages that may wait for a lane; a webhook with more waits with them.
 const WAITING_MAX: usize = 4_096;
-/// Messages of a round, and so of a batch: the broker's own bound.
+/// Messages of a stream on their way at once, and so of a round and of a batch: the broker's own bound of a batch.
 pub(super) const ROUND_MAX: usize = 1_000;
 /// From this many on, one batch costs a broker that syncs less than a sync for each: a batch makes about five.
 const BATCH_MIN: usize = 48;
+/// How often all who can run have their turn before a lane sends what it has: a request is read, worked on and handed over
+/// in about as many.
+const GATHER_TURNS: usize = 3;
 /// Bytes of a batch, about: the broker holds them twice while it commits.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
-
-/// Who waits for the outcome of a message.
-type Outcome = oneshot::Sender<Result<Stored, Error>>;
 
 /// A message and who waits for it.
 type Waiting = (Outgoing, Outcome);
@@ -69,16 +72,44 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
         Ok(wire) => wire,
         Err(error) => return tracing::error!(%error, "nothing can be published: the client has ended"),
     };
-    let mut lane = Lane { broker, metrics, wire };
-    let mut round = Vec::new();
-    while waiting.recv_many(&mut round, ROUND_MAX).await > 0 {
-        // Who waits no longer publishes again by himself.
-        round.retain(|(_, outcome)| !outcome.is_closed());
-        if round.len() >= BATCH_MIN && lane.broker.batches() {
-            lane.as_batches(std::mem::take(&mut round)).await;
-        } else {
-            lane.each(std::mem::take(&mut round)).await;
+    let lost = broker.watch_connection();
+    let mut lane = Lane { broker, metrics, wire, lost, flight: Flight::default() };
+    let mut some = Vec::new();
+    loop {
+        let all_at_once = lane.broker.batches();
+        if all_at_once {
+            lane.settle().await;
         }
+        // The broker drops what a stream of its own has too much of.
+        let room = ROUND_MAX.saturating_sub(lane.flight.len());
+        let more = tokio::select! {
+            biased;
+            () = lane.hear(), if !lane.flight.is_empty() => continue,
+            more = waiting.recv_many(&mut some, room), if room > 0 => more,
+        };
+        if more == 0 {
+            return lane.settle().await;
+        }
+        gather(&mut some, room, &mut waiting).await;
+        // Who waits no longer publishes again by himself.
+        some.retain(|(_, outcome)| !outcome.is_closed());
+        if some.len() >= BATCH_MIN && all_at_once {
+            lane.as_batches(std::mem::take(&mut some)).await;
+        } else {
+            lane.each(std::mem::take(&mut some)).await;
+        }
+    }
+}
+
+/// Lets those who are about to hand something over do it first. It takes no time when nobody is.
+async fn gather(some: &mut Vec<Waiting>, room: usize, waiting: &mut mpsc::Receiver<Waiting>) {
+    for _ in 0..GATHER_TURNS {
+        tokio::task::yield_now().await;
+    }
+    while some.len() < room
+        && let Ok(one) = waiting.try_recv()
+    {
+        some.push(one);
     }
 }
 
@@ -86,24 +117,77 @@ struct Lane {
     broker: Arc<Broker>,
     metrics: Metrics,
     wire: Wire,
+    /// Changes when the connection at hand is lost.
+    lost: watch::Receiver<Connection>,
+    flight: Flight,
 }
 
 impl Lane {
-    async fn each(&mut self, round: Vec<Waiting>) {
-        let (messages, outcomes): (Vec<_>, Vec<_>) = round.into_iter().unzip();
-        let mut outcomes: Vec<_> = outcomes.into_iter().map(Some).collect();
-        let metrics = &self.metrics;
-        let tell = |place: usize, result: Result<Stored, Error>| {
-            if let Ok(stored) = &result {
-                let duplicate = stored.duplicate;
-                metrics.acks(if duplicate { AckOutcome::Duplicate } else { AckOutcome::Acknowledged }, 1);
+    /// Publishes all, each by itself. Nothing is sent while the connection is down: the client would keep it in memory
+    /// and send it at a time when nobody waits for it.
+    async fn each(&mut self, some: Vec<Waiting>) {
+        if self.flight.is_empty() {
+            self.lost.mark_unchanged();
+        }
+        if !self.broker.is_connected() {
+            for (_, outcome) in some {
+                let _ = outcome.send(Err(Error::Disconnected));
             }
-            if let Some(outcome) = outcomes.get_mut(place).and_then(Option::take) {
-                // Who waits no longer has nobody to tell.
-                let _ = outcome.send(result);
+            return;
+        }
+        let mut outgoing = Vec::with_capacity(some.len());
+        for (message, outcome) in some {
+            let number = self.wire.number();
+            self.flight.take_up(number, outcome, message.patience);
+            outgoing.push((number, message));
+        }
+        let patience = self.flight.patience().unwrap_or_else(Instant::now);
+        let sent = async {
+            for (number, message) in outgoing {
+                if let Err(error) = self.wire.send(message, number).await {
+                    self.flight.tell(number, Err(error));
+                }
             }
         };
-        self.wire.each(messages, tell).await;
+        let sent = tokio::select! {
+            biased;
+            () = sent => true,
+            _ = self.lost.changed() => false,
+            () = sleep_until(patience) => false,
+        };
+        if !sent {
+            self.flight.lose();
+        }
+        crash::at(Point::AppendSent);
+    }
+
+    /// Waits until nothing is open any more.
+    async fn settle(&mut self) {
+        while !self.flight.is_empty() {
+            self.hear().await;
+        }
+    }
+
+    /// Waits for answers to what is open, and tells them; or for the end of all hope for them.
+    async fn hear(&mut self) {
+        let patience = self.flight.patience().unwrap_or_else(Instant::now);
+        let answers = tokio::select! {
+            biased;
+            answers = self.wire.answers() => answers,
+            _ = self.lost.changed() => None,
+            () = sleep_until(patience) => None,
+        };
+        let Some(answers) = answers else { return self.flight.lose() };
+        for (number, result) in answers {
+            crash::at(Point::AppendOne);
+            let duplicate = result.as_ref().ok().map(|stored| stored.duplicate);
+            if self.flight.tell(number, result)
+                && let Some(duplicate) = duplicate
+            {
+                let outcome = if duplicate { AckOutcome::Duplicate } else { AckOutcome::Acknowledged };
+                self.metrics.acks(outcome, 1);
+            }
+        }
     }
 
     async fn as_batches(&mut self, mut round: Vec<Waiting>) {
@@ -119,7 +203,8 @@ impl Lane {
         let (part, repeated): (Vec<_>, Vec<_>) =
             part.into_iter().partition(|(message, _)| seen.insert(message.id().to_owned()));
         if part.len() < BATCH_MIN {
-            return self.each(part.into_iter().chain(repeated).collect()).await;
+            self.each(part.into_iter().chain(repeated).collect()).await;
+            return self.settle().await;
         }
         let (messages, outcomes): (Vec<_>, Vec<_>) = part.into_iter().unzip();
         match self.wire.whole(&messages).await {
@@ -138,10 +223,12 @@ impl Lane {
                 tracing::debug!(messages = messages.len(), reason = error.reason(), "batch refused");
                 self.metrics.acks(AckOutcome::BatchRejected, 1);
                 self.each(messages.into_iter().zip(outcomes).collect()).await;
+                self.settle().await;
             }
         }
         if !repeated.is_empty() {
             self.each(repeated).await;
+            self.settle().await;
         }
     }
 }

@@ -1,7 +1,7 @@
 //! One log message and where it goes.
 
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::{HeaderMap, header};
+use async_nats::{HeaderMap, HeaderName, Subject, header};
 use bytes::Bytes;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Provider, Record};
@@ -17,7 +17,9 @@ use crate::tally::RECEIVER_HEADER;
 const HEADER_BYTES: usize = 1024;
 
 /// The W3C trace that a message belongs to.
-const TRACE_HEADER: &str = "traceparent";
+const TRACE: HeaderName = HeaderName::from_static("traceparent");
+/// The life of the receiver that publishes it.
+const RECEIVER: HeaderName = HeaderName::from_static(RECEIVER_HEADER);
 
 /// Room that a body's bound leaves below the broker's `max_payload` for everything around an item.
 pub(crate) const AROUND_BYTES: usize = 64 * 1024;
@@ -35,7 +37,7 @@ pub(crate) enum Fate {
 pub(crate) struct Destination {
     /// `None` for the stream of failures, which readers do not wait for.
     pub(crate) partition: Option<u16>,
-    pub(crate) subject: String,
+    pub(crate) subject: Subject,
 }
 
 impl Destination {
@@ -97,7 +99,7 @@ impl Message {
         Self {
             id: failed.failed_id.clone(),
             fate: Fate::Failed(failed.cause.clone()),
-            destinations: vec![Destination { partition: None, subject }],
+            destinations: vec![Destination { partition: None, subject: subject.into() }],
             payload: payload.into(),
         }
     }
@@ -112,11 +114,11 @@ impl Message {
     ) -> Outgoing {
         let mut headers = HeaderMap::new();
         headers.insert(header::NATS_MESSAGE_ID, self.id.as_str());
-        headers.insert(RECEIVER_HEADER, life);
+        headers.insert(RECEIVER, life);
         if let Some(traceparent) = traceparent {
-            headers.insert(TRACE_HEADER, traceparent);
+            headers.insert(TRACE, traceparent);
         }
-        Outgoing { subject: to.subject.as_str().into(), headers, payload: self.payload.clone(), patience }
+        Outgoing { subject: to.subject.clone(), headers, payload: self.payload.clone(), patience }
     }
 
     /// The same for what comes in by no request. The stream is named: if subjects were ever bound to another one, the
@@ -138,7 +140,7 @@ pub(crate) fn destinations(record: &Record, partitions: u16) -> Vec<Destination>
     let name = kind.map_or("unknown", Kind::name);
     let to = |partition: u16| Destination {
         partition: Some(partition),
-        subject: log::event_subject(partition, &record.account, name, group),
+        subject: log::event_subject(partition, &record.account, name, group).into(),
     };
     if everywhere {
         (0..partitions).map(to).collect()

@@ -12,7 +12,7 @@ fn delivery() -> Delivery<'static> {
         received_time_ms: 1,
         request_id: "r",
         build: "b",
-        headers: Vec::new(),
+        headers: crate::meta::Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: false,
@@ -37,7 +37,7 @@ fn an_event_goes_to_the_partition_of_its_group() {
     let [to] = &message.destinations[..] else { panic!("{message:?}") };
     assert_eq!(to.partition, Some(partition));
     assert_eq!(to.stream(), format!("GROUPFOLD_EVENTS_{partition}"));
-    assert_eq!(to.subject, format!("groupfold.event.{partition}.1.group_deleted.g%2e1"));
+    assert_eq!(*to.subject, format!("groupfold.event.{partition}.1.group_deleted.g%2e1"));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn an_event_without_a_group_goes_to_the_partition_of_its_account() {
     let message =
         Message::of_event(record("", Kind::GroupDeleted(GroupDeleted {})), 8, PAYLOAD_MAX, &delivery());
     let partition = log::partition_of("1", 8);
-    assert_eq!(message.destinations[0].subject, format!("groupfold.event.{partition}.1.group_deleted._"));
+    assert_eq!(*message.destinations[0].subject, format!("groupfold.event.{partition}.1.group_deleted._"));
 }
 
 #[test]

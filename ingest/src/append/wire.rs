@@ -10,7 +10,7 @@ use std::sync::Arc;
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
 use async_nats::{HeaderMap, StatusCode, Subject, Subscriber, client, header, jetstream};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Deserialize;
 use tokio::time::{Instant, sleep_until};
 
@@ -74,60 +74,31 @@ impl Wire {
         Ok(Self { broker, stream, inbox, answers, next: 0 })
     }
 
-    /// Publishes all, each by itself, and tells each one's outcome under its place as soon as it is known. Nothing is sent
-    /// while the connection is down: the client would keep it in memory and send it at a time when nobody waits for it.
-    pub(super) async fn each(
-        &mut self,
-        messages: Vec<Outgoing>,
-        mut tell: impl FnMut(usize, Result<Stored, Error>),
-    ) {
-        let (count, first) = (messages.len(), self.next);
-        self.next += count as u64;
-        let mut lost = self.broker.watch_connection();
-        if !self.broker.is_connected() {
-            return (0..count).for_each(|place| tell(place, Err(Error::Disconnected)));
-        }
-        let mut open = vec![true; count];
-        let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
-        let all = async {
-            let mut told = 0;
-            for (place, message) in messages.into_iter().enumerate() {
-                if let Err(error) = self.send(message, first + place as u64).await {
-                    (open[place], told) = (false, told + 1);
-                    tell(place, Err(error));
-                }
+    /// The number of the next publish.
+    pub(super) fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next - 1
+    }
+
+    /// What the log answers next, as much as is there, each behind the number of its publish; `None` if the client has
+    /// ended.
+    pub(super) async fn answers(&mut self) -> Option<Vec<(u64, Result<Stored, Error>)>> {
+        let mut answers = Vec::new();
+        let mut next = Some(self.answers.next().await?);
+        while let Some(message) = next {
+            if let Some(number) = number(&message) {
+                answers.push((number, self.read(&message).map(|(stored, _)| stored)));
             }
-            crash::at(Point::AppendSent);
-            while told < count
-                && let Some(message) = self.answers.next().await
-            {
-                // An answer to an earlier round came too late for it.
-                let place = number(&message).and_then(|number| number.checked_sub(first));
-                let Some(place) = place.and_then(|place| usize::try_from(place).ok()) else { continue };
-                if open.get(place).copied().unwrap_or(false) {
-                    (open[place], told) = (false, told + 1);
-                    crash::at(Point::AppendOne);
-                    tell(place, self.read(&message).map(|(stored, _)| stored));
-                }
-            }
-        };
-        tokio::select! {
-            biased;
-            () = all => {}
-            _ = lost.changed() => {}
-            () = sleep_until(patience) => {}
+            next = self.answers.next().now_or_never().flatten();
         }
-        for place in (0..count).filter(|place| open[*place]) {
-            tell(place, Err(Error::Unacknowledged));
-        }
+        Some(answers)
     }
 
     /// Publishes messages whose ids differ as one, which the broker takes whole or not at all (an atomic batch, ADR-50).
     /// Returns the sequence of the first; the others follow it. An error that is not unknown means that none of them
     /// is in the log: for one duplicate among them the broker refuses them all.
     pub(super) async fn whole(&mut self, messages: &[Outgoing]) -> Result<u64, Error> {
-        let (count, number_of_commit) = (messages.len() as u64, self.next);
-        self.next += 1;
+        let (count, number_of_commit) = (messages.len() as u64, self.number());
         let mut lost = self.broker.watch_connection();
         if !self.broker.is_connected() {
             return Err(Error::Disconnected);
@@ -167,7 +138,7 @@ impl Wire {
         first.ok_or(Error::Unacknowledged)
     }
 
-    async fn send(&self, message: Outgoing, number: u64) -> Result<(), Error> {
+    pub(super) async fn send(&self, message: Outgoing, number: u64) -> Result<(), Error> {
         let Outgoing { subject, headers, payload, .. } = message;
         let reply = format!("{}.{number}", self.inbox);
         Ok(self.broker.client().publish_with_reply_and_headers(subject, reply, headers, payload).await?)

@@ -76,8 +76,8 @@ impl<'a> Contacts<'a> {
             return vec![contact.raw.bytes()];
         }
         let Some(item) = item else { return Vec::new() };
-        let named = NAMING.iter().filter_map(|member| item.text(member).ok().flatten());
-        let mut found: Vec<usize> = named.filter_map(|name| self.by_name.get(&name).copied()).collect();
+        let named = NAMING.iter().filter_map(|member| item.words(member).ok().flatten());
+        let mut found: Vec<usize> = named.filter_map(|name| self.by_name.get(&*name).copied()).collect();
         found.sort_unstable();
         found.dedup();
         found.truncate(KEPT_MAX);

@@ -1,5 +1,7 @@
 //! An event on its way to be a record: what an item says, without what surrounds it.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{Actor, ActorKind, Event, Evidence, Participant, Record, TimeQuality};
@@ -10,22 +12,22 @@ use super::{Delivery, IgnoreCause, PROVIDER, event_id};
 
 /// Where an item comes from, as far as the levels above it tell.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Origin {
-    pub(super) account: String,
-    pub(super) phone_number_id: String,
-    pub(super) display_phone_number: String,
+pub(super) struct Origin<'a> {
+    pub(super) account: Cow<'a, str>,
+    pub(super) phone_number_id: Cow<'a, str>,
+    pub(super) display_phone_number: Cow<'a, str>,
     /// The field as it was reported.
-    pub(super) field: String,
+    pub(super) field: Cow<'a, str>,
     /// When the provider sent the entry, Unix milliseconds.
     pub(super) entry_time_ms: Option<i64>,
     /// Hash of the entry, which tells apart items that have neither id nor time.
-    pub(super) entry_hash: String,
+    pub(super) entry_hash: Cow<'a, str>,
 }
 
 /// What surrounds an item.
 pub(super) struct Around<'a, 'd> {
     pub(super) delivery: &'d Delivery<'d>,
-    pub(super) origin: Origin,
+    pub(super) origin: Origin<'a>,
     /// The documented spelling of the field.
     pub(super) field: &'static str,
     pub(super) contacts: Contacts<'a>,
@@ -61,9 +63,9 @@ impl Draft {
         Record {
             event_id: id.as_str().to_owned(),
             provider: PROVIDER.into(),
-            account: origin.account.clone(),
-            phone_number_id: origin.phone_number_id.clone(),
-            display_phone_number: origin.display_phone_number.clone(),
+            account: origin.account.clone().into_owned(),
+            phone_number_id: origin.phone_number_id.clone().into_owned(),
+            display_phone_number: origin.display_phone_number.clone().into_owned(),
             group_id: self.group_id.unwrap_or_default(),
             provider_time_ms,
             time_quality: time_quality.into(),

@@ -37,12 +37,12 @@ pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
     let Ok(json) = Json::read(&old.raw) else { return body(&old.raw, delivery) };
     let raw = json.root();
     let origin = Origin {
-        account: old.account.clone(),
-        phone_number_id: old.phone_number_id.clone(),
-        display_phone_number: old.display_phone_number.clone(),
-        field: old.field.clone(),
+        account: old.account.as_str().into(),
+        phone_number_id: old.phone_number_id.as_str().into(),
+        display_phone_number: old.display_phone_number.as_str().into(),
+        field: old.field.as_str().into(),
         entry_time_ms: old.entry_time_ms,
-        entry_hash: old.entry_hash.clone(),
+        entry_hash: old.entry_hash.as_str().into(),
     };
     let at = old.item_pointer.clone();
     let mut items = Items::new(delivery);
@@ -64,7 +64,7 @@ pub(super) fn again(old: &FailedWebhook, delivery: &Delivery<'_>) -> Vec<Item> {
 
 fn split_body(raw: Value<'_>, items: &mut Items<'_>) -> Result<()> {
     let node = Node::read(raw, "").map_err(Fault::of_envelope)?;
-    if node.text("object").ok().flatten().as_deref() != Some(OBJECT) {
+    if node.words("object").ok().flatten().as_deref() != Some(OBJECT) {
         return Err(Fault::new(Cause::UnknownObject, "/object", OBJECT));
     }
     let entries = node.list("entry").map_err(Fault::of_envelope)?;
@@ -108,7 +108,7 @@ impl<'d> Items<'d> {
         Self { delivery, found: Vec::new(), entry_hash: None }
     }
 
-    fn fail(&mut self, raw: Value<'_>, at: String, fault: Fault, origin: &Origin) {
+    fn fail(&mut self, raw: Value<'_>, at: String, fault: Fault, origin: &Origin<'_>) {
         self.found.push(failed::level(raw, at, fault, origin, self.delivery));
     }
 
@@ -119,16 +119,17 @@ impl<'d> Items<'d> {
         raw: Value<'_>,
         at: String,
         fault: Fault,
-        origin: &mut Origin,
+        origin: &mut Origin<'_>,
         entry: Option<Value<'_>>,
     ) {
         self.hash_entry(origin, entry);
         self.fail(raw, at, fault, origin);
     }
 
-    fn hash_entry(&mut self, origin: &mut Origin, entry: Option<Value<'_>>) {
+    fn hash_entry(&mut self, origin: &mut Origin<'_>, entry: Option<Value<'_>>) {
         if let Some(entry) = entry {
-            origin.entry_hash = self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone();
+            origin.entry_hash =
+                self.entry_hash.get_or_insert_with(|| event_id::of_json(entry)).clone().into();
         }
     }
 
@@ -148,7 +149,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn change(&mut self, raw: Value<'_>, at: String, origin: &Origin, entry: Option<Value<'_>>) {
+    fn change<'a>(&mut self, raw: Value<'a>, at: String, origin: &Origin<'a>, entry: Option<Value<'_>>) {
         let mut origin = origin.clone();
         match read_change(raw, &at, &mut origin) {
             Ok(value) if canonical_field(&origin.field).is_some() => {
@@ -159,7 +160,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn other_field(&mut self, raw: Value<'_>, at: String, origin: &mut Origin, entry: Option<Value<'_>>) {
+    fn other_field(&mut self, raw: Value<'_>, at: String, origin: &mut Origin<'_>, entry: Option<Value<'_>>) {
         let about_groups = origin.field.starts_with("group");
         if !about_groups && self.delivery.ignore_other_fields {
             self.found.push(Item::Ignored(IgnoreCause::OtherField));
@@ -170,7 +171,7 @@ impl<'d> Items<'d> {
         }
     }
 
-    fn value(&mut self, raw: Value<'_>, at: String, origin: &Origin, entry: Option<Value<'_>>) {
+    fn value<'a>(&mut self, raw: Value<'a>, at: String, origin: &Origin<'a>, entry: Option<Value<'_>>) {
         let mut origin = origin.clone();
         let lists = match read_value(raw, &at, &mut origin) {
             Ok(lists) => lists,
@@ -208,7 +209,7 @@ impl<'d> Items<'d> {
     }
 }
 
-fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Vec<Value<'a>>> {
+fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<Vec<Value<'a>>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.account = node.required_id("id")?;
     origin.entry_time_ms = time::optional(&node, "time").ok().flatten();
@@ -216,7 +217,7 @@ fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Vec<V
     changes.ok_or_else(|| node.missing("changes", "a list of changes").of_envelope())
 }
 
-fn read_change<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Value<'a>> {
+fn read_change<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<Value<'a>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.field = node.required_text("field")?;
     node.get("value").ok_or_else(|| node.missing("value", "an object"))
@@ -227,11 +228,11 @@ struct Lists<'a> {
     contacts: Vec<Value<'a>>,
 }
 
-fn read_value<'a>(raw: Value<'a>, at: &str, origin: &mut Origin) -> Result<Lists<'a>> {
+fn read_value<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<Lists<'a>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     let metadata = node.object("metadata")?.ok_or_else(|| node.missing("metadata", "an object"))?;
     origin.phone_number_id = metadata.required_id("phone_number_id")?;
-    origin.display_phone_number = metadata.id("display_phone_number")?.unwrap_or_default();
+    origin.display_phone_number = metadata.id_words("display_phone_number")?.unwrap_or_default();
     let mut items = Vec::new();
     for list in LISTS {
         if let Some(elements) = node.list(list).map_err(Fault::of_envelope)? {

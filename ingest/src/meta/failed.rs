@@ -25,7 +25,7 @@ pub(super) fn level(
     raw: Value<'_>,
     at: String,
     fault: Fault,
-    origin: &Origin,
+    origin: &Origin<'_>,
     delivery: &Delivery<'_>,
 ) -> Item {
     let node = Node::read(raw, "").ok();
@@ -37,7 +37,7 @@ pub(super) fn item(
     raw: Value<'_>,
     at: String,
     fault: Fault,
-    origin: &Origin,
+    origin: &Origin<'_>,
     contacts: &Contacts<'_>,
     delivery: &Delivery<'_>,
 ) -> Item {
@@ -55,7 +55,7 @@ fn failed(
     item_pointer: String,
     node: Option<&Node<'_, '_>>,
     fault: Fault,
-    origin: &Origin,
+    origin: &Origin<'_>,
     delivery: &Delivery<'_>,
 ) -> Item {
     let group_id = node.and_then(|node| node.id("group_id").ok().flatten());
@@ -68,9 +68,9 @@ fn failed(
         .as_str()
         .to_owned(),
         provider: PROVIDER.into(),
-        account: origin.account.clone(),
-        phone_number_id: origin.phone_number_id.clone(),
-        display_phone_number: origin.display_phone_number.clone(),
+        account: origin.account.clone().into_owned(),
+        phone_number_id: origin.phone_number_id.clone().into_owned(),
+        display_phone_number: origin.display_phone_number.clone().into_owned(),
         group_id: group_id.unwrap_or_default(),
         cause: fault.cause.name().to_owned(),
         fingerprint: print_of(&fault, node),
@@ -78,13 +78,13 @@ fn failed(
         expected: fault.expected.into_owned(),
         received_time_ms: delivery.received_time_ms,
         request_id: delivery.request_id.to_owned(),
-        field: origin.field.clone(),
+        field: origin.field.clone().into_owned(),
         item_pointer,
         raw,
-        headers: delivery.headers.clone(),
+        headers: delivery.headers.copy(),
         build: delivery.build.to_owned(),
         original_contacts: Vec::new(),
-        entry_hash: origin.entry_hash.clone(),
+        entry_hash: origin.entry_hash.clone().into_owned(),
         entry_time_ms: origin.entry_time_ms,
         ..FailedWebhook::default()
     }))
@@ -127,7 +127,7 @@ pub(crate) fn oversize(record: Record, delivery: &Delivery<'_>) -> FailedWebhook
         field: record.field,
         item_pointer: record.pointer,
         raw: record.original_json,
-        headers: delivery.headers.clone(),
+        headers: delivery.headers.copy(),
         build: delivery.build.to_owned(),
         ..FailedWebhook::default()
     }

@@ -53,7 +53,7 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
 fn canonical_type(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<&'static str> {
     let kind = node.required_text("type")?;
     let removes = node.has("removed_participants") || node.has("failed_participants");
-    Ok(match kind.as_str() {
+    Ok(match &*kind {
         // Meta's OpenAPI prints a removal with the type of a creation.
         "group_create" if around.field == "group_participants_update" && removes => {
             "group_participants_remove"

@@ -20,7 +20,11 @@ struct Span {
     end: usize,
     /// The place behind this value and all that is in it.
     next: usize,
+    /// A text with escapes: what it says is not what stands there.
+    escaped: bool,
 }
+
+const NOWHERE: Span = Span { begin: 0, end: 0, next: 0, escaped: false };
 
 /// A value of a text.
 #[derive(Clone, Copy)]
@@ -49,6 +53,7 @@ fn cut(text: &str) -> Vec<Span> {
     let mut open: Vec<usize> = Vec::with_capacity(16);
     let mut at = 0;
     while let Some(&byte) = bytes.get(at) {
+        let mut escaped = false;
         let end = match byte {
             b'{' | b'[' => {
                 open.push(spans.len());
@@ -58,18 +63,23 @@ fn cut(text: &str) -> Vec<Span> {
                 at += 1;
                 let next = spans.len();
                 if let Some(span) = open.pop().and_then(|place| spans.get_mut(place)) {
-                    *span = Span { begin: span.begin, end: at, next };
+                    (span.end, span.next) = (at, next);
                 }
                 continue;
             }
-            b'"' => at + 1 + end_of_string(&bytes[at + 1..]),
+            b'"' => {
+                let rest = &bytes[at + 1..];
+                let len = end_of_string(rest);
+                escaped = rest[..len].contains(&b'\\');
+                at + 1 + len
+            }
             b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {
                 at += 1;
                 continue;
             }
             _ => at + end_of_bare(&bytes[at..]),
         };
-        spans.push(Span { begin: at, end, next: spans.len() + 1 });
+        spans.push(Span { begin: at, end, next: spans.len() + 1, escaped });
         at = end;
     }
     spans
@@ -97,7 +107,7 @@ fn end_of_bare(rest: &[u8]) -> usize {
 impl<'a> Value<'a> {
     fn span(self) -> Span {
         // Places are made by `cut` alone; a text has at least one value.
-        self.json.spans.get(self.place).copied().unwrap_or(Span { begin: 0, end: 0, next: 0 })
+        self.json.spans.get(self.place).copied().unwrap_or(NOWHERE)
     }
 
     /// As it stands in the text.
@@ -111,8 +121,16 @@ impl<'a> Value<'a> {
         self.json.whole.slice_ref(self.raw().as_bytes())
     }
 
+    fn first(self) -> Option<u8> {
+        self.json.text.as_bytes().get(self.span().begin).copied()
+    }
+
+    pub(super) fn is_null(self) -> bool {
+        self.first() == Some(b'n')
+    }
+
     pub(super) fn type_name(self) -> &'static str {
-        match self.raw().as_bytes().first() {
+        match self.first() {
             Some(b'{') => "object",
             Some(b'[') => "list",
             Some(b'"') => "text",
@@ -126,7 +144,7 @@ impl<'a> Value<'a> {
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
         let raw = self.raw();
         let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-        if inner.as_bytes().contains(&b'\\') {
+        if self.span().escaped {
             serde_json::from_str(raw).ok().map(Cow::Owned)
         } else {
             Some(Cow::Borrowed(inner))
@@ -142,15 +160,31 @@ impl<'a> Value<'a> {
 
     /// The elements of a list; `None` for anything else.
     pub(super) fn elements(self) -> Option<impl Iterator<Item = Value<'a>>> {
-        self.raw().starts_with('[').then(|| self.inner())
+        (self.first() == Some(b'[')).then(|| self.inner())
     }
 
     /// Names and values of an object; `None` for anything else.
     pub(super) fn members(self) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
-        self.raw().starts_with('{').then(|| {
+        (self.first() == Some(b'{')).then(|| {
             let mut inner = self.inner();
             std::iter::from_fn(move || Some((inner.next()?, inner.next()?)))
         })
+    }
+
+    /// A member of an object by its name, which needs no escape; of two with one name the last.
+    pub(super) fn member(self, name: &str) -> Option<Value<'a>> {
+        self.members()?.filter(|(found, _)| found.says(name)).last().map(|(_, value)| value)
+    }
+
+    /// Whether a text says this. Looked at for each member of an object each time that one is looked for.
+    fn says(self, what: &str) -> bool {
+        let Span { begin, end, escaped, .. } = self.span();
+        if escaped {
+            return self.string().as_deref() == Some(what);
+        }
+        // A text has its two quotes.
+        end - begin == what.len() + 2
+            && self.json.text.as_bytes().get(begin + 1..end - 1) == Some(what.as_bytes())
     }
 
     /// The JSON pointer to a value in this one.

@@ -23,7 +23,7 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
     }
     // Checked first: what is not about groups may have any shape.
     let Some(group_id) = node.id("group_id")? else { return one_to_one(node, around) };
-    let message_id = node.required_id("id")?;
+    let message_id = node.required_id("id")?.into_owned();
     let time_ms = time::required(node, "timestamp")?;
     let kind = kind.ok_or_else(|| node.missing("type", "a type of message"))?;
     let errors = person::errors(node)?;
@@ -95,7 +95,7 @@ fn system(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
             return Err(Fault::new(Cause::UnknownType, system.at("type"), "a known type of system message"));
         }
     };
-    let message_id = node.required_id("id")?;
+    let message_id = node.required_id("id")?.into_owned();
     let time_ms = time::required(node, "timestamp")?;
     let body = system.map(|system| system.text("body")).transpose()?.flatten();
     let event = IdentityChanged { message_id: Some(message_id.clone()), body, ..change };
@@ -171,7 +171,11 @@ pub(super) fn read_error(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result
     if error.code.is_empty() && error.title.is_empty() && error.message.is_empty() {
         return Err(node.missing("code", "a code, a title or a message"));
     }
-    let key = vec!["error".to_owned(), event_id::of_json(node.value()), around.origin.entry_hash.clone()];
+    let key = vec![
+        "error".to_owned(),
+        event_id::of_json(node.value()),
+        around.origin.entry_hash.clone().into_owned(),
+    ];
     Ok(Read::Event(Box::new(Draft {
         kind: Kind::AccountError(AccountError { errors: vec![error] }),
         key,

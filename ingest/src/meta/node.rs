@@ -53,8 +53,7 @@ impl<'a, 'p> Node<'a, 'p> {
 
     /// A member that is there and is not `null`. Of two with one name the last counts.
     pub(super) fn get(&self, name: &str) -> Option<Value<'a>> {
-        let named = self.value.members()?.filter(|(found, _)| is(*found, name));
-        named.last().map(|(_, value)| value).filter(|value| value.raw() != "null")
+        self.value.member(name).filter(|value| !value.is_null())
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
@@ -77,6 +76,11 @@ impl<'a, 'p> Node<'a, 'p> {
 
     /// A text, or a number as it is printed. Empty is missing.
     pub(super) fn text(&self, name: &str) -> Result<Option<String>> {
+        Ok(self.words(name)?.map(Cow::into_owned))
+    }
+
+    /// The same, not copied where it stands as it is said.
+    pub(super) fn words(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let text = match value.type_name() {
             "text" => value.string(),
@@ -87,26 +91,31 @@ impl<'a, 'p> Node<'a, 'p> {
             Some(text) if text.len() > TEXT_BYTES_MAX => {
                 Err(self.malformed(name, "a text of at most 8192 bytes"))
             }
-            Some(text) => Ok((!text.is_empty()).then(|| text.into_owned())),
+            Some(text) => Ok((!text.is_empty()).then_some(text)),
             None => Err(self.malformed(name, "a text or a number")),
         }
     }
 
-    pub(super) fn required_text(&self, name: &str) -> Result<String> {
-        self.text(name)?.ok_or_else(|| self.missing(name, "a text"))
+    pub(super) fn required_text(&self, name: &str) -> Result<Cow<'a, str>> {
+        self.words(name)?.ok_or_else(|| self.missing(name, "a text"))
     }
 
     /// A text that can be an id: bounded and printable.
     pub(super) fn id(&self, name: &str) -> Result<Option<String>> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
+        Ok(self.id_words(name)?.map(Cow::into_owned))
+    }
+
+    /// The same, not copied where it stands as it is said.
+    pub(super) fn id_words(&self, name: &str) -> Result<Option<Cow<'a, str>>> {
+        let Some(text) = self.words(name)? else { return Ok(None) };
         match id::check(&text) {
             Ok(()) => Ok(Some(text)),
             Err(_) => Err(self.malformed(name, ID)),
         }
     }
 
-    pub(super) fn required_id(&self, name: &str) -> Result<String> {
-        self.id(name)?.ok_or_else(|| self.missing(name, ID))
+    pub(super) fn required_id(&self, name: &str) -> Result<Cow<'a, str>> {
+        self.id_words(name)?.ok_or_else(|| self.missing(name, ID))
     }
 
     /// `true` or `false`, also as a text. Anything else says nothing.
@@ -137,10 +146,4 @@ impl<'a, 'p> Node<'a, 'p> {
         }
         list.into_iter().map(|value| Self { value, ..*self }.checked()).collect()
     }
-}
-
-/// Whether a member's name is this one, which needs no escape.
-fn is(found: Value<'_>, name: &str) -> bool {
-    let raw = found.raw();
-    raw.get(1..raw.len() - 1) == Some(name) || (raw.contains('\\') && found.string().as_deref() == Some(name))
 }

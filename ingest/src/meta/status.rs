@@ -13,7 +13,7 @@ use super::{person, time};
 /// Reads one element of `statuses[]`.
 pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let Some(group_id) = group_of(node)? else { return one_to_one(node, around) };
-    let message_id = node.required_id("id")?;
+    let message_id = node.required_id("id")?.into_owned();
     let status_text = node.required_text("status")?;
     let status = status_of(&status_text).ok_or_else(|| {
         Fault::new(Cause::UnknownType, node.at("status"), "sent, delivered, read, played or failed")
@@ -23,7 +23,7 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
     let known = person::has_name(&person);
     let key = vec![
         message_id.clone(),
-        status_text,
+        status_text.into_owned(),
         if known { person::key(&person) } else { String::new() },
         time_ms.to_string(),
     ];
@@ -56,8 +56,8 @@ fn group_of(node: &Node<'_, '_>) -> Result<Option<String>> {
     if let Some(group_id) = node.id("group_id")? {
         return Ok(Some(group_id));
     }
-    if node.text("recipient_type")?.as_deref() == Some("group") {
-        return node.required_id("recipient_id").map(Some);
+    if node.words("recipient_type")?.as_deref() == Some("group") {
+        return node.required_id("recipient_id").map(|id| Some(id.into_owned()));
     }
     // Only a group has participants. Its id is no number, which a person's would be.
     let of_participant = OF_PARTICIPANT.iter().any(|member| node.has(member));

@@ -21,7 +21,7 @@ fn delivery() -> Delivery<'static> {
         received_time_ms: 1_767_300_000_000,
         request_id: "0af7651916cd43dd8448eb211c80319c",
         build: "test",
-        headers: Vec::new(),
+        headers: Headers::default(),
         ignore_one_to_one: true,
         ignore_other_fields: true,
         replayed: false,

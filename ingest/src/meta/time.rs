@@ -20,7 +20,7 @@ pub(super) fn required(node: &Node<'_, '_>, name: &str) -> Result<i64> {
 
 /// Reads a time, as Unix milliseconds.
 pub(super) fn optional(node: &Node<'_, '_>, name: &str) -> Result<Option<i64>> {
-    let Some(text) = node.text(name)? else { return Ok(None) };
+    let Some(text) = node.words(name)? else { return Ok(None) };
     match milliseconds(&text) {
         Some(ms) => Ok(Some(ms)),
         None => Err(Fault::new(Cause::MalformedField, node.at(name), EXPECTED)),

@@ -126,7 +126,7 @@ pub(super) fn records(body: &[u8]) -> Vec<v1::Record> {
         received_time_ms: 1_767_225_600_000,
         request_id: "fuzz",
         build: "fuzz",
-        headers: Vec::new(),
+        headers: meta::Headers::default(),
         ignore_one_to_one: false,
         ignore_other_fields: false,
         replayed: false,
