@@ -19,7 +19,7 @@ const MIB: u64 = 192;
 pub(crate) async fn log_full(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
-    while budget.allows(outcome.rounds) {
+    while budget.allows(&outcome) {
         let disk = match Disk::new(MIB) {
             Ok(disk) => disk,
             Err(why) => {
@@ -41,15 +41,16 @@ async fn on(disk: &Disk, budget: Budget, rng: &mut Rng, outcome: &mut Outcome) {
     let options = Options { data: Some(data.path().to_owned()), args: args.to_vec(), ..Options::default() };
     let mut up = Groupfold::up(options).await;
     let (seed, secret) = (rng.next_u64() >> 16, up.options().app_secret.clone());
-    let plan = LoadOptions { senders: 4, pause: Duration::from_millis(15), seed, secret };
+    let plan = LoadOptions { senders: 4, pause: Duration::from_millis(15), ahead: 60, seed, secret };
     let load = Load::start(up.webhook_url(), plan);
     for _ in 0..ROUNDS_OF_A_DISK {
-        if !budget.allows(outcome.rounds) {
+        if !budget.allows(outcome) {
             break;
         }
         load.until_sent(rng.between(5, 20)).await;
-        disk.fill();
+        disk.fill().expect("the disk can be filled");
         wait_until("readiness says why", BOUND, async || {
+            load.go_on();
             let ready = up.get("/readyz").await;
             if ready.status == 503 && ready.text.contains("holds a stream") {
                 Ok(())
@@ -60,8 +61,7 @@ async fn on(disk: &Disk, budget: Budget, rng: &mut Rng, outcome: &mut Outcome) {
         .await;
         tokio::time::sleep(Duration::from_millis(rng.below(1_500))).await;
         disk.free();
-        outcome.recovery.push(recovered(&up, &load, Instant::now()).await);
-        outcome.rounds += 1;
+        outcome.round(1, Some(recovered(&up, &load, Instant::now()).await));
     }
     let history = load.end().await;
     let run = std::fs::read(up.data().join("run.json")).expect("up leaves its addresses");
