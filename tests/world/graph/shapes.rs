@@ -89,8 +89,8 @@ fn is_documented(path: &str, kind: &str) -> bool {
         "recipient_participant_id" | "participant_recipient_id" | "biz_opaque_callback_data" => {
             kind == "text"
         }
-        // Not set where it was not asked for; described as sometimes there.
-        "description" if path == ".description" => kind == "text",
+        // Not set where it was not asked for; described as sometimes there. Of settings, a key of Meta's OpenAPI.
+        "description" if path == ".description" => matches!(kind, "text" | "object"),
         // The keys of Meta's OpenAPI in the place of group_subject and group_description.
         _ if path.starts_with(".subject") || path.starts_with(".description") => true,
         _ => path.starts_with(".conversation") || path.starts_with(".pricing"),
