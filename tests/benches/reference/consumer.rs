@@ -6,9 +6,9 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Context};
 use futures_util::{StreamExt as _, future};
 
-/// As much ahead as groupfold's own readers ask for.
 const PULL_MESSAGES: usize = 5_000;
-const AHEAD_BYTES: usize = 16 * 1024 * 1024;
+/// All streams share a connection, and the broker cuts one off that has more than 64 MiB waiting.
+const AHEAD_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
