@@ -57,6 +57,20 @@ impl Default for Plan {
     }
 }
 
+/// Waits until a new webhook is acknowledged and can be read of a projector, and tells how long that is since then.
+pub(crate) async fn recovered(projector: &Groupfold, load: &Load, since: Instant) -> Duration {
+    let (position, group) =
+        wait_until("a webhook is acknowledged again", BOUND, async || load.probe().await).await;
+    let url = projector.api_url(&format!("/v1/groups/{group}?min_position={position}&wait_ms=5000"));
+    wait_until("it can be read", BOUND, async || match http::try_get(&url).await {
+        Ok(answer) if answer.status == 200 => Ok(()),
+        Ok(answer) => Err(answer.to_string()),
+        Err(error) => Err(error.to_string()),
+    })
+    .await;
+    since.elapsed()
+}
+
 /// A pipeline under load.
 pub(crate) struct World {
     pub(crate) receiver: Groupfold,
@@ -122,19 +136,9 @@ impl World {
         saw.last.clear();
     }
 
-    /// Waits until a new webhook is acknowledged and can be read, and tells how long that is since then.
+    /// See [`recovered`].
     pub(crate) async fn recovered(&self, since: Instant) -> Duration {
-        let (position, group) =
-            wait_until("a webhook is acknowledged again", BOUND, async || self.load.probe().await).await;
-        let path = format!("/v1/groups/{group}?min_position={position}&wait_ms=5000");
-        let url = self.projector.api_url(&path);
-        wait_until("it can be read", BOUND, async || match http::try_get(&url).await {
-            Ok(answer) if answer.status == 200 => Ok(()),
-            Ok(answer) => Err(answer.to_string()),
-            Err(error) => Err(error.to_string()),
-        })
-        .await;
-        since.elapsed()
+        recovered(&self.projector, &self.load, since).await
     }
 
     /// Ends the load, holds everything against everything, and keeps the world's remains if a promise was broken.

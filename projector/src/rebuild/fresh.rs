@@ -207,9 +207,10 @@ fn decode(scope: &Scope, batch: &[Found], known: &mut Known) -> Read {
     let mut found = Read { messages: batch.len() as u64, ..Read::default() };
     for Found { sequence, log_time_ms, payload, .. } in batch {
         found.last = Reached { sequence: *sequence, log_time_ms: *log_time_ms };
-        // What others report of a message that is none of ours is not going to be applied.
-        let mut nothing = Known::default();
-        let known = if *scope == Scope::Whole { &mut *known } else { &mut nothing };
+        if *scope != Scope::Whole {
+            // What others report of a message that is none of ours is not going to be applied.
+            *known = Known::default();
+        }
         match read(payload, known) {
             Ok((record, contributions)) if scope.admits(&record.group_id) => {
                 found.contributed.push(contributions);

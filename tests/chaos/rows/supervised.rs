@@ -4,14 +4,14 @@
 use std::time::{Duration, Instant};
 
 use groupfold_tests::{
-    Groupfold, Load, LoadOptions, Log, Options, Rng, Scratch, check_log, check_state, http, wait_until,
+    Groupfold, Load, LoadOptions, Log, Options, Rng, Scratch, check_log, check_state, wait_until,
 };
 use serde_json::Value;
 
 use crate::args::Budget;
 use crate::disk::Disk;
 use crate::outcome::Outcome;
-use crate::world::{BOUND, PARTITIONS, groupfold};
+use crate::world::{BOUND, PARTITIONS, groupfold, recovered};
 
 const ROUNDS_OF_A_DISK: u32 = 5;
 const MIB: u64 = 192;
@@ -80,18 +80,4 @@ async fn on(disk: &Disk, budget: Budget, rng: &mut Rng, outcome: &mut Outcome) {
     }
     outcome.add(&history, &checked);
     assert_eq!(up.terminate().await, 0, "up ends well");
-}
-
-/// Waits until a new webhook is acknowledged and can be read.
-async fn recovered(up: &Groupfold, load: &Load, since: Instant) -> Duration {
-    let (position, group) =
-        wait_until("a webhook is acknowledged again", BOUND, async || load.probe().await).await;
-    let url = up.api_url(&format!("/v1/groups/{group}?min_position={position}&wait_ms=5000"));
-    wait_until("it can be read", BOUND, async || match http::try_get(&url).await {
-        Ok(answer) if answer.status == 200 => Ok(()),
-        Ok(answer) => Err(answer.to_string()),
-        Err(error) => Err(error.to_string()),
-    })
-    .await;
-    since.elapsed()
 }
