@@ -171,15 +171,8 @@ pub fn check_log(history: &History, log: &Log) -> Checked {
     checked
 }
 
-/// Waits until a projector has folded all there is; its digest then.
-///
-/// # Panics
-/// It does not, within a bound.
-pub async fn caught_up(groupfold: &Groupfold) -> String {
-    caught_up_to(groupfold, &[]).await
-}
-
-/// The same, and at least up to these sequences: it may not know yet of the last ones, and believe that nothing waits.
+/// Waits until a projector has folded the log up to these sequences; its digest then. A lag of zero alone does not
+/// say so: it may not know yet of the last ones.
 async fn caught_up_to(groupfold: &Groupfold, ends: &[u64]) -> String {
     wait_until("all is folded", BOUND, async || {
         let answer = groupfold.get("/v1/position").await;

@@ -226,6 +226,34 @@ impl Groupfold {
         answered.await.unwrap_or_else(|error| panic!("GET {url}: {error:?}"))
     }
 
+    /// `/v1/position` once it reflects all that the broker has taken so far. A lag of zero alone does not say so: it
+    /// counts what the projector has heard of.
+    ///
+    /// # Panics
+    /// The broker or the API does not answer, or the log is not folded within a bound.
+    pub async fn caught_up(&self) -> Answer {
+        let given = || self.options.args.windows(2).find(|pair| pair[0] == "--nats-monitor-url");
+        let monitor = self.addresses.monitor_url.as_deref().or_else(|| Some(given()?[1].as_str()));
+        let monitor = monitor.expect("a broker with a monitoring address");
+        let streams = http::get(&format!("{monitor}/jsz?streams=1")).await.json;
+        let details = streams["account_details"].as_array().into_iter().flatten();
+        let ends = details.flat_map(|account| account["stream_detail"].as_array().into_iter().flatten());
+        let ends = ends.filter_map(|stream| {
+            let partition = stream["name"].as_str()?.strip_prefix("GROUPFOLD_EVENTS_")?;
+            match stream["state"]["last_seq"].as_u64()? {
+                0 => None,
+                last => Some(format!("{partition}:{last}")),
+            }
+        });
+        let all = ends.collect::<Vec<_>>().join(",");
+        let freshness = if all.is_empty() { all } else { format!("?min_position={all}&wait_ms=5000") };
+        wait_until("all is folded", START_WAIT, async || {
+            let answer = self.get(&format!("/v1/position{freshness}")).await;
+            if answer.status == 200 { Ok(answer) } else { Err(answer) }
+        })
+        .await
+    }
+
     /// The running process.
     ///
     /// # Panics

@@ -39,7 +39,7 @@ mod scratch;
 mod wait;
 mod webhook;
 
-pub use checker::{Checked, Log, Seen, caught_up, check_log, check_state, sum_of};
+pub use checker::{Checked, Log, Seen, check_log, check_state, sum_of};
 pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::Answer;

@@ -40,11 +40,7 @@ pub(crate) async fn quick() -> (NatsServer, Groupfold) {
 }
 
 pub(crate) async fn digest(groupfold: &Groupfold) -> Value {
-    wait_until("all is folded", BOUND, async || {
-        let position = groupfold.get("/v1/position").await.json;
-        if position["lag_events"] == 0 { Ok(position["digest"].clone()) } else { Err(position) }
-    })
-    .await
+    groupfold.caught_up().await.json["digest"].clone()
 }
 
 /// Puts an item into the stream of failures as an older build would have left it that could not read it.

@@ -35,14 +35,6 @@ async fn quick() -> (NatsServer, Groupfold) {
     (nats, groupfold)
 }
 
-async fn folded(groupfold: &Groupfold) {
-    wait_until("all is folded", BOUND, async || {
-        let position = groupfold.get("/v1/position").await.json;
-        if position["lag_events"] == 0 { Ok(()) } else { Err(position) }
-    })
-    .await;
-}
-
 #[tokio::test]
 async fn each_kind_of_id_leads_to_its_fate() {
     let (_nats, groupfold) = quick().await;
@@ -51,7 +43,7 @@ async fn each_kind_of_id_leads_to_its_fate() {
     let mut bad = joined("G", "5522", T + 2);
     bad["type"] = json!("group_participants_dance");
     let refused = groupfold.post(&participants(&[bad])).await;
-    folded(&groupfold).await;
+    groupfold.caught_up().await;
 
     let request = creation.headers["groupfold-request-id"].to_str().unwrap().to_owned();
     let told = answer(&groupfold, &["why", &request], 0);
@@ -118,7 +110,7 @@ async fn the_fates_of_a_mixed_load_add_up_over_lives_and_restarts() {
         }
     }
     assert_eq!(receiver.terminate().await, 0);
-    folded(&groupfold).await;
+    groupfold.caught_up().await;
     let audit = wait_until("the counts are left", BOUND, async || {
         let audit = answer(&groupfold, &["audit"], 0);
         if audit["totals"]["ignored"].as_u64() >= Some(22) { Ok(audit) } else { Err(audit) }
@@ -139,7 +131,7 @@ async fn a_message_that_is_removed_behind_its_back_is_named() {
     for n in 0..9 {
         groupfold.post(&participants(&[joined("G", &format!("55{n}"), T + n)])).await;
     }
-    folded(&groupfold).await;
+    groupfold.caught_up().await;
     wait_until("the counts are left", BOUND, async || {
         let audit = answer(&groupfold, &["audit"], 0);
         if audit["totals"]["appended"] == 9 { Ok(()) } else { Err(audit) }

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use groupfold_tests::numbered::{self, Fate, GROUPS};
-use groupfold_tests::{Groupfold, Load, LoadOptions, Options, Process, caught_up, wait_until};
+use groupfold_tests::{Groupfold, Load, LoadOptions, Options, Process, wait_until};
 
 const BOUND: Duration = Duration::from_secs(60);
 
 /// The items that members came by, once everything is folded.
 async fn in_the_state(groupfold: &Groupfold) -> BTreeSet<u64> {
-    caught_up(groupfold).await;
+    groupfold.caught_up().await;
     let mut items = BTreeSet::new();
     for group in (0..GROUPS).map(numbered::group_of) {
         let members = groupfold.get(&format!("/v1/groups/{group}/members")).await.json;

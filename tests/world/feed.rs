@@ -49,11 +49,7 @@ pub(crate) async fn post(receiver: &Groupfold, bodies: &[Vec<u8>]) {
 
 /// Waits until all of the log is folded and all that it changed is published.
 pub(crate) async fn settled(projector: &Groupfold, nats: &NatsServer) -> Told {
-    wait_until("all is folded", BOUND, async || {
-        let position = projector.get("/v1/position").await.json;
-        if position["lag_events"] == 0 { Ok(()) } else { Err(position) }
-    })
-    .await;
+    projector.caught_up().await;
     // What the last event of a partition changed may be on its way: several looks in a row must agree.
     let mut before = Told::read(nats).await;
     let mut agreed = 0;

@@ -26,11 +26,7 @@ async fn posted(groupfold: &Groupfold, body: &[u8]) -> String {
 }
 
 async fn digest(groupfold: &Groupfold) -> Value {
-    wait_until("all is folded", BOUND, async || {
-        let position = groupfold.get("/v1/position").await.json;
-        if position["lag_events"] == 0 { Ok(position["digest"].clone()) } else { Err(position) }
-    })
-    .await
+    groupfold.caught_up().await.json["digest"].clone()
 }
 
 #[tokio::test]
@@ -181,14 +177,17 @@ async fn law_6_duplicates_change_nothing_at_any_distance() {
         config.duplicate_window = Duration::from_millis(100);
         streams.push(jetstream.update_stream(config).await.unwrap());
     }
-    let answer = wait_until("the broker has forgotten the first", BOUND, async || {
-        let answer = groupfold.post(&first).await;
-        if answer.json["appended"] == 2 { Ok(answer) } else { Err(answer) }
-    })
-    .await;
-    let group = read_at(&groupfold, "/v1/groups/G1", answer.json["position"].as_str().unwrap()).await.json;
-    assert_eq!(group["counts"]["member"], 1);
+    // One by one: of two at once the broker may for ever remember one while it forgets the other.
+    for wa_id in ["15550001111", "15550002222"] {
+        let again = participants(&[joined("G1", wa_id, T)]);
+        wait_until("the broker has forgotten the first", BOUND, async || {
+            let answer = groupfold.post(&again).await;
+            if answer.json["appended"] == 1 { Ok(()) } else { Err(answer) }
+        })
+        .await;
+    }
     assert_eq!(digest(&groupfold).await, before);
+    assert_eq!(groupfold.get("/v1/groups/G1").await.json["counts"]["member"], 1);
     assert_eq!(groupfold.get("/v1/groups/G1/timeline").await.json["entries"].as_array().unwrap().len(), 3);
 }
 

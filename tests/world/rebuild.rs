@@ -47,18 +47,7 @@ async fn told_a_story(groupfold: &Groupfold) {
         let read = status(group, &message, "read", Some("551100000001"), T + 10);
         groupfold.post(&statuses(&[read])).await;
     }
-    wait_until("all is folded", BOUND, async || {
-        let answer = groupfold.get("/v1/position").await;
-        if answer.json["lag_events"] == 0 { Ok(()) } else { Err(answer) }
-    })
-    .await;
-    for group in [GROUP, OTHER] {
-        wait_until("the receipts are folded", BOUND, async || {
-            let answer = groupfold.get(&format!("/v1/messages/wamid.{group}/receipts")).await;
-            if answer.status == 200 { Ok(()) } else { Err(answer) }
-        })
-        .await;
-    }
+    groupfold.caught_up().await;
 }
 
 /// Changes an entry and every digest with it, as if the fold had said so: the store is sound to itself.

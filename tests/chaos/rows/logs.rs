@@ -5,9 +5,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use async_nats::jetstream;
-use groupfold_tests::{
-    Groupfold, Log, NatsOptions, NatsServer, Rng, Scratch, caught_up, check_log, http, wait_until,
-};
+use groupfold_tests::{Groupfold, Log, NatsOptions, NatsServer, Rng, Scratch, check_log, http, wait_until};
 
 use crate::args::Budget;
 use crate::outcome::Outcome;
@@ -22,7 +20,7 @@ pub(crate) async fn flipped(budget: Budget) -> Outcome {
         let mut world = World::start(Plan::default(), rng.next_u64() >> 16).await;
         world.load.until_sent(rng.between(20, 60)).await;
         let history = world.load.end().await;
-        caught_up(&world.projector).await;
+        world.projector.caught_up().await;
         let before = Log::read(world.nats.client().await, PARTITIONS).await;
         let checked = check_log(&history, &before);
         outcome.add(&history, &checked);
