@@ -8,7 +8,7 @@ mod lines;
 mod manifest;
 mod sink;
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ use self::sink::{Laid, Sink};
 use super::reader::{self, Event, Next, Raw, Reader};
 use super::redact::Redactor;
 use super::select::{Filters, Range, moment_text};
-use super::shape::{self, COLUMNS, Column};
+use super::shape::{self, COLUMNS, Column, Heads};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::LogReach;
@@ -34,6 +34,8 @@ const DEDUPE_IDS_MAX: usize = 20_000_000;
 
 /// Events laid out at a time.
 const BATCH_EVENTS: usize = 1_000;
+/// Batches being laid out while others are written.
+const BATCHES_AHEAD: usize = 3;
 
 /// A file format.
 #[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,7 @@ pub(crate) struct ExportArgs {
 struct Rows {
     format: Format,
     columns: Vec<Column>,
+    heads: Heads,
     filters: Filters,
     original: bool,
     redactor: Option<Redactor>,
@@ -105,7 +108,9 @@ impl Rows {
         let lay = |raw: Raw| {
             let next = raw.read(&self.filters);
             let laid = match &next {
-                Next::Event(event) => Some(Laid::out(self.format, &self.columns, self.row(event))?),
+                Next::Event(event) => {
+                    Some(Laid::out(self.format, &self.columns, &self.heads, self.row(event))?)
+                }
                 _ => None,
             };
             Ok((next, laid))
@@ -172,7 +177,8 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let bar = progress::bar(reader::length(&parts), "events");
     let reader = Reader::new(&log.context, parts, args.filters.clone());
     let filters = args.filters.clone();
-    let rows = Rows { format: args.format, columns, filters, original: args.original, redactor };
+    let heads = Heads::of(&columns);
+    let rows = Rows { format: args.format, columns, heads, filters, original: args.original, redactor };
     let work =
         Work { rows: Arc::new(rows), seen, sink, bar, part_events: args.part_events, watermark, since: 0 };
     work.run(reader, &mut manifest).await?;
@@ -196,11 +202,15 @@ type Laying = JoinHandle<Result<Vec<(Next, Option<Laid>)>, Failure>>;
 
 impl Work {
     async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<(), Failure> {
-        let mut laying = self.lay_ahead(&mut reader).await?;
-        while let Some(laid) = laying.take() {
-            let laid = laid.await.map_err(|error| Failure::failed("the export broke down", &error))??;
+        let mut ahead: VecDeque<Laying> = VecDeque::new();
+        loop {
             // The next ones are laid out while these are written.
-            laying = self.lay_ahead(&mut reader).await?;
+            while ahead.len() < BATCHES_AHEAD {
+                let Some(laying) = self.lay_ahead(&mut reader).await? else { break };
+                ahead.push_back(laying);
+            }
+            let Some(laying) = ahead.pop_front() else { break };
+            let laid = laying.await.map_err(|error| Failure::failed("the export broke down", &error))??;
             self.bar.inc(laid.len() as u64);
             for (next, laid) in laid {
                 self.write(next, laid, manifest)?;

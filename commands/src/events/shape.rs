@@ -221,16 +221,28 @@ pub(crate) fn json(columns: &[Column], row: Row) -> Map<String, Value> {
     columns.iter().zip(row).map(|(column, cell)| (column.name.to_owned(), cell.into_json())).collect()
 }
 
+/// What stands before each value in a line of JSON, in the order of the names: worked out once for all lines.
+pub(crate) struct Heads(Vec<(usize, Vec<u8>)>);
+
+impl Heads {
+    pub(crate) fn of(columns: &[Column]) -> Self {
+        let mut names: Vec<(&str, usize)> =
+            columns.iter().enumerate().map(|(index, column)| (column.name, index)).collect();
+        names.sort_unstable();
+        let head = |(place, (name, index)): (usize, (&str, usize))| {
+            let before = if place == 0 { '{' } else { ',' };
+            (index, format!("{before}{}:", Value::from(name)).into_bytes())
+        };
+        Self(names.into_iter().enumerate().map(head).collect())
+    }
+}
+
 /// A row as a line of JSON, fields by name: the text of [`json()`], without the tree.
-pub(crate) fn json_line(columns: &[Column], row: Row) -> serde_json::Result<Vec<u8>> {
-    let mut fields: Vec<(&str, Cell)> = columns.iter().map(|column| column.name).zip(row).collect();
-    fields.sort_unstable_by_key(|(name, _)| *name);
+pub(crate) fn json_line(heads: &Heads, row: &Row) -> serde_json::Result<Vec<u8>> {
     let mut line = Vec::with_capacity(LINE_BYTES);
-    for (i, (name, cell)) in fields.into_iter().enumerate() {
-        line.push(if i == 0 { b'{' } else { b',' });
-        serde_json::to_writer(&mut line, name)?;
-        line.push(b':');
-        cell.write_json(&mut line)?;
+    for (index, head) in &heads.0 {
+        line.extend_from_slice(head);
+        row[*index].write_json(&mut line)?;
     }
     line.extend_from_slice(b"}\n");
     Ok(line)
@@ -240,14 +252,14 @@ pub(crate) fn json_line(columns: &[Column], row: Row) -> serde_json::Result<Vec<
 const LINE_BYTES: usize = 1536;
 
 impl Cell {
-    fn write_json(self, line: &mut Vec<u8>) -> serde_json::Result<()> {
+    fn write_json(&self, line: &mut Vec<u8>) -> serde_json::Result<()> {
         match self {
-            Self::Text(text) => serde_json::to_writer(line, &text),
+            Self::Text(text) => serde_json::to_writer(line, text),
             Self::Time(time_ms) => serde_json::to_writer(line, &time_ms.map(rfc3339)),
-            Self::Flag(flag) => serde_json::to_writer(line, &flag),
-            Self::Number(number) => serde_json::to_writer(line, &number),
-            Self::Texts(texts) => serde_json::to_writer(line, &texts),
-            Self::Json(value) => serde_json::to_writer(line, &value),
+            Self::Flag(flag) => serde_json::to_writer(line, flag),
+            Self::Number(number) => serde_json::to_writer(line, number),
+            Self::Texts(texts) => serde_json::to_writer(line, texts),
+            Self::Json(value) => serde_json::to_writer(line, value),
         }
     }
 
@@ -361,7 +373,7 @@ mod tests {
             let columns: Vec<Column> = COLUMNS.iter().copied().chain([ORIGINAL]).collect();
             let mut row = row(&event);
             row.push(original(&event.record));
-            let line = String::from_utf8(json_line(&columns, row.clone()).unwrap()).unwrap();
+            let line = String::from_utf8(json_line(&Heads::of(&columns), &row).unwrap()).unwrap();
             assert_eq!(line, format!("{}\n", Value::from(json(&columns, row))));
         }
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::Format;
 use super::manifest::FileSaid;
-use crate::events::shape::{self, Cell, Column, Row};
+use crate::events::shape::{self, Cell, Column, Heads, Row};
 use crate::exit::Failure;
 
 const FILE_BUFFER_BYTES: usize = 256 * 1024;
@@ -103,11 +103,16 @@ fn digest(hash: &Context) -> String {
 }
 
 /// A row in a format of lines.
-pub(super) fn line_of(format: Format, columns: &[Column], row: Row) -> Result<Vec<u8>, Failure> {
+pub(super) fn line_of(
+    format: Format,
+    columns: &[Column],
+    heads: &Heads,
+    row: Row,
+) -> Result<Vec<u8>, Failure> {
     Ok(match format {
         Format::Csv => csv_line(row.into_iter().map(Cell::into_csv))?,
         Format::Cloudevents => json_line(&cloud_event(shape::json(columns, row).into())),
-        Format::Jsonl | Format::Parquet => shape::json_line(columns, row)
+        Format::Jsonl | Format::Parquet => shape::json_line(heads, &row)
             .map_err(|error| Failure::failed("cannot write a line of JSON", &error))?,
     })
 }

@@ -4,7 +4,7 @@ use super::columns::Columns;
 use super::lines::{self, Lines};
 use super::manifest::Manifest;
 use super::{ExportArgs, Format};
-use crate::events::shape::{Column, Row};
+use crate::events::shape::{Column, Heads, Row};
 use crate::exit::Failure;
 
 /// Where rows go.
@@ -20,10 +20,10 @@ pub(super) enum Laid {
 }
 
 impl Laid {
-    pub(super) fn out(format: Format, columns: &[Column], row: Row) -> Result<Self, Failure> {
+    pub(super) fn out(format: Format, columns: &[Column], heads: &Heads, row: Row) -> Result<Self, Failure> {
         match format {
             Format::Parquet => Ok(Self::Row(row)),
-            format => lines::line_of(format, columns, row).map(Self::Line),
+            format => lines::line_of(format, columns, heads, row).map(Self::Line),
         }
     }
 }
