@@ -34,6 +34,18 @@ impl Mode {
 pub(crate) const BARE_STREAM: &str = "BARE";
 pub(crate) const BARE_SUBJECT: &str = "bare.webhook";
 
+/// Where the reference publishes that keeps promises: eight streams, as ours.
+pub(crate) const PROMISED_SUBJECT: &str = "promised";
+
+fn promised_subjects() -> impl Iterator<Item = String> {
+    (0..8).map(|stream| format!("{PROMISED_SUBJECT}.{stream}"))
+}
+
+/// Their streams.
+pub(crate) fn promised_streams() -> Vec<String> {
+    promised_subjects().map(|subject| subject.to_uppercase().replace('.', "_")).collect()
+}
+
 /// One broker, and the streams of everyone in it.
 pub(crate) struct Bed {
     nats: NatsServer,
@@ -56,6 +68,15 @@ impl Bed {
             ..stream::Config::default()
         };
         context.create_stream(bare).await.expect("a stream can be made");
+        for (name, subject) in promised_streams().into_iter().zip(promised_subjects()) {
+            let promised = stream::Config {
+                name,
+                subjects: vec![subject],
+                storage: stream::StorageType::File,
+                ..stream::Config::default()
+            };
+            context.create_stream(promised).await.expect("a stream can be made");
+        }
         provision(&args.groupfold(), &nats);
         let mut partitions = 0;
         while context.get_stream(log::stream(partitions)).await.is_ok() {

@@ -88,14 +88,16 @@ impl Ledger<'_> {
 
     /// The bare pull consumer, over all partitions: at once, or one after the other.
     async fn consume(&self, one_by_one: bool) -> Ran {
+        self.consume_with(if one_by_one { &["--one-by-one"] } else { &[] }).await
+    }
+
+    async fn consume_with(&self, args: &[&str]) -> Ran {
         let mut command = child::reference("consumer");
         command.args(["--nats-url", &self.bed.url()]);
         for stream in self.bed.log_streams() {
             command.args(["--stream", &stream]);
         }
-        if one_by_one {
-            command.arg("--one-by-one");
-        }
+        command.args(args);
         let ran = child::done(command).await;
         #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark")]
         let events = self.events as f64;

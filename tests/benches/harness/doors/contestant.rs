@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use groupfold_tests::{Groupfold, Process};
+use groupfold_tests::{Groupfold, Process, receipts};
 
 use crate::args::Args;
-use crate::bed::{BARE_STREAM, BARE_SUBJECT, Bed};
+use crate::bed::{self, BARE_STREAM, BARE_SUBJECT, Bed, PROMISED_SUBJECT};
 use crate::child;
 
 mod peers;
@@ -13,6 +13,7 @@ mod peers;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Who {
     Bare,
+    Promising,
     Groupfold,
     Vector,
     Rpconnect,
@@ -22,6 +23,7 @@ impl Who {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Bare => "bare door",
+            Self::Promising => "bare door, signed, once",
             Self::Groupfold => "groupfold",
             Self::Vector => "Vector",
             Self::Rpconnect => "Redpanda Connect",
@@ -49,7 +51,8 @@ enum Running {
 impl Contestant {
     /// The bare door, ours, and whom a binary was given of.
     pub(super) async fn all(args: &Args, bed: &Bed) -> Vec<Self> {
-        let mut all = vec![Self::bare(bed).await, Self::groupfold(args, bed).await];
+        let mut all =
+            vec![Self::bare(bed).await, Self::promising(bed).await, Self::groupfold(args, bed).await];
         if let Some(binary) = args.vector.as_ref().filter(|path| path.is_file()) {
             all.push(peers::vector(binary, bed).await);
         }
@@ -60,15 +63,27 @@ impl Contestant {
     }
 
     async fn bare(bed: &Bed) -> Self {
+        let streams = vec![BARE_STREAM.to_owned()];
+        Self::reference(bed, Who::Bare, &["--subject", BARE_SUBJECT], streams).await
+    }
+
+    /// What the promises cost by themselves: no item is parsed, but what it takes is done.
+    async fn promising(bed: &Bed) -> Self {
+        let args = ["--subject", PROMISED_SUBJECT, "--app-secret", receipts::SECRET];
+        Self::reference(bed, Who::Promising, &args, bed::promised_streams()).await
+    }
+
+    async fn reference(bed: &Bed, who: Who, args: &[&str], streams: Vec<String>) -> Self {
         let mut command = child::reference("door");
-        command.args(["--nats-url", &bed.url(), "--subject", BARE_SUBJECT]);
-        let (process, addr) = child::serving(command, &bed.scratch.path().join("bare.log")).await;
+        command.args(["--nats-url", &bed.url()]).args(args);
+        let log = bed.scratch.path().join(format!("{who:?}.log"));
+        let (process, addr) = child::serving(command, &log).await;
         Self {
-            who: Who::Bare,
+            who,
             pid: process.pid(),
             addr: addr.parse().expect("an address"),
             path: "/".to_owned(),
-            streams: vec![BARE_STREAM.to_owned()],
+            streams,
             _process: Running::Other(process),
         }
     }

@@ -45,9 +45,21 @@ pub(super) async fn measure(ledger: &Ledger<'_>, rates: &mut Rates, report: &mut
         return;
     }
     report.measurements.push(ledger.row("catch-up", "", "bare consumer", &[bare]));
+    if ledger.last {
+        least(ledger, report).await;
+    }
     report.measurements.push(ledger.row("catch-up", SYNCED, "live projector", &[ours]));
     rates.ours.push(ours);
     rates.bare.push(bare);
+}
+
+/// What two steps cost that no projector can leave out: the bare consumer with each of them.
+async fn least(ledger: &Ledger<'_>, report: &mut Report) {
+    let decoded = ledger.consume_with(&["--decode"]).await;
+    report.measurements.push(ledger.row("catch-up", "", "bare consumer, decoded", &[decoded]));
+    let kept = ledger.bed.scratch.path().join("kept");
+    let kept = ledger.consume_with(&["--keep", &kept.to_string_lossy()]).await;
+    report.measurements.push(ledger.row("catch-up", SYNCED, "bare consumer, an entry kept of each", &[kept]));
 }
 
 pub(super) fn judge(rates: Rates, report: &mut Report) {
