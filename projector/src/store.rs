@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Three promises. A batch and its position are one atomic write. Nothing is read by anyone before that
-//! write is on the device: the writer holds the partition's lock until the device has said so, and a
+//! write is on the device: until it has said so readers see what was before, see [`shadow`], and a
 //! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
 //! by the digest of all entries, later by the checksum of each, and set aside.
 
@@ -18,6 +18,7 @@ mod digests;
 mod format;
 mod open;
 mod outbox;
+mod shadow;
 mod side;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use groupfold_schemas::{frame, v1};
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
 pub use outbox::Outbox;
+use shadow::{NOTHING, Shadow, Writes};
 pub(crate) use side::Side;
 pub use view::ReadView;
 
@@ -171,9 +173,33 @@ struct Open {
     /// A second handle to the database's file: sled's flush does not reach the device.
     device: File,
     progress: v1::Progress,
-    /// True from the first byte of a batch until the device has it. Stays true when that failed: then
-    /// memory is ahead of the device and nobody may look.
-    ahead: bool,
+    standing: Standing,
+}
+
+/// What a database is about.
+#[derive(Debug)]
+enum Standing {
+    /// Everything in it is on the device.
+    Still,
+    /// A batch is on its way there; readers see what was.
+    Writing(Shadow),
+    /// Memory is ahead of the device, since a write failed or while one keeps readers out: nobody may look.
+    Ahead,
+}
+
+impl Open {
+    fn is_still(&self) -> bool {
+        matches!(self.standing, Standing::Still)
+    }
+
+    /// What hides the batch that is being written; `None` if nobody may look.
+    fn shadow(&self) -> Option<&Shadow> {
+        match &self.standing {
+            Standing::Still => Some(&NOTHING),
+            Standing::Writing(shadow) => Some(shadow),
+            Standing::Ahead => None,
+        }
+    }
 }
 
 impl Store {
@@ -206,7 +232,7 @@ impl Store {
         self.settings.partition
     }
 
-    /// A look at the store that no write can change while it lasts. Waits for a write under way.
+    /// A look at the store that no write can change while it lasts.
     ///
     /// # Errors
     /// [`Error::Closed`].
@@ -254,32 +280,45 @@ impl Store {
         outbox: &Outbox,
         progress: v1::Progress,
     ) -> Result<(), Error> {
-        let partition = self.partition();
-        let mut batch = sled::Batch::default();
-        outbox.write(&mut batch);
-        for (key, value) in &changes.puts {
-            batch.insert(key.as_slice(), value.as_slice());
-        }
-        for record in unreadable {
-            batch.insert(unreadable_key(record.sequence), frame::encode(record));
-        }
-        batch.insert(PROGRESS_KEY, frame::encode(&progress));
+        let mut writes = writes(changes, unreadable, outbox, &progress);
+        let shadow = self.noted(&mut writes, changes)?;
+        let hidden = self.hide(shadow)?;
+        self.write(writes.batch)?;
+        hidden.show(progress)
+    }
 
+    /// From here on readers see what was.
+    fn hide(&self, shadow: Shadow) -> Result<Hidden<'_>, Error> {
+        let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
-        digests::add(partition, &open.db, &changes.groups, &mut batch)?;
-        if open.progress.sequence == 0 {
-            batch.insert(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
-        }
-        open.ahead = true;
+        let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        open.standing = Standing::Writing(shadow);
+        Ok(Hidden(self))
+    }
+
+    /// Readers may look on.
+    fn write(&self, batch: sled::Batch) -> Result<(), Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().ok_or(Error::Closed { partition })?;
         crash::at(Point::CommitBegin);
         open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         crash::at(Point::CommitApplied);
         self.sync(open)?;
         crash::at(Point::CommitSynced);
-        open.progress = progress;
-        open.ahead = false;
         Ok(())
+    }
+
+    /// Adds what the batch still lacks, and notes what is there before it.
+    fn noted(&self, writes: &mut Writes, changes: &Changes) -> Result<Shadow, Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        digests::add(partition, &open.db, &changes.groups, writes)?;
+        if open.progress.sequence == 0 {
+            writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
+        }
+        writes.shadow(partition, &open.db)
     }
 
     /// Reads every entry and compares the digest of all with the one that the position says.
@@ -288,7 +327,7 @@ impl Store {
     /// [`Error::Damaged`] if an entry cannot be read or the digests differ.
     pub fn verify(&self) -> Result<(), Error> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_ref().filter(|open| !open.ahead);
+        let open = inner.as_ref().filter(|open| open.is_still());
         let open = open.ok_or(Error::Closed { partition: self.partition() })?;
         open::verify(&self.settings, &open.db, &open.progress)
     }
@@ -329,7 +368,7 @@ impl Store {
     pub(crate) fn rest(&self) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.take();
-        let sequence = open.as_ref().filter(|open| !open.ahead).map(|open| open.progress.sequence);
+        let sequence = open.as_ref().filter(|open| open.is_still()).map(|open| open.progress.sequence);
         open::discard(open);
         if let Some(sequence) = sequence
             && self.folder().is_dir()
@@ -356,6 +395,49 @@ impl Store {
 
     fn folder(&self) -> PathBuf {
         self.settings.folder()
+    }
+}
+
+/// What a commit writes, save for what depends on what is there.
+fn writes(
+    changes: &Changes,
+    unreadable: &[v1::Unreadable],
+    outbox: &Outbox,
+    progress: &v1::Progress,
+) -> Writes {
+    let mut writes = Writes::default();
+    outbox.write(&mut writes);
+    for (key, value) in &changes.puts {
+        writes.put(key, value.as_slice());
+    }
+    for record in unreadable {
+        writes.put(&unreadable_key(record.sequence), frame::encode(record));
+    }
+    writes.put(PROGRESS_KEY, frame::encode(progress));
+    writes
+}
+
+/// A batch that readers do not see yet. Dropped before it is shown, what was written may be anything: nobody may look.
+struct Hidden<'a>(&'a Store);
+
+impl Hidden<'_> {
+    /// From here on readers see what was written.
+    fn show(self, progress: v1::Progress) -> Result<(), Error> {
+        let partition = self.0.partition();
+        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().ok_or(Error::Closed { partition })?;
+        open.progress = progress;
+        open.standing = Standing::Still;
+        Ok(())
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = inner.as_mut().filter(|open| !open.is_still()) {
+            open.standing = Standing::Ahead;
+        }
     }
 }
 

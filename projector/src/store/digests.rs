@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
 
-use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, database, outbox};
+use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox};
 
 const PREFIX: u8 = b'D';
 /// Digests written by one batch where all are written anew.
 const BATCH_MAX: usize = 250;
 
 /// The key that a group's digest stands under.
-fn key(group: &str) -> Vec<u8> {
+pub(super) fn key(group: &str) -> Vec<u8> {
     let mut key = vec![PREFIX];
     key.extend_from_slice(group.as_bytes());
     key
@@ -29,12 +29,9 @@ pub(super) fn is_entry(key: &[u8]) -> bool {
             .is_some_and(|first| [UNREADABLE_PREFIX, PREFIX].contains(first) || CARRIED.contains(first))
 }
 
-/// A group's digest; that of nothing if none is kept.
-pub(super) fn of_group(partition: u16, db: &sled::Db, group: &str) -> Result<Digest, Error> {
-    match db.get(key(group)).map_err(|error| database(partition, error))? {
-        None => Ok(Digest::default()),
-        Some(bytes) => read(partition, &bytes),
-    }
+fn of_group(partition: u16, db: &sled::Db, group: &str) -> Result<Digest, Error> {
+    let kept = db.get(key(group)).map_err(|error| database(partition, error))?;
+    kept.map_or_else(|| Ok(Digest::default()), |bytes| read(partition, &bytes))
 }
 
 /// Adds what groups' digests change by to a batch.
@@ -42,11 +39,11 @@ pub(super) fn add<'a>(
     partition: u16,
     db: &sled::Db,
     changes: impl IntoIterator<Item = (&'a String, &'a Digest)>,
-    batch: &mut sled::Batch,
+    writes: &mut Writes,
 ) -> Result<(), Error> {
     for (group, way) in changes {
         let digest = of_group(partition, db, group)?.plus(*way);
-        batch.insert(key(group), &digest.to_bytes());
+        writes.put(&key(group), &digest.to_bytes());
     }
     Ok(())
 }
@@ -112,6 +109,6 @@ impl Sums {
     }
 }
 
-fn read(partition: u16, bytes: &[u8]) -> Result<Digest, Error> {
+pub(super) fn read(partition: u16, bytes: &[u8]) -> Result<Digest, Error> {
     Digest::from_bytes(bytes).ok_or_else(|| Error::Damaged { partition, source: Box::new(entry::Error::Key) })
 }

@@ -11,7 +11,7 @@ use groupfold_schemas::{frame, v1};
 
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
-use super::{Error, Open, PROGRESS_KEY, Settings, database, digest_of};
+use super::{Error, Open, PROGRESS_KEY, Settings, Standing, database, digest_of};
 
 /// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
 /// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
@@ -140,7 +140,7 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     device.sync_all().map_err(|source| io("sync", &file, source))?;
     sync_folder(&folder)?;
     sync_folder(&settings.root)?;
-    Ok(Open { db, device, progress, ahead: false })
+    Ok(Open { db, device, progress, standing: Standing::Still })
 }
 
 /// A crash while sled writes its start-up snapshot leaves `snap.*.generating`, which the next open would

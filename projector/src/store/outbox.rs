@@ -6,6 +6,7 @@ use groupfold_fold::change::mark_of;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::{frame, v1};
 
+use super::shadow::Writes;
 use super::{Error, ReadView, VALUE_BYTES_MAX};
 
 pub(super) const PREFIX: u8 = b'O';
@@ -54,13 +55,13 @@ impl Outbox {
         self.added
     }
 
-    pub(super) fn write(&self, batch: &mut sled::Batch) {
+    pub(super) fn write(&self, writes: &mut Writes) {
         for (parcel, _) in &self.puts {
             let last = parcel.changes.last().map(mark_of).unwrap_or_default();
-            batch.insert(key(last), frame::encode(parcel));
+            writes.put(&key(last), frame::encode(parcel));
         }
         for key in &self.removes {
-            batch.remove(key.as_slice());
+            writes.remove(key);
         }
     }
 }

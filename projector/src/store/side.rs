@@ -20,7 +20,10 @@ use groupfold_schemas::{frame, v1};
 
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
-use super::{CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Store, database, open, unreadable_key};
+use super::{
+    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open,
+    unreadable_key,
+};
 
 /// Entries written by one batch: sled's memory grows with the square of a batch.
 const BATCH_MAX: usize = 250;
@@ -129,8 +132,8 @@ impl Store {
         let entries: Vec<_> = changes.puts.iter().collect();
         let groups: Vec<_> = changes.groups.iter().collect();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
-        open.ahead = true;
+        let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        open.standing = Standing::Ahead;
         for chunk in entries.chunks(BATCH_MAX) {
             let mut batch = sled::Batch::default();
             for (key, value) in chunk {
@@ -139,9 +142,9 @@ impl Store {
             open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
         }
         for chunk in groups.chunks(BATCH_MAX) {
-            let mut batch = sled::Batch::default();
-            digests::add(partition, &open.db, chunk.iter().copied(), &mut batch)?;
-            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+            let mut writes = Writes::default();
+            digests::add(partition, &open.db, chunk.iter().copied(), &mut writes)?;
+            open.db.apply_batch(writes.batch).map_err(|error| database(partition, error))?;
         }
         self.sync(open)?;
         crash::at(Point::PortionApplied);
@@ -155,7 +158,7 @@ impl Store {
         self.sync(open)?;
         crash::at(Point::PortionDone);
         open.progress = progress;
-        open.ahead = false;
+        open.standing = Standing::Still;
         Ok(())
     }
 
@@ -164,7 +167,7 @@ impl Store {
     pub(crate) fn seal(&self, known: Option<Digest>) -> Result<(), Error> {
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_mut().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         let digest = match known {
             Some(digest) => digest,
             None => {
@@ -187,7 +190,7 @@ impl Store {
     pub(crate) fn swap(&self, side: Side, other: &Self, stay_open: bool) -> Result<(), Error> {
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let live = inner.as_ref().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        let live = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         other.carry(live)?;
         open::discard(inner.take());
         other.close();
@@ -202,7 +205,7 @@ impl Store {
     fn carry(&self, live: &Open) -> Result<(), Error> {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_ref().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
+        let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         let mut batch = sled::Batch::default();
         for prefix in CARRIED {
             for key in open.db.scan_prefix([*prefix]).keys() {

@@ -209,7 +209,7 @@ fn a_commit_that_failed_half_way_closes_the_store() {
     let partition = folder.open(3);
     put(&partition, &[created("G", 1, "first")]);
     // What a failed sync leaves behind: memory ahead of the device.
-    partition.store.inner.write().unwrap().as_mut().unwrap().ahead = true;
+    partition.store.inner.write().unwrap().as_mut().unwrap().standing = Standing::Ahead;
     assert!(matches!(partition.store.view(), Err(Error::Closed { .. })));
     let more = partition.store.commit(&Changes::default(), &[], v1::Progress::default());
     assert!(matches!(more, Err(Error::Closed { .. })));

@@ -7,13 +7,15 @@ use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Prefix, Source, Value};
 use groupfold_schemas::v1;
 
-use super::{Error, Open, database, digests};
+use sled::IVec;
+
+use super::{Error, Open, Shadow, database, digests, shadow};
 
 /// Key and value of an entry.
 type Bytes = (Vec<u8>, Vec<u8>);
 
-/// A look at one partition. The writer waits while it lasts, so everything derived from it belongs to
-/// one position; keep it short.
+/// A look at one partition. While it lasts the writer may write, hidden from it, but show nothing; so everything derived
+/// from it belongs to one position. Keep it short.
 #[derive(Debug)]
 pub struct ReadView<'a> {
     guard: RwLockReadGuard<'a, Option<Open>>,
@@ -27,9 +29,33 @@ impl<'a> ReadView<'a> {
         Ok(view)
     }
 
-    fn open(&self) -> Result<&Open, Error> {
-        let open = self.guard.as_ref().filter(|open| !open.ahead);
+    fn open(&self) -> Result<(&Open, &Shadow), Error> {
+        let open = self.guard.as_ref().and_then(|open| Some((open, open.shadow()?)));
         open.ok_or(Error::Closed { partition: self.partition })
+    }
+
+    /// Entries between two keys, in order.
+    fn walk(
+        &self,
+        from: Bound<Vec<u8>>,
+        to: Bound<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+        let (open, shadow) = self.open()?;
+        Ok(shadow::walk(&open.db, shadow, (from, to)))
+    }
+
+    /// Entries whose keys begin so, those after one key where that is given.
+    fn walk_under(
+        &self,
+        prefix: Vec<u8>,
+        after: Option<Vec<u8>>,
+    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+        let from = after.map_or_else(|| Bound::Included(prefix.clone()), Bound::Excluded);
+        let under = move |entry: &sled::Result<(IVec, IVec)>| match entry {
+            Ok((key, _)) => key.starts_with(&prefix),
+            Err(_) => true,
+        };
+        Ok(self.walk(from, Bound::Unbounded)?.take_while(under))
     }
 
     /// Which partition this is.
@@ -41,13 +67,13 @@ impl<'a> ReadView<'a> {
     /// How far the entries go.
     #[must_use]
     pub fn progress(&self) -> v1::Progress {
-        self.open().map(|open| open.progress.clone()).unwrap_or_default()
+        self.open().map(|(open, _)| open.progress.clone()).unwrap_or_default()
     }
 
     /// The last sequence applied.
     #[must_use]
     pub fn sequence(&self) -> u64 {
-        self.open().map(|open| open.progress.sequence).unwrap_or_default()
+        self.open().map(|(open, _)| open.progress.sequence).unwrap_or_default()
     }
 
     /// Group heads by group id, those after `after`, one at a time.
@@ -58,17 +84,9 @@ impl<'a> ReadView<'a> {
         &self,
         after: Option<&str>,
     ) -> Result<impl Iterator<Item = Result<(String, v1::GroupHead), Error>> + '_, Error> {
-        let prefix = Prefix::Heads.encode();
-        let from = match after {
-            Some(group) => Bound::Excluded(Key::Head { group: group.to_owned() }.encode()),
-            None => Bound::Included(prefix.clone()),
-        };
-        let entries = self.open()?.db.range((from, Bound::<Vec<u8>>::Unbounded));
-        let under = move |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
-            Ok((key, _)) => key.starts_with(&prefix),
-            Err(_) => true,
-        };
-        Ok(entries.take_while(under).map(|entry| match self.entry(entry)? {
+        let after = after.map(|group| Key::Head { group: group.to_owned() }.encode());
+        let entries = self.walk_under(Prefix::Heads.encode(), after)?;
+        Ok(entries.map(|entry| match self.entry(entry)? {
             (Key::Head { group }, Value::Head(head)) => Ok((group, *head)),
             _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
         }))
@@ -79,7 +97,8 @@ impl<'a> ReadView<'a> {
     /// # Errors
     /// The store is closed or cannot be read.
     pub fn group_digest(&self, group: &str) -> Result<Digest, Error> {
-        digests::of_group(self.partition, &self.open()?.db, group)
+        let kept = self.bytes(&digests::key(group))?;
+        kept.map_or_else(|| Ok(Digest::default()), |bytes| digests::read(self.partition, &bytes))
     }
 
     /// Messages by message id, those after `after`, one at a time.
@@ -90,17 +109,9 @@ impl<'a> ReadView<'a> {
         &self,
         after: Option<&str>,
     ) -> Result<impl Iterator<Item = Result<(String, v1::MessageHead), Error>> + '_, Error> {
-        let prefix = Prefix::Messages.encode();
-        let from = match after {
-            Some(message) => Bound::Excluded(Key::Message { message: message.to_owned() }.encode()),
-            None => Bound::Included(prefix.clone()),
-        };
-        let entries = self.open()?.db.range((from, Bound::<Vec<u8>>::Unbounded));
-        let under = move |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
-            Ok((key, _)) => key.starts_with(&prefix),
-            Err(_) => true,
-        };
-        Ok(entries.take_while(under).map(|entry| match self.entry(entry)? {
+        let after = after.map(|message| Key::Message { message: message.to_owned() }.encode());
+        let entries = self.walk_under(Prefix::Messages.encode(), after)?;
+        Ok(entries.map(|entry| match self.entry(entry)? {
             (Key::Message { message }, Value::Message(head)) => Ok((message, head)),
             _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
         }))
@@ -113,7 +124,7 @@ impl<'a> ReadView<'a> {
     pub fn unreadable_after(&self, sequence: u64, limit: usize) -> Result<Vec<v1::Unreadable>, Error> {
         let from = Bound::Excluded(super::unreadable_key(sequence));
         let end = Bound::Excluded(vec![super::UNREADABLE_PREFIX + 1]);
-        let entries = self.open()?.db.range((from, end)).take(limit);
+        let entries = self.walk(from, end)?.take(limit);
         entries
             .map(|entry| {
                 let (_, value) = entry.map_err(|error| database(self.partition, error))?;
@@ -131,8 +142,8 @@ impl<'a> ReadView<'a> {
         most: usize,
         read: impl Fn(&[u8], &[u8]) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
-        let entries = self.open()?.db.range((from, to)).take(most);
-        let read = |entry: sled::Result<(sled::IVec, sled::IVec)>| {
+        let entries = self.walk(from, to)?.take(most);
+        let read = |entry: sled::Result<(IVec, IVec)>| {
             let (key, value) = entry.map_err(|error| database(self.partition, error))?;
             read(&key, &value).ok_or_else(|| self.damaged(groupfold_fold::entry::Error::Key))
         };
@@ -145,11 +156,11 @@ impl<'a> ReadView<'a> {
     /// The store is closed; each step tells for itself whether it cannot be read.
     pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + '_, Error> {
         let partition = self.partition;
-        let own = |entry: &sled::Result<(sled::IVec, sled::IVec)>| match entry {
+        let own = |entry: &sled::Result<(IVec, IVec)>| match entry {
             Ok((key, _)) => digests::is_entry(key),
             Err(_) => true,
         };
-        Ok(self.open()?.db.iter().filter(own).map(move |entry| {
+        Ok(self.walk(Bound::Unbounded, Bound::Unbounded)?.filter(own).map(move |entry| {
             let (key, value) = entry.map_err(|error| database(partition, error))?;
             Ok((key.to_vec(), value.to_vec()))
         }))
@@ -160,11 +171,15 @@ impl<'a> ReadView<'a> {
     /// # Errors
     /// The store is closed or cannot be read.
     pub(crate) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let value = self.open()?.db.get(key).map_err(|error| database(self.partition, error))?;
+        let (open, shadow) = self.open()?;
+        let value = match shadow.get(key) {
+            Some(old) => old.clone(),
+            None => open.db.get(key).map_err(|error| database(self.partition, error))?,
+        };
         Ok(value.map(|bytes| bytes.to_vec()))
     }
 
-    fn entry(&self, entry: sled::Result<(sled::IVec, sled::IVec)>) -> Result<(Key, Value), Error> {
+    fn entry(&self, entry: sled::Result<(IVec, IVec)>) -> Result<(Key, Value), Error> {
         let (key, value) = entry.map_err(|error| database(self.partition, error))?;
         let key = Key::decode(&key).map_err(|error| self.damaged(error))?;
         let value = key.decode_value(&value).map_err(|error| self.damaged(error))?;
@@ -185,7 +200,7 @@ impl Source for ReadView<'_> {
     }
 
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
-        self.open()?.db.scan_prefix(prefix.encode()).map(|entry| self.entry(entry)).collect()
+        self.walk_under(prefix.encode(), None)?.map(|entry| self.entry(entry)).collect()
     }
 
     fn commands_before(
@@ -198,8 +213,10 @@ impl Source for ReadView<'_> {
             Some(command) => Key::Command { command: command.to_owned() }.encode(),
             None => vec![prefix[0] + 1],
         };
-        let entries = self.open()?.db.range(prefix..to).rev().take(most);
-        entries
+        let (open, shadow) = self.open()?;
+        let between = (Bound::Included(prefix), Bound::Excluded(to));
+        shadow::walk_back(&open.db, shadow, between)
+            .take(most)
             .map(|entry| match self.entry(entry)? {
                 (Key::Command { command }, Value::Command(state)) => Ok((command, *state)),
                 _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
