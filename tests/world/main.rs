@@ -28,6 +28,7 @@ mod golden;
 mod graph;
 mod hook;
 mod laws;
+mod lost;
 mod model;
 mod openapi;
 mod oracle;
