@@ -1,6 +1,5 @@
 //! The projector as one thing: opens the stores, runs a loop per partition, answers questions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -130,9 +129,7 @@ impl Projector {
         let ended = shutdown.clone();
         let metrics = Metrics::register(registry);
         let mut partitions = open(&settings, owned).await?;
-        let status = |partition: &Partition| (partition.id, partition.status.subscribe());
-        let statuses: BTreeMap<_, _> = partitions.iter().map(status).collect();
-        PartitionMetrics::register(registry, statuses);
+        PartitionMetrics::register(registry, &partitions);
 
         let loops = TaskTracker::new();
         let met = Arc::new(tokio::sync::Notify::new());
