@@ -172,6 +172,19 @@ impl Projector {
         Self { api: self.api.with_desk(desk), ..self }
     }
 
+    /// Opens the query API by these tokens from now on, and by no others: whoever follows changes by one that is not
+    /// among them is cut. An API that began without tokens stays open to whoever reaches it.
+    ///
+    /// # Errors
+    /// A token is empty; nothing has changed.
+    pub fn replace_tokens(&self, tokens: &[Token]) -> Result<(), StartError> {
+        if tokens.iter().any(Token::is_empty) {
+            return Err(StartError::EmptyToken);
+        }
+        self.api.tokens.replace(tokens);
+        Ok(())
+    }
+
     /// The query API, with health and metrics of the process around.
     pub fn router(&self, ops: Ops) -> Router {
         self.api.router(ops)

@@ -37,6 +37,7 @@ mod platform;
 mod readme;
 mod rebuild;
 mod reconcile;
+mod reload;
 mod secrets;
 mod security;
 mod simulated;
