@@ -195,7 +195,10 @@ async fn stalled(args: &CheckArgs) -> Result<Measure, Failure> {
     let reasons = health::readiness(&api).await?.reasons;
     let is_stalled = |partition: &&health::PartitionProgress| {
         let begin = format!("partition {}: ", partition.partition);
-        let stuck = |reason: &String| reason.starts_with(&format!("{begin}no progress"));
+        let stuck = |reason: &String| {
+            let why = reason.strip_prefix(&begin).unwrap_or_default();
+            ["no progress", "disk_full", "store_unwritable"].iter().any(|word| why.starts_with(word))
+        };
         partition.state != "running" || reasons.iter().any(stuck)
     };
     let stalled: Vec<u16> = progress.partitions.iter().filter(is_stalled).map(|p| p.partition).collect();

@@ -61,6 +61,8 @@ pub(crate) struct Layers {
     settings: BTreeMap<&'static str, Setting>,
     /// The table `api` of the file.
     api: Option<Api>,
+    /// The files that all this was read from.
+    files: Vec<PathBuf>,
 }
 
 impl Layers {
@@ -84,7 +86,7 @@ impl Layers {
                 toml::Table::new()
             }
         };
-        let mut layers = Self::default();
+        let mut layers = Self { files: path.iter().cloned().collect(), ..Self::default() };
         // A variable that is empty is one that was not set, but for secrets: there it is one that did not arrive.
         for key in KEYS {
             let from_file = file.remove(key.name).map(|value| texts(key, &value)).transpose();
@@ -96,6 +98,7 @@ impl Layers {
                 faults.push(fault);
                 None
             });
+            layers.files.extend(twin.iter().map(|(_, path)| path.clone()));
             let setting = if let Some(values) = flags.values.get(key.name) {
                 Setting { values: values.clone(), origin: Origin::Flag(key.flag()) }
             } else if let Some(text) =
@@ -103,7 +106,7 @@ impl Layers {
             {
                 let values = if key.many { split(&text) } else { vec![text] };
                 Setting { values, origin: Origin::Environment(key.variable()) }
-            } else if let Some(setting) = twin {
+            } else if let Some((setting, _)) = twin {
                 setting
             } else if let (Some(values), Some(path)) = (from_file, &path) {
                 Setting { values, origin: Origin::File(path.clone()) }
@@ -126,9 +129,12 @@ impl Layers {
     }
 }
 
-/// A secret from the file that `GROUPFOLD_…_FILE` names, as container platforms hand them out: one a line where several
+/// A secret from the file that `GROUPFOLD_…_FILE` names, and that file, as container platforms hand them out: one a line where several
 /// are taken, else the whole file without the line end.
-fn twin(key: &Key, environment: impl Fn(&str) -> Option<String>) -> Result<Option<Setting>, Fault> {
+fn twin(
+    key: &Key,
+    environment: impl Fn(&str) -> Option<String>,
+) -> Result<Option<(Setting, PathBuf)>, Fault> {
     let variable = format!("{}_FILE", key.variable());
     let own = KEYS.iter().any(|other| other.variable() == variable);
     let Some(path) = environment(&variable).filter(|path| key.secret && !own && !path.is_empty()) else {
@@ -145,7 +151,7 @@ fn twin(key: &Key, environment: impl Fn(&str) -> Option<String>) -> Result<Optio
     } else {
         vec![whole.to_owned()]
     };
-    Ok(Some(Setting { values, origin: Origin::Environment(variable) }))
+    Ok(Some((Setting { values, origin: Origin::Environment(variable) }, path.into())))
 }
 
 /// Empty parts stay, to be found at fault: a secret that did not arrive must not pass for none given.

@@ -28,6 +28,7 @@ mod provision;
 mod rebuild;
 mod reconcile;
 mod redact;
+mod reload;
 mod replay;
 mod serve;
 mod simulate;

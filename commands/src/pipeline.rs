@@ -25,6 +25,9 @@ use crate::tls;
 /// The version that failures, stores and answers carry.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The name of the token by which the owner's own verbs reach a guarded API.
+pub(crate) const OWNER: &str = "owner";
+
 /// Binds an address, or says which setting to change.
 pub(crate) async fn bind(setting: &str, addr: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
     let failed =
@@ -173,7 +176,7 @@ pub(crate) fn tokens(config: &Config) -> Result<(Vec<Token>, Option<String>), Fa
         return Ok((tokens, None));
     }
     let own = random_hex()?;
-    tokens.push(Token::all("owner", &own));
+    tokens.push(Token::all(OWNER, &own));
     Ok((tokens, Some(own)))
 }
 

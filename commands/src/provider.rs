@@ -97,6 +97,11 @@ impl Provider {
         self.meta.knows(phone_number_id)
     }
 
+    /// Asks with these tokens from now on.
+    pub(crate) fn replace_tokens(&self, tokens: Tokens) {
+        self.meta.replace_tokens(tokens);
+    }
+
     /// Lets what is asked be counted.
     pub(crate) fn register(&self, registry: &mut prometheus_client::registry::Registry) {
         self.metrics.register(registry);

@@ -12,6 +12,7 @@ use crate::cli::{Output, SimulateVerb};
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Run};
 use crate::exit::Failure;
+use crate::reload::{Holders, Reload};
 use crate::simulate;
 use crate::{pipeline, telemetry};
 
@@ -27,6 +28,9 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     let ops_address = pipeline::api_address(&config).await?;
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(&config, &broker, client, &mut registry).await?;
+    if let Some(reload) = Reload::new(flags, &config, &mut registry)? {
+        tokio::spawn(reload.run(Holders { receiver: Some(receiver.clone()), ..Holders::default() }));
+    }
     let router = ops_router(pipeline::ops(&receiver, registry));
     let stop_ops = CancellationToken::new();
     let mut ops_servers = tokio::task::JoinSet::new();
@@ -68,8 +72,13 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let (own, provider) = (own_token.clone(), pipeline::provider(&config, &mut registry)?);
     let beside =
         pipeline::beside(&config, client.clone(), api_addr, own, provider.clone(), &mut registry).await?;
+    let reload = Reload::new(flags, &config, &mut registry)?;
     let (projector, desk) =
-        pipeline::projector(&config, client, tokens, provider, &mut registry, fold.clone()).await?;
+        pipeline::projector(&config, client, tokens, provider.clone(), &mut registry, fold.clone()).await?;
+    if let Some(reload) = reload {
+        let api = Some((projector.clone(), own_token.clone()));
+        tokio::spawn(reload.run(Holders { api, provider: Some(provider), ..Holders::default() }));
+    }
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),

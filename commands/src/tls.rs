@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use crate::exit::{Failure, with_causes};
 use pinned::Pinned;
 
-/// How often the files are looked at. A renewed certificate has weeks.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How often files of certificates and of secrets are looked at. A renewed certificate has weeks.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Largest file that is read.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 

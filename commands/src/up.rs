@@ -13,6 +13,7 @@ use crate::cli::{Cli, Verb};
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Run};
 use crate::exit::Failure;
+use crate::reload::{Holders, Reload};
 use crate::{pipeline, simulate, telemetry};
 
 /// Everything in one process, plus a nats-server of its own.
@@ -53,7 +54,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let told = pipeline::until_told_to_stop()?;
     let data = DataFolder::take(&config.data)?;
     let broker = Broker::start(&config, &data, &told).await?;
-    let outcome = serve(&config, &data, &broker, told, demo).await;
+    let outcome = serve(&config, &args.flags, &data, &broker, told, demo).await;
     broker.stop().await;
     outcome
 }
@@ -76,6 +77,7 @@ impl Demo {
 
 async fn serve(
     config: &Config,
+    flags: &Flags,
     data: &DataFolder,
     broker: &Broker,
     told: CancellationToken,
@@ -91,6 +93,7 @@ async fn serve(
     let (entrances, api_addr) = (api_address.entrances, api_address.local);
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(config, broker, client.clone(), &mut registry).await?;
+    let reload = Reload::new(flags.clone(), config, &mut registry)?;
 
     let (tokens, own_token) = pipeline::tokens(config)?;
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());
@@ -98,7 +101,13 @@ async fn serve(
     let beside =
         pipeline::beside(config, client.clone(), api_addr, own, provider.clone(), &mut registry).await?;
     let (projector, desk) =
-        pipeline::projector(config, client, tokens, provider, &mut registry, fold.clone()).await?;
+        pipeline::projector(config, client, tokens, provider.clone(), &mut registry, fold.clone()).await?;
+    // A demo has secrets and a provider of its own.
+    if let Some(reload) = reload.filter(|_| demo.is_none()) {
+        let api = Some((projector.clone(), own_token.clone()));
+        let holders = Holders { receiver: Some(receiver.clone()), api, provider: Some(provider) };
+        tokio::spawn(reload.run(holders));
+    }
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),

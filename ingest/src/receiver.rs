@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_nats::Client;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::append::{AROUND_BYTES, Lanes};
@@ -70,8 +70,8 @@ pub struct Receiver(Arc<Inner>);
 /// What requests share.
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
-    pub(crate) secrets: Secrets,
-    pub(crate) verify_token: VerifyToken,
+    pub(crate) secrets: watch::Sender<Arc<Secrets>>,
+    pub(crate) verify_token: watch::Sender<Arc<VerifyToken>>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) lanes: Lanes,
     pub(crate) partitions: u16,
@@ -118,8 +118,8 @@ impl Receiver {
         });
         let metrics = Metrics::register(registry);
         Ok(Self(Arc::new(Inner {
-            secrets,
-            verify_token,
+            secrets: watch::Sender::new(Arc::new(secrets)),
+            verify_token: watch::Sender::new(Arc::new(verify_token)),
             lanes: Lanes::start(&broker, &metrics, partitions),
             broker,
             partitions,
@@ -139,6 +139,19 @@ impl Receiver {
             self.0.tally.close(self.0.broker.client()).await;
         }
         report
+    }
+
+    /// Believes these secrets and this verify token from now on, and no others; settings of the start that were replaced
+    /// are forgotten.
+    ///
+    /// # Errors
+    /// No secret, an empty one, or an empty verify token; nothing has changed.
+    pub fn replace_secrets(&self, app_secrets: &[String], verify_token: &str) -> Result<(), StartError> {
+        let secrets = Secrets::new(app_secrets).map_err(StartError::Secrets)?;
+        let verify_token = VerifyToken::new(verify_token).ok_or(StartError::VerifyToken)?;
+        self.0.secrets.send_replace(Arc::new(secrets));
+        self.0.verify_token.send_replace(Arc::new(verify_token));
+        Ok(())
     }
 
     /// Why the receiver should get no traffic; empty when it should.

@@ -70,7 +70,7 @@ async fn route(
     match *request.method() {
         Method::GET => {
             let query = request.uri().query().unwrap_or_default();
-            let challenge = door.verify_token.answer(query).map_err(Refusal::Handshake)?;
+            let challenge = door.verify_token.borrow().answer(query).map_err(Refusal::Handshake)?;
             tracing::info!("handshake done");
             Ok(respond::challenge(challenge, &trace.request_id))
         }
@@ -116,7 +116,7 @@ async fn accept(
     headers: &HeaderMap,
     trace: &Trace,
 ) -> Result<Answer, Refusal> {
-    let verified = webhook.verify(&door.secrets);
+    let verified = webhook.verify(&door.secrets.borrow());
     door.metrics.signature(verified.as_ref().ok().map(|webhook| webhook.secret()));
     let verified = verified.map_err(Refusal::Signature)?;
     let delivery = door.delivery(&trace.request_id, now_ms(), meta::Headers::Request(headers));

@@ -49,7 +49,7 @@ use problem::Problem;
 #[derive(Debug, Clone)]
 pub(crate) struct Api {
     pub(crate) reads: Arc<Reads>,
-    tokens: Arc<Tokens>,
+    pub(crate) tokens: Arc<Tokens>,
     metrics: Metrics,
     build: Arc<str>,
     /// Absent where there is no log.
@@ -158,12 +158,12 @@ fn v1_routes() -> Vec<(&'static str, MethodRouter<Api>)> {
     routes
 }
 
-/// What operators may do, by an unbound token with the scope. The program is who calls it: no part of the document.
+/// What operators may do, by an unbound token with the scope.
 fn operators_routes() -> [(&'static str, MethodRouter<Api>); 3] {
     [
-        ("/v1/ops/rebuild", get(operate::job).post(operate::rebuild)),
-        ("/v1/ops/rollback", get(operate::job).post(operate::roll_back)),
-        ("/v1/ops/verify", get(operate::job).post(operate::verify)),
+        ("/v1/ops/rebuild", get(operate::rebuild_job).post(operate::rebuild)),
+        ("/v1/ops/rollback", get(operate::rollback_job).post(operate::roll_back)),
+        ("/v1/ops/verify", get(operate::verify_job).post(operate::verify)),
     ]
 }
 

@@ -40,6 +40,10 @@ struct State {
     published: Option<Mark>,
     /// Changes in the outbox that are not published, about.
     waiting: u64,
+    /// Commits that brought changes. Whoever found nothing waiting says before which of them.
+    commits: u64,
+    /// True while nothing waits for certain.
+    empty: bool,
     /// Why nothing can be published, and since when.
     trouble: Option<(Instant, String)>,
 }
@@ -60,8 +64,18 @@ impl Feed {
     /// Takes note of changes that were committed.
     pub(crate) fn committed(&self, changes: usize) {
         if changes > 0 {
-            self.0.send_modify(|state| state.waiting += changes as u64);
+            self.0.send_modify(|state| {
+                state.waiting += changes as u64;
+                state.commits += 1;
+                state.empty = false;
+            });
         }
+    }
+
+    /// Changes that are not published yet, about; zero only if there is none.
+    pub(crate) fn waiting(&self) -> u64 {
+        let state = self.0.borrow();
+        if state.empty { 0 } else { state.waiting.max(1) }
     }
 
     /// Why changes are not published, if that lasts.
@@ -79,8 +93,20 @@ impl Feed {
         });
     }
 
-    fn emptied(&self) {
-        self.0.send_if_modified(|state| std::mem::take(&mut state.waiting) > 0);
+    /// Commits up to now: to be asked for before the outbox is looked at.
+    fn commits(&self) -> u64 {
+        self.0.borrow().commits
+    }
+
+    /// Nothing waited after so many commits. What a later one brought still does.
+    fn emptied(&self, commits: u64) {
+        self.0.send_if_modified(|state| {
+            let news = state.commits == commits && !state.empty;
+            if news {
+                (state.waiting, state.empty) = (0, true);
+            }
+            news
+        });
     }
 
     fn troubled(&self, why: String) {
@@ -91,6 +117,29 @@ impl Feed {
     }
 
     async fn wait(&self) {
-        let _ = self.0.subscribe().wait_for(|state| state.waiting > 0).await;
+        let _ = self.0.subscribe().wait_for(|state| !state.empty).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_committed_while_the_outbox_is_found_empty_is_not_forgotten() {
+        let feed = Feed::default();
+        assert_eq!(feed.waiting(), 1, "nobody has looked yet");
+        let looked = feed.commits();
+        feed.committed(3);
+        feed.emptied(looked);
+        assert_eq!(feed.waiting(), 3);
+        assert!(feed.wait().now_or_never().is_some(), "there is something to publish");
+        feed.advanced(Mark::default(), 3);
+        assert_eq!(feed.waiting(), 1, "nobody has looked again");
+        feed.emptied(feed.commits());
+        assert_eq!(feed.waiting(), 0);
+        assert!(feed.wait().now_or_never().is_none());
     }
 }

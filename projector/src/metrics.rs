@@ -13,6 +13,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+use crate::feed::Feed;
+use crate::partition::Partition;
 use crate::status::{Run, Status};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -112,12 +114,13 @@ impl Metrics {
 
 /// What is worked out from the partitions when someone asks.
 pub(crate) struct PartitionMetrics {
-    partitions: BTreeMap<u16, watch::Receiver<Status>>,
+    partitions: BTreeMap<u16, (watch::Receiver<Status>, Feed)>,
 }
 
 impl PartitionMetrics {
-    pub(crate) fn register(registry: &mut Registry, partitions: BTreeMap<u16, watch::Receiver<Status>>) {
-        registry.register_collector(Box::new(Self { partitions }));
+    pub(crate) fn register(registry: &mut Registry, partitions: &[Partition]) {
+        let shared = |one: &Partition| (one.id, (one.status.subscribe(), one.feed.clone()));
+        registry.register_collector(Box::new(Self { partitions: partitions.iter().map(shared).collect() }));
     }
 
     fn gauge(
@@ -125,12 +128,12 @@ impl PartitionMetrics {
         encoder: &mut DescriptorEncoder<'_>,
         name: &str,
         help: &str,
-        value: impl Fn(&Status) -> f64,
+        value: impl Fn(&Status, &Feed) -> f64,
     ) -> Result<(), fmt::Error> {
         let kind = ConstGauge::new(0.0_f64).metric_type();
         let mut family = encoder.encode_descriptor(name, help, None, kind)?;
-        for (partition, status) in &self.partitions {
-            let value = value(&status.borrow());
+        for (partition, (status, feed)) in &self.partitions {
+            let value = value(&status.borrow(), feed);
             let label = PartitionLabel { partition: *partition };
             ConstGauge::new(value).encode(family.encode_family(&label)?)?;
         }
@@ -148,15 +151,19 @@ impl Collector for PartitionMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let encoder = &mut encoder;
-        self.gauge(encoder, "groupfold_projector_lag_events", "Log messages not yet folded.", |s| {
+        self.gauge(encoder, "groupfold_projector_lag_events", "Log messages not yet folded.", |s, _| {
             s.lag_events() as f64
         })?;
         let help = "Age of what is folded while more waits, zero at the end of the log.";
-        self.gauge(encoder, "groupfold_projector_lag_seconds", help, |s| s.lag_seconds(now_ms))?;
+        self.gauge(encoder, "groupfold_projector_lag_seconds", help, |s, _| s.lag_seconds(now_ms))?;
         let help = "1 while the partition reads the log, else 0.";
-        self.gauge(encoder, "groupfold_projector_partition_up", help, |s| {
+        self.gauge(encoder, "groupfold_projector_partition_up", help, |s, _| {
             f64::from(u8::from(matches!(s.run, Run::Running)))
         })?;
-        self.gauge(encoder, "groupfold_projector_position", "Last sequence folded.", |s| s.applied as f64)
+        self.gauge(encoder, "groupfold_projector_position", "Last sequence folded.", |s, _| {
+            s.applied as f64
+        })?;
+        let help = "Changes not yet in the change feed, about; zero only if there is none.";
+        self.gauge(encoder, "groupfold_feed_waiting", help, |_, feed| feed.waiting() as f64)
     }
 }

@@ -180,7 +180,10 @@ impl Loop {
             match self.fold(batch).await {
                 Ok(()) => {}
                 Err(error) if error.is_damage() => self.start_over(&error).await?,
-                Err(error) if error.may_pass() => self.open_again(error).await?,
+                Err(error) if error.may_pass() => {
+                    self.partition.status.send_modify(|status| status.could_not_write(&error));
+                    self.open_again(error).await?;
+                }
                 Err(error) => return Err(Stop::store(&error)),
             }
         }

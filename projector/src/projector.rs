@@ -1,6 +1,5 @@
 //! The projector as one thing: opens the stores, runs a loop per partition, answers questions.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -131,9 +130,7 @@ impl Projector {
         let ended = shutdown.clone();
         let metrics = Metrics::register(registry);
         let mut partitions = open(&settings, owned).await?;
-        let status = |partition: &Partition| (partition.id, partition.status.subscribe());
-        let statuses: BTreeMap<_, _> = partitions.iter().map(status).collect();
-        PartitionMetrics::register(registry, statuses);
+        PartitionMetrics::register(registry, &partitions);
 
         let loops = TaskTracker::new();
         let met = Arc::new(tokio::sync::Notify::new());
@@ -175,6 +172,19 @@ impl Projector {
     #[must_use]
     pub fn with_desk(self, desk: Arc<dyn Desk>) -> Self {
         Self { api: self.api.with_desk(desk), ..self }
+    }
+
+    /// Opens the query API by these tokens from now on, and by no others: whoever follows changes by one that is not
+    /// among them is cut. An API that began without tokens stays open to whoever reaches it.
+    ///
+    /// # Errors
+    /// A token is empty; nothing has changed.
+    pub fn replace_tokens(&self, tokens: &[Token]) -> Result<(), StartError> {
+        if tokens.iter().any(Token::is_empty) {
+            return Err(StartError::EmptyToken);
+        }
+        self.api.tokens.replace(tokens);
+        Ok(())
     }
 
     /// The query API, with health and metrics of the process around.

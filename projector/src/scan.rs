@@ -123,7 +123,11 @@ pub struct Scan {
     last: Option<u64>,
     messages: Option<pull::Stream>,
     attempts: u32,
+    silence_max: Duration,
+    /// The broker has no more of it.
     over: bool,
+    /// And it was looked whether nothing of its end is lost.
+    whole: bool,
 }
 
 impl Scan {
@@ -131,7 +135,23 @@ impl Scan {
     #[must_use]
     pub fn new(context: jetstream::Context, stretch: Stretch) -> Self {
         let over = matches!(stretch.from, From::Sequence(from) if from > stretch.to) || stretch.to == 0;
-        Self { context, stretch, last: None, messages: None, attempts: 0, over }
+        Self {
+            context,
+            stretch,
+            last: None,
+            messages: None,
+            attempts: 0,
+            silence_max: SILENCE_MAX,
+            over,
+            whole: over,
+        }
+    }
+
+    /// With another bound of silence after which the broker is asked for the message that does not come; five seconds
+    /// without.
+    #[must_use]
+    pub fn with_silence_max(self, silence_max: Duration) -> Self {
+        Self { silence_max, ..self }
     }
 
     /// The next messages, in order, at least one and at most `most`; `None` at the end of the stretch.
@@ -139,8 +159,10 @@ impl Scan {
     /// # Errors
     /// The broker does not deliver, again and again, or a message is missing.
     pub async fn next_batch(&mut self, most: usize) -> Result<Option<Vec<Found>>, Error> {
-        while !self.over {
-            match self.attempt(most).await {
+        while !(self.over && self.whole) {
+            let attempt =
+                if self.over { self.end().await.map(|()| Vec::new()) } else { self.attempt(most).await };
+            match attempt {
                 Ok(batch) if batch.is_empty() => {}
                 Ok(batch) => {
                     self.attempts = 0;
@@ -161,6 +183,22 @@ impl Scan {
         Ok(None)
     }
 
+    /// Looks whether the stretch really is over where the broker says so before its last sequence: it leaves out what it
+    /// cannot read from its files.
+    async fn end(&mut self) -> Result<(), Fault> {
+        let Stretch { stream, to, .. } = &self.stretch;
+        if self.last.is_some_and(|last| last >= *to) {
+            self.whole = true;
+            return Ok(());
+        }
+        let there = has_message(&self.context, stream, *to).await.map_err(Fault::Retry)?;
+        if !there && *to <= ends(&self.context, stream).await.map_err(|error| retry(&error))?.last {
+            return Err(Fault::Final(Error::Lost { stream: stream.clone(), expected: *to }));
+        }
+        self.whole = true;
+        Ok(())
+    }
+
     async fn attempt(&mut self, most: usize) -> Result<Vec<Found>, Fault> {
         if self.messages.is_none() {
             let opened = self.open().await?;
@@ -168,7 +206,7 @@ impl Scan {
         }
         let mut batch = Vec::new();
         let Some(messages) = self.messages.as_mut() else { return Ok(batch) };
-        let Ok(mut next) = tokio::time::timeout(SILENCE_MAX, messages.next()).await else {
+        let Ok(mut next) = tokio::time::timeout(self.silence_max, messages.next()).await else {
             return Err(self.silent().await);
         };
         loop {
@@ -193,7 +231,7 @@ impl Scan {
                 break;
             }
             if self.last.is_some_and(|last| found.sequence <= last) {
-                let Ok(after) = tokio::time::timeout(SILENCE_MAX, messages.next()).await else {
+                let Ok(after) = tokio::time::timeout(self.silence_max, messages.next()).await else {
                     return Err(self.silent().await);
                 };
                 next = after;
@@ -224,18 +262,17 @@ impl Scan {
         Ok(batch)
     }
 
-    /// Why nothing comes, as far as can be told: of a stretch that is read whole the next sequence is known.
+    /// Why nothing comes, as far as can be told: of a stretch that is read whole the next sequence is known, of others the
+    /// last one, behind which nothing shows that it is missing.
     async fn silent(&self) -> Fault {
         let silence = "nothing comes, though there are more messages".to_owned();
         let expected = match (self.last, self.stretch.from) {
+            _ if !self.stretch.subjects.is_empty() => self.stretch.to,
             (Some(last), _) => last + 1,
             (None, From::Sequence(from)) => from.max(1),
-            (None, From::LogTime(_)) => return Fault::Retry(silence),
+            (None, From::LogTime(_)) => self.stretch.to,
         };
         let stream = &self.stretch.stream;
-        if !self.stretch.subjects.is_empty() {
-            return Fault::Retry(silence);
-        }
         match has_message(&self.context, stream, expected).await {
             Ok(false) => Fault::Final(Error::Lost { stream: stream.clone(), expected }),
             Ok(true) => Fault::Retry(silence),

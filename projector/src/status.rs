@@ -26,10 +26,19 @@ pub(crate) struct Status {
     /// End of the log when it was first seen at start: how far `caught_up` asks. It does not move, since
     /// a busy log has no moment in which nothing waits.
     start_end: Option<u64>,
+    /// Why the last commit failed, until one succeeds.
+    unwritable: Option<Unwritable>,
     /// When `applied` moved last.
     moved: Instant,
     /// Since when messages wait; `None` while none does.
     behind_since: Option<Instant>,
+}
+
+/// A commit that failed, and is tried again by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Unwritable {
+    code: &'static str,
+    why: String,
 }
 
 /// What became of the messages up to a position.
@@ -122,6 +131,7 @@ impl Status {
             run: Run::Connecting { since: now, why: "not connected yet".to_owned() },
             caught_up: false,
             start_end: None,
+            unwritable: None,
             moved: now,
             behind_since: None,
         }
@@ -144,8 +154,25 @@ impl Status {
         self.applied = sequence;
         self.applied_log_time_ms = log_time_ms;
         self.digest = digest;
+        self.unwritable = None;
         self.moved = Instant::now();
         self.saw_end(sequence);
+    }
+
+    /// Takes note of a commit that failed and may succeed later.
+    pub(crate) fn could_not_write(&mut self, error: &store::Error) {
+        let code = if error.is_full() { "disk_full" } else { "store_unwritable" };
+        self.unwritable = Some(Unwritable { code, why: store::chain(error) });
+    }
+
+    /// Stable name of why the partition takes nothing in: it stopped, or its store takes no writes.
+    pub(crate) fn code(&self) -> Option<&'static str> {
+        match &self.run {
+            Run::Stopped(stop) => Some(stop.code()),
+            Run::Connecting { .. } | Run::Running => {
+                self.unwritable.as_ref().map(|unwritable| unwritable.code)
+            }
+        }
     }
 
     fn settle(&mut self) {
@@ -179,6 +206,12 @@ impl Status {
         let waits = self.lag_events();
         match &self.run {
             Run::Stopped(stop) => Some(format!("partition {partition}: stopped: {}: {stop}", stop.code())),
+            // At once, whatever else it does meanwhile: what it answers grows old until somebody makes room.
+            Run::Connecting { .. } | Run::Running
+                if let Some(Unwritable { code, why }) = &self.unwritable =>
+            {
+                Some(format!("partition {partition}: {code}: {why}"))
+            }
             Run::Connecting { since, why } if !self.caught_up || since.elapsed() > GRACE => {
                 Some(format!("partition {partition}: reconnecting: {why}"))
             }
@@ -248,6 +281,31 @@ mod tests {
         status.saw_end(10);
         status.moved_to(1, 1_000, Digest::default());
         assert!((status.lag_seconds(61_000) - 60.0).abs() < 0.001);
+    }
+
+    #[test]
+    fn a_commit_that_failed_is_told_until_one_succeeds() {
+        let io = |number| store::Error::Io {
+            doing: "write",
+            path: "x".into(),
+            source: std::io::Error::from_raw_os_error(number),
+        };
+        let mut status = running(3);
+        status.caught_up = true;
+        assert_eq!((status.reason(7), status.code()), (None, None));
+        status.could_not_write(&io(5));
+        assert_eq!(status.code(), Some("store_unwritable"));
+        status.could_not_write(&io(28));
+        assert_eq!(status.code(), Some("disk_full"));
+        // Opened anew between two attempts it reads on, and is as little ready.
+        for run in [Run::Running, Run::Connecting { since: Instant::now(), why: "x".to_owned() }] {
+            status.run = run;
+            let reason = status.reason(7).unwrap();
+            assert!(reason.starts_with("partition 7: disk_full: cannot write x: No space left"), "{reason}");
+        }
+        status.moved_to(4, 1, Digest::default());
+        status.run = Run::Running;
+        assert_eq!((status.reason(7), status.code()), (None, None));
     }
 
     #[test]

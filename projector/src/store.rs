@@ -139,6 +139,11 @@ impl Error {
         matches!(self, Self::Database { .. } | Self::Io { .. } | Self::Closed { .. })
     }
 
+    /// True if there is no room for what is to be written.
+    pub(crate) fn is_full(&self) -> bool {
+        self.may_pass() && says_full(&chain(self))
+    }
+
     /// True if a store rebuilt from the log would not have it.
     #[must_use]
     pub fn is_damage(&self) -> bool {
@@ -495,6 +500,14 @@ fn database(partition: u16, error: sled::Error) -> Error {
 /// What a panic of the database means: damage, unless it panics for want of room.
 pub(crate) fn panicked(partition: u16, source: Cause) -> Error {
     let text = source.to_string();
-    let no_room = ["StorageFull", "No space left", "QuotaExceeded"].iter().any(|word| text.contains(word));
-    if no_room { Error::Database { partition, source } } else { Error::Damaged { partition, source } }
+    if says_full(&text) {
+        Error::Database { partition, source }
+    } else {
+        Error::Damaged { partition, source }
+    }
+}
+
+/// The database tells of a full disk again in words of its own.
+fn says_full(text: &str) -> bool {
+    ["StorageFull", "No space left", "QuotaExceeded", "quota exceeded"].iter().any(|word| text.contains(word))
 }

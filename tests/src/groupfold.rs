@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
+use groupfold_schemas::position::Position;
 use serde_json::Value;
 
 use crate::{
@@ -12,6 +14,8 @@ use crate::{
 
 /// Time to be ready, with a nats-server of its own, eight streams and a store to open.
 const START_WAIT: Duration = Duration::from_secs(60);
+/// Longest that a read waits for what was posted: the most that the product allows where nothing else is set.
+const READ_WAIT_MS: u32 = 30_000;
 /// Time to drain and end: more than the product's own budget for it.
 const STOP_WAIT: Duration = Duration::from_secs(40);
 /// Where a running groupfold leaves its addresses in its data folder.
@@ -44,9 +48,9 @@ pub struct Options {
     pub data: Option<PathBuf>,
     /// Its broker.
     pub nats: Nats,
-    /// The secret that [`Groupfold::post`] signs with.
+    /// The secret that [`Groupfold::post`] signs with; empty where it is told another way.
     pub app_secret: String,
-    /// The token of the handshake.
+    /// The token of the handshake; empty where it is told another way.
     pub verify_token: String,
     /// Further arguments.
     pub args: Vec<String>,
@@ -122,6 +126,8 @@ pub struct Groupfold {
     addresses: Addresses,
     /// How often it was started: each run has a log of its own.
     runs: u32,
+    /// How far the log goes that [`Self::post`] was told of: what a test has posted it reads.
+    told: Mutex<Position>,
 }
 
 impl Groupfold {
@@ -143,7 +149,8 @@ impl Groupfold {
     async fn start(verb: Verb, options: Options) -> Self {
         let scratch = Scratch::new(verb.name());
         let addresses = Addresses::default();
-        let mut groupfold = Self { process: None, scratch, verb, options, addresses, runs: 0 };
+        let told = Mutex::default();
+        let mut groupfold = Self { process: None, scratch, verb, options, addresses, runs: 0, told };
         groupfold.run().await;
         groupfold
     }
@@ -196,15 +203,20 @@ impl Groupfold {
         format!("http://{}{path}", self.addresses.api.as_deref().expect("a query API"))
     }
 
-    /// Posts a signed webhook.
+    /// Posts a signed webhook. What [`Self::get`] then answers reflects it.
     ///
     /// # Panics
     /// Nobody answers.
     pub async fn post(&self, body: &[u8]) -> Answer {
-        self.try_post(body).await.unwrap_or_else(|error| panic!("POST {}: {error:?}", self.webhook_url()))
+        let answer = self.try_post(body).await;
+        let answer = answer.unwrap_or_else(|error| panic!("POST {}: {error:?}", self.webhook_url()));
+        if let Some(position) = answer.position().and_then(|text| text.parse().ok()) {
+            self.told.lock().expect("nobody panicked").join(&position);
+        }
+        answer
     }
 
-    /// Posts a signed webhook.
+    /// Posts a signed webhook, and remembers nothing of it.
     ///
     /// # Errors
     /// Nobody answers, or the connection breaks: the webhook's fate is unknown.
@@ -212,18 +224,31 @@ impl Groupfold {
         webhook::post(&self.webhook_url(), &self.options.app_secret, body).await
     }
 
-    /// Asks the query API, with the token that the process left for its owner if it is guarded.
+    /// Asks the query API, with the token that the process left for its owner if it is guarded. Reads that name no
+    /// position of their own wait for all that [`Self::post`] was told of.
     ///
     /// # Panics
     /// Nobody answers.
     pub async fn get(&self, path: &str) -> Answer {
-        let url = self.api_url(path);
+        let url = self.api_url(&self.reflecting(path));
         let mut request = http::one_shot().get(&url);
         if let Some(token) = &self.addresses.api_token {
             request = request.bearer_auth(token);
         }
         let answered = async { http::read(request.send().await?).await };
         answered.await.unwrap_or_else(|error| panic!("GET {url}: {error:?}"))
+    }
+
+    fn reflecting(&self, path: &str) -> String {
+        let told = self.told.lock().expect("nobody panicked").to_string();
+        // Of a command `wait_ms` means its end.
+        let other = ["min_position=", "wait_ms=", "?at=", "&at=", "/v1/commands/", "/v1/ops/"];
+        let reads = path.starts_with("/v1/") && !other.iter().any(|part| path.contains(part));
+        if !reads || told.is_empty() {
+            return path.to_owned();
+        }
+        let mark = if path.contains('?') { '&' } else { '?' };
+        format!("{path}{mark}min_position={told}&wait_ms={READ_WAIT_MS}")
     }
 
     /// `/v1/position` once it reflects all that the broker has taken so far. A lag of zero alone does not say so: it
@@ -379,8 +404,13 @@ impl Groupfold {
         command.current_dir(self.scratch.path()).arg(self.verb.name()).arg("--data").arg(data);
         if self.verb != Verb::Project {
             command.args(["--webhook-addr", "127.0.0.1:0"]);
-            command.args(["--meta-app-secret", &self.options.app_secret]);
-            command.args(["--meta-verify-token", &self.options.verify_token]);
+            let secrets = [
+                ("--meta-app-secret", &self.options.app_secret),
+                ("--meta-verify-token", &self.options.verify_token),
+            ];
+            for (flag, secret) in secrets.into_iter().filter(|(_, secret)| !secret.is_empty()) {
+                command.args([flag, secret]);
+            }
         }
         command.args(["--api-addr", "127.0.0.1:0"]);
         match &self.options.nats {

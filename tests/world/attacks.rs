@@ -72,7 +72,7 @@ impl Siege {
         while !attackers.is_empty() {
             self.honest_is_answered().await;
             self.memory_is_bounded(what);
-            assert!(begun.elapsed() < 3 * BOUND, "{what} never ends");
+            assert!(begun.elapsed() < 10 * BOUND, "{what} never ends");
             while let Some(done) = attackers.try_join_next() {
                 done.unwrap();
             }

@@ -70,23 +70,21 @@ impl World {
         let body = json!({ "phone_number_id": NUMBER, "subject": subject, "join_approval_mode": mode });
         let created = self.done(Method::POST, "/v1/groups", Some(body)).await;
         assert_eq!(created["status"], "succeeded", "{created}");
-        let id = created["group_id"].as_str().unwrap().to_owned();
-        // The outcome may come before the group's own partition has folded it.
-        let path = format!("/v1/groups/{id}");
-        wait_until("the group is known", END_WAIT, async || {
-            let answer = self.groupfold.get(&path).await;
-            if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
-        })
-        .await;
-        id
+        known(&self.groupfold, &created).await
     }
 
     /// Somebody joins by themselves; returns their number.
     async fn joined(&self, group: &str, person: &str) -> String {
         let told = self.provider.control("join", json!({ "group_id": group, "person": person })).await;
         assert_eq!(told["outcome"], "joined", "{told}");
-        self.provider.all_told().await;
+        self.all_told().await;
         told["person"]["wa_id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits until all that the provider tells is folded.
+    async fn all_told(&self) {
+        self.provider.all_told().await;
+        self.groupfold.caught_up().await;
     }
 
     /// How often the provider was asked for something.
@@ -98,6 +96,18 @@ impl World {
         let fault = json!({ "operation": operation, "fault": fault, "times": times });
         self.provider.control("faults", fault).await;
     }
+}
+
+/// The group that a command created, once it can be asked for: the outcome may come before the group's own partition has
+/// folded it.
+pub(crate) async fn known(groupfold: &Groupfold, created: &Value) -> String {
+    let id = created["group_id"].as_str().unwrap_or_else(|| panic!("{created}")).to_owned();
+    wait_until("the group is known", END_WAIT, async || {
+        let answer = groupfold.get(&format!("/v1/groups/{id}")).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
+    id
 }
 
 async fn calls(provider: &Provider, operation: &str) -> usize {

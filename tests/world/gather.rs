@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::message::StreamMessage;
 use groupfold_schemas::log;
-use groupfold_tests::{Answer, Groupfold, NatsOptions, NatsServer, Options, post, wait_until};
+use groupfold_tests::{
+    Answer, Groupfold, Nats, NatsOptions, NatsServer, Options, Proxy, Way, post, wait_until,
+};
 use tokio::task::JoinSet;
 
 use crate::hook::{joined, participants};
@@ -138,7 +140,11 @@ async fn a_batch_past_its_deadline_is_503_and_comes_in_whole_later() {
     let mut options = Options::on(&nats);
     options.args.extend(["--append-deadline-ms", "300"].map(str::to_owned));
     let groupfold = Groupfold::up(options).await;
-    assert_eq!(groupfold.post(&webhook([0])).await.status, 200);
+    wait_until("one is taken in time", BOUND, async || {
+        let answer = groupfold.post(&webhook([0])).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer) }
+    })
+    .await;
     let pid = nats.process().pid().to_string();
     let signal = |name: &str| {
         assert!(std::process::Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
@@ -155,6 +161,46 @@ async fn a_batch_past_its_deadline_is_503_and_comes_in_whole_later() {
     assert_eq!(count(&taken, "appended") + count(&taken, "duplicate"), ITEMS, "{taken}");
     let ids = by_id(&messages(&nats).await);
     assert_eq!((ids.len() as u64, ids.values().max()), (ITEMS + 1, Some(&1)));
+}
+
+/// Messages of one stream on their way at once, as `append/lane.rs` has it.
+const ON_THEIR_WAY_MAX: u64 = 1_000;
+
+#[tokio::test]
+async fn of_one_stream_a_thousand_messages_are_on_their_way_and_the_others_wait_for_room() {
+    let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
+    let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
+    let mut options = Options { nats: Nats::Url(proxy.nats_url()), ..Options::on(&nats) };
+    options.args.extend(["--append-deadline-ms", "60000"].map(str::to_owned));
+    let groupfold = Groupfold::up(options).await;
+    let context = async_nats::jetstream::new(nats.client().await);
+    let taken = async |group: &str| {
+        let stream = context.get_stream(log::stream(log::partition_of(group, 8))).await.unwrap();
+        stream.get_info().await.unwrap().state.messages
+    };
+    let other =
+        (0..).map(|n| format!("O{n}")).find(|id| log::partition_of(id, 8) != log::partition_of(GROUP, 8));
+    let other = other.unwrap();
+    proxy.take(Way::WithoutAcks);
+    let mut senders = JoinSet::new();
+    let bodies = [webhook(0..800), webhook(800..1_600), participants(&[joined(&other, "15550000001", T)])];
+    for body in bodies {
+        let url = groupfold.webhook_url();
+        senders.spawn(async move { post(&url, SECRET, &body).await.unwrap() });
+    }
+    wait_until("all that may go has gone", BOUND, async || {
+        let gone = (taken(GROUP).await, taken(&other).await, proxy.acks_dropped());
+        let all = (ON_THEIR_WAY_MAX, 1, ON_THEIR_WAY_MAX + 1);
+        if gone == all { Ok(()) } else { Err(format!("{gone:?}")) }
+    })
+    .await;
+    // What is not acknowledged now is sent again, and the others have room.
+    proxy.take(Way::Open);
+    proxy.reset();
+    let answers = senders.join_all().await;
+    let sum = |fate| answers.iter().map(|answer| count(answer, fate)).sum::<u64>();
+    assert_eq!(sum("appended") + sum("duplicate"), 1_601, "{answers:?}");
+    assert_eq!((taken(GROUP).await, taken(&other).await), (1_600, 1));
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 
 const SECRET: &str = "app-secret-of-a-test";
 const NUMBER: &str = Provider::NUMBER;
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 
 /// A provider, and the endpoint that its webhooks go to.
 struct World {

@@ -16,7 +16,7 @@ use crate::commands;
 use crate::feed::listener::Listener;
 use crate::hook::{created, joined, lifecycle, participants};
 
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 const USERS: [&str; 3] = ["receiver", "projector", "operator"];
 /// Kinds of events that webhooks alone tell of.
@@ -129,7 +129,7 @@ async fn platform_asks(project: &Groupfold, provider: &Provider) {
     let asked =
         commands::ask(project, Method::POST, "/v1/groups", Some(body), &[("idempotency-key", "k")]).await;
     let created = commands::ended(project, asked.json["command_id"].as_str().unwrap()).await;
-    let group = created["group_id"].as_str().unwrap().to_owned();
+    let group = commands::known(project, &created).await;
     let path = format!("/v1/groups/{group}");
     let reset = commands::ask(project, Method::POST, &format!("{path}/invite-link"), None, &[]).await;
     assert_eq!((reset.status, &reset.json["status"]), (200, &json!("succeeded")), "{reset}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::feed::{listener::Listener, settled};
 use crate::hook::{self, created, joined, lifecycle, participants, status, statuses};
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 
 /// Sends a request that writes.

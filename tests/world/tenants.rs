@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::hook::{NUMBER, created, joined, lifecycle, participants, status, statuses};
 
-const BOUND: Duration = Duration::from_secs(20);
+const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 /// Tokens of the test and their hashes, as `groupfold token hash` makes them.
 const TENANT: &str = "token-of-the-tenant";
@@ -106,7 +106,7 @@ async fn no_route_of_the_document_tells_a_tenant_of_another_number_or_does_anyth
         .await;
     }
     let document = world.ask("GET", "/openapi.json", TENANT).await.json;
-    let mut tried = 0;
+    let (mut tried, mut asked_operators) = (0, 0);
     for (path, operations) in document["paths"].as_object().unwrap() {
         if path == "/v1/changes" {
             continue;
@@ -119,19 +119,15 @@ async fn no_route_of_the_document_tells_a_tenant_of_another_number_or_does_anyth
             let own = path.contains("THEIRS");
             assert!(!own || [403, 404].contains(&answer.status), "{method} {path}: {answer}");
             assert!(method == "GET" || answer.status >= 400, "{method} {path}: {answer}");
+            // What operators do concerns everybody.
+            let operators = path.starts_with("/v1/ops/");
+            assert!(!operators || answer.status == 403, "{method} {path}: {answer}");
+            asked_operators += u32::from(operators);
             tried += 1;
         }
     }
     assert!(tried >= 12, "{tried}");
-    // What the document does not have: operators' routes, which concern everybody.
-    for task in ["rebuild", "rollback", "verify"] {
-        for method in ["GET", "POST"] {
-            let path = format!("/v1/ops/{task}?partition=0");
-            let answer = world.ask(method, &path, TENANT).await;
-            assert_eq!(answer.status, 403, "{method} {path}: {answer}");
-            tells_nothing(method, &path, &answer.text);
-        }
-    }
+    assert_eq!(asked_operators, 6);
     for path in [
         "/v1/groups?limit=200",
         &format!("/v1/groups?phone_number_id={OTHER_NUMBER}"),

@@ -9,7 +9,7 @@ use reqwest::{Certificate, Client, Identity};
 
 use crate::hook::{joined, participants};
 
-const BOUND: Duration = Duration::from_secs(30);
+const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 const SECRET: &str = "app-secret-of-a-test";
 const META: &str = "client.webhooks.fbclientcerts.com";

@@ -136,6 +136,12 @@ async fn each(
                     next = found;
                     break;
                 }
+                // Behind it nothing comes.
+                Err(scan::Error::Lost { expected, .. }) => {
+                    content.hole.get_or_insert((expected, ends.last + 1));
+                    next = ends.last + 1;
+                    break;
+                }
                 Err(error) => return Err(failed(error)),
             }
         }

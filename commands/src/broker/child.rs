@@ -94,6 +94,7 @@ impl Supervisor {
 /// Waits for the child's death, for a stream that it holds, or for the word to end it.
 async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationToken) {
     let mut wait = RESTART_WAIT_MIN;
+    let mut starts = held::Starts::default();
     loop {
         let begin = Instant::now();
         tokio::select! {
@@ -102,10 +103,7 @@ async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationTok
                 let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
                 tracing::error!(%status, log = %home.folder.join("nats.log").display(), "nats-server died, starting it again");
             }
-            error = held::until_room(&ports.monitor_url, &home.folder) => {
-                tracing::error!(%error, "nats-server holds a stream after a failed write and there is room, starting it again");
-                end(child).await;
-            }
+            () = held::until_room(&ports.monitor_url, &home.folder, &mut starts) => end(child).await,
         }
         if begin.elapsed() > STEADY {
             wait = RESTART_WAIT_MIN;

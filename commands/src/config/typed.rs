@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) api_tokens: Vec<Token>,
     /// Those of them that are not hashed.
     pub(crate) api_tokens_plain: Vec<String>,
+    /// Files that the settings came from.
+    pub(crate) files: Vec<PathBuf>,
     pub(crate) nats_server: Option<PathBuf>,
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_monitor_url: Option<String>,
@@ -101,6 +103,7 @@ impl Config {
             command_deadline: read.time("command_deadline_ms"),
             api_tokens: tokens,
             api_tokens_plain: plain,
+            files: read.files(),
             nats_server: read.one("nats_server", "a path"),
             nats_url: read.one("nats_url", "nats://HOST:PORT"),
             nats_monitor_url: read.one("nats_monitor_url", "http://HOST:PORT"),
@@ -312,6 +315,12 @@ impl Reader<'_> {
             }
         }
         tokens
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let tokens =
+            self.layers.get("meta_access_token_file").into_iter().flat_map(|setting| &setting.values);
+        self.layers.files.iter().cloned().chain(tokens.map(PathBuf::from)).collect()
     }
 
     fn secrets(&mut self, name: &'static str) -> Vec<String> {

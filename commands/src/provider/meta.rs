@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use reqwest::{StatusCode, header};
+use tokio::sync::watch;
 
 #[cfg(test)]
 pub(super) use table::verdict;
@@ -32,7 +33,7 @@ const ANSWER_BYTES_MAX: usize = 8 << 20;
 pub(super) struct Meta {
     client: reqwest::Client,
     base: reqwest::Url,
-    tokens: Tokens,
+    tokens: watch::Sender<Tokens>,
 }
 
 /// One attempt.
@@ -57,16 +58,20 @@ impl Meta {
             .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
-        Ok(Self { client, base: settings.meta_graph_url, tokens: settings.tokens })
+        Ok(Self { client, base: settings.meta_graph_url, tokens: watch::Sender::new(settings.tokens) })
     }
 
     pub(super) fn knows(&self, phone_number_id: &str) -> bool {
-        self.tokens.of(phone_number_id).is_some()
+        self.tokens.borrow().of(phone_number_id).is_some()
+    }
+
+    pub(super) fn replace_tokens(&self, tokens: Tokens) {
+        self.tokens.send_replace(tokens);
     }
 
     /// Asks once.
     pub(super) async fn send(&self, phone_number_id: &str, call: &Call) -> Sent {
-        let Some(token) = self.tokens.of(phone_number_id) else {
+        let Some(token) = self.tokens.borrow().of(phone_number_id).cloned() else {
             return Sent::Answered(Answer::Refused(Refusal::of("access_token_missing", Advice::DoNotRetry)));
         };
         let request = request::build(&self.client, &self.base, phone_number_id, call);

@@ -6,6 +6,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Error;
+use super::lane::ROUND_MAX;
 use super::wire::Stored;
 
 /// Who waits for the outcome of a message.
@@ -26,9 +27,10 @@ impl Flight {
         self.open.is_empty()
     }
 
-    /// How many there are, from the first that has no answer on.
-    pub(super) fn len(&self) -> usize {
-        self.open.len()
+    /// How many more may be on their way: those that were answered behind one that was not still count, so that numbers
+    /// are never further apart than that.
+    pub(super) fn room(&self) -> usize {
+        ROUND_MAX.saturating_sub(self.open.len())
     }
 
     /// By when all have been answered or given up.
@@ -120,6 +122,20 @@ mod tests {
         let _second = taken_up(&mut flight, 1);
         assert!(flight.tell(1, stored(1)));
         assert!(flight.is_empty());
+    }
+
+    #[test]
+    fn a_thousand_are_on_their_way_at_most_and_the_first_without_an_answer_holds_its_place() {
+        let mut flight = Flight::default();
+        assert_eq!(flight.room(), 1_000);
+        let told: Vec<_> = (0..1_000).map(|number| taken_up(&mut flight, number)).collect();
+        assert_eq!(flight.room(), 0);
+        for number in 1..1_000 {
+            flight.tell(number, stored(number));
+        }
+        assert_eq!(flight.room(), 0, "the first has no answer");
+        flight.tell(0, stored(0));
+        assert_eq!((flight.room(), told.len()), (1_000, 1_000));
     }
 
     #[test]

@@ -81,7 +81,7 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
             lane.settle().await;
         }
         // The broker drops what a stream of its own has too much of.
-        let room = ROUND_MAX.saturating_sub(lane.flight.len());
+        let room = lane.flight.room();
         let more = tokio::select! {
             biased;
             () = lane.hear(), if !lane.flight.is_empty() => continue,

@@ -7,7 +7,7 @@
 mod rate;
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
@@ -20,6 +20,7 @@ use groupfold_schemas::id::sha256;
 use groupfold_schemas::v1;
 use ring::hmac;
 use ring::rand::SystemRandom;
+use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::links;
@@ -56,12 +57,19 @@ pub(crate) struct Caller(Arc<Grant>);
 struct Grant {
     token: Token,
     bucket: Option<Bucket>,
+    /// Cancelled once the token is good for nothing any more.
+    taken_back: CancellationToken,
 }
 
 impl Caller {
     fn new(token: Token) -> Self {
         let bucket = token.requests_per_second.map(Bucket::new);
-        Self(Arc::new(Grant { token, bucket }))
+        Self(Arc::new(Grant { token, bucket, taken_back: CancellationToken::new() }))
+    }
+
+    /// Comes about when the token is taken back: whoever goes on telling this caller ends then.
+    pub(crate) async fn taken_back(&self) {
+        self.0.taken_back.cancelled().await;
     }
 
     /// Whoever reaches an API without tokens.
@@ -127,7 +135,8 @@ pub(crate) fn number_of(head: &v1::GroupHead) -> &str {
 #[derive(Debug)]
 pub(crate) struct Tokens {
     key: hmac::Key,
-    known: Vec<(hmac::Tag, Caller)>,
+    known: RwLock<Vec<(hmac::Tag, Caller)>>,
+    /// An API that began without tokens stays open, and one that began with some never is.
     anyone: Option<Caller>,
 }
 
@@ -135,10 +144,24 @@ impl Tokens {
     /// Keeps tokens; `None` if the system has no randomness to give.
     pub(crate) fn new(tokens: &[Token]) -> Option<Self> {
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok()?;
-        let known = tokens.iter().map(|token| (hmac::sign(&key, &token.sha256), Caller::new(token.clone())));
-        let known: Vec<_> = known.collect();
-        let anyone = known.is_empty().then(Caller::anyone);
-        Some(Self { key, known, anyone })
+        let anyone = tokens.is_empty().then(Caller::anyone);
+        let this = Self { key, known: RwLock::default(), anyone };
+        this.replace(tokens);
+        Some(this)
+    }
+
+    /// Keeps these from now on, and no others. One that stays keeps what it has used up of its requests.
+    pub(crate) fn replace(&self, tokens: &[Token]) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let mut before = std::mem::take(&mut *known);
+        for token in tokens {
+            let stays = before.iter().position(|(_, caller)| caller.0.token == *token);
+            known.push(match stays {
+                Some(place) => before.swap_remove(place),
+                None => (hmac::sign(&self.key, &token.sha256), Caller::new(token.clone())),
+            });
+        }
+        before.iter().for_each(|(_, caller)| caller.0.taken_back.cancel());
     }
 
     fn admit(&self, headers: &HeaderMap) -> Option<Caller> {
@@ -148,7 +171,8 @@ impl Tokens {
         let hash = sha256([bearer(headers)?.as_bytes()]);
         // All are compared, so that time does not tell which one came close.
         let mut found = None;
-        for (tag, caller) in &self.known {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        for (tag, caller) in known.iter() {
             if hmac::verify(&self.key, &hash, tag.as_ref()).is_ok() {
                 found = Some(caller);
             }

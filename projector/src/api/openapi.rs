@@ -6,7 +6,9 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts, shape, timeline, usage};
+use super::{
+    Api, ask, changes, commands, groups, operate, ops, policy, position, receipts, shape, timeline, usage,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -53,6 +55,12 @@ use super::{Api, ask, changes, commands, groups, ops, policy, position, receipts
         policy::block,
         policy::unblock,
         policy::views::add,
+        operate::rebuild_job,
+        operate::rebuild,
+        operate::rollback_job,
+        operate::roll_back,
+        operate::verify_job,
+        operate::verify,
     ),
     // What stands in answers that several routes share is not found by itself.
     components(schemas(ask::Accepted, ask::Ended, shape::Written)),

@@ -6,15 +6,73 @@ use axum::http::StatusCode;
 
 use super::Api;
 use super::params::Params;
-use super::problem::Problem;
+use super::problem::{Problem, ProblemBody};
 use crate::rebuild::{Job, Scope, Task};
 
-/// How the task under way is doing, or how the last one ended.
-pub(crate) async fn job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
+/// How the task under way is doing, or how the last one ended
+///
+/// Whichever task that is: there is one at a time. Needs an unbound token with the scope `operate`.
+#[utoipa::path(
+    get,
+    path = "/v1/ops/rebuild",
+    responses(
+        (status = 200, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn rebuild_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
+    job(&api)
+}
+
+/// The same
+#[utoipa::path(
+    get,
+    path = "/v1/ops/rollback",
+    responses(
+        (status = 200, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn rollback_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
+    job(&api)
+}
+
+/// The same
+#[utoipa::path(
+    get,
+    path = "/v1/ops/verify",
+    responses(
+        (status = 200, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
+pub(crate) async fn verify_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
+    job(&api)
+}
+
+fn job(api: &Api) -> Result<Json<Job>, Problem> {
     Ok(Json(api.rebuilds()?.job()))
 }
 
-/// Folds stores anew beside the live ones and swaps them: `partition`, `force`.
+/// Fold stores anew beside the live ones, compare, and swap them
+///
+/// Answers as soon as it has begun; 409 while another task is under way. Needs an unbound token with the scope `operate`.
+#[utoipa::path(
+    post,
+    path = "/v1/ops/rebuild",
+    params(
+        ("partition" = Option<u16>, Query, description = "This partition alone; all that are served here if absent"),
+        ("force" = Option<bool>, Query, description = "Swap also what differs"),
+    ),
+    responses(
+        (status = 202, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
 pub(crate) async fn rebuild(
     State(api): State<Api>,
     params: Params,
@@ -23,7 +81,21 @@ pub(crate) async fn rebuild(
     start(&api, Task::Rebuild { force }, &params)
 }
 
-/// Puts the previous stores back: `partition`.
+/// Put the previous stores back, once they have folded what came since
+///
+/// Answers as soon as it has begun; 409 while another task is under way. Needs an unbound token with the scope `operate`.
+#[utoipa::path(
+    post,
+    path = "/v1/ops/rollback",
+    params(
+        ("partition" = Option<u16>, Query, description = "This partition alone; all that are served here if absent"),
+    ),
+    responses(
+        (status = 202, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
 pub(crate) async fn roll_back(
     State(api): State<Api>,
     params: Params,
@@ -31,7 +103,23 @@ pub(crate) async fn roll_back(
     start(&api, Task::Rollback, &params)
 }
 
-/// Folds anew and compares: `partition`, `sample`, `group`.
+/// Fold anew and compare with what is served
+///
+/// Answers as soon as it has begun; 409 while another task is under way. Needs an unbound token with the scope `operate`.
+#[utoipa::path(
+    post,
+    path = "/v1/ops/verify",
+    params(
+        ("partition" = Option<u16>, Query, description = "This partition alone; all that are served here if absent"),
+        ("sample" = Option<u64>, Query, description = "So many ten-thousandths of the groups, 1 to 10000"),
+        ("group" = Option<String>, Query, description = "This group alone; goes before `sample`"),
+    ),
+    responses(
+        (status = 202, body = Job),
+        (status = "default", body = ProblemBody, content_type = "application/problem+json"),
+    ),
+    security((), ("token" = [])),
+)]
 pub(crate) async fn verify(
     State(api): State<Api>,
     params: Params,

@@ -69,17 +69,17 @@ fn progress(partitions: &[Partition]) -> Answer<shape::Progress> {
 }
 
 fn one(partition: u16, status: &Status) -> shape::PartitionPosition {
-    let (state, reason) = match &status.run {
-        Run::Running => (shape::PartitionState::Running, None),
-        Run::Connecting { .. } => (shape::PartitionState::Reconnecting, None),
-        Run::Stopped(stop) => (shape::PartitionState::Stopped, Some(stop.code().to_owned())),
+    let state = match &status.run {
+        Run::Running => shape::PartitionState::Running,
+        Run::Connecting { .. } => shape::PartitionState::Reconnecting,
+        Run::Stopped(_) => shape::PartitionState::Stopped,
     };
     shape::PartitionPosition {
         partition,
         applied: status.applied,
         log_end: status.log_end,
         state,
-        reason,
+        reason: status.code().map(str::to_owned),
         digest: status.digest.to_string(),
         events_applied: status.folded.events,
         records_unreadable: status.folded.unreadable,

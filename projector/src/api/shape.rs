@@ -434,7 +434,7 @@ pub(crate) struct PartitionPosition {
     /// Last sequence of the log, as far as is known.
     pub(crate) log_end: u64,
     pub(crate) state: PartitionState,
-    /// Stable code of why it stopped.
+    /// Stable code of why it stopped, or of why its store takes no writes now: `disk_full` or `store_unwritable`.
     pub(crate) reason: Option<String>,
     /// Digest of all entries, independent of their order.
     pub(crate) digest: String,

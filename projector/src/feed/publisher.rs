@@ -76,9 +76,10 @@ impl Publisher {
         self.end = End { mark, sequence: end.sequence };
         self.partition.feed.advanced(mark, published as u64);
         loop {
+            let commits = self.partition.feed.commits();
             let waiting = self.waiting(self.end.mark).await?;
             let Some(mark) = waiting.changes.last().map(mark_of) else {
-                self.partition.feed.emptied();
+                self.partition.feed.emptied(commits);
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
                     () = self.partition.feed.wait() => {}

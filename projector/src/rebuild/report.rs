@@ -3,6 +3,7 @@
 use groupfold_schemas::id::sha256;
 use groupfold_schemas::log;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::store;
 
@@ -84,7 +85,7 @@ impl Scope {
 }
 
 /// How a task is doing, or how it ended.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// `rebuild`, `rollback` or `verify`; empty if there was none since the process started.
     pub task: String,
@@ -109,8 +110,9 @@ pub struct Job {
 }
 
 /// What became of a task.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = JobState)]
 pub enum State {
     /// There was none.
     #[default]
@@ -126,7 +128,7 @@ pub enum State {
 }
 
 /// One partition, compared.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct Compared {
     /// Which.
     pub partition: u16,
@@ -169,7 +171,7 @@ impl Compared {
 }
 
 /// A key that differs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Difference {
     /// The group, where the key belongs to one.
     pub group: Option<String>,
@@ -180,8 +182,9 @@ pub struct Difference {
 }
 
 /// What is wrong with an entry of the live store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = DifferenceKind)]
 pub enum Wrong {
     /// It says something else than the log.
     Differs,

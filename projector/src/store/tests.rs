@@ -293,10 +293,12 @@ fn a_full_disk_is_no_damage() {
         || sled::Error::Io(Io::new(ErrorKind::StorageFull, "Os { code: 28, kind: StorageFull }"));
     for error in [told_again(), sled::Error::Io(Io::from_raw_os_error(28))] {
         let error = database(0, error);
-        assert!(error.may_pass() && !error.is_damage(), "{error:?}");
+        assert!(error.may_pass() && error.is_full() && !error.is_damage(), "{error:?}");
     }
     let panic = panicked(0, "called unwrap on an Err: No space left on device".into());
-    assert!(panic.may_pass() && !panic.is_damage());
+    assert!(panic.may_pass() && panic.is_full() && !panic.is_damage());
+    let failing = database(0, sled::Error::Io(Io::from_raw_os_error(5)));
+    assert!(failing.may_pass() && !failing.is_full(), "{failing:?}");
     assert!(panicked(0, "index out of bounds".into()).is_damage());
     assert!(database(0, sled::Error::Io(Io::new(ErrorKind::InvalidData, "x"))).is_damage());
 }

@@ -77,10 +77,27 @@ pub(crate) async fn store_full(budget: Budget) -> Outcome {
             outcome.violation(format!("the store's disk is full, and a webhook is refused: {why}"));
         }
         world.load.until_sent(rng.between(10, 100)).await;
-        let ready = http::get(&world.projector.api_url("/readyz")).await;
-        outcome.note(format!("readiness meanwhile: {}", ready.status));
+        // Who cannot fold what comes is not ready, and answers all the same, with how old that is.
+        wait_until("readiness says that the disk is full", BOUND, async || {
+            let ready = http::get(&world.projector.api_url("/readyz")).await;
+            if ready.status == 503 && ready.text.contains("disk_full") { Ok(()) } else { Err(ready) }
+        })
+        .await;
+        wait_until("the position is answered, with the reason", BOUND, async || {
+            let position = http::get(&world.projector.api_url("/v1/position")).await;
+            let all = position.json["partitions"].as_array().cloned().unwrap_or_default();
+            let full = all.iter().any(|one| one["reason"] == "disk_full");
+            if position.status == 200 && full { Ok(()) } else { Err(position) }
+        })
+        .await;
         disk.free();
-        world.recovered(Instant::now()).await
+        let recovery = world.recovered(Instant::now()).await;
+        wait_until("it is ready again", BOUND, async || {
+            let ready = http::get(&world.projector.api_url("/readyz")).await;
+            if ready.status == 200 { Ok(()) } else { Err(ready) }
+        })
+        .await;
+        recovery
     })
     .await
 }

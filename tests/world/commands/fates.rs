@@ -123,7 +123,7 @@ async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_sta
     world.fault("send", "timeout", 1).await;
     let body = json!({ "type": "text", "text": { "body": "hello" } });
     let asked = world.ask(Method::POST, &format!("{path}/messages"), Some(body), &[]).await;
-    world.provider.all_told().await;
+    world.all_told().await;
     let id = asked.json["command_id"].as_str().unwrap();
     groupfold_tests::wait_until("the status proves it", super::END_WAIT, async || {
         let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;

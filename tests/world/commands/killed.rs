@@ -42,6 +42,7 @@ async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
         groupfold.options().env.clear();
         groupfold.restart().await;
         provider.tell(&groupfold.webhook_url()).await;
+        groupfold.caught_up().await;
         let all = groupfold.get("/v1/commands?limit=200").await.json;
         let id =
             all["commands"][0]["command_id"].as_str().unwrap_or_else(|| panic!("{point}: {all}")).to_owned();
@@ -51,6 +52,7 @@ async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
             command["status"] == "succeeded" || (point == "command.claimed" || point == "command.sent");
         assert!(known && sent <= round + 1, "{point}: {command}");
     }
+    groupfold.caught_up().await;
     let all = groupfold.get("/v1/commands?limit=200").await.json;
     let all = all["commands"].as_array().unwrap();
     assert_eq!(all.len(), points.len(), "none is lost: {all:?}");

@@ -4,7 +4,7 @@ use groupfold_tests::{Groupfold, http, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{END_WAIT, NUMBER, World};
+use super::{END_WAIT, NUMBER, World, known};
 
 /// A square JPEG of 192 pixels, as far as anybody looks: its head.
 pub(crate) fn picture() -> Vec<u8> {
@@ -71,7 +71,7 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
         let asked = world.provider.control("join", json!({ "group_id": group, "person": person })).await;
         ids.push(asked["join_request_id"].as_str().unwrap().to_owned());
     }
-    world.provider.all_told().await;
+    world.all_told().await;
     let path = format!("/v1/groups/{group}");
     let listed = world.groupfold.get(&format!("{path}/join-requests")).await.json;
     assert_eq!(listed["join_requests"].as_array().unwrap().len(), 2, "{listed}");
@@ -144,7 +144,7 @@ async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
         (200, &json!(group)),
         "known at once: {receipts}"
     );
-    world.provider.all_told().await;
+    world.all_told().await;
     let pin = format!("{path}/{}", encoded(&message));
     let pinned = world.post(&format!("{pin}:pin"), json!({ "expiration_days": 3 })).await;
     assert_eq!((pinned.status, &pinned.json["status"]), (200, &json!("succeeded")), "{pinned}");
@@ -183,13 +183,7 @@ async fn the_program_asks_waits_and_ends_by_what_became_of_it() {
     let (code, text, _) = run(&create);
     let created: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &created["status"]), (Some(0), &json!("succeeded")), "{text}");
-    let group = created["group_id"].as_str().unwrap().to_owned();
-    let known = format!("/v1/groups/{group}");
-    wait_until("the group is known", END_WAIT, async || {
-        let answer = world.groupfold.get(&known).await;
-        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
-    })
-    .await;
+    let group = known(&world.groupfold, &created).await;
     let (code, _, error) = run(&["create", "--phone-number-id", NUMBER, "--subject", ""]);
     assert_eq!(code, Some(2), "{error}");
     assert!(error.contains("subject"), "{error}");

@@ -2,6 +2,9 @@
 
 use groupfold_tests::{Answer, Groupfold, http};
 
+/// Longest that a reader stays: what it reads may have to be published first.
+const LISTENS_MAX: std::time::Duration = std::time::Duration::from_secs(600);
+
 /// One block of the stream.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Event {
@@ -30,7 +33,7 @@ impl Listener {
         if let Some(after) = after {
             request = request.header("Last-Event-ID", after);
         }
-        let response = request.timeout(std::time::Duration::from_secs(120)).send().await.unwrap();
+        let response = request.timeout(LISTENS_MAX).send().await.unwrap();
         if response.status() != 200 {
             return Err(http::read(response).await.unwrap());
         }

@@ -161,6 +161,8 @@ async fn a_place_that_is_gone_is_410_and_one_that_never_was_is_400() {
     let nats = NatsServer::start().await;
     let groupfold = Groupfold::up(Options::on(&nats)).await;
     post(&groupfold, &story(0)[..4]).await;
+    // What is on its way would come into the new stream.
+    settled(&groupfold, &nats).await;
     let mut listener = Listener::open(&groupfold, "?from=beginning", None).await.ok().unwrap();
     let event = timeout(BOUND, listener.event()).await.unwrap().unwrap();
     let id = event.id.unwrap();

@@ -104,6 +104,7 @@ async fn after_lost_webhooks_what_is_reconciled_is_the_truth() {
     let world = Lossy::new().await;
     world.live().await;
     let truth = world.until_all_has_happened().await;
+    world.groupfold.caught_up().await;
 
     let imported = world
         .verb(&["import", "--phone-number-id", Provider::NUMBER, "--account", ACCOUNT, "--execute", "--all"])

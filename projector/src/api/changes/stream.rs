@@ -47,6 +47,7 @@ enum Cut {
     Slow,
     Shutdown,
     Gone,
+    Token,
 }
 
 impl Cut {
@@ -55,6 +56,7 @@ impl Cut {
             Self::Slow => "slow_reader",
             Self::Shutdown => "shutdown",
             Self::Gone => "gone",
+            Self::Token => "token_taken_back",
         }
     }
 }
@@ -96,7 +98,9 @@ impl Reader {
         beat.reset();
         loop {
             let (sequence, message) = tokio::select! {
+                biased;
                 () = self.shutdown.cancelled() => return Err(Cut::Shutdown),
+                () = self.caller.taken_back() => return Err(Cut::Token),
                 () = to.closed() => return Ok(()),
                 _ = beat.tick() => {
                     // No place: then events are on their way, and no comment is needed.
