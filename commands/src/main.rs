@@ -45,6 +45,11 @@ use clap::Parser;
 
 use crate::cli::{Cli, Verb};
 
+/// A fold and a door of many small values: with the system's allocator a quarter more processor time for each event, and
+/// memory of a rebuild that is not given back (docs/PERFORMANCE.md). Its settings are in `.cargo/config.toml`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
     if let Err(failure) = crash::arm() {

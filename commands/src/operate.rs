@@ -128,15 +128,7 @@ impl StoreReach {
         let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
         let opening = tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, told));
         let opened = opening.await.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
-        let rebuilds = opened.map_err(|error| {
-            let line = with_causes("the stores cannot be opened", &error);
-            if error.is_damage() {
-                return Failure::Found(format!(
-                    "{line}; the next start sets it aside and folds it anew from the log"
-                ));
-            }
-            Failure::Failed(line)
-        })?;
+        let rebuilds = opened.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let begun = rebuilds.start(order.task, order.partition).map_err(|refused| match refused {
             Refused::Busy { .. } => Failure::Again(refused.to_string()),
             Refused::NotOwned { partition } => {

@@ -11,6 +11,7 @@
 
 mod api;
 mod asked;
+mod background;
 pub mod desk;
 mod failures;
 mod feed;

@@ -56,11 +56,17 @@ impl Partition {
     /// A partition whose store is open.
     pub(crate) fn new(store: Store) -> Result<Self, store::Error> {
         let progress = store.view()?.progress();
-        let status = watch::Sender::new(status_of(&progress));
-        Ok(Self {
+        let partition = Self::at_rest(store);
+        partition.status.send_replace(status_of(&progress));
+        Ok(partition)
+    }
+
+    /// A partition whose store need not be open yet: nobody knows how far it is.
+    pub(crate) fn at_rest(store: Store) -> Self {
+        Self {
             id: store.partition(),
             store: Arc::new(store),
-            status,
+            status: watch::Sender::new(status_of(&v1::Progress::default())),
             damage: Arc::default(),
             failed: Arc::default(),
             unreadable: Arc::default(),
@@ -68,7 +74,7 @@ impl Partition {
             shown: Shown::default(),
             known: Arc::default(),
             turn: Arc::default(),
-        })
+        }
     }
 
     /// Says that nothing is applied: the store is about to start over.

@@ -13,6 +13,7 @@ use tracing::Instrument as _;
 
 use crate::api::ops::Ops;
 use crate::api::{Api, Feed, Past};
+use crate::background;
 use crate::desk::Desk;
 use crate::failures;
 use crate::feed::Publisher;
@@ -141,16 +142,17 @@ impl Projector {
         }
         let (parking, following) =
             failures::tasks(client.clone(), partitions.clone(), met, registry, shutdown.clone());
-        loops.spawn(parking);
-        loops.spawn(following);
+        let background = background::handle();
+        loops.spawn_on(parking, &background);
+        loops.spawn_on(following, &background);
         for partition in &partitions {
             let span = tracing::info_span!("partition", partition = partition.id);
             let (partition, client) = (partition.clone(), client.clone());
             let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
             let publisher = Publisher::new(partition.clone(), client.clone(), shutdown.clone());
-            loops.spawn(publisher.run().instrument(span.clone()));
+            loops.spawn_on(publisher.run().instrument(span.clone()), &background);
             let one = Loop::new(partition, client, settings.batch_events_max, metrics, shutdown)?;
-            loops.spawn(one.run().instrument(span));
+            loops.spawn_on(one.run().instrument(span), &background);
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());

@@ -22,6 +22,7 @@ use futures_util::{TryStreamExt as _, stream};
 use groupfold_schemas::log::partition_of;
 use tokio_util::sync::CancellationToken;
 
+use crate::background;
 use crate::partition::Partition;
 use crate::scan;
 use crate::store::{self, Side, Store};
@@ -84,6 +85,8 @@ pub struct Rebuilds {
     partitions_total: u16,
     context: jetstream::Context,
     portion_bytes: usize,
+    /// Nobody serves the stores: each is open for its turn alone, so that memory does not grow with their number.
+    offline: bool,
     job: Arc<Mutex<Job>>,
     shutdown: CancellationToken,
 }
@@ -101,6 +104,7 @@ impl Rebuilds {
             partitions_total,
             context: jetstream::new(client),
             portion_bytes,
+            offline: false,
             job: Arc::default(),
             shutdown,
         }
@@ -109,7 +113,7 @@ impl Rebuilds {
     /// On the stores of a data folder that no process serves, as they are: nothing is set aside.
     ///
     /// # Errors
-    /// A store cannot be opened.
+    /// Another process has a store, or the operating system refuses.
     pub fn offline(
         client: async_nats::Client,
         data: &std::path::Path,
@@ -122,9 +126,10 @@ impl Rebuilds {
         for partition in (0..partitions_total).filter(|partition| root.join(partition.to_string()).is_dir()) {
             let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
             let settings = store::Settings { root: root.clone(), partition, cache_bytes };
-            partitions.push(Partition::new(Store::open_as_is(settings)?)?);
+            partitions.push(Partition::at_rest(Store::at_rest(settings)?));
         }
-        Ok(Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown))
+        let rebuilds = Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown);
+        Ok(Self { offline: true, ..rebuilds })
     }
 
     /// Begins a task on one partition or on all; it goes on by itself, see [`Self::job`].
@@ -153,7 +158,7 @@ impl Rebuilds {
         let begun = job.clone();
         drop(job);
         let this = self.clone();
-        tokio::spawn(async move { this.run(task, chosen).await });
+        background::handle().spawn(async move { this.run(task, chosen).await });
         Ok(begun)
     }
 
@@ -169,7 +174,7 @@ impl Rebuilds {
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
         let all = stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |partition| async {
-            let compared = self.one(&task, partition).await?;
+            let compared = self.turn(&task, partition).await?;
             let mut job = self.lock();
             job.partition.take_if(|shown| *shown == partition.id);
             job.partitions.push(compared);
@@ -192,6 +197,23 @@ impl Rebuilds {
             }
         };
         tracing::info!(task = job.task, state = ?job.state, error = job.error, "operator's task ended");
+    }
+
+    async fn turn(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
+        if !self.offline {
+            return self.one(task, partition).await;
+        }
+        self.say(partition.id, "opening", 0, 0);
+        let store = Arc::clone(&partition.store);
+        match tokio::task::spawn_blocking(move || store.wake()).await? {
+            // The others can be compared all the same.
+            Err(error) if error.is_damage() => return Ok(Compared::of_damaged(partition.id, &error)),
+            woken => woken?,
+        }
+        let compared = self.one(task, partition).await;
+        let store = Arc::clone(&partition.store);
+        tokio::task::spawn_blocking(move || store.rest()).await?;
+        compared
     }
 
     async fn one(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
@@ -333,11 +355,11 @@ impl Rebuilds {
     async fn swap(&self, live: &Partition, side: Side, fresh: Fresh) -> Result<(), Error> {
         let at = fresh.sequence()?;
         self.say(live.id, "swapping", at, at);
-        let store = Arc::clone(&live.store);
-        let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store)).await;
+        let progress = fresh.store.view()?.progress();
+        let (store, stay_open) = (Arc::clone(&live.store), !self.offline);
+        let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store, stay_open)).await;
         live.forget();
         swapped??;
-        let progress = live.store.view()?.progress();
         let digest = store::digest_of(&progress).unwrap_or_default();
         live.status.send_modify(|status| {
             status.moved_to(progress.sequence, progress.log_time_ms, digest);

@@ -185,11 +185,11 @@ impl Store {
         let lock = open::lock(&settings)?;
         side::settle(&settings)?;
         let open = open::open_or_set_aside(&settings)?;
-        Ok(Self::of(settings, lock, open))
+        Ok(Self::of(settings, lock, Some(open)))
     }
 
-    fn of(settings: Settings, lock: File, open: Open) -> Self {
-        Self { settings, lock: Mutex::new(Some(lock)), inner: RwLock::new(Some(open)) }
+    fn of(settings: Settings, lock: File, open: Option<Open>) -> Self {
+        Self { settings, lock: Mutex::new(Some(lock)), inner: RwLock::new(open) }
     }
 
     /// Checks that a folder of stores is of this version and shape, or marks an empty one so.
@@ -321,6 +321,12 @@ impl Store {
 
     /// Closes the store for good and lets go of its lock. Waits for readers and the writer.
     pub fn close(&self) {
+        self.rest();
+        self.lock().take();
+    }
+
+    /// Closes the database, and keeps the lock. Waits for readers and the writer.
+    pub(crate) fn rest(&self) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.take();
         let sequence = open.as_ref().filter(|open| !open.ahead).map(|open| open.progress.sequence);
@@ -331,7 +337,6 @@ impl Store {
         {
             tracing::debug!(error = %chain(&error), "where the store was closed is not noted");
         }
-        self.lock().take();
     }
 
     /// sled's flush first, then the device's own: only then a batch is durable.

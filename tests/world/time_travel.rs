@@ -167,11 +167,12 @@ async fn the_past_answers_what_the_present_answered_then() {
         };
         let answer = groupfold.post(&body).await;
         assert_eq!(answer.status, 200, "seed {seed}: {answer}");
-        let position = answer.json["position"].as_str().unwrap().to_owned();
         posted.push(body);
         let now = jiff::Timestamp::now();
+        // Of a duplicate the position is an old one, and the question may be about another partition.
+        groupfold.caught_up().await;
         let path = paths().swap_remove(dice.below(paths().len()));
-        let present = asked(&groupfold, &path, &format!("min_position={position}&wait_ms=20000")).await;
+        let present = asked(&groupfold, &path, "").await;
         let position = present.1["position"].as_str().map(str::to_owned);
         then.push(Asked { path, position, time: format!("{now:.3}"), present });
         // The next one in a millisecond of its own.

@@ -4,6 +4,8 @@ use groupfold_schemas::id::sha256;
 use groupfold_schemas::log;
 use serde::{Deserialize, Serialize};
 
+use crate::store;
+
 /// Differences that a report names; the others are counted.
 pub(super) const NAMED_MAX: usize = 200;
 /// Parts of a whole that a sample is told in.
@@ -149,6 +151,16 @@ pub struct Compared {
 }
 
 impl Compared {
+    /// What is told of a store that does not open.
+    pub(super) fn of_damaged(partition: u16, error: &store::Error) -> Self {
+        let key = format!(
+            "the whole database: the next start sets it aside and folds it anew from the log ({})",
+            store::chain(error)
+        );
+        let difference = Difference { group: None, key, what: Wrong::Unreadable };
+        Self { partition, differing: 1, differences: vec![difference], ..Self::default() }
+    }
+
     /// True if nothing differs.
     #[must_use]
     pub fn is_equal(&self) -> bool {

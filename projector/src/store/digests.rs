@@ -99,9 +99,10 @@ impl Sums {
                 // No part of the state, but whoever publishes it must be able to read it.
                 outbox::check(partition, &value)?;
             } else if is_entry(&key) {
-                entries.add(&key, &value);
+                let way = Digest::of(&key, &value);
+                entries = entries.plus(way);
                 if group_of(&key).is_some() {
-                    of_groups.add(&key, &value);
+                    of_groups = of_groups.plus(way);
                     any = true;
                 }
             }

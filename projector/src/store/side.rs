@@ -71,10 +71,26 @@ impl Store {
     /// # Errors
     /// Another process has it, or it cannot be opened at all.
     pub fn open_as_is(settings: Settings) -> Result<Self, Error> {
+        let store = Self::at_rest(settings)?;
+        store.wake()?;
+        Ok(store)
+    }
+
+    /// Takes a store's lock, and opens nothing yet.
+    ///
+    /// # Errors
+    /// Another process has it, or the operating system refuses.
+    pub(crate) fn at_rest(settings: Settings) -> Result<Self, Error> {
         let lock = open::lock(&settings)?;
         settle(&settings)?;
-        let open = open::open_as_is(&settings)?;
-        Ok(Self::of(settings, lock, open))
+        Ok(Self::of(settings, lock, None))
+    }
+
+    /// Opens the database of a store at rest, as it is.
+    pub(crate) fn wake(&self) -> Result<(), Error> {
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        *inner = Some(open::open_as_is(&self.settings)?);
+        Ok(())
     }
 
     /// Opens the store beside this one, as it is; an empty one if there is none.
@@ -165,9 +181,10 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the store beside in the place of this one, which becomes the previous one. Readers wait for the
-    /// moment of it; both must have reached the same position. After an error this store may be closed.
-    pub(crate) fn swap(&self, side: Side, other: &Self) -> Result<(), Error> {
+    /// Puts the store beside in the place of this one, which becomes the previous one. Both must have reached the same
+    /// position. Readers wait for the moment of it; where the store does not `stay_open`, it is at rest then. After an
+    /// error it may be closed.
+    pub(crate) fn swap(&self, side: Side, other: &Self, stay_open: bool) -> Result<(), Error> {
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let live = inner.as_ref().filter(|open| !open.ahead).ok_or(Error::Closed { partition })?;
@@ -175,7 +192,9 @@ impl Store {
         open::discard(inner.take());
         other.close();
         exchange(&self.settings, side)?;
-        *inner = Some(open::open_as_is(&self.settings)?);
+        if stay_open {
+            *inner = Some(open::open_as_is(&self.settings)?);
+        }
         Ok(())
     }
 

@@ -71,7 +71,7 @@ fn a_swap_keeps_the_old_store_and_reads_the_new_one() {
         let beside =
             crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
         put(&beside, &[created("G", 1, round)]);
-        live.store.swap(Side::Rebuild, &beside.store).unwrap();
+        live.store.swap(Side::Rebuild, &beside.store, true).unwrap();
         let view = live.store.view().unwrap();
         let group = groupfold_fold::view::group(&view, "G").unwrap().unwrap();
         assert_eq!(group.subject.as_deref(), Some(round));
