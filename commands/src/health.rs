@@ -75,12 +75,10 @@ pub(crate) fn trust(file: &Path) -> Result<(), Failure> {
 
 /// Who asks the API of a running process.
 pub(crate) fn client(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
-    let builder = reqwest::Client::builder().timeout(deadline);
-    match AUTHORITIES.get() {
-        Some(authorities) => builder.tls_certs_only(authorities.iter().cloned()),
-        None => builder,
-    }
-    .build()
+    crate::http::client(|builder| match AUTHORITIES.get() {
+        Some(authorities) => builder.timeout(deadline).tls_certs_only(authorities.iter().cloned()),
+        None => builder.timeout(deadline),
+    })
 }
 
 /// Gets JSON; the status is the caller's to judge.

@@ -17,6 +17,7 @@ mod exit;
 mod failed;
 mod group;
 mod health;
+mod http;
 mod limits;
 mod log;
 mod operate;

@@ -152,6 +152,33 @@ async fn the_query_api_speaks_tls_alone_to_others_and_verbs_reach_it_from_here_a
     assert_eq!(groupfold.terminate().await, 0);
 }
 
+/// As in an image without `ca-certificates`: plain HTTP needs nobody to vouch for it.
+#[tokio::test]
+async fn a_system_that_trusts_no_authority_runs_it_all_the_same_and_believes_no_certificate() {
+    let scratch = Scratch::new("no-roots");
+    let authority = Authority::new("unknown");
+    authority.sign("api").write(scratch.path(), "api");
+    let file = |name: &str| scratch.path().join(name).display().to_string();
+    let nobody = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(|name| (name.to_owned(), file("absent")));
+    let args =
+        ["--api-tls-cert", &file("api.pem"), "--api-tls-key", &file("api.key"), "--api-token", "t-of-a-test"];
+    let args = args.map(str::to_owned).to_vec();
+    let groupfold = Groupfold::up(Options { args, env: nobody.to_vec(), ..Options::default() }).await;
+    let list = |args: &[&str]| {
+        let mut command = Groupfold::command();
+        let output = command.args(["group", "list"]).args(args).envs(nobody.clone()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = list(&["--data", groupfold.data().to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    let run = std::fs::read(groupfold.data().join("run.json")).unwrap();
+    let run: serde_json::Value = serde_json::from_slice(&run).unwrap();
+    let url = run["api_url"].as_str().unwrap();
+    let (code, said) = list(&["--api-url", url, "--api-token", "t-of-a-test"]);
+    assert_eq!(code, Some(69), "{said}");
+    assert!(said.contains("UnknownIssuer"), "{said}");
+}
+
 #[test]
 fn a_half_told_certificate_is_a_fault_of_the_settings() {
     for args in [

@@ -49,15 +49,16 @@ pub(super) enum Sent {
 
 impl Meta {
     pub(super) fn new(settings: Settings) -> Result<Self, Failure> {
-        let client = reqwest::Client::builder()
-            .connect_timeout(CONNECT_DEADLINE.min(settings.deadline))
-            .timeout(settings.deadline)
-            .pool_idle_timeout(IDLE_MAX)
-            // The token goes where it was told to go.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
+        let client = crate::http::client(|builder| {
+            builder
+                .connect_timeout(CONNECT_DEADLINE.min(settings.deadline))
+                .timeout(settings.deadline)
+                .pool_idle_timeout(IDLE_MAX)
+                // The token goes where it was told to go.
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))
+        })
+        .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
         Ok(Self { client, base: settings.meta_graph_url, tokens: watch::Sender::new(settings.tokens) })
     }
 

@@ -80,11 +80,10 @@ impl Target {
         if let Some(subject) = to.strip_prefix("nats:") {
             return Ok(Self::Nats { client, subject: subject.to_owned() });
         }
-        let client = reqwest::Client::builder()
-            .timeout(ATTEMPT_MAX)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
+        let client = crate::http::client(|builder| {
+            builder.timeout(ATTEMPT_MAX).redirect(reqwest::redirect::Policy::none())
+        })
+        .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
         Ok(Self::Http { client, url: parse(to)? })
     }
 

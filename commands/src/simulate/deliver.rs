@@ -35,11 +35,10 @@ pub(super) struct Sender {
 impl Sender {
     /// One that tries again, if it does, until it is told to give up.
     pub(super) fn new(retries: bool, give_up: CancellationToken) -> Result<Self, Error> {
-        let client = reqwest::Client::builder()
-            .timeout(ATTEMPT_MAX)
-            .connect_timeout(Duration::from_secs(5))
-            .build()
-            .map_err(Error::Client)?;
+        let client = crate::http::client(|builder| {
+            builder.timeout(ATTEMPT_MAX).connect_timeout(Duration::from_secs(5))
+        })
+        .map_err(Error::Client)?;
         Ok(Self { client, retries, give_up })
     }
 

@@ -67,7 +67,7 @@ fn changes(store: &Store, dice: &mut Dice) -> Changes {
     working.apply(contributions).unwrap();
     let mut changes = working.finish();
     let command = Key::Command { command: format!("c.{}", dice.below(9)) };
-    let state = groupfold_fold::entry::Value::Command(Box::new(v1::CommandState::default()));
+    let state = groupfold_fold::entry::Value::Command(Box::default());
     changes.puts.insert(command.encode(), state.encode());
     changes
 }
