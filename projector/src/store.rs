@@ -10,7 +10,7 @@
 //! ```
 //!
 //! Three promises. A batch and its position are one atomic write. Nothing is read by anyone before that
-//! write is on the device: until it has said so readers see what was before, see [`shadow`], and a
+//! write is on the device: until it has said so readers see what was before, see `shadow`, and a
 //! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
 //! by the digest of all entries, later by the checksum of each, and set aside.
 
