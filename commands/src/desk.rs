@@ -198,7 +198,10 @@ impl Inner {
             Key::Same(command_id) => {
                 let known = self.projector.command_ended(&command_id, tokio::time::Instant::now()).await;
                 match known {
-                    Ok(Some(_)) => return Ok((Work { command_id, ..work }, true)),
+                    Ok(Some(known)) => {
+                        let refused = rules::refused_before(&known);
+                        return refused.map_or(Ok((Work { command_id, ..work }, true)), Err);
+                    }
                     // Whoever took it died before it was in the log.
                     Ok(None) => Work { command_id, ..work },
                     Err(error) => {

@@ -29,8 +29,8 @@ pub(crate) fn reaching(provider: &Provider, deadline_ms: u32) -> Vec<String> {
         ("--meta-graph-url", graph.as_str()),
         ("--meta-access-token", Provider::TOKEN),
         ("--command-deadline-ms", &deadline),
-        ("--provider-deadline-ms", "1500"),
-        ("--provider-patience-ms", "4000"),
+        ("--provider-deadline-ms", "5000"),
+        ("--provider-patience-ms", "12000"),
     ]
     .iter()
     .flat_map(|(name, value)| [(*name).to_owned(), (*value).to_owned()])

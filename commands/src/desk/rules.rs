@@ -1,7 +1,12 @@
 //! What the state of a group allows.
 
-use groupfold_fold::view::Status;
-use groupfold_projector::desk::{Ask, Wish};
+use groupfold_fold::view::{Command, CommandStatus, Status};
+use groupfold_projector::desk::{Ask, Refusal, Wish};
+
+/// Names of all rules.
+const CODES: [&str; 5] =
+    [NOT_MODERATOR, "group_blocked", "group_deleted", "group_not_created", "group_suspended"];
+const NOT_MODERATOR: &str = "not_moderator";
 
 /// A rule that is broken.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +23,7 @@ pub(super) fn broken(ask: &Ask) -> Option<Broken> {
     let broken = |code, rule| Some(Broken { code, field: "group_id", rule });
     if !group.policy.may(ask.actor.as_deref()) {
         return Some(Broken {
-            code: "not_moderator",
+            code: NOT_MODERATOR,
             field: "Groupfold-Actor",
             rule: "the group has moderators, and the actor is none of them",
         });
@@ -35,4 +40,13 @@ pub(super) fn broken(ask: &Ask) -> Option<Broken> {
         }
         Status::Suspended | Status::Active | Status::Unknown => None,
     }
+}
+
+/// The refusal of a command that broke a rule when it was asked for: who asks again under the same key is told the same.
+pub(super) fn refused_before(command: &Command) -> Option<Refusal> {
+    let refused = command.state.refused.as_ref().filter(|_| command.status == CommandStatus::Refused)?;
+    let refused = refused.value.as_ref()?;
+    let code = CODES.into_iter().find(|code| *code == refused.code)?;
+    let (detail, command_id) = (refused.rule.clone(), command.command_id.clone());
+    Some(Refusal::Rule { code, detail, command_id })
 }

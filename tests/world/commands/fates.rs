@@ -61,7 +61,7 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
 
 #[tokio::test]
 async fn an_answer_that_never_comes_is_looked_for_and_nothing_is_sent_again() {
-    let world = World::new(&[], 3_000).await;
+    let world = World::new(&[], 8_000).await;
     world.fault("create", "timeout", 1).await;
     world.fault("create", "webhook_never", 1).await;
     let done = world.done(Method::POST, "/v1/groups", tea()).await;
@@ -88,7 +88,7 @@ async fn looked_for(world: &World, command: Value) -> Value {
 
 #[tokio::test]
 async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
-    let world = World::new(&[], 2_000).await;
+    let world = World::new(&[], 8_000).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     let path = format!("/v1/groups/{group}");
@@ -110,7 +110,7 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
 
 #[tokio::test]
 async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_status() {
-    let world = World::new(&[], 3_000).await;
+    let world = World::new(&[], 8_000).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     let path = format!("/v1/groups/{group}");

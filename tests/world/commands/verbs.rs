@@ -40,10 +40,21 @@ async fn a_group_is_created_changed_and_deleted() {
     let refused =
         world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
     assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");
+    // Asked again under its key it is refused as it was, also once the log knows it, and is no second command.
+    let send = async || {
+        let body = json!({ "type": "text", "text": { "body": "y" } });
+        let key = [("idempotency-key", "refused-once")];
+        world.ask(Method::POST, &format!("{path}/messages"), Some(body), &key).await
+    };
+    let first = send().await;
+    world.all_told().await;
+    let again = send().await;
+    assert_eq!((first.status, &first.json["code"]), (409, &json!("group_deleted")), "{first}");
+    assert_eq!((again.status, &again.json), (first.status, &first.json), "{again}");
     // The answer names no position to wait for.
     wait_until("a refusal is on record", END_WAIT, async || {
         let list = world.groupfold.get(&format!("/v1/commands?group={group}&status=refused")).await.json;
-        if list["commands"].as_array().is_some_and(|list| list.len() == 1) { Ok(()) } else { Err(list) }
+        if list["commands"].as_array().is_some_and(|list| list.len() == 2) { Ok(()) } else { Err(list) }
     })
     .await;
 }
