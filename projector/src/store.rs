@@ -14,6 +14,7 @@
 //! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
 //! by the digest of all entries, later by the checksum of each, and set aside.
 
+mod commit;
 mod digests;
 mod format;
 mod open;
@@ -28,10 +29,10 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use groupfold_fold::apply::{Changes, Digest};
+use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::crash::{self, Point};
-use groupfold_schemas::{frame, v1};
+use groupfold_schemas::v1;
 
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
@@ -260,72 +261,6 @@ impl Store {
         Ok(memory)
     }
 
-    /// Writes changes, unreadable records and the position they lead to as one batch, and returns when it
-    /// is on the device. After an error the store is closed: memory may be ahead of the device.
-    ///
-    /// # Errors
-    /// The store is closed, or a write failed.
-    pub fn commit(
-        &self,
-        changes: &Changes,
-        unreadable: &[v1::Unreadable],
-        progress: v1::Progress,
-    ) -> Result<(), Error> {
-        self.commit_with(changes, unreadable, &Outbox::default(), progress)
-    }
-
-    /// As [`Self::commit`], with changes to publish in the same batch.
-    ///
-    /// # Errors
-    /// As [`Self::commit`].
-    pub fn commit_with(
-        &self,
-        changes: &Changes,
-        unreadable: &[v1::Unreadable],
-        outbox: &Outbox,
-        progress: v1::Progress,
-    ) -> Result<(), Error> {
-        let mut writes = writes(changes, unreadable, outbox, &progress);
-        let shadow = self.noted(&mut writes, changes)?;
-        let hidden = self.hide(shadow)?;
-        self.write(writes.batch)?;
-        hidden.show(progress)
-    }
-
-    /// From here on readers see what was.
-    fn hide(&self, shadow: Shadow) -> Result<Hidden<'_>, Error> {
-        let partition = self.partition();
-        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
-        open.standing = Standing::Writing(shadow);
-        Ok(Hidden(self))
-    }
-
-    /// Readers may look on.
-    fn write(&self, batch: sled::Batch) -> Result<(), Error> {
-        let partition = self.partition();
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_ref().ok_or(Error::Closed { partition })?;
-        crash::at(Point::CommitBegin);
-        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
-        crash::at(Point::CommitApplied);
-        self.sync(open)?;
-        crash::at(Point::CommitSynced);
-        Ok(())
-    }
-
-    /// Adds what the batch still lacks, and notes what is there before it.
-    fn noted(&self, writes: &mut Writes, changes: &Changes) -> Result<Shadow, Error> {
-        let partition = self.partition();
-        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
-        digests::add(partition, &open.db, &changes.groups, writes)?;
-        if open.progress.sequence == 0 {
-            writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
-        }
-        writes.shadow(partition, &open.db)
-    }
-
     /// Reads every entry and compares the digest of all with the one that the position says.
     ///
     /// # Errors
@@ -400,49 +335,6 @@ impl Store {
 
     fn folder(&self) -> PathBuf {
         self.settings.folder()
-    }
-}
-
-/// What a commit writes, save for what depends on what is there.
-fn writes(
-    changes: &Changes,
-    unreadable: &[v1::Unreadable],
-    outbox: &Outbox,
-    progress: &v1::Progress,
-) -> Writes {
-    let mut writes = Writes::default();
-    outbox.write(&mut writes);
-    for (key, value) in &changes.puts {
-        writes.put(key, value.as_slice());
-    }
-    for record in unreadable {
-        writes.put(&unreadable_key(record.sequence), frame::encode(record));
-    }
-    writes.put(PROGRESS_KEY, frame::encode(progress));
-    writes
-}
-
-/// A batch that readers do not see yet. Dropped before it is shown, what was written may be anything: nobody may look.
-struct Hidden<'a>(&'a Store);
-
-impl Hidden<'_> {
-    /// From here on readers see what was written.
-    fn show(self, progress: v1::Progress) -> Result<(), Error> {
-        let partition = self.0.partition();
-        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
-        let open = inner.as_mut().ok_or(Error::Closed { partition })?;
-        open.progress = progress;
-        open.standing = Standing::Still;
-        Ok(())
-    }
-}
-
-impl Drop for Hidden<'_> {
-    fn drop(&mut self) {
-        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(open) = inner.as_mut().filter(|open| !open.is_still()) {
-            open.standing = Standing::Ahead;
-        }
     }
 }
 

@@ -211,7 +211,7 @@ fn a_commit_that_failed_half_way_closes_the_store() {
     // What a failed sync leaves behind: memory ahead of the device.
     partition.store.inner.write().unwrap().as_mut().unwrap().standing = Standing::Ahead;
     assert!(matches!(partition.store.view(), Err(Error::Closed { .. })));
-    let more = partition.store.commit(&Changes::default(), &[], v1::Progress::default());
+    let more = partition.store.commit(&Default::default(), &[], v1::Progress::default());
     assert!(matches!(more, Err(Error::Closed { .. })));
     drop(partition);
     assert_eq!(Store::open(folder.settings(3)).unwrap().view().unwrap().sequence(), 1);

@@ -5,7 +5,8 @@ use groupfold_fold::entry::{Key, Memory, Prefix, Source as _};
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1;
 
-use super::super::{Outbox, Store, digest_of, writes};
+use super::super::commit::writes;
+use super::super::{Outbox, Store, digest_of};
 use super::*;
 use crate::testing::{Folder, created, joined, put, receipt};
 

@@ -1,0 +1,121 @@
+//! One commit: a batch and its position as one atomic write, hidden from readers until the device has it.
+
+use std::sync::PoisonError;
+
+use groupfold_fold::apply::Changes;
+use groupfold_schemas::crash::{self, Point};
+use groupfold_schemas::{frame, v1};
+
+use super::shadow::{Shadow, Writes};
+use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, database, digests, unreadable_key};
+
+impl Store {
+    /// Writes changes, unreadable records and the position they lead to as one batch, and returns when it
+    /// is on the device. After an error the store is closed: memory may be ahead of the device.
+    ///
+    /// # Errors
+    /// The store is closed, or a write failed.
+    pub fn commit(
+        &self,
+        changes: &Changes,
+        unreadable: &[v1::Unreadable],
+        progress: v1::Progress,
+    ) -> Result<(), Error> {
+        self.commit_with(changes, unreadable, &Outbox::default(), progress)
+    }
+
+    /// As [`Self::commit`], with changes to publish in the same batch.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn commit_with(
+        &self,
+        changes: &Changes,
+        unreadable: &[v1::Unreadable],
+        outbox: &Outbox,
+        progress: v1::Progress,
+    ) -> Result<(), Error> {
+        let mut writes = writes(changes, unreadable, outbox, &progress);
+        let shadow = self.noted(&mut writes, changes)?;
+        let hidden = self.hide(shadow)?;
+        self.write(writes.batch)?;
+        hidden.show(progress)
+    }
+
+    /// From here on readers see what was.
+    pub(super) fn hide(&self, shadow: Shadow) -> Result<Hidden<'_>, Error> {
+        let partition = self.partition();
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        open.standing = Standing::Writing(shadow);
+        Ok(Hidden(self))
+    }
+
+    /// Readers may look on.
+    pub(super) fn write(&self, batch: sled::Batch) -> Result<(), Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().ok_or(Error::Closed { partition })?;
+        crash::at(Point::CommitBegin);
+        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        crash::at(Point::CommitApplied);
+        self.sync(open)?;
+        crash::at(Point::CommitSynced);
+        Ok(())
+    }
+
+    /// Adds what the batch still lacks, and notes what is there before it.
+    pub(super) fn noted(&self, writes: &mut Writes, changes: &Changes) -> Result<Shadow, Error> {
+        let partition = self.partition();
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        digests::add(partition, &open.db, &changes.groups, writes)?;
+        if open.progress.sequence == 0 {
+            writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
+        }
+        writes.shadow(partition, &open.db)
+    }
+}
+
+/// What a commit writes, save for what depends on what is there.
+pub(super) fn writes(
+    changes: &Changes,
+    unreadable: &[v1::Unreadable],
+    outbox: &Outbox,
+    progress: &v1::Progress,
+) -> Writes {
+    let mut writes = Writes::default();
+    outbox.write(&mut writes);
+    for (key, value) in &changes.puts {
+        writes.put(key, value.as_slice());
+    }
+    for record in unreadable {
+        writes.put(&unreadable_key(record.sequence), frame::encode(record));
+    }
+    writes.put(PROGRESS_KEY, frame::encode(progress));
+    writes
+}
+
+/// A batch that readers do not see yet. Dropped before it is shown, what was written may be anything: nobody may look.
+pub(super) struct Hidden<'a>(&'a Store);
+
+impl Hidden<'_> {
+    /// From here on readers see what was written.
+    pub(super) fn show(self, progress: v1::Progress) -> Result<(), Error> {
+        let partition = self.0.partition();
+        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
+        let open = inner.as_mut().ok_or(Error::Closed { partition })?;
+        open.progress = progress;
+        open.standing = Standing::Still;
+        Ok(())
+    }
+}
+
+impl Drop for Hidden<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = inner.as_mut().filter(|open| !open.is_still()) {
+            open.standing = Standing::Ahead;
+        }
+    }
+}
