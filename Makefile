@@ -6,7 +6,7 @@ CARGO ?= cargo
 # Where `make up` keeps the log, the stores and the addresses.
 DATA ?= ./groupfold-data
 
-.PHONY: help up test bench bench-quick chaos flood fuzz lint fmt clippy doc nats release reproduce sbom clean
+.PHONY: help up test bench bench-quick chaos flood fuzz mutants lint fmt clippy doc nats release reproduce sbom clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -49,10 +49,14 @@ chaos: ## the fault table: kills, pauses, broken networks and disks, with number
 flood: ## ten million items, duplicates and shuffled ones among them, and what they must add up to: ITEMS=10000000
 	@$(MAKE) --no-print-directory chaos ROW=8b PROFILE=measure ITEMS=$(or $(ITEMS),10000000)
 
-# TARGET is one of webhooks, records, entries, frames, texts, and over HTTP bodies, signatures, queries; without one all
-# of them share the time.
-fuzz: ## bytes that nobody would send, into parsers and over HTTP: TARGET=webhooks SECONDS=3600 for an hour of one
-	@$(MAKE) --no-print-directory chaos ROW=16 SECONDS=$(or $(SECONDS),60)
+# TARGET is one of the folders of tests/fuzz/corpus; without one each gets SECONDS. Bodies, signatures and queries over
+# HTTP are `make chaos ROW=16b`.
+fuzz: ## bytes that nobody would send, led by coverage: TARGET=webhooks SECONDS=3600 for an hour of one
+	@tests/fuzz/run $(or $(TARGET),all) $(or $(SECONDS),60)
+
+# WHAT is fold, door or commit; SHARD=0/8 takes a part.
+mutants: ## what no test would notice, by cargo-mutants: WHAT=fold SHARD=0/8 (hours without)
+	@tests/mutants/run $(or $(WHAT),fold) $(SHARD)
 
 lint: fmt clippy doc ## format, clippy and documentation, without a warning
 

@@ -18,6 +18,8 @@ pub mod durability;
 mod handshake;
 pub mod meta;
 mod metrics;
+#[cfg(feature = "probe")]
+pub mod probe;
 pub mod provision;
 mod receiver;
 pub mod replay;

@@ -11,7 +11,7 @@ mod links;
 mod openapi;
 mod operate;
 pub(crate) mod ops;
-mod params;
+pub(crate) mod params;
 mod past;
 mod policy;
 mod position;
@@ -41,7 +41,7 @@ use crate::rebuild::Rebuilds;
 use crate::token::Token;
 use auth::Tokens;
 pub(crate) use changes::Feed;
-use ops::Ops;
+pub(crate) use ops::Ops;
 pub(crate) use past::Past;
 use problem::Problem;
 

@@ -17,6 +17,8 @@ mod failures;
 mod feed;
 mod metrics;
 mod partition;
+#[cfg(feature = "probe")]
+pub mod probe;
 mod projector;
 mod reads;
 pub mod rebuild;

@@ -79,13 +79,14 @@ impl Mark {
         format!("{partition}:{}:{}", self.sequence, self.index)
     }
 
-    /// Reads [`Mark::id`] back, with its partition.
+    /// Reads [`Mark::id`] back, with its partition; `None` for anything that it does not print.
     #[must_use]
     pub fn from_id(id: &str) -> Option<(u16, Self)> {
         let mut parts = id.splitn(3, ':');
         let partition = parts.next()?.parse().ok()?;
         let sequence = parts.next()?.parse().ok()?;
-        Some((partition, Self { sequence, index: parts.next()?.parse().ok()? }))
+        let mark = Self { sequence, index: parts.next()?.parse().ok()? };
+        (mark.id(partition) == id).then_some((partition, mark))
     }
 }
 
@@ -107,7 +108,7 @@ mod tests {
         let mark = Mark { sequence: 1234, index: 2 };
         assert_eq!(mark.id(3), "3:1234:2");
         assert_eq!(Mark::from_id("3:1234:2"), Some((3, mark)));
-        for bad in ["", "3:1", "x:1:2", "70000:1:2", "3:1:2:4"] {
+        for bad in ["", "3:1", "x:1:2", "70000:1:2", "3:1:2:4", "3:+1:2", "03:1:2"] {
             assert_eq!(Mark::from_id(bad), None, "{bad}");
         }
     }

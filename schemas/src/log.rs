@@ -123,7 +123,9 @@ pub fn resolved_subject(failed_id: &str) -> String {
 #[must_use]
 pub fn read_event_subject(subject: &str) -> Option<(u16, String, String, Option<String>)> {
     let mut tokens = subject.strip_prefix("groupfold.event.")?.split('.');
-    let partition = tokens.next()?.parse().ok()?;
+    let partition = tokens.next()?;
+    // A sign or a zero in front is none of ours.
+    let partition = partition.parse().ok().filter(|number: &u16| number.to_string() == partition)?;
     let (account, kind, group) = (tokens.next()?, tokens.next()?, tokens.next()?);
     let group = if group == NO_GROUP { None } else { Some(untoken(group)?) };
     tokens.next().is_none().then_some((partition, untoken(account)?, kind.to_owned(), group))
@@ -148,8 +150,12 @@ pub fn token(id: &str) -> String {
     out
 }
 
+/// True for bytes that stand for themselves in a token.
+fn stays(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'-'
+}
+
 fn push_token(id: &str, out: &mut String) {
-    let stays = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
     // Nearly every id is a token already.
     if !id.is_empty() && id.bytes().all(stays) {
         return out.push_str(id);
@@ -167,7 +173,7 @@ fn push_token(id: &str, out: &mut String) {
     }
 }
 
-/// Reads a token back; `None` if it is none of ours.
+/// Reads a token back; `None` for anything that [`token`] does not print, so that no two tokens are of one id.
 #[must_use]
 pub fn untoken(token: &str) -> Option<String> {
     let mut out = Vec::with_capacity(token.len());
@@ -176,16 +182,23 @@ pub fn untoken(token: &str) -> Option<String> {
         return Some(String::new());
     }
     while let Some((&b, tail)) = rest.split_first() {
-        if b == b'%' {
-            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
-            out.push(u8::from_str_radix(digits, 16).ok()?);
-            rest = &tail[2..];
-        } else {
-            out.push(b);
-            rest = tail;
+        let escaped = b == b'%';
+        let byte = if escaped { lower_hex(*tail.first()?)? << 4 | lower_hex(*tail.get(1)?)? } else { b };
+        if escaped == stays(byte) {
+            return None;
         }
+        out.push(byte);
+        rest = if escaped { &tail[2..] } else { tail };
     }
-    String::from_utf8(out).ok()
+    String::from_utf8(out).ok().filter(|id| !id.is_empty())
+}
+
+fn lower_hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
 }
 
 /// Fingerprint of a shape (see [`crate::failure`]): 16 hex digits.
@@ -205,6 +218,18 @@ mod tests {
             assert!(!token.is_empty() && token != NO_GROUP, "{id:?}");
             assert!(!token.contains(['.', '*', '>', ' ']), "{id:?}");
             assert_eq!(untoken(&token).as_deref(), Some(id));
+        }
+    }
+
+    /// A sign was once read as a digit, and upper case as lower case.
+    #[test]
+    fn what_is_no_token_of_ours_reads_as_none() {
+        for text in ["", "_", "%+5", "%C3%A7", "%41", "%2", "%zz", "a.b", "ção", "%%", "%ff"] {
+            assert_eq!(untoken(text), None, "{text:?}");
+        }
+        for partition in ["+3", "03", "", "65536"] {
+            let subject = format!("groupfold.event.{partition}.A.account_error._");
+            assert_eq!(read_event_subject(&subject), None, "{subject}");
         }
     }
 

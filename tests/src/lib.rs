@@ -36,6 +36,7 @@ mod proxy;
 pub mod receipts;
 mod rng;
 mod scratch;
+pub mod targets;
 mod wait;
 mod webhook;
 

@@ -110,6 +110,25 @@ fn no_crate_is_built_that_deny_toml_bans() {
     assert!(found.is_empty(), "Cargo.lock has {found:?}");
 }
 
+/// What is fuzzed is what is shipped: the same versions of everything, and nothing beside the fuzzer itself.
+#[test]
+fn fuzzers_are_built_from_what_the_program_is_built_from() {
+    let packages = |path: &str| -> BTreeSet<(String, String)> {
+        let lock = read(path);
+        let value = |package: &str, key: &str| {
+            let line = package.lines().find_map(|line| line.strip_prefix(&format!("{key} = ")));
+            line.unwrap_or_default().trim_matches('"').to_owned()
+        };
+        lock.split("[[package]]").skip(1).map(|one| (value(one, "name"), value(one, "version"))).collect()
+    };
+    let (ours, fuzzers) = (packages("Cargo.lock"), packages("tests/fuzz/Cargo.lock"));
+    let own = ["arbitrary", "groupfold-fuzz", "libfuzzer-sys"];
+    let strangers: Vec<_> =
+        fuzzers.difference(&ours).filter(|(name, _)| !own.contains(&name.as_str())).collect();
+    assert!(strangers.is_empty(), "update tests/fuzz/Cargo.lock with Cargo.lock: {strangers:?}");
+    assert!(fuzzers.len() > 200, "{} packages", fuzzers.len());
+}
+
 #[test]
 fn the_bill_of_materials_is_whole_the_same_each_time_and_within_its_bounds() {
     let bill = || {

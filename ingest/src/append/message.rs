@@ -53,7 +53,7 @@ pub(crate) struct Message {
     pub(crate) id: String,
     pub(crate) fate: Fate,
     pub(crate) destinations: Vec<Destination>,
-    payload: Bytes,
+    pub(crate) payload: Bytes,
 }
 
 impl Message {

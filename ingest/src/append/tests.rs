@@ -129,3 +129,28 @@ fn refusals_of_the_log_have_stable_reasons() {
     assert_eq!(of(PublishErrorKind::MaxPayloadExceeded), "message_too_large");
     assert_eq!(of(PublishErrorKind::Other), "publish_failed");
 }
+
+/// With its headers a message is as long as the broker takes, and not a byte longer: an event becomes a failure, a
+/// failure loses its contacts, and one of ours is refused.
+#[test]
+fn a_message_is_as_long_as_the_broker_takes_and_no_longer() {
+    let record = record("G", Kind::GroupDeleted(GroupDeleted {}));
+    let fits = frame::encode(&record).len() + 1024;
+    let fate = |payload_max| Message::of_event(record.clone(), 8, payload_max, &delivery()).fate;
+    assert_eq!(fate(fits), Fate::Event);
+    assert!(matches!(fate(fits - 1), Fate::Failed(_)));
+    let ours = |payload_max| Message::of_ours(&record, 8, payload_max).map(|message| message.fate);
+    assert_eq!((ours(fits), ours(fits - 1)), (Some(Fate::Event), None));
+    let failed = FailedWebhook {
+        raw: b"{}".to_vec().into(),
+        original_contacts: vec![vec![b'x'; 2_000].into()],
+        ..Default::default()
+    };
+    let fits = frame::encode(&failed).len() + 1024;
+    let contacts = |payload_max| {
+        let kept: FailedWebhook = frame::decode(&Message::of_failed(&failed, payload_max).payload).unwrap();
+        assert_eq!(kept.raw, failed.raw);
+        kept.original_contacts.len()
+    };
+    assert_eq!((contacts(fits), contacts(fits - 1)), (1, 0));
+}

@@ -53,6 +53,8 @@ const SIGNED_BY_JEFE: &str = "sha256=5bdcc146bf60754e6a042426089575c75a003f089d2
 fn several_secrets_hold_and_the_one_that_signed_is_told() {
     let verified = webhook(BODY, Some(SIGNED_BY_JEFE)).verify(&secrets(&["old", "Jefe", "new"])).unwrap();
     assert_eq!(verified.secret(), 1);
+    let verified = webhook(BODY, Some(SIGNED_BY_JEFE)).verify(&secrets(&["Jefe", "x"])).unwrap();
+    assert_eq!(verified.secret(), 0);
     assert_eq!(verified.body().as_ref(), BODY);
 }
 
@@ -66,6 +68,12 @@ fn a_flipped_bit_anywhere_is_refused() {
             Error::Wrong
         );
     }
+}
+
+#[test]
+fn digits_are_of_either_case() {
+    let upper = format!("sha256={}", SIGNED_BY_JEFE[7..].to_uppercase());
+    assert!(webhook(BODY, Some(&upper)).verify(&secrets(&["Jefe"])).is_ok());
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The fold's laws on short stories, in every order.
 
+mod bytes;
 mod policy;
 
 use groupfold_schemas::v1::event::Kind;
@@ -13,6 +14,7 @@ use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requeste
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
 mod snapshots;
+mod told;
 
 /// Folds every order of a story, each with a duplicate, checks that all end in the same bytes, and returns them.
 fn fold(story: &[Record]) -> Memory {

@@ -61,6 +61,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Params {
 }
 
 impl Params {
+    /// Of names and values that are decoded.
+    #[cfg(feature = "probe")]
+    pub(crate) fn of<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+    }
+
     /// The parameter's text; an empty one is as good as none.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -227,6 +233,7 @@ impl Params {
             let (partition, message) = plain.strip_prefix("u:")?.split_once(':')?;
             Some(Place { partition: partition.parse().ok()?, message: message.to_owned() })
         });
+        let place = place.filter(|place| usage_cursor(place) == text);
         place.map(Some).ok_or_else(|| bad_cursor(text))
     }
 
@@ -234,6 +241,7 @@ impl Params {
     pub(crate) fn cursor_id(&self) -> Result<Option<String>, Problem> {
         let Some(text) = self.get("cursor") else { return Ok(None) };
         let id = unhex(text).and_then(|id| id.strip_prefix("g:").map(str::to_owned));
+        let id = id.filter(|id| id_cursor(id) == text);
         id.map(Some).ok_or_else(|| bad_cursor(text))
     }
 
@@ -241,6 +249,7 @@ impl Params {
     pub(crate) fn cursor_entry(&self) -> Result<Option<EntryCursor>, Problem> {
         let Some(text) = self.get("cursor") else { return Ok(None) };
         let cursor = unhex(text).and_then(|plain| EntryCursor::read(&plain));
+        let cursor = cursor.filter(|cursor| cursor.print() == text);
         cursor.map(Some).ok_or_else(|| bad_cursor(text))
     }
 }
@@ -362,6 +371,20 @@ mod tests {
             assert_eq!(code(params(bad).time_range()), "bad_time", "{bad}");
         }
         assert_eq!(code(params("by=month").usage_by()), "bad_by");
+    }
+
+    /// Digits of either case, and numbers with a sign, were once other cursors of the same place.
+    #[test]
+    fn a_cursor_is_taken_as_it_was_printed_alone() {
+        for text in ["673A78", "67+a78", "673a7"] {
+            assert_eq!(code(params(&format!("cursor={text}")).cursor_id()), "bad_cursor", "{text}");
+        }
+        for plain in ["t:+5:7:x", "t:5:07:x"] {
+            let cursor = id::hex(plain.as_bytes());
+            assert_eq!(code(params(&format!("cursor={cursor}")).cursor_entry()), "bad_cursor", "{plain}");
+        }
+        let cursor = id::hex(b"u:+3:m");
+        assert_eq!(code(params(&format!("cursor={cursor}")).cursor_usage()), "bad_cursor");
     }
 
     #[test]

@@ -1,24 +1,21 @@
 //! Row 16: bytes that nobody would send. Into parsers and fold directly, and over HTTP into a running pipeline.
 //!
-//! Inputs grow from the fixtures, from values of the store's own making, and from `tests/chaos/corpus`: what breaks
-//! something is kept there. Chance, not coverage, leads; it runs on any toolchain.
+//! Parsers are the targets of [`groupfold_tests::targets`], which `make fuzz` searches led by coverage. Here each reads
+//! all inputs that are kept in the tree, and then what chance makes of them, on any toolchain.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use groupfold_fold::entry::{Key, Memory};
-use groupfold_ingest::meta::{self, Delivery, Item};
-use groupfold_schemas::position::Position;
-use groupfold_schemas::{change, frame, id, log, v1};
-use groupfold_tests::{Groupfold, Options, Rng, fixture, fixtures, http, sign, workspace};
+use groupfold_schemas::id;
+use groupfold_tests::targets::{TARGETS, Target};
+use groupfold_tests::{Groupfold, Options, Rng, http, sign, workspace};
 
 use crate::args::Budget;
 use crate::outcome::Outcome;
 
 /// Inputs of one round, for each target.
-const INPUTS: u32 = 500;
-const REQUESTS: u32 = 50;
+const INPUTS: usize = 300;
+const REQUESTS: usize = 50;
 /// No input of a few kilobytes may take longer.
 const SLOW: Duration = Duration::from_secs(2);
 const INPUT_BYTES_MAX: usize = 64 * 1024;
@@ -65,23 +62,8 @@ const WORDS: [&str; 34] = [
 struct Seeds(Vec<Vec<u8>>);
 
 impl Seeds {
-    fn load() -> Self {
-        let mut seeds: Vec<Vec<u8>> = fixtures("meta").iter().map(|name| fixture(name)).collect();
-        let mut kept: Vec<_> = std::fs::read_dir(workspace().join("tests/chaos/corpus"))
-            .expect("the corpus is in the tree")
-            .flatten()
-            .map(|entry| entry.path())
-            .collect();
-        kept.sort();
-        seeds.extend(kept.iter().map(|path| std::fs::read(path).expect("an input can be read")));
-        for record in seeds.clone().iter().flat_map(|body| records(body)) {
-            seeds.push(frame::encode(&record));
-            let mut memory = Memory::default();
-            if memory.apply([&record]).is_ok() {
-                seeds.extend(memory.0.into_iter().flat_map(|(key, value)| [key, value]));
-            }
-        }
-        Self(seeds)
+    fn of_all() -> Self {
+        Self(TARGETS.iter().flat_map(Target::inputs).collect())
     }
 
     fn input(&self, rng: &mut Rng) -> Vec<u8> {
@@ -121,177 +103,80 @@ impl Seeds {
     }
 }
 
-pub(super) fn records(body: &[u8]) -> Vec<v1::Record> {
-    let delivery = Delivery {
-        received_time_ms: 1_767_225_600_000,
-        request_id: "fuzz",
-        build: "fuzz",
-        headers: meta::Headers::default(),
-        ignore_one_to_one: false,
-        ignore_other_fields: false,
-        replayed: false,
-    };
-    let items = meta::adapt(body, &delivery);
-    items
-        .into_iter()
-        .filter_map(|item| if let Item::Event(record) = item { Some(*record) } else { None })
-        .collect()
-}
-
-/// Reads bytes; what is wrong with how they were read.
-type Read = fn(&[u8]) -> Result<(), String>;
-
-/// All that reads bytes, by name.
-const PARSERS: [(&str, Read); 5] = [
-    ("webhooks", |bytes| folds(&records(bytes))),
-    ("records", |bytes| folds(&Vec::from_iter(groupfold_projector::record_of(bytes)))),
-    ("entries", read_entries),
-    ("frames", |bytes| {
-        let _ = frame::decode::<v1::FailedWebhook>(bytes);
-        let _ = frame::decode::<v1::Change>(bytes);
-        let _ = frame::decode::<v1::Progress>(bytes);
-        Ok(())
-    }),
-    ("texts", |bytes| read_texts(&String::from_utf8_lossy(bytes))),
-];
-
-/// What was read folds to the same in any order and however often, and is the same once written.
-fn folds(read: &[v1::Record]) -> Result<(), String> {
-    let (mut forward, mut backward) = (Memory::default(), Memory::default());
-    for record in read {
-        forward.apply([record]).map_err(|error| format!("a record that was read does not fold: {error}"))?;
-        let again: v1::Record = frame::decode(&frame::encode(record)).map_err(|error| error.to_string())?;
-        if again != *record {
-            return Err("a record is another one once written and read".to_owned());
-        }
-    }
-    for record in read.iter().rev().chain(read) {
-        backward.apply([record]).map_err(|error| error.to_string())?;
-    }
-    if forward != backward {
-        return Err("the fold depends on order or on duplicates".to_owned());
-    }
-    for (key, value) in &forward.0 {
-        let key = Key::decode(key).map_err(|error| format!("a key of the fold's own: {error}"))?;
-        key.decode_value(value).map_err(|error| format!("a value of the fold's own: {error}"))?;
-    }
-    Ok(())
-}
-
-fn read_entries(bytes: &[u8]) -> Result<(), String> {
-    if let Ok(key) = Key::decode(bytes)
-        && key.encode() != bytes
-    {
-        return Err(format!("{key:?} is another key once written"));
-    }
-    // As the value of a key of each kind.
-    for key in kinds_of_keys() {
-        let _ = key.decode_value(bytes);
-    }
-    Ok(())
-}
-
-/// One key of each kind that the fixtures come to.
-fn kinds_of_keys() -> &'static [Key] {
-    static KEYS: OnceLock<Vec<Key>> = OnceLock::new();
-    KEYS.get_or_init(|| {
-        let mut memory = Memory::default();
-        for name in fixtures("meta") {
-            memory.apply(&records(&fixture(&name))).expect("fixtures fold");
-        }
-        let mut keys: Vec<Key> = memory.0.keys().filter_map(|key| Key::decode(key).ok()).collect();
-        keys.dedup_by_key(|key| std::mem::discriminant(key));
-        keys
-    })
-}
-
-fn read_texts(text: &str) -> Result<(), String> {
-    if log::untoken(&log::token(text)).as_deref() != Some(text) && !text.is_empty() {
-        return Err("an id is another one once it was a token of a subject".to_owned());
-    }
-    let subject = log::event_subject(3, text, "kind", Some(text));
-    if subject.contains(['*', '>', ' ', '\r', '\n']) {
-        return Err(format!("an id makes a subject of {subject:?}"));
-    }
-    let _ = log::read_event_subject(text);
-    let _ = log::untoken(text);
-    let _ = change::Mark::from_id(text);
-    let _ = id::EventId::parse(text);
-    if let Ok(position) = text.parse::<Position>()
-        && position.to_string().parse::<Position>().ok().as_ref() != Some(&position)
-    {
-        return Err(format!("{position} is another position once written"));
-    }
-    Ok(())
-}
-
-/// Bytes into all parsers and the fold, or into one that is asked for.
+/// All inputs of the tree and then mutations of them into all targets, or into one that is asked for.
 pub(crate) async fn parsers(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
-    let seeds = Seeds::load();
     let mut rng = Rng::new(budget.seed);
-    let mut parsers = Targets::of(&PARSERS, &budget);
-    while budget.allows(&outcome) && !parsers.0.is_empty() {
-        for target in &mut parsers.0 {
-            let begun = Instant::now();
-            for _ in 0..INPUTS {
-                let input = seeds.input(&mut rng);
-                let at = Instant::now();
-                let read = catch_unwind(AssertUnwindSafe(|| (target.run)(&input)));
-                let why = match read {
-                    Ok(Ok(())) if at.elapsed() < SLOW => continue,
-                    Ok(Ok(())) => format!("took {:?}", at.elapsed()),
-                    Ok(Err(why)) => why,
-                    Err(_) => "panicked".to_owned(),
-                };
-                outcome.violation(format!("{}: {why}: {}", target.name, kept(&input)));
-            }
-            target.ran(INPUTS, begun);
-        }
-        outcome.round(u64::from(INPUTS) * parsers.0.len() as u64, None);
+    let mut counters = Counters::of(&TARGETS.map(|target| (target.name, target)), &budget);
+    let seeds: Vec<Seeds> = counters.0.iter().map(|counter| Seeds(counter.run.inputs())).collect();
+    for (counter, seeds) in counters.0.iter_mut().zip(&seeds) {
+        counter.count(seeds.0.len(), |target, n| throw(target, &seeds.0[n], &mut outcome));
     }
-    parsers.tell(&mut outcome);
+    while budget.allows(&outcome) && !seeds.is_empty() {
+        for (counter, seeds) in counters.0.iter_mut().zip(&seeds) {
+            counter.count(INPUTS, |target, _| throw(target, &seeds.input(&mut rng), &mut outcome));
+        }
+        outcome.round((INPUTS * seeds.len()) as u64, None);
+    }
+    counters.tell(&mut outcome);
     outcome
 }
 
+fn throw(target: Target, input: &[u8], outcome: &mut Outcome) {
+    let at = Instant::now();
+    let why = match catch_unwind(AssertUnwindSafe(|| (target.read)(input))) {
+        Ok(Ok(())) if at.elapsed() < SLOW => return,
+        Ok(Ok(())) => format!("took {:?}", at.elapsed()),
+        Ok(Err(why)) => why,
+        Err(_) => "panicked".to_owned(),
+    };
+    outcome.violation(format!("{}: {why}: {}", target.name, kept(input)));
+}
+
 /// What inputs go into, and how many did.
-struct Target<R> {
+struct Counter<R> {
     name: &'static str,
     run: R,
     inputs: u64,
     time: Duration,
 }
 
-struct Targets<R>(Vec<Target<R>>);
+struct Counters<R>(Vec<Counter<R>>);
 
-impl<R: Copy> Targets<R> {
+impl<R: Copy> Counters<R> {
     /// Those that are asked for; all if none is.
     fn of(all: &[(&'static str, R)], budget: &Budget) -> Self {
         let wanted = all.iter().filter(|(name, _)| budget.target.as_deref().is_none_or(|one| one == *name));
-        Self(wanted.map(|(name, run)| Target { name, run: *run, inputs: 0, time: Duration::ZERO }).collect())
+        Self(wanted.map(|(name, run)| Counter { name, run: *run, inputs: 0, time: Duration::ZERO }).collect())
     }
 
     fn tell(&self, outcome: &mut Outcome) {
-        for Target { name, inputs, time, .. } in &self.0 {
+        for Counter { name, inputs, time, .. } in &self.0 {
             let rate = *inputs as f64 / time.as_secs_f64();
             outcome.note(format!("{name}: {inputs} inputs in {time:.0?}, {rate:.0} a second"));
         }
     }
 }
 
-impl<R> Target<R> {
-    fn ran(&mut self, inputs: u32, begun: Instant) {
-        self.inputs += u64::from(inputs);
+impl<R: Copy> Counter<R> {
+    fn count(&mut self, inputs: usize, mut one: impl FnMut(R, usize)) {
+        let begun = Instant::now();
+        (0..inputs).for_each(|n| one(self.run, n));
+        self.ran(inputs, begun);
+    }
+
+    fn ran(&mut self, inputs: usize, begun: Instant) {
+        self.inputs += inputs as u64;
         self.time += begun.elapsed();
     }
 }
 
 /// Names of all targets.
 pub(crate) fn targets() -> impl Iterator<Item = &'static str> {
-    PARSERS.iter().map(|(name, _)| *name).chain(REQUESTS_OF.iter().map(|(name, _)| *name))
+    TARGETS.iter().map(|target| target.name).chain(REQUESTS_OF.iter().map(|(name, _)| *name))
 }
 
-/// Writes an input down; move it into the corpus once its fault is mended.
+/// Writes an input down; move it into `tests/fuzz/corpus` under a name of its own once its fault is mended.
 fn kept(input: &[u8]) -> String {
     let name = format!("target/chaos/input-{}", &id::hex(&id::sha256([input]))[..16]);
     let path = workspace().join(&name);
@@ -337,9 +222,9 @@ const REQUESTS_OF: [(&str, Request); 3] = [
 /// Bodies, signatures, paths and queries over HTTP.
 pub(crate) async fn over_http(budget: Budget) -> Outcome {
     let mut outcome = Outcome::default();
-    let seeds = Seeds::load();
+    let seeds = Seeds::of_all();
     let mut rng = Rng::new(budget.seed);
-    let mut targets = Targets::of(&REQUESTS_OF, &budget);
+    let mut targets = Counters::of(&REQUESTS_OF, &budget);
     if targets.0.is_empty() {
         return outcome;
     }
@@ -362,7 +247,7 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
             }
             target.ran(REQUESTS, begun);
         }
-        outcome.round(u64::from(REQUESTS) * targets.0.len() as u64, None);
+        outcome.round((REQUESTS * targets.0.len()) as u64, None);
     }
     let log = up.process().log();
     for line in log.lines().filter(|line| line.contains("panicked")) {

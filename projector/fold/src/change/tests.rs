@@ -157,6 +157,7 @@ fn a_receipt_tells_the_message_the_name_and_both_sides() {
     assert_eq!(receipts[0].before, None);
     assert!(state(&receipts[0].after).delivered_implied);
     assert_eq!(state(&receipts[1].after).delivered_at_ms, Some(3000));
+    assert!(!state(&receipts[1].after).delivered_implied, "it was reported by now");
     assert_eq!(receipts[1].message_id.as_deref(), Some("M1"));
     assert_eq!(receipts[1].reported.as_ref().unwrap().wa_id.as_deref(), Some("1"));
 }
@@ -205,6 +206,8 @@ fn what_the_platform_lays_down_is_told_against_what_holds_without_it() {
         let texts = texts.iter().map(|text| (*text).to_owned()).collect();
         Some(Of::Texts(v1::TextsState { texts }))
     };
+    let view = changes.iter().find(|change| change.kind() == ChangeKind::MessageView);
+    assert_eq!(view.and_then(|change| change.message_id.as_deref()), Some("M1"));
     let viewed = Of::View(v1::ViewState { user_id: "ana".into(), viewed_at_ms: 5000 });
     assert_eq!(
         told,
@@ -215,4 +218,90 @@ fn what_the_platform_lays_down_is_told_against_what_holds_without_it() {
             (5, ChangeKind::MessageView, None, Some(viewed)),
         ]
     );
+}
+
+/// Every kind of change is told, by the event that makes it, and as what it is.
+#[test]
+fn each_event_tells_the_kinds_of_change_that_it_makes() {
+    use crate::story::at;
+    use ChangeKind as C;
+    let text = |text: &str| Some(text.to_owned());
+    let error = v1::ProviderError { code: "131".to_owned(), ..Default::default() };
+    let setting = |setting: v1::Setting, outcome: v1::Outcome| {
+        let value =
+            |text: &str| v1::SettingValue { value: Some(v1::setting_value::Value::Text(text.into())) };
+        let changes = vec![v1::SettingChange {
+            setting: setting.into(),
+            new: Some(value("new")),
+            outcome: outcome.into(),
+            ..Default::default()
+        }];
+        Kind::SettingsUpdated(v1::SettingsUpdated { changes, ..Default::default() })
+    };
+    let created = v1::GroupCreated {
+        subject: text("s"),
+        description: text("d"),
+        invite_link: text("l"),
+        join_approval_mode: text("auto_approve"),
+        participants: Vec::new(),
+    };
+    let failed = v1::Receipt {
+        message_id: "M1".to_owned(),
+        status: ReceiptStatus::Failed.into(),
+        errors: vec![error],
+        ..Default::default()
+    };
+    let visibility = v1::Visibility { users: vec!["u".to_owned()], ..Default::default() };
+    let told: Vec<(Record, &[C])> = vec![
+        (
+            at(1, Kind::GroupCreated(created)),
+            &[C::GroupStatus, C::GroupOrigin, C::Subject, C::Description, C::JoinApprovalMode, C::InviteLink],
+        ),
+        (at(2, setting(v1::Setting::Subject, v1::Outcome::Succeeded)), &[C::Subject]),
+        (at(3, setting(v1::Setting::Subject, v1::Outcome::Unknown)), &[C::UnconfirmedSettings]),
+        (at(4, setting(v1::Setting::Description, v1::Outcome::Failed)), &[C::GroupFailure]),
+        (at(5, setting(v1::Setting::InviteLink, v1::Outcome::Succeeded)), &[C::InviteLink]),
+        (at(6, Kind::GroupSuspended(v1::GroupSuspended {})), &[C::GroupStatus]),
+        (at(7, Kind::GroupSuspensionCleared(v1::GroupSuspensionCleared {})), &[C::GroupStatus]),
+        (joined(8, &["n:maria"]), &[C::Member]),
+        (message(9, &["n:maria"]), &[C::ServiceWindow]),
+        (receipt(10, ReceiptStatus::Sent, &[]), &[C::MessageSent]),
+        (at(11, Kind::Receipt(failed)), &[C::MessageFailed]),
+        (receipt(12, ReceiptStatus::Played, &["n:maria"]), &[C::Receipt]),
+        (at(13, Kind::VisibilitySet(v1::VisibilitySet { visibility: Some(visibility) })), &[C::Visibility]),
+        (at(14, Kind::ModeratorsSet(v1::ModeratorsSet { users: vec!["u".to_owned()] })), &[C::Moderators]),
+        (at(15, Kind::BlockSet(v1::BlockSet { blocked: true })), &[C::Blocked]),
+        (at(20, Kind::GroupDeleted(v1::GroupDeleted {})), &[C::GroupStatus]),
+    ];
+    let records: Vec<Record> = told.iter().map(|(record, _)| record.clone()).collect();
+    let (_, changes) = tell(&records, 1);
+    for (sequence, (record, kinds)) in (1..).zip(&told) {
+        let found = changes.iter().filter(|change| change.sequence == sequence);
+        assert_eq!(&found.clone().map(|change| change.kind()).collect::<Vec<_>>(), kinds, "{record:?}");
+    }
+    // The link is a secret: only that there is one is told, and that it is another.
+    let of = |kind: C| changes.iter().filter(move |change| change.kind() == kind);
+    let after = |change: &v1::Change| change.after.clone().and_then(|side| side.value);
+    assert!(of(C::InviteLink).all(|change| after(change) == Some(Of::Secret(true))));
+    let settings = v1::SettingsState { settings: vec![v1::Setting::Subject.into()] };
+    let mut unconfirmed = of(C::UnconfirmedSettings);
+    assert_eq!(
+        unconfirmed.next().map(|change| (change.before.clone(), after(change))),
+        Some((None, Some(Of::Settings(settings))))
+    );
+    let Some(Of::Member(member)) = of(C::Member).next().and_then(after) else { panic!("no member") };
+    assert_eq!((member.status.as_str(), member.names.unwrap().username), ("member", text("maria")));
+}
+
+/// A group may know of a number by a receipt alone: its member joined under another name.
+#[test]
+fn a_new_number_is_told_where_the_old_one_is_known_by_a_receipt_alone() {
+    let records = [
+        joined(1, &["u:A"]),
+        receipt(2, ReceiptStatus::Delivered, &["w:1", "u:A"]),
+        renamed(3, &["w:1"], &["w:2"]),
+    ];
+    let (_, changes) = tell(&records, 1);
+    let told = changes.iter().filter(|change| change.sequence == 3).map(|change| change.kind());
+    assert_eq!(told.collect::<Vec<_>>(), [ChangeKind::Member]);
 }

@@ -156,3 +156,12 @@ fn a_deletion_is_found_out_once_and_not_beside_a_reported_one() {
     let reported = at(3, Kind::GroupDeleted(v1::GroupDeleted {}));
     assert_eq!(deletions(&[joined(1, &["w:1"]), found(5), reported]), [None]);
 }
+
+/// What a snapshot shows stands in the order in which things of one moment do: who asks no more, then who came in.
+#[test]
+fn what_one_snapshot_shows_has_an_order() {
+    let told = lines(&[requested(1, &["w:1"]), snapshot(5, &[&["w:2"]])]);
+    let kinds: Vec<_> = told.into_iter().map(|line| line.kind).collect();
+    let expected = [FactKind::JoinRequested, FactKind::JoinRequestRevoked, FactKind::MemberJoined];
+    assert_eq!(kinds, expected.map(EntryKind::Fact));
+}

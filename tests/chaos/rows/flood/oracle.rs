@@ -4,9 +4,9 @@ use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Memory};
 use groupfold_schemas::v1::Record;
 use groupfold_tests::receipts::{RECEIPTS_OF_A_BLOCK, Shape, body};
+use groupfold_tests::targets::records_of;
 
 use super::GROUPS;
-use crate::rows::fuzz::records;
 
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
@@ -24,7 +24,7 @@ impl Oracle {
         let mut memory = Memory::default();
         for first in (0..receipts).step_by(RECEIPTS_OF_A_BLOCK as usize) {
             let block = first..receipts.min(first + RECEIPTS_OF_A_BLOCK);
-            let records: Vec<Record> = records(body(block, GROUPS, Shape::Short).as_bytes());
+            let records: Vec<Record> = records_of(body(block, GROUPS, Shape::Short).as_bytes());
             expected.receipts += records.len() as u64;
             let added = memory.apply(&records).expect("what was just folded is not damaged");
             expected.digest = expected.digest.plus(added);
