@@ -70,8 +70,8 @@ pub struct Receiver(Arc<Inner>);
 /// What requests share.
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
-    pub(crate) secrets: watch::Sender<Arc<Secrets>>,
-    pub(crate) verify_token: watch::Sender<Arc<VerifyToken>>,
+    pub(crate) secrets: watch::Sender<Secrets>,
+    pub(crate) verify_token: watch::Sender<VerifyToken>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) lanes: Lanes,
     pub(crate) partitions: u16,
@@ -118,8 +118,8 @@ impl Receiver {
         });
         let metrics = Metrics::register(registry);
         Ok(Self(Arc::new(Inner {
-            secrets: watch::Sender::new(Arc::new(secrets)),
-            verify_token: watch::Sender::new(Arc::new(verify_token)),
+            secrets: watch::Sender::new(secrets),
+            verify_token: watch::Sender::new(verify_token),
             lanes: Lanes::start(&broker, &metrics, partitions),
             broker,
             partitions,
@@ -149,8 +149,8 @@ impl Receiver {
     pub fn replace_secrets(&self, app_secrets: &[String], verify_token: &str) -> Result<(), StartError> {
         let secrets = Secrets::new(app_secrets).map_err(StartError::Secrets)?;
         let verify_token = VerifyToken::new(verify_token).ok_or(StartError::VerifyToken)?;
-        self.0.secrets.send_replace(Arc::new(secrets));
-        self.0.verify_token.send_replace(Arc::new(verify_token));
+        self.0.secrets.send_replace(secrets);
+        self.0.verify_token.send_replace(verify_token);
         Ok(())
     }
 

@@ -5,7 +5,8 @@ use std::sync::OnceLock;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// How much nicer these threads are than the rest of the process: they get a third of what others get that want a processor, too.
+/// How much nicer these threads are than the rest of the process: they get a third of what others get that want a
+/// processor, too.
 #[cfg(target_os = "linux")]
 const NICER: i32 = 5;
 

@@ -25,7 +25,7 @@ pub(crate) async fn rebuild_job(State(api): State<Api>) -> Result<Json<Job>, Pro
     job(&api)
 }
 
-/// The same
+/// How the task under way is doing, or how the last one ended: the same for each task
 #[utoipa::path(
     get,
     path = "/v1/ops/rollback",
@@ -39,7 +39,7 @@ pub(crate) async fn rollback_job(State(api): State<Api>) -> Result<Json<Job>, Pr
     job(&api)
 }
 
-/// The same
+/// How the task under way is doing, or how the last one ended: the same for each task
 #[utoipa::path(
     get,
     path = "/v1/ops/verify",
