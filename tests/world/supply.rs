@@ -127,6 +127,22 @@ fn fuzzers_are_built_from_what_the_program_is_built_from() {
         fuzzers.difference(&ours).filter(|(name, _)| !own.contains(&name.as_str())).collect();
     assert!(strangers.is_empty(), "update tests/fuzz/Cargo.lock with Cargo.lock: {strangers:?}");
     assert!(fuzzers.len() > 200, "{} packages", fuzzers.len());
+
+    // Else cargo refuses to build them: the lock is behind the packages of the tree.
+    let lock = read("tests/fuzz/Cargo.lock");
+    let metadata = metadata();
+    let packages = metadata["packages"].as_array().unwrap();
+    for package in packages.iter().filter(|package| package["source"].is_null()) {
+        let start = format!("name = \"{}\"\n", package["name"].as_str().unwrap());
+        let Some(entry) = lock.split("[[package]]\n").find(|entry| entry.starts_with(&start)) else { continue };
+        for needs in package["dependencies"].as_array().unwrap() {
+            let name = needs["name"].as_str().unwrap();
+            let built = needs["kind"] != "dev" && needs["optional"] == false;
+            let locked =
+                entry.contains(&format!("\n \"{name}\",")) || entry.contains(&format!("\n \"{name} "));
+            assert!(!built || locked, "tests/fuzz/Cargo.lock is behind: {start} needs {name}");
+        }
+    }
 }
 
 #[test]
