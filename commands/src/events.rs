@@ -3,8 +3,10 @@
 mod catalogue;
 pub(crate) mod data;
 mod export;
+mod json;
 pub(crate) mod reader;
 mod redact;
+pub(crate) mod row;
 pub(crate) mod select;
 pub(crate) mod shape;
 mod tail;

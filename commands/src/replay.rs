@@ -16,8 +16,9 @@ use self::target::{Delivered, Target};
 use crate::cli::Output;
 use crate::data::write_private;
 use crate::events::reader::{self, Event, Next, Reader};
+use crate::events::row;
 use crate::events::select::{Filters, Range};
-use crate::events::shape::{self, COLUMNS};
+use crate::events::shape::COLUMNS;
 use crate::exit::Failure;
 use crate::log::LogReach;
 use crate::pipeline::until_told_to_stop;
@@ -173,7 +174,7 @@ async fn deliver(
     counts: &mut Counts,
 ) -> Result<(), Failure> {
     let bytes = match body {
-        Body::Event => serde_json::to_vec(&shape::json(COLUMNS, shape::row(event))).unwrap_or_default(),
+        Body::Event => serde_json::to_vec(&row::json(COLUMNS, &row::row(event))).unwrap_or_default(),
         Body::Webhook => match wrap::webhook(&event.record) {
             Some(bytes) => bytes,
             None => {

@@ -134,7 +134,9 @@ fn fuzzers_are_built_from_what_the_program_is_built_from() {
     let packages = metadata["packages"].as_array().unwrap();
     for package in packages.iter().filter(|package| package["source"].is_null()) {
         let start = format!("name = \"{}\"\n", package["name"].as_str().unwrap());
-        let Some(entry) = lock.split("[[package]]\n").find(|entry| entry.starts_with(&start)) else { continue };
+        let Some(entry) = lock.split("[[package]]\n").find(|entry| entry.starts_with(&start)) else {
+            continue;
+        };
         for needs in package["dependencies"].as_array().unwrap() {
             let name = needs["name"].as_str().unwrap();
             let built = needs["kind"] != "dev" && needs["optional"] == false;

@@ -8,10 +8,11 @@ use groupfold_schemas::v1::{
     IdentityChangeKind, JoinVia, Outcome, Participant, ProviderError, Role, Setting, SettingChange,
     SettingValue, setting_value,
 };
-use serde_json::{Map, Value, json};
+
+use super::json::{Json, given, object};
 
 /// A person under the names that were given.
-pub(crate) fn person(person: &Participant) -> Value {
+pub(crate) fn person(person: &Participant) -> Json<'_> {
     let names = [
         ("wa_id", &person.wa_id),
         ("user_id", &person.user_id),
@@ -21,8 +22,7 @@ pub(crate) fn person(person: &Participant) -> Value {
         ("input", &person.input),
         ("display_name", &person.display_name),
     ];
-    let given = names.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?.into())));
-    Value::Object(given.collect())
+    Json::object(names.into_iter().filter_map(|(name, value)| Some((name, value.as_ref()?.into()))).collect())
 }
 
 /// All persons that the event speaks of, in the order in which it names them.
@@ -77,7 +77,7 @@ pub(crate) fn message_id(kind: &Kind) -> Option<&str> {
 }
 
 /// Codes of all errors in the event.
-pub(crate) fn error_codes(kind: &Kind) -> Vec<String> {
+pub(crate) fn error_codes(kind: &Kind) -> Vec<&str> {
     let errors: Vec<&ProviderError> = match kind {
         Kind::GroupCreateFailed(e) => e.errors.iter().collect(),
         Kind::GroupDeleteFailed(e) => e.errors.iter().collect(),
@@ -96,69 +96,71 @@ pub(crate) fn error_codes(kind: &Kind) -> Vec<String> {
         Kind::AccountError(e) => e.errors.iter().collect(),
         _ => Vec::new(),
     };
-    errors.into_iter().map(|error| error.code.clone()).filter(|code| !code.is_empty()).collect()
+    errors.into_iter().map(|error| error.code.as_str()).filter(|code| !code.is_empty()).collect()
 }
 
 /// The fields of the kind; what was not given is not there.
-pub(crate) fn of_kind(kind: &Kind) -> Value {
+pub(crate) fn of_kind(kind: &Kind) -> Json<'_> {
     match kind {
-        Kind::GroupCreated(e) => given(json!({
-            "subject": e.subject, "description": e.description, "invite_link": e.invite_link,
-            "join_approval_mode": e.join_approval_mode, "participants": persons(&e.participants),
-        })),
-        Kind::GroupCreateFailed(e) => given(json!({
-            "subject": e.subject, "description": e.description, "errors": errors(&e.errors),
-        })),
-        Kind::GroupDeleteFailed(e) => given(json!({ "errors": errors(&e.errors) })),
-        Kind::ParticipantsJoined(e) => given(json!({
-            "participants": persons(&e.participants), "via": via(e.via()), "reason": e.reason,
-        })),
+        Kind::GroupCreated(e) => given!({
+            "subject": &e.subject, "description": &e.description, "invite_link": &e.invite_link,
+            "join_approval_mode": &e.join_approval_mode, "participants": persons(&e.participants),
+        }),
+        Kind::GroupCreateFailed(e) => given!({
+            "subject": &e.subject, "description": &e.description, "errors": errors(&e.errors),
+        }),
+        Kind::GroupDeleteFailed(e) => given!({ "errors": errors(&e.errors) }),
+        Kind::ParticipantsJoined(e) => given!({
+            "participants": persons(&e.participants), "via": via(e.via()), "reason": &e.reason,
+        }),
         Kind::ParticipantsEnded(e) => {
             let failed = e.failed.iter().map(|failed| {
                 let who = failed.participant.as_ref().map(person);
-                given(json!({ "participant": who, "errors": errors(&failed.errors) }))
+                given!({ "participant": who, "errors": errors(&failed.errors) })
             });
-            given(json!({
-                "ended": persons(&e.ended), "failed": failed.collect::<Value>(), "errors": errors(&e.errors),
-            }))
+            given!({
+                "ended": persons(&e.ended), "failed": failed.collect::<Json<'_>>(), "errors": errors(&e.errors),
+            })
         }
-        Kind::JoinRequested(e) => given(json!({
-            "participant": e.participant.as_ref().map(person), "join_request_id": e.join_request_id,
-            "reason": e.reason,
-        })),
-        Kind::JoinRequestClosed(e) => given(json!({
-            "participant": e.participant.as_ref().map(person), "join_request_id": e.join_request_id,
-            "reason": e.reason, "errors": errors(&e.errors),
-        })),
+        Kind::JoinRequested(e) => given!({
+            "participant": e.participant.as_ref().map(person), "join_request_id": &e.join_request_id,
+            "reason": &e.reason,
+        }),
+        Kind::JoinRequestClosed(e) => given!({
+            "participant": e.participant.as_ref().map(person), "join_request_id": &e.join_request_id,
+            "reason": &e.reason, "errors": errors(&e.errors),
+        }),
         Kind::RoleChanged(e) => {
-            given(json!({ "participants": persons(&e.participants), "role": role(e.role()) }))
+            given!({ "participants": persons(&e.participants), "role": role(e.role()) })
         }
-        Kind::SettingsUpdated(e) => given(json!({
-            "changes": e.changes.iter().map(change).collect::<Value>(), "errors": errors(&e.errors),
-        })),
-        Kind::GroupDeleted(_) | Kind::GroupSuspended(_) | Kind::GroupSuspensionCleared(_) => json!({}),
-        Kind::AccountError(e) => given(json!({ "errors": errors(&e.errors) })),
+        Kind::SettingsUpdated(e) => given!({
+            "changes": e.changes.iter().map(change).collect::<Json<'_>>(), "errors": errors(&e.errors),
+        }),
+        Kind::GroupDeleted(_) | Kind::GroupSuspended(_) | Kind::GroupSuspensionCleared(_) => object!({}),
+        Kind::AccountError(e) => given!({ "errors": errors(&e.errors) }),
         Kind::VisibilitySet(e) => {
-            let v1::Visibility { all, teams, users } = e.visibility.clone().unwrap_or_default();
-            json!({ "all": all, "teams": teams, "users": users })
+            static NOBODY: v1::Visibility =
+                v1::Visibility { all: false, teams: Vec::new(), users: Vec::new() };
+            let v1::Visibility { all, teams, users } = e.visibility.as_ref().unwrap_or(&NOBODY);
+            object!({ "all": *all, "teams": teams, "users": users })
         }
-        Kind::ModeratorsSet(e) => json!({ "users": e.users }),
-        Kind::LabelSet(e) => json!({ "label": e.label }),
-        Kind::ArchiveSet(e) => given(json!({
+        Kind::ModeratorsSet(e) => object!({ "users": &e.users }),
+        Kind::LabelSet(e) => object!({ "label": &e.label }),
+        Kind::ArchiveSet(e) => given!({
             "newest_message_at": e.newest.as_ref().map(|newest| super::shape::rfc3339(newest.time_ms)),
-        })),
-        Kind::BlockSet(_) => json!({}),
-        Kind::MessageViewed(e) => json!({ "user_id": e.user_id }),
+        }),
+        Kind::BlockSet(_) => object!({}),
+        Kind::MessageViewed(e) => object!({ "user_id": &e.user_id }),
         Kind::Receipt(_) | Kind::MessageReceived(_) | Kind::MessageUnsupported(_) => of_message(kind),
-        Kind::IdentityChanged(e) => given(json!({
+        Kind::IdentityChanged(e) => given!({
             "change": match e.kind() {
                 IdentityChangeKind::Unspecified => None,
                 IdentityChangeKind::Number => Some("number"),
                 IdentityChangeKind::UserId => Some("user_id"),
             },
             "previous": e.previous.as_ref().map(person), "current": e.current.as_ref().map(person),
-            "body": e.body,
-        })),
+            "body": &e.body,
+        }),
         Kind::CommandRequested(_)
         | Kind::CommandRefused(_)
         | Kind::CommandSent(_)
@@ -166,46 +168,46 @@ pub(crate) fn of_kind(kind: &Kind) -> Value {
         | Kind::CommandReconciled(_) => command::of(kind),
         Kind::GroupSnapshot(e) => {
             let participants = e.participants.iter().map(|p| {
-                given(json!({
+                given!({
                     "participant": p.participant.as_ref().map(person), "role": role(p.role()),
-                    "pending": p.pending, "join_request_id": p.join_request_id,
-                }))
+                    "pending": p.pending, "join_request_id": &p.join_request_id,
+                })
             });
-            given(json!({
-                "subject": e.subject, "description": e.description, "join_approval_mode": e.join_approval_mode,
-                "invite_link": e.invite_link, "suspended": e.suspended,
+            given!({
+                "subject": &e.subject, "description": &e.description, "join_approval_mode": &e.join_approval_mode,
+                "invite_link": &e.invite_link, "suspended": e.suspended,
                 "created_at": e.created_at_ms.map(super::shape::rfc3339),
-                "participants_total": e.participants_total, "participants": participants.collect::<Value>(),
+                "participants_total": e.participants_total.map(i64::from), "participants": participants.collect::<Json<'_>>(),
                 "participants_complete": e.participants_complete,
                 "join_requests_complete": e.join_requests_complete,
-            }))
+            })
         }
     }
 }
 
-fn of_message(kind: &Kind) -> Value {
+fn of_message(kind: &Kind) -> Json<'_> {
     match kind {
         Kind::Receipt(e) => {
             let conversation = e.conversation.as_ref();
-            given(json!({
+            given!({
                 "conversation_id": conversation.and_then(|c| c.id.as_ref()),
                 "conversation_origin": conversation.and_then(|c| c.origin_type.as_ref()),
                 "conversation_expires_at":
                     conversation.and_then(|c| c.expires_at_s).map(|s| super::shape::rfc3339(s.saturating_mul(1000))),
-                "opaque_callback_data": e.opaque_callback_data, "identity_key_hash": e.identity_key_hash,
+                "opaque_callback_data": &e.opaque_callback_data, "identity_key_hash": &e.identity_key_hash,
                 "errors": errors(&e.errors),
-            }))
+            })
         }
-        Kind::MessageReceived(e) => given(json!({
-            "type": Some(&e.r#type).filter(|t| !t.is_empty()), "context_message_id": e.context_message_id,
-        })),
-        Kind::MessageUnsupported(e) => given(json!({ "type": e.r#type, "errors": errors(&e.errors) })),
-        _ => json!({}),
+        Kind::MessageReceived(e) => given!({
+            "type": Some(&e.r#type).filter(|t| !t.is_empty()), "context_message_id": &e.context_message_id,
+        }),
+        Kind::MessageUnsupported(e) => given!({ "type": &e.r#type, "errors": errors(&e.errors) }),
+        _ => object!({}),
     }
 }
 
-fn change(change: &SettingChange) -> Value {
-    given(json!({
+fn change(change: &SettingChange) -> Json<'_> {
+    given!({
         "setting": match change.setting() {
             Setting::Unspecified => "unknown",
             Setting::Subject => "subject",
@@ -226,38 +228,39 @@ fn change(change: &SettingChange) -> Value {
             Outcome::Failed => "failed",
         },
         "errors": errors(&change.errors),
-    }))
+    })
 }
 
-fn setting_value(value: &SettingValue) -> Value {
+fn setting_value(value: &SettingValue) -> Json<'_> {
     match &value.value {
-        None => Value::Null,
-        Some(setting_value::Value::Text(text)) => json!({ "text": text }),
+        None => Json::Null,
+        Some(setting_value::Value::Text(text)) => object!({ "text": text }),
         Some(setting_value::Value::Picture(picture)) => {
-            given(json!({ "mime_type": picture.mime_type, "sha256": picture.sha256 }))
+            given!({ "mime_type": &picture.mime_type, "sha256": &picture.sha256 })
         }
-        Some(setting_value::Value::Flag(flag)) => json!({ "flag": flag }),
-        Some(setting_value::Value::Number(number)) => json!({ "number": number }),
+        Some(setting_value::Value::Flag(flag)) => object!({ "flag": *flag }),
+        Some(setting_value::Value::Number(number)) => object!({ "number": *number }),
     }
 }
 
-fn persons(people: &[Participant]) -> Value {
+fn persons(people: &[Participant]) -> Json<'_> {
     people.iter().map(person).collect()
 }
 
-fn errors(errors: &[ProviderError]) -> Value {
-    let one = |error: &ProviderError| {
-        let parts = [
-            ("code", &error.code),
-            ("title", &error.title),
-            ("message", &error.message),
-            ("details", &error.details),
-            ("href", &error.href),
-        ];
-        let filled = parts.into_iter().filter(|(_, text)| !text.is_empty());
-        Value::Object(filled.map(|(name, text)| (name.to_owned(), text.as_str().into())).collect())
-    };
-    errors.iter().map(one).collect()
+fn errors(errors: &[ProviderError]) -> Json<'_> {
+    errors.iter().map(provider_error).collect()
+}
+
+fn provider_error(error: &ProviderError) -> Json<'_> {
+    let parts = [
+        ("code", &error.code),
+        ("title", &error.title),
+        ("message", &error.message),
+        ("details", &error.details),
+        ("href", &error.href),
+    ];
+    let filled = parts.into_iter().filter(|(_, text)| !text.is_empty());
+    Json::object(filled.map(|(name, text)| (name, text.into())).collect())
 }
 
 fn via(via: JoinVia) -> Option<&'static str> {
@@ -275,11 +278,4 @@ fn role(role: Role) -> Option<&'static str> {
         Role::Member => Some("member"),
         Role::Admin => Some("admin"),
     }
-}
-
-/// Without what is null or an empty list.
-fn given(value: Value) -> Value {
-    let Value::Object(fields) = value else { return value };
-    let absent = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-    Value::Object(fields.into_iter().filter(|(_, value)| !absent(value)).collect::<Map<_, _>>())
 }

@@ -3,7 +3,9 @@
 //! What was written and how far the log was read are recorded together, file first, manifest last, each synced; so
 //! whatever interrupts an export, `--resume` cuts the files back to what the manifest says and goes on from there.
 
+mod arrays;
 mod columns;
+mod lay;
 mod lines;
 mod manifest;
 mod sink;
@@ -17,12 +19,15 @@ use groupfold_schemas::position::Position;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use self::columns::DAY_MS;
+use self::lay::{Found, Laid, Layout, What};
 use self::manifest::{Asked, Manifest};
-use self::sink::{Laid, Sink};
-use super::reader::{self, Event, Next, Raw, Reader};
+use self::sink::Sink;
+use super::reader::{self, Reader};
 use super::redact::Redactor;
+use super::row::Heads;
 use super::select::{Filters, Range, moment_text};
-use super::shape::{self, COLUMNS, Column, Heads};
+use super::shape::{COLUMNS, Column, ORIGINAL};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::LogReach;
@@ -92,53 +97,14 @@ pub(crate) struct ExportArgs {
     reach: LogReach,
 }
 
-/// How an event becomes what is written.
-struct Rows {
-    format: Format,
-    columns: Vec<Column>,
-    heads: Heads,
-    filters: Filters,
-    original: bool,
-    redactor: Option<Redactor>,
-}
-
-impl Rows {
-    /// Decodes messages and lays them out.
-    fn lay(&self, batch: Vec<Raw>) -> Result<Vec<(Next, Option<Laid>)>, Failure> {
-        let lay = |raw: Raw| {
-            let next = raw.read(&self.filters);
-            let laid = match &next {
-                Next::Event(event) => {
-                    Some(Laid::out(self.format, &self.columns, &self.heads, self.row(event))?)
-                }
-                _ => None,
-            };
-            Ok((next, laid))
-        };
-        batch.into_iter().map(lay).collect()
-    }
-
-    fn row(&self, event: &Event) -> shape::Row {
-        let mut row = shape::row(event);
-        if let Some(redactor) = &self.redactor {
-            redactor.row(&mut row);
-        }
-        if self.original {
-            row.push(shape::original(&event.record));
-        }
-        row
-    }
-}
-
 /// The events seen, where each is wanted once.
 struct Seen(Option<HashSet<u128>>);
 
 impl Seen {
     /// False if the event was seen before.
-    fn is_new(&mut self, event_id: &str) -> Result<bool, Failure> {
-        let Some(seen) = &mut self.0 else { return Ok(true) };
+    fn is_new(&mut self, event_id: Option<u128>) -> Result<bool, Failure> {
         // An id that is no hash is none of ours: never taken for another.
-        let Ok(id) = u128::from_str_radix(event_id, 16) else { return Ok(true) };
+        let (Some(seen), Some(id)) = (&mut self.0, event_id) else { return Ok(true) };
         if seen.len() >= DEDUPE_IDS_MAX && !seen.contains(&id) {
             return Err(Failure::Failed(format!(
                 "--dedupe remembers {DEDUPE_IDS_MAX} events: narrow the range, or take duplicates out later by event_id"
@@ -169,8 +135,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     if !args.dedupe {
         reader::after(&mut parts, &watermark)?;
     }
-    let columns: Vec<Column> =
-        COLUMNS.iter().copied().chain(args.original.then_some(shape::ORIGINAL)).collect();
+    let columns: Vec<Column> = COLUMNS.iter().copied().chain(args.original.then_some(ORIGINAL)).collect();
     let seen = Seen(args.dedupe.then(HashSet::new));
     let sink = Sink::open(&args, &columns, &manifest)?;
     let ends = whole(&parts);
@@ -178,89 +143,90 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let reader = Reader::new(&log.context, parts, args.filters.clone());
     let filters = args.filters.clone();
     let heads = Heads::of(&columns);
-    let rows = Rows { format: args.format, columns, heads, filters, original: args.original, redactor };
-    let work =
-        Work { rows: Arc::new(rows), seen, sink, bar, part_events: args.part_events, watermark, since: 0 };
+    let layout = Layout { format: args.format, columns, heads, filters, original: args.original, redactor };
+    let (layout, part_events) = (Arc::new(layout), args.part_events);
+    let days = args.by_day;
+    let work = Work { layout, seen, sink, bar, part_events, days, watermark, since: 0, day: None };
     work.run(reader, &mut manifest).await?;
     manifest.finish(&ends)?;
     say(&args, &manifest)
 }
 
 struct Work {
-    rows: Arc<Rows>,
+    layout: Arc<Layout>,
     seen: Seen,
     sink: Sink,
     bar: indicatif::ProgressBar,
     part_events: u64,
+    /// A file for each day.
+    days: bool,
     /// What an earlier run wrote already.
     watermark: Position,
     /// Events written since the last checkpoint.
     since: u64,
+    /// Day of the file being written, since 1970, if each has its own.
+    day: Option<i64>,
 }
-
-type Laying = JoinHandle<Result<Vec<(Next, Option<Laid>)>, Failure>>;
 
 impl Work {
     async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<(), Failure> {
-        let mut ahead: VecDeque<Laying> = VecDeque::new();
+        let mut ahead: VecDeque<JoinHandle<Result<Laid, Failure>>> = VecDeque::new();
         loop {
             // The next ones are laid out while these are written.
             while ahead.len() < BATCHES_AHEAD {
-                let Some(laying) = self.lay_ahead(&mut reader).await? else { break };
-                ahead.push_back(laying);
+                let Some(batch) = reader.next_batch(BATCH_EVENTS).await? else { break };
+                let layout = Arc::clone(&self.layout);
+                ahead.push_back(tokio::task::spawn_blocking(move || layout.lay(batch)));
             }
             let Some(laying) = ahead.pop_front() else { break };
             let laid = laying.await.map_err(|error| Failure::failed("the export broke down", &error))??;
-            self.bar.inc(laid.len() as u64);
-            for (next, laid) in laid {
-                self.write(next, laid, manifest)?;
-            }
+            self.bar.inc(laid.found.len() as u64);
+            self.write(&laid, manifest)?;
         }
         self.checkpoint(manifest)?;
         self.bar.finish_and_clear();
         Ok(())
     }
 
-    async fn lay_ahead(&self, reader: &mut Reader) -> Result<Option<Laying>, Failure> {
-        let Some(batch) = reader.next_batch(BATCH_EVENTS).await? else { return Ok(None) };
-        let rows = Arc::clone(&self.rows);
-        Ok(Some(tokio::task::spawn_blocking(move || rows.lay(batch))))
-    }
-
-    fn write(&mut self, next: Next, laid: Option<Laid>, manifest: &mut Manifest) -> Result<(), Failure> {
-        let (partition, sequence) = next.place();
-        let written = self.watermark.get(partition).is_some_and(|last| sequence <= last);
-        match (next, laid) {
-            (Next::Event(event), Some(laid)) => {
-                let new = self.seen.is_new(&event.record.event_id)?;
-                if written {
-                    return Ok(());
-                }
-                if new {
-                    let day = self.sink.changes_day(event.log_time_ms);
-                    if self.since >= self.part_events || (self.since > 0 && day) {
+    /// Writes what is wanted of a batch, in as few runs as can be.
+    fn write(&mut self, laid: &Laid, manifest: &mut Manifest) -> Result<(), Failure> {
+        let mut events = 0;
+        let mut run = 0..0;
+        for Found { partition, sequence, what } in &laid.found {
+            let written = self.watermark.get(*partition).is_some_and(|last| *sequence <= last);
+            if let What::Event { log_time_ms, kind, event_id } = what {
+                let index = events;
+                events += 1;
+                let new = self.seen.is_new(*event_id)?;
+                if new && !written {
+                    let day = self.days.then(|| log_time_ms.div_euclid(DAY_MS));
+                    if self.since >= self.part_events || (self.since > 0 && day != self.day) {
+                        self.sink.write(&laid.out, std::mem::take(&mut run))?;
                         self.checkpoint(manifest)?;
                         self.since = 0;
                     }
-                    self.sink.write(laid, event.log_time_ms)?;
-                    manifest.count(&event);
+                    if run.end != index {
+                        self.sink.write(&laid.out, std::mem::replace(&mut run, index..index))?;
+                    }
+                    run.end += 1;
+                    self.day = day;
                     self.since += 1;
-                } else {
+                    manifest.count(kind, *log_time_ms);
+                } else if !written {
                     manifest.duplicates += 1;
                 }
             }
-            (Next::Unreadable { .. }, _) if !written => manifest.unreadable += 1,
-            _ => {}
+            if !written {
+                manifest.unreadable += u64::from(matches!(what, What::Unreadable));
+                manifest.passed(*partition, *sequence);
+            }
         }
-        if !written {
-            manifest.passed(partition, sequence);
-        }
-        Ok(())
+        self.sink.write(&laid.out, run)
     }
 
     /// Files first, then the manifest that vouches for them.
     fn checkpoint(&mut self, manifest: &mut Manifest) -> Result<(), Failure> {
-        self.sink.checkpoint(manifest)?;
+        self.sink.checkpoint(manifest, self.day)?;
         manifest.save()
     }
 }

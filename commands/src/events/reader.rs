@@ -221,7 +221,7 @@ impl Raw {
     /// Decodes it.
     pub(crate) fn read(self, filters: &Filters) -> Next {
         let Self { partition, found: scan::Found { sequence, log_time_ms, payload, .. } } = self;
-        match frame::decode::<Record>(&payload) {
+        match frame::decode_shared::<Record>(&payload) {
             Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => {
                 Next::Unreadable { partition, sequence }
             }

@@ -3,11 +3,14 @@
 //!
 //! Ids of groups and messages go too, because providers write phone numbers into them.
 
+use std::borrow::Cow;
+
 use groupfold_schemas::id::hex;
 use ring::hmac;
-use serde_json::Value;
 
-use super::shape::{COLUMNS, Cell, Row};
+use super::json::Json;
+use super::row::{Cell, Row};
+use super::shape::COLUMNS;
 use crate::exit::Failure;
 
 /// Fewest bytes of a key: there are few phone numbers, and a short key is soon guessed from them.
@@ -76,14 +79,12 @@ impl Redactor {
     }
 
     /// Replaces in all cells of a row.
-    pub(crate) fn row(&self, row: &mut Row) {
+    pub(crate) fn row(&self, row: &mut Row<'_>) {
         for (column, cell) in COLUMNS.iter().zip(row) {
             match cell {
-                Cell::Text(Some(text)) if HIDDEN_COLUMNS.contains(&column.name) => {
-                    *text = self.pseudonym(text)
-                }
+                Cell::Text(Some(text)) if HIDDEN_COLUMNS.contains(&column.name) => self.hide(text),
                 Cell::Texts(texts) if HIDDEN_COLUMNS.contains(&column.name) => {
-                    texts.iter_mut().for_each(|text| *text = self.pseudonym(text));
+                    texts.iter_mut().for_each(|text| self.hide(text));
                 }
                 Cell::Json(value) => self.json(value),
                 _ => {}
@@ -91,29 +92,31 @@ impl Redactor {
         }
     }
 
-    fn json(&self, value: &mut Value) {
+    fn hide(&self, text: &mut Cow<'_, str>) {
+        *text = self.pseudonym(text).into();
+    }
+
+    fn json(&self, value: &mut Json<'_>) {
         match value {
-            Value::Object(fields) => {
+            Json::Object(fields) => {
                 for (name, value) in fields {
                     match value {
-                        Value::String(text) if HIDDEN.contains(&name.as_str()) => {
-                            *text = self.pseudonym(text)
-                        }
-                        Value::Array(texts) if HIDDEN.contains(&name.as_str()) => {
+                        Json::Text(text) if HIDDEN.contains(name) => self.hide(text),
+                        Json::List(texts) if HIDDEN.contains(name) => {
                             texts.iter_mut().for_each(|value| match value {
-                                Value::String(text) => *text = self.pseudonym(text),
+                                Json::Text(text) => self.hide(text),
                                 value => self.json(value),
                             });
                         }
                         // Times are of digits too.
-                        Value::String(_) if name.ends_with("_at") || name == "sha256" => {}
+                        Json::Text(_) if name.ends_with("_at") || *name == "sha256" => {}
                         value => self.json(value),
                     }
                 }
             }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.json(value)),
-            Value::String(text) => *text = self.numbers(text),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Json::List(values) => values.iter_mut().for_each(|value| self.json(value)),
+            Json::Text(text) => *text = self.numbers(text).into(),
+            Json::Null | Json::Flag(_) | Json::Number(_) => {}
         }
     }
 
@@ -148,9 +151,8 @@ impl Redactor {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
+    use crate::events::json::object;
 
     #[test]
     fn one_number_has_one_pseudonym_however_it_is_spelled() {
@@ -166,7 +168,12 @@ mod tests {
     #[test]
     fn nested_names_go_and_the_rest_stays() {
         let redactor = Redactor::new("0123456789abcdef").unwrap();
-        let mut value = json!({ "users": ["agent@example.org"], "previous": [{ "wa_id": "5511900001234" }], "code": "131026", "at": 5, "created_at": "2026-01-31T12:00:00.000Z" });
+        let users = vec!["agent@example.org".to_owned()];
+        let previous = vec![object!({ "wa_id": "5511900001234" })];
+        let mut value = object!({
+            "users": &users, "previous": previous.into_iter().collect::<Json<'_>>(),
+            "code": "131026", "at": 5, "created_at": "2026-01-31T12:00:00.000Z",
+        });
         redactor.json(&mut value);
         let text = value.to_string();
         assert!(

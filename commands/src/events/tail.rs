@@ -8,8 +8,9 @@ use groupfold_schemas::position::Position;
 use serde_json::Value;
 
 use super::reader::{self, Next, Reader};
+use super::row;
 use super::select::{Filters, Range};
-use super::shape::{self, COLUMNS};
+use super::shape::COLUMNS;
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::{Log, LogReach};
@@ -76,7 +77,7 @@ async fn stretch(
     while let Some(next) = reader.next().await? {
         let printed = match next {
             Next::Event(event) => {
-                let row = shape::json(COLUMNS, shape::row(&event));
+                let row = row::json(COLUMNS, &row::row(&event));
                 match output {
                     Output::Json => serde_json::to_string(&row).unwrap_or_default(),
                     Output::Table => line(&Value::Object(row)),

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::kinds::{KINDS, Of};
 use super::samples;
-use crate::events::shape::{self, COLUMNS, ORIGINAL, Type};
+use crate::events::row;
+use crate::events::shape::{COLUMNS, ORIGINAL, Type};
 
 const HEAD: &str = "# Events
 
@@ -56,7 +57,7 @@ pub(super) fn document() -> String {
         for field in kind.fields {
             let _ = writeln!(page, "| `{}` | {} | {} |", field.name, of(field.of), field.says);
         }
-        let row = shape::json(COLUMNS, shape::row(&samples::event(kind.name, kind.source)));
+        let row = row::json(COLUMNS, &row::row(&samples::event(kind.name, kind.source)));
         let told = row.into_iter().filter(|(_, value)| !value.is_null());
         let example = serde_json::Value::Object(told.collect());
         let _ = write!(page, "\n```json\n{example}\n```\n");

@@ -1,5 +1,6 @@
 //! JSON lines, CSV and CloudEvents: one file, appended to, whose hash is carried along.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::Format;
 use super::manifest::FileSaid;
-use crate::events::shape::{self, Cell, Column, Heads, Row};
+use crate::events::row::{self, Cell, Heads, Row};
+use crate::events::shape::Column;
 use crate::exit::Failure;
 
 const FILE_BUFFER_BYTES: usize = 256 * 1024;
@@ -53,21 +55,23 @@ impl Lines {
         let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
         let mut lines = Self { path: path.to_owned(), file, hash, bytes, events };
         if format == Format::Csv && bytes == 0 {
-            lines.put(&csv_line(columns.iter().map(|column| column.name.to_owned()))?)?;
+            let mut names = Vec::new();
+            add_csv(columns.iter().map(|column| column.name.into()), &mut names)?;
+            lines.put(&names)?;
         }
         Ok(lines)
     }
 
-    /// Adds a line of [`line_of`].
-    pub(super) fn write(&mut self, line: &[u8]) -> Result<(), Failure> {
-        self.events += 1;
-        self.put(line)
+    /// Adds lines of [`add_line`], one for each of the events.
+    pub(super) fn write(&mut self, lines: &[u8], events: u64) -> Result<(), Failure> {
+        self.events += events;
+        self.put(lines)
     }
 
-    fn put(&mut self, line: &[u8]) -> Result<(), Failure> {
-        self.hash.update(line);
-        self.bytes += line.len() as u64;
-        self.file.write_all(line).map_err(|error| self.failed(&error))
+    fn put(&mut self, lines: &[u8]) -> Result<(), Failure> {
+        self.hash.update(lines);
+        self.bytes += lines.len() as u64;
+        self.file.write_all(lines).map_err(|error| self.failed(&error))
     }
 
     /// Everything on the device, and what the file holds then.
@@ -102,31 +106,35 @@ fn digest(hash: &Context) -> String {
     hex(hash.clone().finish().as_ref())
 }
 
-/// A row in a format of lines.
-pub(super) fn line_of(
+/// Adds a row in a format of lines.
+pub(super) fn add_line(
     format: Format,
     columns: &[Column],
     heads: &Heads,
-    row: Row,
-) -> Result<Vec<u8>, Failure> {
-    Ok(match format {
-        Format::Csv => csv_line(row.into_iter().map(Cell::into_csv))?,
-        Format::Cloudevents => json_line(&cloud_event(shape::json(columns, row).into())),
-        Format::Jsonl | Format::Parquet => shape::json_line(heads, &row)
-            .map_err(|error| Failure::failed("cannot write a line of JSON", &error))?,
-    })
+    row: &Row<'_>,
+    lines: &mut Vec<u8>,
+) -> Result<(), Failure> {
+    match format {
+        Format::Csv => add_csv(row.iter().map(Cell::to_csv), lines),
+        Format::Cloudevents => {
+            let event = cloud_event(row::json(columns, row).into());
+            writeln!(lines, "{event}").map_err(|error| Failure::failed("cannot write a CloudEvent", &error))
+        }
+        Format::Jsonl | Format::Parquet => row::json_line(heads, row, lines)
+            .map_err(|error| Failure::failed("cannot write a line of JSON", &error)),
+    }
 }
 
-fn json_line(value: &Value) -> Vec<u8> {
-    let mut line = value.to_string().into_bytes();
-    line.push(b'\n');
-    line
-}
-
-fn csv_line(cells: impl Iterator<Item = String>) -> Result<Vec<u8>, Failure> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    writer.write_record(cells).map_err(|error| Failure::failed("cannot write a line of CSV", &error))?;
-    writer.into_inner().map_err(|error| Failure::failed("cannot write a line of CSV", error.error()))
+fn add_csv<'a>(cells: impl Iterator<Item = Cow<'a, str>>, lines: &mut Vec<u8>) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(lines);
+    let add = || {
+        for cell in cells {
+            writer.write_field(cell.as_bytes())?;
+        }
+        writer.write_record(None::<&[u8]>)?;
+        Ok(writer.flush()?)
+    };
+    add().map_err(|error: csv::Error| Failure::failed("cannot write a line of CSV", &error))
 }
 
 /// A row in a CloudEvents 1.0 envelope: source and id together are the event's own, however often it came.

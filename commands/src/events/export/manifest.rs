@@ -8,9 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Format;
 use crate::data::write_private;
-use crate::events::reader::Event;
 use crate::events::select::Filters;
-use crate::events::shape::{self, SCHEMA_VERSION};
+use crate::events::shape::{SCHEMA_VERSION, rfc3339};
 use crate::exit::Failure;
 
 /// What was asked for, as far as a resumed run must ask for the same.
@@ -72,6 +71,9 @@ pub(super) struct Manifest {
     pub(super) unreadable: u64,
     kinds: BTreeMap<String, u64>,
     pub(super) files: Vec<FileSaid>,
+    /// The last of those that this run wrote, Unix milliseconds.
+    #[serde(skip)]
+    last_log_time_ms: Option<i64>,
     #[serde(skip)]
     path: PathBuf,
     #[serde(skip)]
@@ -124,6 +126,7 @@ impl Manifest {
             unreadable: 0,
             kinds: BTreeMap::new(),
             files: Vec::new(),
+            last_log_time_ms: None,
             path,
             stretches: BTreeMap::new(),
         }
@@ -162,12 +165,16 @@ impl Manifest {
     }
 
     /// Counts an event that was written.
-    pub(super) fn count(&mut self, event: &Event) {
+    pub(super) fn count(&mut self, kind: &'static str, log_time_ms: i64) {
         self.events += 1;
-        *self.kinds.entry(shape::kind_name(&event.record).to_owned()).or_default() += 1;
-        let time = shape::rfc3339(event.log_time_ms);
-        self.first_log_time.get_or_insert_with(|| time.clone());
-        self.last_log_time = Some(time);
+        match self.kinds.get_mut(kind) {
+            Some(count) => *count += 1,
+            None => {
+                self.kinds.insert(kind.to_owned(), 1);
+            }
+        }
+        self.first_log_time.get_or_insert_with(|| rfc3339(log_time_ms));
+        self.last_log_time_ms = Some(log_time_ms);
     }
 
     /// Notes that a message was dealt with.
@@ -197,6 +204,7 @@ impl Manifest {
 
     fn write(&mut self, watermark: &Position) -> Result<(), Failure> {
         self.watermark = watermark.to_string();
+        self.last_log_time = self.last_log_time_ms.map(rfc3339).or(self.last_log_time.take());
         let stretch = |(&partition, &(first, last)): (&u16, &(u64, u64))| Stretch { partition, first, last };
         self.range = self.stretches.iter().map(stretch).collect();
         let text = self.json() + "\n";
