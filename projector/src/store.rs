@@ -4,12 +4,13 @@
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
 //! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
-//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish
+//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish;
+//!                                another: what the last commit wrote over, see `undo`
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
 //! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
-//! Three promises. A batch and its position are one atomic write. Nothing is read by anyone before that
+//! Three promises. Entries and their position are one atomic write. Nothing is read by anyone before that
 //! write is on the device: until it has said so readers see what was before, see `shadow`, and a
 //! write that failed half way closes the store for readers. And what comes up damaged is noticed, at open
 //! by the digest of all entries, later by the checksum of each, and set aside.
@@ -23,7 +24,9 @@ mod shadow;
 mod side;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod view;
+mod writes;
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -37,9 +40,11 @@ use groupfold_schemas::v1;
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
 pub use outbox::Outbox;
-use shadow::{NOTHING, Shadow, Writes};
+use shadow::{NOTHING, Shadow};
 pub(crate) use side::Side;
+use undo::Undo;
 pub use view::ReadView;
+use writes::{Writes, put};
 
 /// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
 /// file of its own that it never syncs; with this bound and segments of 4 MiB no leaf does.
@@ -176,6 +181,7 @@ pub struct Store {
 #[derive(Debug)]
 struct Open {
     db: sled::Db,
+    undo: Undo,
     /// A second handle to the database's file: sled's flush does not reach the device.
     device: File,
     progress: v1::Progress,
@@ -187,7 +193,7 @@ struct Open {
 enum Standing {
     /// Everything in it is on the device.
     Still,
-    /// A batch is on its way there; readers see what was.
+    /// A commit is on its way there; readers see what was.
     Writing(Shadow),
     /// Memory is ahead of the device, since a write failed or while one keeps readers out: nobody may look.
     Ahead,
@@ -198,7 +204,7 @@ impl Open {
         matches!(self.standing, Standing::Still)
     }
 
-    /// What hides the batch that is being written; `None` if nobody may look.
+    /// What hides the commit that is being written; `None` if nobody may look.
     fn shadow(&self) -> Option<&Shadow> {
         match &self.standing {
             Standing::Still => Some(&NOTHING),
@@ -318,7 +324,7 @@ impl Store {
         }
     }
 
-    /// sled's flush first, then the device's own: only then a batch is durable.
+    /// sled's flush first, then the device's own: only then what was written is durable.
     fn sync(&self, open: &Open) -> Result<(), Error> {
         open.db.flush().map_err(|error| database(self.partition(), error))?;
         crash::at(Point::CommitFlushed);

@@ -41,13 +41,17 @@ points! {
     FoldBegin = "fold.begin",
     /// Folded in memory, nothing is written.
     FoldDone = "fold.done",
-    /// The store's lock is taken, nothing is written.
+    /// Readers see what was, nothing is written.
     CommitBegin = "commit.begin",
-    /// The database has the batch, in memory.
+    /// What the commit writes over is noted, in memory.
+    CommitNoted = "commit.noted",
+    /// Half of the commit is written, and the operating system has it.
+    CommitHalf = "commit.half",
+    /// The database has all of it, in memory.
     CommitApplied = "commit.applied",
-    /// The operating system has the batch, the device perhaps not.
+    /// The operating system has it, the device perhaps not.
     CommitFlushed = "commit.flushed",
-    /// The device has the batch, readers do not see it.
+    /// The device has it, readers do not see it.
     CommitSynced = "commit.synced",
     /// Readers see the state, not yet how far it goes.
     CommitVisible = "commit.visible",
@@ -132,6 +136,11 @@ mod armed {
         }
     }
 
+    /// True if the process is to die at this point sooner or later: what the point needs to be there is done.
+    pub fn is_armed(point: Point) -> bool {
+        ARMED.get().is_some_and(|(armed, _)| *armed == point)
+    }
+
     /// True unless the store is told to believe the operating system.
     pub fn syncs() -> bool {
         !SYNCLESS.load(Ordering::SeqCst)
@@ -154,6 +163,12 @@ mod armed {
     #[inline(always)]
     pub fn at(_: Point) {}
 
+    /// False.
+    #[inline(always)]
+    pub fn is_armed(_: Point) -> bool {
+        false
+    }
+
     /// True.
     #[inline(always)]
     pub fn syncs() -> bool {
@@ -161,7 +176,7 @@ mod armed {
     }
 }
 
-pub use armed::{arm, at, syncs};
+pub use armed::{arm, at, is_armed, syncs};
 
 #[cfg(test)]
 mod tests {

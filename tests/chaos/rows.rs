@@ -50,7 +50,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!("1a", "kill -9 of the receiver at random", 2, kills::receiver),
     row!("1b", "receiver dies between two steps of an append", 4, kills::receiver_at_points),
     row!("2a", "kill -9 of the projector at random", 2, kills::projector),
-    row!("2b", "projector dies between two steps of a commit", 9, kills::projector_at_points),
+    row!("2b", "projector dies between two steps of a commit", 11, kills::projector_at_points),
     row!("3a", "kill -9 of nats-server at random", 2, kills::broker),
     row!("3b", "nats-server away for seconds", 1, shortage::away),
     row!("4a", "power cut of the broker's disk", 2, power::broker),

@@ -1,4 +1,4 @@
-//! One commit: a batch and its position as one atomic write, hidden from readers until the device has it.
+//! One commit: entries and their position as one atomic write, hidden from readers until the device has it.
 
 use std::sync::PoisonError;
 
@@ -6,12 +6,12 @@ use groupfold_fold::apply::Changes;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, v1};
 
-use super::shadow::{Shadow, Writes};
-use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, database, digests, unreadable_key};
+use super::shadow::Shadow;
+use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, Writes, digests, unreadable_key};
 
 impl Store {
-    /// Writes changes, unreadable records and the position they lead to as one batch, and returns when it
-    /// is on the device. After an error the store is closed: memory may be ahead of the device.
+    /// Writes changes, unreadable records and the position they lead to, all or nothing, and returns when they
+    /// are on the device. After an error the store is closed: memory may be ahead of the device.
     ///
     /// # Errors
     /// The store is closed, or a write failed.
@@ -24,7 +24,7 @@ impl Store {
         self.commit_with(changes, unreadable, &Outbox::default(), progress)
     }
 
-    /// As [`Self::commit`], with changes to publish in the same batch.
+    /// As [`Self::commit`], with changes to publish.
     ///
     /// # Errors
     /// As [`Self::commit`].
@@ -38,7 +38,7 @@ impl Store {
         let mut writes = writes(changes, unreadable, outbox, &progress);
         let shadow = self.noted(&mut writes, changes)?;
         let hidden = self.hide(shadow)?;
-        self.write(writes.batch)?;
+        self.write(writes)?;
         hidden.show(progress)
     }
 
@@ -52,19 +52,23 @@ impl Store {
     }
 
     /// Readers may look on.
-    pub(super) fn write(&self, batch: sled::Batch) -> Result<(), Error> {
+    pub(super) fn write(&self, writes: Writes) -> Result<(), Error> {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_ref().ok_or(Error::Closed { partition })?;
+        let old = open.shadow().ok_or(Error::Closed { partition })?;
         crash::at(Point::CommitBegin);
-        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        let commit = open.undo.begin(old)?;
+        crash::at(Point::CommitNoted);
+        writes.write(partition, &open.db)?;
+        open.undo.end(commit)?;
         crash::at(Point::CommitApplied);
         self.sync(open)?;
         crash::at(Point::CommitSynced);
         Ok(())
     }
 
-    /// Adds what the batch still lacks, and notes what is there before it.
+    /// Adds what is still lacking, and looks what is there before it.
     pub(super) fn noted(&self, writes: &mut Writes, changes: &Changes) -> Result<Shadow, Error> {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +100,7 @@ pub(super) fn writes(
     writes
 }
 
-/// A batch that readers do not see yet. Dropped before it is shown, what was written may be anything: nobody may look.
+/// What readers do not see yet. Dropped before it is shown, what was written may be anything: nobody may look.
 pub(super) struct Hidden<'a>(&'a Store);
 
 impl Hidden<'_> {

@@ -10,8 +10,6 @@ use groupfold_fold::entry::{self, group_of};
 use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox};
 
 const PREFIX: u8 = b'D';
-/// Digests written by one batch where all are written anew.
-const BATCH_MAX: usize = 250;
 
 /// The key that a group's digest stands under.
 pub(super) fn key(group: &str) -> Vec<u8> {
@@ -50,14 +48,11 @@ pub(super) fn add<'a>(
 
 /// Works the digests of all groups out from their entries and writes them.
 pub(super) fn write_all(partition: u16, db: &sled::Db) -> Result<(), Error> {
-    let groups: Vec<_> = by_group(partition, db)?.into_iter().collect();
-    for chunk in groups.chunks(BATCH_MAX) {
-        let mut batch = sled::Batch::default();
-        for (group, digest) in chunk {
-            batch.insert(key(group), &digest.to_bytes());
-        }
-        db.apply_batch(batch).map_err(|error| database(partition, error))?;
+    let mut writes = Writes::default();
+    for (group, digest) in by_group(partition, db)? {
+        writes.put(&key(&group), &digest.to_bytes());
     }
+    writes.write(partition, db)?;
     db.flush().map_err(|error| database(partition, error)).map(drop)
 }
 

@@ -11,7 +11,7 @@ use groupfold_schemas::{frame, v1};
 
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
-use super::{Error, Open, PROGRESS_KEY, Settings, Standing, database, digest_of};
+use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of};
 
 /// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
 /// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
@@ -132,7 +132,7 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     let folder = settings.folder();
     fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
     remove_half_snapshots(&folder)?;
-    let (db, progress) = guarded(settings, || read(settings, &folder))?;
+    let (db, undo, progress) = guarded(settings, || read(settings, &folder))?;
     take_closed(settings, &folder, progress.sequence)?;
     let file = folder.join("db");
     let device = OpenOptions::new().read(true).write(true).open(&file);
@@ -140,7 +140,7 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     device.sync_all().map_err(|source| io("sync", &file, source))?;
     sync_folder(&folder)?;
     sync_folder(&settings.root)?;
-    Ok(Open { db, device, progress, standing: Standing::Still })
+    Ok(Open { db, undo, device, progress, standing: Standing::Still })
 }
 
 /// A crash while sled writes its start-up snapshot leaves `snap.*.generating`, which the next open would
@@ -157,14 +157,18 @@ fn remove_half_snapshots(folder: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, v1::Progress), Error> {
+fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, Undo, v1::Progress), Error> {
     let db = open_released(settings, folder)?;
+    let undo = Undo::of(settings.partition, &db)?;
+    if undo.take_back(&db)? {
+        db.flush().map_err(|error| database(settings.partition, error))?;
+    }
     let progress = match db.get(PROGRESS_KEY).map_err(|error| database(settings.partition, error))? {
         Some(bytes) => frame::decode(&bytes).map_err(|error| damaged(settings, Damage::Progress(error)))?,
         None if db.is_empty() => v1::Progress::default(),
         None => return Err(damaged(settings, Damage::NoProgress)),
     };
-    Ok((db, progress))
+    Ok((db, undo, progress))
 }
 
 /// The digest of all entries must be the one that the position says, and those of groups must add up.

@@ -6,8 +6,7 @@ use groupfold_fold::change::mark_of;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::{frame, v1};
 
-use super::shadow::Writes;
-use super::{Error, ReadView, VALUE_BYTES_MAX};
+use super::{Error, ReadView, VALUE_BYTES_MAX, Writes};
 
 pub(super) const PREFIX: u8 = b'O';
 

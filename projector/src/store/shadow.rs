@@ -14,41 +14,11 @@ use std::ops::Bound;
 
 use sled::IVec;
 
-use super::{Error, database};
-
 /// What was under each key that is being written; `None` where nothing was.
 pub(super) type Shadow = BTreeMap<Vec<u8>, Option<IVec>>;
 
 /// The shadow of a store that stands still.
 pub(super) static NOTHING: Shadow = BTreeMap::new();
-
-/// Puts and removals of one atomic write, and their keys.
-#[derive(Debug, Default)]
-pub(super) struct Writes {
-    pub(super) batch: sled::Batch,
-    keys: Vec<Vec<u8>>,
-}
-
-impl Writes {
-    pub(super) fn put(&mut self, key: &[u8], value: impl Into<IVec>) {
-        self.batch.insert(key, value);
-        self.keys.push(key.to_vec());
-    }
-
-    pub(super) fn remove(&mut self, key: &[u8]) {
-        self.batch.remove(key);
-        self.keys.push(key.to_vec());
-    }
-
-    /// What is there now, under all of the keys.
-    pub(super) fn shadow(&mut self, partition: u16, db: &sled::Db) -> Result<Shadow, Error> {
-        let old = |key: Vec<u8>| {
-            let value = db.get(&key).map_err(|error| database(partition, error))?;
-            Ok((key, value))
-        };
-        std::mem::take(&mut self.keys).into_iter().map(old).collect()
-    }
-}
 
 type Found = sled::Result<(IVec, IVec)>;
 
@@ -123,4 +93,4 @@ impl<A: Iterator<Item = Found>, B: Iterator<Item = (IVec, IVec)>> Iterator for M
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -21,12 +21,9 @@ use groupfold_schemas::{frame, v1};
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
 use super::{
-    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open,
+    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open, put,
     unreadable_key,
 };
-
-/// Entries written by one batch: sled's memory grows with the square of a batch.
-const BATCH_MAX: usize = 250;
 
 /// Which store beside the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +116,7 @@ impl Store {
         remove(&discarded)
     }
 
-    /// Writes entries in small batches and after them, on the device, the position they lead to. Killed on the
+    /// Writes entries and after them, on the device, the position they lead to. Killed on the
     /// way, entries are ahead of the position: folding what follows it once more leads to the same ones. The
     /// position has no digest before [`Store::seal`].
     pub(crate) fn write_portion(
@@ -129,32 +126,22 @@ impl Store {
         progress: v1::Progress,
     ) -> Result<(), Error> {
         let partition = self.partition();
-        let entries: Vec<_> = changes.puts.iter().collect();
-        let groups: Vec<_> = changes.groups.iter().collect();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         open.standing = Standing::Ahead;
-        for chunk in entries.chunks(BATCH_MAX) {
-            let mut batch = sled::Batch::default();
-            for (key, value) in chunk {
-                batch.insert(key.as_slice(), value.as_slice());
-            }
-            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        for (key, value) in &changes.puts {
+            put(partition, &open.db, key, Some(value.as_slice()))?;
         }
-        for chunk in groups.chunks(BATCH_MAX) {
-            let mut writes = Writes::default();
-            digests::add(partition, &open.db, chunk.iter().copied(), &mut writes)?;
-            open.db.apply_batch(writes.batch).map_err(|error| database(partition, error))?;
+        let mut writes = Writes::default();
+        digests::add(partition, &open.db, &changes.groups, &mut writes)?;
+        for record in unreadable {
+            writes.put(&unreadable_key(record.sequence), frame::encode(record));
         }
+        writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
+        writes.write(partition, &open.db)?;
         self.sync(open)?;
         crash::at(Point::PortionApplied);
-        let mut batch = sled::Batch::default();
-        for record in unreadable {
-            batch.insert(unreadable_key(record.sequence), frame::encode(record));
-        }
-        batch.insert(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
-        batch.insert(PROGRESS_KEY, frame::encode(&progress));
-        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        put(partition, &open.db, PROGRESS_KEY, Some(frame::encode(&progress)))?;
         self.sync(open)?;
         crash::at(Point::PortionDone);
         open.progress = progress;
@@ -178,7 +165,7 @@ impl Store {
         let digest = digest.to_bytes().to_vec().into();
         crash::at(Point::SealBegin);
         let progress = v1::Progress { digest, ..open.progress.clone() };
-        open.db.insert(PROGRESS_KEY, frame::encode(&progress)).map_err(|error| database(partition, error))?;
+        put(partition, &open.db, PROGRESS_KEY, Some(frame::encode(&progress)))?;
         self.sync(open)?;
         open.progress = progress;
         Ok(())
@@ -206,17 +193,18 @@ impl Store {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
-        let mut batch = sled::Batch::default();
+        // Cut short, it is done again before the next attempt of a swap.
+        let mut writes = Writes::default();
         for prefix in CARRIED {
             for key in open.db.scan_prefix([*prefix]).keys() {
-                batch.remove(key.map_err(|error| database(partition, error))?);
+                writes.remove(&key.map_err(|error| database(partition, error))?);
             }
             for entry in live.db.scan_prefix([*prefix]) {
                 let (key, value) = entry.map_err(|error| database(partition, error))?;
-                batch.insert(key, value);
+                writes.put(&key, value);
             }
         }
-        open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+        writes.write(partition, &open.db)?;
         self.sync(open)
     }
 

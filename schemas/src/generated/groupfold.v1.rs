@@ -1574,6 +1574,27 @@ pub struct Progress {
     #[prost(uint64, tag = "7")]
     pub records_unreadable: u64,
 }
+/// A part of what a commit writes over. It is kept until the next commit, so that one that was cut short is taken back.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Undo {
+    /// Which commit of the store, counted from 1. The store says apart which was the last that came to its end.
+    #[prost(uint64, tag = "1")]
+    pub commit: u64,
+    /// How many parts there are of it.
+    #[prost(uint32, tag = "2")]
+    pub parts: u32,
+    #[prost(message, repeated, tag = "3")]
+    pub overwritten: ::prost::alloc::vec::Vec<Overwritten>,
+}
+/// What was under a key of a store.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Overwritten {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub key: ::prost::bytes::Bytes,
+    /// Absent: nothing.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub value: ::core::option::Option<::prost::bytes::Bytes>,
+}
 /// A log message that today's build cannot read; the fold went on without it.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Unreadable {

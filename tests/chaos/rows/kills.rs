@@ -23,10 +23,12 @@ const BEGIN_MS_MAX: u64 = 200;
 const OF_AN_APPEND: [(&str, u64); 4] =
     [("append.begin", 60), ("append.sent", 100), ("append.one", 100), ("append.all", 60)];
 /// Points of a commit and of what follows it.
-const OF_A_COMMIT: [(&str, u64); 9] = [
+const OF_A_COMMIT: [(&str, u64); 11] = [
     ("fold.begin", 12),
     ("fold.done", 12),
     ("commit.begin", 12),
+    ("commit.noted", 12),
+    ("commit.half", 12),
     ("commit.applied", 12),
     ("commit.flushed", 12),
     ("commit.synced", 12),

@@ -6,15 +6,15 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1;
 
 use super::super::commit::writes;
-use super::super::{Outbox, Store, digest_of};
+use super::super::{Error, Outbox, Store, digest_of};
 use super::*;
 use crate::testing::{Folder, created, joined, put, receipt};
 
 /// Chance that prints its seed with what it broke.
-struct Dice(u64);
+pub(in crate::store) struct Dice(pub(in crate::store) u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(in crate::store) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
@@ -38,7 +38,7 @@ fn mark(sequence: u64) -> Mark {
 }
 
 /// All that a view can be asked, as text.
-fn told(store: &Store, keys: &[Vec<u8>]) -> String {
+pub(in crate::store) fn told(store: &Store, keys: &[Vec<u8>]) -> String {
     let view = store.view().unwrap();
     let entries: Vec<_> = view.entries().unwrap().map(Result::unwrap).collect();
     let heads = |after| view.heads_after(after).unwrap().map(|head| head.unwrap().0).collect::<Vec<_>>();
@@ -61,7 +61,7 @@ fn told(store: &Store, keys: &[Vec<u8>]) -> String {
 }
 
 /// The changes that records make, with a few commands, over what the store has.
-fn changes(store: &Store, dice: &mut Dice) -> Changes {
+pub(in crate::store) fn changes(store: &Store, dice: &mut Dice) -> Changes {
     let contributions = Contributions::of(&records(dice));
     let keys: Vec<Vec<u8>> = contributions.keys().cloned().collect();
     let mut working = Working::over(store.load(&keys).unwrap());
@@ -99,7 +99,7 @@ fn whatever_is_asked_the_answer_is_that_of_before_until_all_is_written() {
             let shadow = store.noted(&mut writes, &changes).unwrap();
             let hidden = store.hide(shadow).unwrap();
             assert_eq!(told(store, &keys), before, "seed {seed}, {sequence}: nothing is written yet");
-            store.write(writes.batch).unwrap();
+            store.write(writes).unwrap();
             assert_eq!(told(store, &keys), before, "seed {seed}, {sequence}: all is written");
             hidden.show(progress).unwrap();
             let after = told(store, &keys);

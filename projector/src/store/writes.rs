@@ -1,0 +1,57 @@
+//! What is to be written, in order.
+
+use groupfold_schemas::crash::{self, Point};
+use sled::IVec;
+
+use super::shadow::Shadow;
+use super::{Error, database};
+
+/// Puts and removals, in order; of several under one key the last counts.
+#[derive(Debug, Default)]
+pub(super) struct Writes(pub(super) Vec<(Vec<u8>, Option<IVec>)>);
+
+impl Writes {
+    pub(super) fn put(&mut self, key: &[u8], value: impl Into<IVec>) {
+        self.0.push((key.to_vec(), Some(value.into())));
+    }
+
+    pub(super) fn remove(&mut self, key: &[u8]) {
+        self.0.push((key.to_vec(), None));
+    }
+
+    /// What is there now, under all of the keys.
+    pub(super) fn shadow(&self, partition: u16, db: &sled::Db) -> Result<Shadow, Error> {
+        let old = |(key, _): &(Vec<u8>, Option<IVec>)| {
+            let value = db.get(key).map_err(|error| database(partition, error))?;
+            Ok((key.clone(), value))
+        };
+        self.0.iter().map(old).collect()
+    }
+
+    /// Writes one after the other. A crash on the way leaves the first ones.
+    pub(super) fn write(self, partition: u16, db: &sled::Db) -> Result<(), Error> {
+        let half = self.0.len() / 2;
+        for (number, (key, value)) in self.0.into_iter().enumerate() {
+            if number == half && crash::is_armed(Point::CommitHalf) {
+                db.flush().map_err(|error| database(partition, error))?;
+                crash::at(Point::CommitHalf);
+            }
+            put(partition, db, &key, value)?;
+        }
+        Ok(())
+    }
+}
+
+/// Puts a value under a key, or removes what is there.
+pub(super) fn put(
+    partition: u16,
+    db: &sled::Tree,
+    key: &[u8],
+    value: Option<impl Into<IVec>>,
+) -> Result<(), Error> {
+    let written = match value {
+        Some(value) => db.insert(key, value),
+        None => db.remove(key),
+    };
+    written.map(drop).map_err(|error| database(partition, error))
+}
