@@ -1,6 +1,7 @@
 //! A child process that never outlives its test.
 
 use std::fs::File;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -85,6 +86,16 @@ impl Process {
     /// The system does not know the child.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("child can be asked for")
+    }
+
+    /// Holds that a crash point ended it, which aborts: a process that refuses what it was told ends as well.
+    ///
+    /// # Panics
+    /// It runs, or ended otherwise.
+    pub fn died_at_a_point(&mut self) {
+        const SIGABRT: i32 = 6;
+        let signal = self.exited().and_then(|status| status.signal());
+        assert_eq!(signal, Some(SIGABRT), "{}: {}", self.name, self.log_tail());
     }
 
     /// Sends a signal by its name: `TERM`, `INT`, `STOP`, `CONT`.

@@ -171,6 +171,7 @@ async fn dies_at(
         .await;
     }
     let since = Instant::now();
+    part.process().died_at_a_point();
     part.kill9();
     since
 }

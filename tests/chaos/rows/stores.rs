@@ -172,6 +172,9 @@ async fn rebuild_dies_at(world: &mut World, point: &str, passes: u64) -> bool {
         }
     })
     .await;
+    if died {
+        world.projector.process().died_at_a_point();
+    }
     world.projector.kill9();
     died
 }
