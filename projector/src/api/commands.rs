@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::answer::Answer;
 use super::auth::Caller;
-use super::params::{Limit, Params, id_cursor};
+use super::params::{IdList, Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::asked;
@@ -141,7 +141,8 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Answer<CommandPage>, Problem> {
     let (group, status) = (params.group(), params.command_status()?);
-    let (limit, before, freshness) = (params.limit(LIMIT)?, params.cursor_id()?, params.freshness()?);
+    let (limit, before) = (params.limit(LIMIT)?, params.cursor_id(IdList::Commands)?);
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let wanted = |command: &view::Command| {
@@ -150,7 +151,7 @@ pub(crate) async fn list(
                 && (group.is_none() || group == command.group_id)
         };
         let page = view::commands(views, before.as_deref(), limit, &wanted)?;
-        let cursor = page.next.as_deref().map(id_cursor);
+        let cursor = page.next.as_deref().map(|id| id_cursor(IdList::Commands, id));
         let text = position.to_string();
         let commands = page.commands.into_iter().map(|command| of(command, &text)).collect();
         Ok(Answer { body: CommandPage { commands, cursor, position: text }, position })
