@@ -6,7 +6,7 @@
 //! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
 //!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
-//! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
+//! <data>/store/3.damaged-<time>/ set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
 //! Three promises. A batch and its position are one atomic write. Nothing is read by anyone before that
