@@ -151,6 +151,8 @@ async fn every_format_read_by_others_holds_what_the_log_and_the_manifest_say() {
     }
     let parts = std::fs::read_dir(world.path("parts.parquet")).unwrap().count();
     assert_eq!(parts as u64, length.div_ceil(100));
+    let ends = |end: &str| world.tail(&["--from", "beginning", end, "0:3,1:2"]);
+    assert_eq!(ends("--to"), ends("--until"), "a range goes from and to");
     let refused = world
         .run(&["events", "export", "--format", "csv", "--out"], &[world.path("a.csv").to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2), "what is there is not written over: {}", said(&refused));
