@@ -78,7 +78,7 @@ pub(crate) struct CommandPage {
 
 /// A command and what became of it
 ///
-/// With `wait_ms`, answers once it has ended, or when the time is over.
+/// With `wait_ms`, answers once it has ended, or when the time is over; one that was just asked for is waited for too.
 #[utoipa::path(
     get,
     path = "/v1/commands/{command_id}",
@@ -111,8 +111,9 @@ pub(crate) async fn ended(
     freshness: crate::reads::Freshness,
 ) -> Result<Answer<Command>, Problem> {
     let deadline = tokio::time::Instant::now() + api.reads.longest_wait(&freshness);
-    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline).await?;
-    let found = found.filter(|command| caller.may_see(number_of(command)));
+    // Whoever may not see it waits as for one that never was.
+    let seen = |command: &view::Command| caller.may_see(number_of(command));
+    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline, seen).await?;
     let command = found.ok_or_else(|| Problem::command_not_found(id, &position))?;
     Ok(Answer { body: of(command, &position.to_string()), position })
 }

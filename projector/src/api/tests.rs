@@ -1,5 +1,6 @@
 //! The API over stores in a folder, with no log behind them.
 
+mod commands;
 mod document;
 mod policy;
 mod tenants;
