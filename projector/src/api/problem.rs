@@ -222,6 +222,11 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The token does not allow this", detail)
     }
 
+    pub(crate) fn cross_site() -> Self {
+        let detail = "Sec-Fetch-Site is cross-site: a page of another site had a browser send this";
+        Self::new(StatusCode::FORBIDDEN, "cross_site", "Another site may not ask for this", detail)
+    }
+
     pub(crate) fn too_many(wait: Duration) -> Self {
         let detail = "the token has asked as often as it may within a second";
         let title = "Too many requests";
@@ -384,6 +389,7 @@ mod tests {
             (Problem::too_many_labels(1), 409, "too_many_labels", None),
             (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
             (Problem::forbidden("x"), 403, "forbidden", None),
+            (Problem::cross_site(), 403, "cross_site", None),
             (
                 Problem::too_many(Duration::from_millis(1500)),
                 429,
