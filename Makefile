@@ -15,8 +15,9 @@ help: ## this list
 up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends it
 	@nats=$$(deploy/nats/install) && \
 	$(CARGO) build --locked --package groupfold --bin groupfold && \
-	printf '\n  the program is target/debug/groupfold; it says below where to look, Ctrl-C ends it\n\n' && \
-	exec target/debug/groupfold up --demo --data $(DATA) --nats-server "$$nats"
+	program="$${CARGO_TARGET_DIR:-target}/debug/groupfold" && \
+	printf '\n  the program is %s; it says below where to look, Ctrl-C ends it\n\n' "$$program" && \
+	exec "$$program" up --demo --data $(DATA) --nats-server "$$nats"
 
 test: ## all tests, against a real nats-server
 	@nats=$$(deploy/nats/install) && \

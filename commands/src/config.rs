@@ -146,6 +146,13 @@ fn twin(
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Fault(format!("{}: cannot read {path} (from {variable}): {error}", key.name)))?;
     let whole = text.trim_end_matches(['\r', '\n']);
+    // As a variable lists them: taken for one secret it would refuse every webhook.
+    if key.many && whole.contains(',') {
+        return Err(Fault(format!(
+            "{}: {path} (from {variable}) has a comma: in a file several stand one a line",
+            key.name
+        )));
+    }
     let values = if key.many {
         whole.lines().map(str::trim).map(str::to_owned).collect()
     } else {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use groupfold_schemas::crash::{self, Point};
 use serde::{Deserialize, Serialize};
 
 use crate::broker::Access;
@@ -127,6 +128,7 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
+    crash::at(Point::ReplaceBegin);
     std::fs::rename(new, path)
 }
 

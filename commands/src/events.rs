@@ -11,7 +11,7 @@ pub(crate) mod select;
 pub(crate) mod shape;
 mod tail;
 
-use clap::{Args, Subcommand};
+use clap::{Arg, Args, Subcommand};
 
 use crate::exit::Failure;
 
@@ -25,11 +25,18 @@ pub(crate) struct EventsArgs {
 #[derive(Subcommand, Debug)]
 enum EventsVerb {
     /// Print events: lines on a terminal, JSON lines in a pipe
+    #[command(mut_arg("until", to))]
     Tail(tail::TailArgs),
     /// Write events to a file, with a manifest beside it
+    #[command(mut_arg("until", to))]
     Export(Box<export::ExportArgs>),
     /// Every kind of event and what it says, as Markdown; with --out also as JSON Schemas
     Catalogue(catalogue::CatalogueArgs),
+}
+
+/// Of a range, `--to` is its end; of a replay it is where to.
+fn to(until: Arg) -> Arg {
+    until.visible_alias("to")
 }
 
 /// Runs one of them.

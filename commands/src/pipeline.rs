@@ -2,7 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::replay;
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings, Stream};
@@ -236,7 +238,11 @@ pub(crate) fn ops(receiver: &Receiver, registry: Registry) -> Ops {
         .with_durability(Arc::new(move || Some(durable.durability().name().to_owned())))
 }
 
-/// A token that is cancelled by Ctrl-C or SIGTERM. A second signal ends the process at once.
+/// Signals that come so soon after one are its echo: GNU timeout, and whoever ends a group of processes as well as their
+/// first, send two in one breath and mean one.
+const ECHO: Duration = Duration::from_secs(1);
+
+/// A token that is cancelled by Ctrl-C or SIGTERM. A second signal ends the process at once, but for an echo.
 pub(crate) fn until_told_to_stop() -> Result<CancellationToken, Failure> {
     let listen = |kind| signal(kind).map_err(|error| Failure::failed("cannot listen for signals", &error));
     let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
@@ -254,6 +260,8 @@ pub(crate) fn until_told_to_stop() -> Result<CancellationToken, Failure> {
             }
             tracing::info!("told to stop: draining");
             stop.cancel();
+            tokio::time::sleep(ECHO).await;
+            let _ = (terminate.recv().now_or_never(), interrupt.recv().now_or_never());
         }
     });
     Ok(told)

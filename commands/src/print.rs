@@ -1,5 +1,6 @@
 //! Printing to stdout, for people or for scripts.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use comfy_table::{Table, presets};
@@ -8,12 +9,25 @@ use crate::exit::Failure;
 
 /// Prints a text and a line end; a reader that went away (`| head`) is no failure.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{text}") {
+    match writeln!(std::io::stdout(), "{}", harmless(text)) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::failed("cannot print", &error))
         }
         _ => Ok(()),
     }
+}
+
+/// What is laid out for people moves no cursor and turns no line, whoever named a group or themselves in it. JSON goes to
+/// programs, and stays as it is.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    if text.starts_with(['{', '[']) {
+        return text.into();
+    }
+    let harms = |c: char| {
+        (c.is_control() && !matches!(c, '\n' | '\t'))
+            || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if text.contains(harms) { text.replace(harms, "\u{fffd}").into() } else { text.into() }
 }
 
 /// A table with a header, as all verbs lay theirs out.
@@ -30,4 +44,21 @@ pub(crate) fn time(time_ms: i64) -> String {
     }
     let time = jiff::Timestamp::from_millisecond(time_ms);
     time.map_or_else(|_| time_ms.to_string(), |time| format!("{time:.0}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_moves_no_cursor_and_turns_no_line() {
+        assert_eq!(
+            harmless("Tea\u{1b}[2J \r\u{202e}x\u{9b}0m\n"),
+            "Tea\u{fffd}[2J \u{fffd}\u{fffd}x\u{fffd}0m\n"
+        );
+        let plain = "Fam\u{ed}lia \u{1f389}\n\u{1f469}\u{200d}\u{1f4bb} devs";
+        for untouched in [plain, "{\"subject\":\"\u{202e}x\"}"] {
+            assert!(matches!(harmless(untouched), Cow::Borrowed(text) if text == untouched));
+        }
+    }
 }

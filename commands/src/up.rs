@@ -1,15 +1,15 @@
 //! `groupfold up`: receiver, log and projector in one process.
 
+mod demo;
+
 use std::io::Write;
 use std::net::SocketAddr;
 
-use clap::Parser;
 use prometheus_client::registry::Registry;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use self::demo::Demo;
 use crate::broker::Broker;
-use crate::cli::{Cli, Verb};
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Run};
 use crate::exit::Failure;
@@ -59,22 +59,6 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     outcome
 }
 
-/// The Graph API of the simulated provider.
-struct Demo {
-    listener: TcpListener,
-    graph_url: String,
-}
-
-impl Demo {
-    /// Turns all commands to it: nothing of a demo reaches a real provider, whatever the settings say.
-    async fn bind(config: &mut Config) -> Result<Self, Failure> {
-        let (listener, addr) = pipeline::bind("demo", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let graph_url = format!("http://{addr}/v25.0");
-        config.provider.turn_to(&graph_url, simulate::DEMO_TOKEN)?;
-        Ok(Self { listener, graph_url })
-    }
-}
-
 async fn serve(
     config: &Config,
     flags: &Flags,
@@ -117,7 +101,7 @@ async fn serve(
         nats_url: broker.url.clone(),
         monitor_url: broker.monitor_url.clone(),
         nats_access: broker.access.clone(),
-        api_token: own_token,
+        api_token: own_token.clone(),
         demo_graph_url: demo.as_ref().map(|demo| demo.graph_url.clone()),
         demo_access_token: demo.as_ref().map(|_| simulate::DEMO_TOKEN.to_owned()),
         demo_app_secret: config.meta_app_secrets.iter().find(|secret| *secret == DEMO_SECRET).cloned(),
@@ -129,8 +113,9 @@ async fn serve(
     });
     say_where(config, &webhook_addr, &api_address.url, receiver.durability().name(), demo.as_ref());
     let beside = tokio::spawn(beside.run(told.clone()));
+    let api_url = format!("http://{api_addr}");
     let provider =
-        demo.map(|demo| tokio::spawn(simulated(config, webhook_addr, demo.listener, told.clone())));
+        demo.map(|demo| tokio::spawn(demo.run(config, webhook_addr, (api_url, own_token), told.clone())));
 
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
@@ -170,57 +155,4 @@ fn say_where(config: &Config, webhook_addr: &SocketAddr, api: &str, durability: 
         lines.push_str(&format!("  groupfold group list --data {data}\n"));
     }
     let _ = std::io::stdout().write_all(lines.as_bytes());
-}
-
-fn simulated(
-    config: &Config,
-    webhook_addr: SocketAddr,
-    graph: TcpListener,
-    stop: CancellationToken,
-) -> impl Future<Output = ()> + Send + 'static {
-    let url = format!("http://{webhook_addr}/webhooks/meta");
-    let secret = config.meta_app_secrets.first().cloned().unwrap_or_default();
-    // A new run goes on with new groups: what the log holds is never told again with other facts.
-    let now = jiff::Timestamp::now().as_second().to_string();
-    let words = [
-        "groupfold",
-        "simulate",
-        "--quiet",
-        "--serve",
-        "127.0.0.1:0",
-        "--story",
-        "--access-token",
-        simulate::DEMO_TOKEN,
-        "--url",
-        &url,
-        "--app-secret",
-        &secret,
-        "--seed",
-        &now,
-        "--start-time",
-        &now,
-        "--rate",
-        "5",
-        "--pace",
-        "0.2",
-        "--groups",
-        "5",
-        "--duplicates",
-        "5",
-        "--reorder",
-        "5",
-        "--bad",
-        "0.5",
-        "--wrong-signatures",
-        "0.5",
-    ];
-    let parsed = Cli::try_parse_from(words);
-    async move {
-        let Ok(Cli { verb: Verb::Simulate(args), .. }) = parsed else {
-            return tracing::error!("the demo's own arguments do not parse");
-        };
-        if let Err(error) = simulate::run(args.simulate, Some(graph), stop).await {
-            tracing::error!(%error, "the simulated provider ended");
-        }
-    }
 }

@@ -41,6 +41,7 @@ fn expected() -> String {
 }
 
 pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
+    let named = args.group.clone();
     let (scope, query) = match (args.group, args.sample) {
         (Some(group), _) => (Scope::Group(group.clone()), vec![("group", group)]),
         (None, Some(parts)) => (Scope::Sample(parts), vec![("sample", parts.to_string())]),
@@ -48,7 +49,14 @@ pub(crate) async fn run(args: VerifyArgs) -> Result<(), Failure> {
     };
     let order = Order { task: Task::Verify { scope }, partition: args.partition, query };
     let job = args.reach.order(order).await?;
-    operate::end(&job, args.reach.output)
+    operate::end(&job, args.reach.output)?;
+    // Nothing equals nothing: whoever mistyped an id must not take that for proof.
+    match named {
+        Some(group) if job.partitions.iter().all(|one| one.entries == 0) => {
+            Err(Failure::Failed(format!("no event speaks of group {group:?}: there was nothing to compare")))
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

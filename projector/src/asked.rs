@@ -1,6 +1,7 @@
 //! Reading what became of commands, for the API and for whoever sends them.
 
 use groupfold_fold::view::{self, Command, CommandPage};
+use groupfold_schemas::command::is_command_id;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::CommandType;
 use tokio::time::Instant;
@@ -24,20 +25,24 @@ impl From<Problem> for Unanswered {
     }
 }
 
-/// The command once it has ended, or as it is at the deadline.
+/// The command once it has ended, or as it is at the deadline. One that is not known, or not `seen` by who asks, is waited
+/// for as well: its request may be in the log and not folded yet.
 pub(crate) async fn ended(
     reads: &Reads,
     id: &str,
     freshness: &Freshness,
     deadline: Instant,
+    seen: impl Fn(&Command) -> bool,
 ) -> Result<(Option<Command>, Position), Problem> {
+    let may_come = is_command_id(id);
     loop {
         // Subscribed first: what changes while we read wakes us.
         let changed = reads.changed();
         let id = id.to_owned();
         let answer = move |views: &[ReadView<'_>]| Ok((view::command(views, &id)?, position_of(views)));
         let (command, position) = reads.read(reads.all(), freshness, answer).await?;
-        let open = command.as_ref().is_some_and(|command| !command.status.is_end());
+        let command = command.filter(&seen);
+        let open = command.as_ref().map_or(may_come, |command| !command.status.is_end());
         if !open || tokio::time::timeout_at(deadline, changed).await.is_err() {
             return Ok((command, position));
         }
@@ -45,12 +50,12 @@ pub(crate) async fn ended(
 }
 
 impl Projector {
-    /// A command once it has ended, or as it is at the deadline; `None` if it is not known here.
+    /// A command once it has ended, or as it is at the deadline; `None` if it is not known here by then.
     ///
     /// # Errors
     /// The stores cannot be read now.
     pub async fn command_ended(&self, id: &str, deadline: Instant) -> Result<Option<Command>, Unanswered> {
-        let (command, _) = ended(self.reads(), id, &Freshness::default(), deadline).await?;
+        let (command, _) = ended(self.reads(), id, &Freshness::default(), deadline, |_| true).await?;
         Ok(command)
     }
 

@@ -15,7 +15,7 @@ use groupfold_schemas::{frame, v1};
 use prometheus_client::registry::Registry;
 use tower::ServiceExt as _;
 
-use crate::api::params::{EntryCursor, Params, id_cursor, usage_cursor};
+use crate::api::params::{EntryCursor, IdList, Params, id_cursor, usage_cursor};
 use crate::api::{Api, Ops};
 use crate::desk::{Ask, Desk, Handed, Look, Looked, Refusal, Taken, Unwritten};
 use crate::metrics::Metrics;
@@ -106,10 +106,11 @@ impl Ledger {
 
 /// What a text is as a cursor of each kind, printed again; `None` where it is refused.
 #[must_use]
-pub fn cursors(text: &str) -> [Option<String>; 3] {
+pub fn cursors(text: &str) -> [Option<String>; 4] {
     let params = Params::of([("cursor", text)]);
     [
-        params.cursor_id().ok().flatten().map(|id| id_cursor(&id)),
+        params.cursor_id(IdList::Groups).ok().flatten().map(|id| id_cursor(IdList::Groups, &id)),
+        params.cursor_id(IdList::Commands).ok().flatten().map(|id| id_cursor(IdList::Commands, &id)),
         params.cursor_entry().ok().flatten().as_ref().map(EntryCursor::print),
         params.cursor_usage().ok().flatten().as_ref().map(usage_cursor),
     ]

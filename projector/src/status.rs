@@ -92,12 +92,19 @@ pub(crate) enum Stop {
     /// The stream begins after our position.
     #[error("the stream begins at {first}, {applied} is applied")]
     RetentionOvertook { first: u64, applied: u64 },
-    /// A sequence within the stream is gone.
-    #[error("sequence {expected} is missing, {found} follows")]
-    MissingSequence { expected: u64, found: u64 },
+    /// A sequence within the stream is gone, or its last ones: the broker counts what it cannot read from its files.
+    #[error("sequence {expected} is missing, {}", follows(*.found))]
+    MissingSequence { expected: u64, found: Option<u64> },
     /// A batch could not be written, or not be read back.
     #[error("{why}")]
     StoreFailed { why: String },
+}
+
+fn follows(found: Option<u64>) -> String {
+    found.map_or_else(
+        || "and nothing follows: are the broker's files damaged?".to_owned(),
+        |found| format!("{found} follows"),
+    )
 }
 
 impl Stop {
@@ -314,7 +321,7 @@ mod tests {
         assert!(status.reason(3).unwrap().starts_with("partition 3: catching up"));
         status.caught_up = true;
         assert_eq!(status.reason(3), None);
-        status.run = Run::Stopped(Stop::MissingSequence { expected: 4, found: 6 });
+        status.run = Run::Stopped(Stop::MissingSequence { expected: 4, found: Some(6) });
         let reason = status.reason(3).unwrap();
         assert_eq!(reason, "partition 3: stopped: missing_sequence: sequence 4 is missing, 6 follows");
     }

@@ -7,7 +7,7 @@
 //!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish;
 //!                                another: what the last commit wrote over, see `undo`
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
-//! <data>/store/3.damaged-<ms>/   set aside, kept for a look; the log rebuilds what was in it
+//! <data>/store/3.damaged-<time>/ set aside, kept for a look; the log rebuilds what was in it
 //! ```
 //!
 //! Three promises. Entries and their position are one atomic write. Nothing is read by anyone before that

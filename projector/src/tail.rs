@@ -186,14 +186,14 @@ impl Tail {
     /// Stops for good, or says why nothing is read and waits before the next attempt.
     async fn settle(&mut self, outcome: Result<(), Fault>) -> Result<(), Stop> {
         let outcome = match outcome {
-            Err(Fault::Hole { expected, found }) => self.look_into(expected, found).await,
+            Err(Fault::Hole { expected, found }) => self.look_into(expected, Some(found)).await,
             other => other,
         };
         let why = match outcome {
             Ok(()) => return Ok(()),
             Err(Fault::Stop(stop)) => return Err(stop),
             Err(Fault::Retry(why)) => why,
-            Err(Fault::Hole { expected, found }) => hole(expected, found),
+            Err(Fault::Hole { expected, found }) => absent(expected, Some(found)),
         };
         let good = self.reading.take().is_some_and(|reading| reading.is_good());
         let now = Instant::now();
@@ -258,7 +258,7 @@ impl Tail {
         let quiet = reading.delivered.elapsed();
         let end = self.fence(false).await?;
         if end > self.identity.sequence && quiet > STALL_MAX {
-            return Err(Fault::Retry("the log grows and nothing comes".to_owned()));
+            return self.look_into(self.next_sequence(), None).await;
         }
         Ok(())
     }
@@ -289,11 +289,12 @@ impl Tail {
         Ok(info.last_sequence)
     }
 
-    /// Tells a hole in the log, which stops, from one on the way here, which a fresh consumer heals.
-    async fn look_into(&mut self, expected: u64, found: u64) -> Result<(), Fault> {
+    /// Tells a message that the log does not have, which stops, from one lost on the way here, which a fresh consumer
+    /// heals. `found` came instead of it, or nothing.
+    async fn look_into(&mut self, expected: u64, found: Option<u64>) -> Result<(), Fault> {
         self.fence(false).await?;
         match fence::has_message(&self.context, &self.stream, expected).await {
-            Ok(true) => Err(Fault::Retry(hole(expected, found))),
+            Ok(true) => Err(Fault::Retry(absent(expected, found))),
             Ok(false) => Err(Fault::Stop(Stop::MissingSequence { expected, found })),
             Err(why) => Err(Fault::Retry(why)),
         }
@@ -401,8 +402,11 @@ fn trace_id(message: &Message) -> Option<String> {
     (id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
-fn hole(expected: u64, found: u64) -> String {
-    format!("{found} came instead of {expected}")
+fn absent(expected: u64, found: Option<u64>) -> String {
+    match found {
+        Some(found) => format!("{found} came instead of {expected}"),
+        None => "the log grows and nothing comes".to_owned(),
+    }
 }
 
 /// async-nats prints the cause of an error with it, so its text alone says all.

@@ -83,6 +83,8 @@ points! {
     CommandCalled = "command.called",
     /// The log knows the answer.
     CommandAnswered = "command.answered",
+    /// A file of ours that is replaced whole, such as an export's manifest: the new one lies beside it, synced.
+    ReplaceBegin = "replace.begin",
 }
 
 /// What to arm for a store that never syncs its device.

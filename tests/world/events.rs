@@ -4,7 +4,7 @@ mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use groupfold_projector::scan;
@@ -151,6 +151,8 @@ async fn every_format_read_by_others_holds_what_the_log_and_the_manifest_say() {
     }
     let parts = std::fs::read_dir(world.path("parts.parquet")).unwrap().count();
     assert_eq!(parts as u64, length.div_ceil(100));
+    let ends = |end: &str| world.tail(&["--from", "beginning", end, "0:3,1:2"]);
+    assert_eq!(ends("--to"), ends("--until"), "a range goes from and to");
     let refused = world
         .run(&["events", "export", "--format", "csv", "--out"], &[world.path("a.csv").to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2), "what is there is not written over: {}", said(&refused));
@@ -173,23 +175,15 @@ async fn the_order_is_that_of_log_time_partition_and_sequence() {
     assert!(partitions.len() > 3, "{partitions:?}");
 }
 
-/// Kills an export until it was in its midst once; true if it was.
-async fn kill_in_the_midst(world: &World, name: &str, args: &[&str]) -> bool {
+/// Kills an export between a file and the manifest that is to vouch for it.
+fn kill_in_the_midst(world: &World, name: &str, args: &[&str]) {
     let path = world.path(name);
-    let manifest = world.path(&format!("{name}.manifest.json"));
     let mut command = world.command(&["events", "export", "--out", path.to_str().unwrap()], args);
-    let mut child =
-        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("groupfold can be run");
-    wait_until(
-        "the export has begun",
-        BOUND,
-        async || if manifest.exists() { Ok(()) } else { Err("no manifest") },
-    )
-    .await;
-    child.kill().expect("it can be killed");
-    child.wait().expect("it ends");
-    let said: Value = serde_json::from_slice(&std::fs::read(&manifest).unwrap()).expect("a whole manifest");
-    said["complete"] == false
+    let output = command.env("GROUPFOLD_CRASH", "replace.begin:7").output().expect("groupfold can be run");
+    assert!(output.status.code().is_none(), "it was to be killed: {}", said(&output));
+    let manifest = std::fs::read(world.path(&format!("{name}.manifest.json"))).expect("a manifest");
+    let manifest: Value = serde_json::from_slice(&manifest).expect("a whole manifest");
+    assert!(manifest["complete"] == false && manifest["events"].as_u64() > Some(0), "{manifest}");
 }
 
 #[tokio::test]
@@ -198,18 +192,12 @@ async fn killed_and_resumed_equals_a_single_run() {
     for (format, dedupe) in [("jsonl", false), ("csv", true), ("parquet", false)] {
         let mut args = vec!["--format", format, "--part-events", "20"];
         args.extend(dedupe.then_some("--dedupe"));
-        world.export(&format!("single.{format}"), &args);
+        let single = format!("single.{format}");
+        world.export(&single, &args);
         args.push("--resume");
-        let mut killed = None;
-        for round in 0..20 {
-            let name = format!("killed-{round}.{format}");
-            if kill_in_the_midst(&world, &name, &args).await {
-                killed = Some(name);
-                break;
-            }
-        }
-        let killed = killed.expect("an export can be caught in its midst");
-        let path = world.path(&killed);
+        let killed = format!("killed.{format}");
+        kill_in_the_midst(&world, &killed, &args);
+        let (single, path) = (world.path(&single), world.path(&killed));
         if path.is_file() {
             // What a crash may leave behind the point that the manifest vouches for.
             let mut bytes = std::fs::read(&path).unwrap();
@@ -218,7 +206,6 @@ async fn killed_and_resumed_equals_a_single_run() {
         }
         let manifest = world.export(&killed, &args);
         assert_eq!(manifest["complete"], true);
-        let single = world.path(&format!("single.{format}"));
         if path.is_file() {
             assert!(std::fs::read(&path).unwrap() == std::fs::read(&single).unwrap(), "{format}");
         }

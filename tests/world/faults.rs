@@ -49,6 +49,20 @@ async fn sigterm_drains_and_ends_with_zero() {
 }
 
 #[tokio::test]
+async fn two_signals_in_one_breath_are_one_wish_to_stop() {
+    let mut groupfold = Groupfold::up(Options::default()).await;
+    let broker = std::fs::read_to_string(groupfold.data().join("nats/nats.pid")).unwrap();
+    let process = groupfold.process();
+    // Of two kinds, for two of one kind that wait are one anyway.
+    let both = format!("kill -s TERM {0}; kill -s INT {0}", process.pid());
+    assert!(std::process::Command::new("sh").args(["-c", &both]).status().unwrap().success());
+    let status = process.wait(BOUND).await;
+    assert_eq!(status.code(), Some(0), "{}", process.log_tail());
+    let left = std::process::Command::new("kill").args(["-s", "0", broker.trim()]).output().unwrap();
+    assert!(!left.status.success(), "its broker was left behind");
+}
+
+#[tokio::test]
 async fn up_starts_its_broker_again_and_ends_the_one_that_a_killed_up_left() {
     let mut groupfold = Groupfold::up(Options::default()).await;
     groupfold.post(&numbered::webhook(1)).await;

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use groupfold_projector::scan::{Error, From, Scan, Stretch};
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsServer, Options, Scratch};
+use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, http, wait_until};
+use serde_json::json;
 
 use crate::hook::{joined, participants};
 
 const T: i64 = 1_767_225_600;
 const GROUP: &str = "G1";
 const MEMBERS: u64 = 3;
+/// More than the silence after which a message that does not come is asked for.
+const BOUND: Duration = Duration::from_secs(60);
 /// What stands behind a message in its file: its checksum, by which the broker would know at its start.
 const CHECKSUM_BYTES: usize = 8;
 
@@ -103,4 +106,24 @@ async fn verify_rebuild_audit_and_exports_end_and_name_the_lost_message() {
         let names = said.contains(&stream()) && said.contains(&format!("message {MEMBERS}"));
         assert!(output.status.code() == Some(code) && names, "{verb}: {}: {said}", output.status);
     }
+}
+
+#[tokio::test]
+async fn the_projector_stops_and_names_the_lost_message() {
+    let (_nats, mut groupfold) = last_one_lost().await;
+    assert_eq!(groupfold.terminate().await, 0);
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.start_anyhow().await;
+    let partition = log::partition_of(GROUP, 8);
+    let reason = format!("partition {partition}: stopped: missing_sequence: sequence {MEMBERS} is missing");
+    wait_until("readiness names it", BOUND, async || {
+        let answer = groupfold.get("/readyz").await;
+        if answer.status == 503 && answer.text.contains(&reason) { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    let position = http::get(&groupfold.api_url("/v1/position")).await.json;
+    let partitions = position["partitions"].as_array().unwrap();
+    let one = partitions.iter().find(|one| one["partition"] == partition).unwrap();
+    assert_eq!((&one["state"], &one["reason"]), (&json!("stopped"), &json!("missing_sequence")), "{one}");
+    assert_eq!((&one["applied"], &one["log_end"]), (&json!(MEMBERS - 1), &json!(MEMBERS)), "{one}");
 }

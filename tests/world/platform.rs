@@ -162,6 +162,12 @@ async fn what_a_platform_says_of_a_group_is_read_followed_and_looked_back_to() {
         let output = command.arg(verb).arg("--data").arg(groupfold.data()).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{verb}: {said}{}", String::from_utf8_lossy(&output.stderr));
+        // What the platform says comes by no receiver, and is not by hand for that.
+        assert_eq!(
+            (said.contains("events of our own"), said.contains("by hand")),
+            (verb == "audit", false),
+            "{said}"
+        );
     }
 }
 

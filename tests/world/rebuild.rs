@@ -118,6 +118,11 @@ async fn what_was_tampered_with_is_named_and_replaced_only_by_force() {
     }
     let other = told(&groupfold("verify", &data, &["--group", OTHER]));
     assert_eq!(other.0, Some(0), "{other:?}");
+    let nobodys = told(&groupfold("verify", &data, &["--group", "no-such-group"]));
+    assert!(
+        nobodys.0 == Some(1) && nobodys.2.contains("no event speaks of"),
+        "nothing is no proof: {nobodys:?}"
+    );
 
     let refused = told(&groupfold("rebuild", &data, &[]));
     assert_eq!(refused.0, Some(3), "{refused:?}");

@@ -90,6 +90,11 @@ fn a_secret_comes_from_a_file_that_a_variable_names_and_from_one_place_alone() {
         code == Some(2) && said.contains("META_APP_SECRET_FILE") && said.contains("cannot read"),
         "{said}"
     );
+    // As a variable lists them it would be one secret, which nobody signs with.
+    std::fs::write(&file, "one-secret,another-secret\n").unwrap();
+    let (code, said) = run(&[("GROUPFOLD_META_APP_SECRET_FILE", &file)]);
+    assert!(code == Some(2) && said.contains("one a line") && !said.contains("one-secret"), "{said}");
+    std::fs::write(&file, "one-secret\n").unwrap();
     let both = [("GROUPFOLD_API_TOKEN_FILE", file.as_path()), ("GROUPFOLD_API_TOKEN", "one-secret".as_ref())];
     let (code, said) = run(&both);
     assert!(code == Some(2) && said.contains("both set") && !said.contains("one-secret"), "{said}");

@@ -1,7 +1,11 @@
 //! The simulator against the pipeline: what the simulated provider believes, the API says.
 
-use groupfold_tests::{Groupfold, Options, Scratch};
+use std::time::Duration;
+
+use groupfold_tests::{Groupfold, Options, Provider, Scratch, wait_until};
 use serde_json::Value;
+
+const BOUND: Duration = Duration::from_secs(60);
 
 fn simulate(groupfold: &Groupfold, args: &[&str]) -> std::process::Output {
     let mut command = Groupfold::command();
@@ -99,4 +103,55 @@ async fn the_demo_lives_and_is_simulated_against_without_a_word_of_secrets() {
     let output = simulate.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(demo.terminate(bound).await.success());
+}
+
+/// Asks a demo for something by the verb, and returns the command once it has succeeded.
+fn asked(groupfold: &Groupfold, args: &[&str]) -> Value {
+    let mut command = Groupfold::command();
+    command.args(["group", args[0], "--wait", "--output", "json", "--data"]).arg(groupfold.data());
+    let output = command.args(&args[1..]).output().expect("groupfold can be run");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{args:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    let command: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(command["status"], "succeeded", "{args:?}: {command}");
+    command
+}
+
+async fn group_that(groupfold: &Groupfold, id: &str, is: impl Fn(&Value) -> bool) -> Value {
+    wait_until("the group is so", BOUND, async || {
+        let group = groupfold.get(&format!("/v1/groups/{id}")).await;
+        if is(&group.json) { Ok(group.json) } else { Err(group) }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_demo_that_is_started_again_changes_the_groups_that_were_there() {
+    let args = vec!["--demo".to_owned()];
+    let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    let created = asked(&groupfold, &["create", "--phone-number-id", Provider::NUMBER, "--subject", "Tea"]);
+    let id = created["group_id"].as_str().unwrap();
+    let before = group_that(&groupfold, id, |group| group["counts"]["member"].as_u64() > Some(0)).await;
+
+    groupfold.restart().await;
+    asked(&groupfold, &["update", id, "--subject", "Coffee"]);
+    let renamed = group_that(&groupfold, id, |group| group["subject"] == "Coffee").await;
+    assert_eq!(renamed["account"], before["account"], "it is in the account in which it was created");
+
+    groupfold.kill9();
+    groupfold.restart().await;
+    let member = renamed["members"].as_array().unwrap().iter().find(|member| member["status"] == "member");
+    let member = member.unwrap_or_else(|| panic!("{renamed}"));
+    let name = member["wa_id"].as_str().or(member["user_id"].as_str()).unwrap();
+    asked(&groupfold, &["remove", id, name]);
+    let is_removed = |group: &Value| {
+        let mut members = group["members"].as_array().into_iter().flatten();
+        members.any(|one| one["member_id"] == member["member_id"] && one["status"] == "removed")
+    };
+    group_that(&groupfold, id, is_removed).await;
+    // What it believes of the group is what is known of it.
+    let mut reconcile = Groupfold::command();
+    reconcile.args(["reconcile", "--group", id, "--links", "--data"]).arg(groupfold.data());
+    let output = reconcile.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -39,10 +39,15 @@ pub(super) fn all(lives: &[Life], streams: &Streams, position: Option<&Value>) -
         checks.push(whole(content));
     }
     checks.extend(unknown_lives(lives, streams));
+    let own: u64 = streams.events.iter().map(|content| content.own).sum();
+    if own > 0 {
+        let found = format!("{own} event(s) of commands, of the platform, or read from the provider");
+        checks.push(Check::new("events of our own", true, found));
+    }
     let strangers: u64 = streams.events.iter().map(|content| content.strangers).sum();
     if strangers > 0 {
         let found = format!(
-            "{strangers} event(s) were appended by no receiver of this kind: an older build, or by hand"
+            "{strangers} webhook event(s) were appended by no receiver of this kind: an older build, or by hand"
         );
         checks.push(Check::new("events of no receiver", true, found));
     }

@@ -23,7 +23,9 @@ pub(super) struct Content {
     pub(super) hole: Option<(u64, u64)>,
     /// Messages by the life of the receiver that published them.
     pub(super) by_life: BTreeMap<String, u64>,
-    /// Messages of no receiver that are no replays either.
+    /// Messages of commands, of what the platform says and of readings of the provider: no receiver's.
+    pub(super) own: u64,
+    /// Messages of no receiver that are none of these, and no replays either.
     pub(super) strangers: u64,
     pub(super) unreadable: u64,
 }
@@ -70,8 +72,10 @@ pub(super) async fn read(log: &Log) -> Result<Streams, Failure> {
             match frame::decode::<v1::Record>(&found.payload) {
                 Ok(record) => {
                     promised.remove(&record.event_id);
-                    let of_a_receiver = life_of(found).is_some();
-                    content.strangers += u64::from(!of_a_receiver && !record.replayed);
+                    if life_of(found).is_none() && !record.replayed {
+                        let from_outside = record.evidence() == v1::Evidence::Webhook;
+                        *(if from_outside { &mut content.strangers } else { &mut content.own }) += 1;
+                    }
                 }
                 Err(_) => content.unreadable += 1,
             }

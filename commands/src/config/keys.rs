@@ -71,7 +71,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("api_addr", "ADDR", Some("127.0.0.1:8081"), "Where the query API, health and metrics answer"),
     key("api_tls_cert", "FILE", None, "Certificate chain of that address, PEM; read again when it changes"),
     key("api_tls_key", "FILE", None, "Its private key, PEM"),
-    secret(many(key("meta_app_secret", "SECRET", None, "App secret of Meta; repeat it to rotate"))),
+    secret(many(key(
+        "meta_app_secret",
+        "SECRET",
+        None,
+        "App secret of Meta; several to rotate: repeat it, with commas in the variable, one a line in a file",
+    ))),
     secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
     secret(many(key(
         "meta_access_token",

@@ -63,19 +63,27 @@ pub(super) async fn look(patient: &Patient, log: Option<&Log>, findings: &mut Fi
 
 async fn judge(partition: &PartitionProgress, log: Option<&Log>, findings: &mut Findings) {
     let PartitionProgress { partition: id, applied, state, reason, .. } = partition;
-    if state == "stopped" {
-        let code = reason.as_deref().unwrap_or("unknown");
-        findings.fail(
+    match (state.as_str(), reason.as_deref()) {
+        ("stopped", code) => {
+            let code = code.unwrap_or("unknown");
+            findings.fail(
+                "positions",
+                format!("partition {id} stopped at {applied}: {code}"),
+                format!("deploy/RUNBOOK.md, `{code}`, then restart the process"),
+            );
+        }
+        // Whatever it does meanwhile: its store is opened anew again and again.
+        (_, Some(code)) => findings.fail(
             "positions",
-            format!("partition {id} stopped at {applied}: {code}"),
-            format!("deploy/RUNBOOK.md, `{code}`, then restart the process"),
-        );
-    } else if state != "running" {
-        findings.warn(
+            format!("partition {id} takes nothing in after {applied}: {code}"),
+            format!("deploy/RUNBOOK.md, `{code}`; it goes on by itself once the disk of --data takes writes"),
+        ),
+        ("running", None) => {}
+        (state, None) => findings.warn(
             "positions",
             format!("partition {id} is {state}"),
             "bring the broker back; it reconnects by itself",
-        );
+        ),
     }
     let Some(log) = log else { return };
     let Ok(stream) = log.context.get_stream(log::stream(*id)).await else {
@@ -102,5 +110,32 @@ async fn judge(partition: &PartitionProgress, log: Option<&Log>, findings: &mut 
             reason,
             "restore the stream from a backup; groupfold does not step over a hole",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_without_room_is_no_missing_broker() {
+        let judged = async |state: &str, reason: Option<&str>| {
+            let (state, reason) = (state.to_owned(), reason.map(str::to_owned));
+            let partition = PartitionProgress { partition: 1, applied: 6, log_end: 7, state, reason };
+            let mut findings = Findings::default();
+            judge(&partition, None, &mut findings).await;
+            findings.0.pop().map(|finding| (finding.level, finding.mend.unwrap_or_default()))
+        };
+        for state in ["running", "reconnecting"] {
+            let (level, mend) = judged(state, Some("disk_full")).await.unwrap();
+            assert!(
+                level == Level::Fail && mend.contains("`disk_full`") && !mend.contains("broker"),
+                "{mend}"
+            );
+        }
+        assert!(judged("reconnecting", None).await.unwrap().1.contains("broker"));
+        assert!(judged("stopped", Some("missing_sequence")).await.unwrap().1.contains("`missing_sequence`"));
+        assert!(judged("running", None).await.is_none());
     }
 }

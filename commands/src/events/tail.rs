@@ -80,7 +80,7 @@ async fn stretch(
                 let row = row::json(COLUMNS, &row::row(&event));
                 match output {
                     Output::Json => serde_json::to_string(&row).unwrap_or_default(),
-                    Output::Table => line(&Value::Object(row)),
+                    Output::Table => print::harmless(&line(&Value::Object(row))).into_owned(),
                 }
             }
             Next::Unreadable { partition, sequence } => {
@@ -128,7 +128,7 @@ fn line(row: &Value) -> String {
         row["error_codes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     about.extend((!codes.is_empty()).then(|| format!("errors {}", codes.join(", "))));
     let group = if text("group_id").is_empty() { "-" } else { text("group_id") };
-    let about = about.join("  ").replace(|c: char| c.is_control(), " ");
+    let about = about.join("  ").replace('\n', " ");
     format!("{time}  {position:<9}  {:<26}  {group}  {about}", text("kind")).trim_end().to_owned()
 }
 

@@ -86,6 +86,9 @@ pub(crate) struct SimulateArgs {
     pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) serve: ServeArgs,
+    /// Groups of a world before, as the query API shows them
+    #[arg(skip)]
+    pub(crate) before: Vec<serde_json::Value>,
 }
 
 const ACCOUNT_OF_SEED_0: u64 = 102_290_129_340_397;

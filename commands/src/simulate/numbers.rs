@@ -1,6 +1,6 @@
 //! Phone numbers that look real and are nobody's, and how businesses spell them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::dice::Dice;
 
@@ -20,6 +20,8 @@ pub(crate) struct Number {
 pub(crate) struct Numbers {
     given: [u64; COUNTRIES.len()],
     freed: VecDeque<(i64, Number)>,
+    /// Accounts of people who were there before.
+    taken: BTreeSet<String>,
 }
 
 struct Country {
@@ -89,8 +91,22 @@ fn germany(n: u64) -> Number {
 }
 
 impl Numbers {
+    /// Gives nobody this number.
+    pub(crate) fn take(&mut self, wa_id: &str) {
+        self.taken.insert(wa_id.to_owned());
+    }
+
     /// A number that nobody ever had; when all of a country are given, one of Brazil.
     pub(crate) fn fresh(&mut self, dice: &mut Dice) -> Number {
+        loop {
+            let number = self.next(dice);
+            if !self.taken.contains(&number.wa_id) {
+                return number;
+            }
+        }
+    }
+
+    fn next(&mut self, dice: &mut Dice) -> Number {
         let mut roll = dice.below(100);
         let mut country = 0;
         while let Some(share) = COUNTRIES.get(country).map(|c| c.share).filter(|share| roll >= *share) {

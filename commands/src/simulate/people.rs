@@ -90,6 +90,14 @@ impl Person {
         }
     }
 
+    /// Is this a name of theirs: the number in any spelling, the user id or the parent user id?
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let digits: String = name.chars().filter(char::is_ascii_digit).collect();
+        let is_number = !digits.is_empty() && name.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
+        let of_number = self.number.wa_id == digits || self.number.dialled == digits;
+        (is_number && of_number) || self.user_id == name || self.parent_user_id.as_deref() == Some(name)
+    }
+
     pub(crate) fn shows_number(&self) -> bool {
         self.shown != Shown::UserId
     }

@@ -57,8 +57,10 @@ pub(crate) struct Plan {
 
 impl Plan {
     pub(crate) fn new(args: &SimulateArgs, secret: &str) -> Self {
+        let mut world = World::new(args);
+        args.before.iter().for_each(|group| world.bring_back(group));
         Self {
-            world: Arc::new(Mutex::new(World::new(args))),
+            world: Arc::new(Mutex::new(world)),
             args: args.clone(),
             secret: secret.to_owned(),
             dice: Dice::new(args.seed, "plan"),

@@ -13,12 +13,14 @@ pub(crate) struct Change {
     pub(crate) items: usize,
     /// How many of the items no receiver can read.
     pub(crate) bad: usize,
+    /// Whose it is, where not the business's own account.
+    pub(crate) account: Option<String>,
 }
 
 impl Change {
     /// A change with one item in an array.
     pub(crate) fn one(field: &'static str, array: &str, item: Value) -> Self {
-        Self { field, value: json!({ array: [item] }), items: 1, bad: 0 }
+        Self { field, value: json!({ array: [item] }), items: 1, bad: 0, account: None }
     }
 
     /// The same, but unreadable.
@@ -29,7 +31,11 @@ impl Change {
     /// Takes another change into this one where both only list groups under one field.
     pub(crate) fn absorb(&mut self, other: Self) -> Result<(), Self> {
         let only_groups = |value: &Value| value.as_object().is_some_and(|v| v.len() == 1);
-        if self.field != other.field || !only_groups(&self.value) || !only_groups(&other.value) {
+        if self.field != other.field
+            || self.account != other.account
+            || !only_groups(&self.value)
+            || !only_groups(&other.value)
+        {
             return Err(other);
         }
         let Some(theirs) = other.value["groups"].as_array() else { return Err(other) };
@@ -55,14 +61,16 @@ pub(crate) struct Business {
 impl Business {
     /// The body of a POST. `entries` tells how the changes are spread over `entry[]`.
     pub(crate) fn body(&self, entries: Vec<Vec<Change>>) -> Vec<u8> {
-        let entries: Vec<Value> = entries
-            .into_iter()
-            .map(|changes| {
-                let changes: Vec<Value> = changes.into_iter().map(|change| self.change(change)).collect();
-                json!({ "id": self.account, "changes": changes })
-            })
-            .collect();
-        escape(&json!({ "object": "whatsapp_business_account", "entry": entries }).to_string()).into_bytes()
+        let mut told: Vec<Value> = Vec::new();
+        for changes in entries {
+            // An entry is of one account.
+            for of_one in changes.chunk_by(|one, next| one.account == next.account) {
+                let account = of_one.first().and_then(|change| change.account.as_ref());
+                let changes: Vec<Value> = of_one.iter().cloned().map(|change| self.change(change)).collect();
+                told.push(json!({ "id": account.unwrap_or(&self.account), "changes": changes }));
+            }
+        }
+        escape(&json!({ "object": "whatsapp_business_account", "entry": told }).to_string()).into_bytes()
     }
 
     fn change(&self, change: Change) -> Value {

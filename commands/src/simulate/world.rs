@@ -4,6 +4,7 @@
 //! one thing, but where their order is documented (leave after join, revoke after request): what a receiver
 //! must believe in the end does not depend on the order in which it heard of it.
 
+mod before;
 mod commands;
 mod group;
 mod identity;
@@ -47,6 +48,8 @@ pub(crate) struct World {
     pub(crate) business: Business,
     pub(crate) groups: BTreeMap<u64, Group>,
     alive: Vec<u64>,
+    /// The accounts of groups that were brought back.
+    before: BTreeMap<String, String>,
     pub(crate) people: BTreeMap<u64, Person>,
     crowd: VecDeque<u64>,
     pub(crate) messages: BTreeMap<u64, Message>,
@@ -96,6 +99,7 @@ impl World {
             business: args.business(),
             groups: BTreeMap::new(),
             alive: Vec::new(),
+            before: BTreeMap::new(),
             people: BTreeMap::new(),
             crowd: VecDeque::new(),
             messages: BTreeMap::new(),
@@ -164,10 +168,11 @@ impl World {
         self.serial
     }
 
-    /// A webhook of a group.
+    /// A webhook of a group, which its item names.
     fn tell(&mut self, kind: &'static str, field: &'static str, item: Map<String, Value>) {
         *self.happened.entry(kind).or_default() += 1;
-        self.out.push_back(Change::one(field, "groups", Value::Object(item)));
+        let account = self.account_of(item.get("group_id"));
+        self.out.push_back(Change { account, ..Change::one(field, "groups", Value::Object(item)) });
     }
 
     /// What all events of a group have.

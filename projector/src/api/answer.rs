@@ -29,7 +29,8 @@ pub(crate) fn told(told: &Told, position: &Position) -> Response {
     with_position(([(header::CONTENT_TYPE, "application/json")], body).into_response(), &position)
 }
 
-fn with_position(mut response: Response, position: &str) -> Response {
+/// Names the position that an answer reflects.
+pub(crate) fn with_position(mut response: Response, position: &str) -> Response {
     // Digits, colons and commas: always a header value.
     if let Ok(value) = HeaderValue::try_from(position) {
         response.headers_mut().insert(POSITION_HEADER, value);

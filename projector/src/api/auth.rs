@@ -203,6 +203,7 @@ pub(crate) async fn require(
     let ids = path.iter().flat_map(RawPathParams::iter);
     let group = ids.filter(|(name, _)| *name == GROUP_PARAM).map(|(_, id)| id.to_owned()).next();
     let admitted = match admit(&caller, &method, &route) {
+        Ok(()) if !is_reading(&method) && is_of_another_site(request.headers()) => Err(Problem::cross_site()),
         Ok(()) => own_group(&api, &caller, &route, group.as_deref(), &params).await,
         Err(problem) => Err(problem),
     };
@@ -218,6 +219,12 @@ pub(crate) async fn require(
         tracing::info!(target: "audit", caller, %method, route, group, status, "operator");
     }
     if caller.has(Scope::ReadLinks) { response } else { links::hidden(response).await }
+}
+
+/// A page of another site cannot read what an API without tokens answers on the machine of who looks at the page, but it
+/// can have the browser send, and the browser says so.
+fn is_of_another_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
 }
 
 fn is_reading(method: &Method) -> bool {

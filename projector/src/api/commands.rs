@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::answer::Answer;
 use super::auth::Caller;
-use super::params::{Limit, Params, id_cursor};
+use super::params::{IdList, Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::asked;
@@ -78,7 +78,7 @@ pub(crate) struct CommandPage {
 
 /// A command and what became of it
 ///
-/// With `wait_ms`, answers once it has ended, or when the time is over.
+/// With `wait_ms`, answers once it has ended, or when the time is over; one that was just asked for is waited for too.
 #[utoipa::path(
     get,
     path = "/v1/commands/{command_id}",
@@ -111,8 +111,9 @@ pub(crate) async fn ended(
     freshness: crate::reads::Freshness,
 ) -> Result<Answer<Command>, Problem> {
     let deadline = tokio::time::Instant::now() + api.reads.longest_wait(&freshness);
-    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline).await?;
-    let found = found.filter(|command| caller.may_see(number_of(command)));
+    // Whoever may not see it waits as for one that never was.
+    let seen = |command: &view::Command| caller.may_see(number_of(command));
+    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline, seen).await?;
     let command = found.ok_or_else(|| Problem::command_not_found(id, &position))?;
     Ok(Answer { body: of(command, &position.to_string()), position })
 }
@@ -141,7 +142,8 @@ pub(crate) async fn list(
     params: Params,
 ) -> Result<Answer<CommandPage>, Problem> {
     let (group, status) = (params.group(), params.command_status()?);
-    let (limit, before, freshness) = (params.limit(LIMIT)?, params.cursor_id()?, params.freshness()?);
+    let (limit, before) = (params.limit(LIMIT)?, params.cursor_id(IdList::Commands)?);
+    let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {
         let position = position_of(views);
         let wanted = |command: &view::Command| {
@@ -150,7 +152,7 @@ pub(crate) async fn list(
                 && (group.is_none() || group == command.group_id)
         };
         let page = view::commands(views, before.as_deref(), limit, &wanted)?;
-        let cursor = page.next.as_deref().map(id_cursor);
+        let cursor = page.next.as_deref().map(|id| id_cursor(IdList::Commands, id));
         let text = position.to_string();
         let commands = page.commands.into_iter().map(|command| of(command, &text)).collect();
         Ok(Answer { body: CommandPage { commands, cursor, position: text }, position })

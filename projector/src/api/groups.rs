@@ -13,7 +13,7 @@ use groupfold_schemas::v1;
 
 use super::answer::{self, Answer};
 use super::auth::{self, Caller};
-use super::params::{Limit, Params, id_cursor};
+use super::params::{IdList, Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::partition::Partition;
@@ -67,7 +67,7 @@ pub(crate) async fn list(
         caller,
         policy: PolicyFilter::new(&params)?,
     };
-    let (limit, after) = (params.limit(LIMIT)?, params.cursor_id()?);
+    let (limit, after) = (params.limit(LIMIT)?, params.cursor_id(IdList::Groups)?);
     let touched = api.reads.all();
     let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref());
@@ -155,7 +155,7 @@ fn page(
         }
     }
     let position = position_of(views);
-    let cursor = next.as_deref().map(id_cursor);
+    let cursor = next.as_deref().map(|id| id_cursor(IdList::Groups, id));
     let body = shape::GroupPage { groups, cursor, position: position.to_string() };
     Ok(Answer { body, position })
 }

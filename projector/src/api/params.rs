@@ -237,11 +237,11 @@ impl Params {
         place.map(Some).ok_or_else(|| bad_cursor(text))
     }
 
-    /// `cursor` of a list by id: the last id of the page before.
-    pub(crate) fn cursor_id(&self) -> Result<Option<String>, Problem> {
+    /// `cursor` of a list by id: the last id of the page before. That of another list is none.
+    pub(crate) fn cursor_id(&self, list: IdList) -> Result<Option<String>, Problem> {
         let Some(text) = self.get("cursor") else { return Ok(None) };
-        let id = unhex(text).and_then(|id| id.strip_prefix("g:").map(str::to_owned));
-        let id = id.filter(|id| id_cursor(id) == text);
+        let id = unhex(text).and_then(|id| id.strip_prefix(list.tag()).map(str::to_owned));
+        let id = id.filter(|id| id_cursor(list, id) == text);
         id.map(Some).ok_or_else(|| bad_cursor(text))
     }
 
@@ -279,9 +279,25 @@ pub(crate) fn usage_cursor(place: &Place) -> String {
     id::hex(format!("u:{}:{}", place.partition, place.message).as_bytes())
 }
 
-/// The cursor after the group of this id.
-pub(crate) fn id_cursor(id: &str) -> String {
-    id::hex(format!("g:{id}").as_bytes())
+/// What is listed by id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdList {
+    Groups,
+    Commands,
+}
+
+impl IdList {
+    fn tag(self) -> &'static str {
+        match self {
+            Self::Groups => "g:",
+            Self::Commands => "c:",
+        }
+    }
+}
+
+/// The cursor after the one of this id.
+pub(crate) fn id_cursor(list: IdList, id: &str) -> String {
+    id::hex(format!("{}{id}", list.tag()).as_bytes())
 }
 
 /// The place of an entry in a history, so that entries which come in late shift no page.
@@ -349,7 +365,7 @@ mod tests {
             let entry = params(&cursor).cursor_entry();
             assert_eq!(code(entry), "bad_cursor", "{cursor}");
         }
-        assert_eq!(code(params("cursor=743a").cursor_id()), "bad_cursor");
+        assert_eq!(code(params("cursor=743a").cursor_id(IdList::Groups)), "bad_cursor");
     }
 
     #[test]
@@ -377,7 +393,11 @@ mod tests {
     #[test]
     fn a_cursor_is_taken_as_it_was_printed_alone() {
         for text in ["673A78", "67+a78", "673a7"] {
-            assert_eq!(code(params(&format!("cursor={text}")).cursor_id()), "bad_cursor", "{text}");
+            assert_eq!(
+                code(params(&format!("cursor={text}")).cursor_id(IdList::Groups)),
+                "bad_cursor",
+                "{text}"
+            );
         }
         for plain in ["t:+5:7:x", "t:5:07:x"] {
             let cursor = id::hex(plain.as_bytes());
@@ -396,7 +416,8 @@ mod tests {
         let cursor = EntryCursor { at_ms: -5, rank: 7, id: "a:b-ção".to_owned() };
         let query = params(&format!("cursor={}", cursor.print()));
         assert_eq!(query.cursor_entry().unwrap(), Some(cursor));
-        let query = params(&format!("cursor={}", id_cursor("g:1@/=%")));
-        assert_eq!(query.cursor_id().unwrap().as_deref(), Some("g:1@/=%"));
+        let query = params(&format!("cursor={}", id_cursor(IdList::Groups, "g:1@/=%")));
+        assert_eq!(query.cursor_id(IdList::Groups).unwrap().as_deref(), Some("g:1@/=%"));
+        assert_eq!(code(query.cursor_id(IdList::Commands)), "bad_cursor", "a cursor of another list");
     }
 }

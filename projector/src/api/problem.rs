@@ -9,6 +9,7 @@ use groupfold_schemas::position::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::answer::with_position;
 use crate::desk::Refusal;
 use crate::store;
 
@@ -50,7 +51,8 @@ pub(crate) struct ProblemBody {
     code: &'static str,
     /// What happened here, and what would be right.
     detail: String,
-    /// How far the partitions are; only with `position_not_reached`.
+    /// How far the partitions are, also as the header `Groupfold-Position`: with `position_not_reached`, and of what is
+    /// not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     position: Option<String>,
 }
@@ -107,21 +109,27 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "bad_id", "The id in the path cannot be read", detail)
     }
 
+    /// What the state at a position does not have.
+    fn absent(code: &'static str, title: &'static str, detail: String, position: &Position) -> Self {
+        let problem = Self::new(StatusCode::NOT_FOUND, code, title, detail);
+        Self { position: Some(position.clone()), ..problem }
+    }
+
     pub(crate) fn group_not_found(id: &str, position: &Position) -> Self {
         let detail = format!("no event up to {position} speaks of group {id:?}");
-        Self::new(StatusCode::NOT_FOUND, "group_not_found", "The group is not known", detail)
+        Self::absent("group_not_found", "The group is not known", detail, position)
     }
 
     pub(crate) fn message_not_found(id: &str, position: &Position) -> Self {
         let detail = format!("no receipt up to {position} speaks of message {id:?}");
-        Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
+        Self::absent("message_not_found", "The message is not known", detail, position)
     }
 
     /// Nothing tells where a message lives.
     pub(crate) fn message_without_group(id: &str, position: &Position) -> Self {
         let detail =
             format!("no receipt up to {position} tells the group of message {id:?}: name it as group_id");
-        Self::new(StatusCode::NOT_FOUND, "message_not_found", "The message is not known", detail)
+        Self::absent("message_not_found", "The message is not known", detail, position)
     }
 
     pub(crate) fn bad_label(detail: String) -> Self {
@@ -141,7 +149,7 @@ impl Problem {
 
     pub(crate) fn command_not_found(id: &str, position: &Position) -> Self {
         let detail = format!("no event up to {position} speaks of command {id:?}");
-        Self::new(StatusCode::NOT_FOUND, "command_not_found", "The command is not known", detail)
+        Self::absent("command_not_found", "The command is not known", detail, position)
     }
 
     pub(crate) fn bad_body(detail: &str) -> Self {
@@ -212,6 +220,11 @@ impl Problem {
     pub(crate) fn forbidden(needed: &str) -> Self {
         let detail = format!("this needs {needed}");
         Self::new(StatusCode::FORBIDDEN, "forbidden", "The token does not allow this", detail)
+    }
+
+    pub(crate) fn cross_site() -> Self {
+        let detail = "Sec-Fetch-Site is cross-site: a page of another site had a browser send this";
+        Self::new(StatusCode::FORBIDDEN, "cross_site", "Another site may not ask for this", detail)
     }
 
     pub(crate) fn too_many(wait: Duration) -> Self {
@@ -336,15 +349,19 @@ impl From<groupfold_fold::entry::Error> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let header = self.header();
+        let position = self.position.map(|position| position.to_string());
         let body = ProblemBody {
             kind: format!("urn:groupfold:problem:{}", self.code),
             title: self.title,
             status: self.status.as_u16(),
             code: self.code,
             detail: self.detail,
-            position: self.position.map(|position| position.to_string()),
+            position: position.clone(),
         };
         let mut response = (self.status, Json(body)).into_response();
+        if let Some(position) = position {
+            response = with_position(response, &position);
+        }
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.extend(header);
@@ -372,6 +389,7 @@ mod tests {
             (Problem::too_many_labels(1), 409, "too_many_labels", None),
             (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
             (Problem::forbidden("x"), 403, "forbidden", None),
+            (Problem::cross_site(), 403, "cross_site", None),
             (
                 Problem::too_many(Duration::from_millis(1500)),
                 429,
@@ -398,6 +416,8 @@ mod tests {
             if let Some((name, value)) = header {
                 assert_eq!(response.headers()[name], value);
             }
+            let response_position = response.headers().get("groupfold-position").cloned();
+            let response_position = response_position.map(|value| value.to_str().unwrap().to_owned());
             let body = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
             let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(body["code"], code);
@@ -406,7 +426,10 @@ mod tests {
             assert!(
                 !body["title"].as_str().unwrap().is_empty() && !body["detail"].as_str().unwrap().is_empty()
             );
-            assert_eq!(body.get("position").is_some(), code == "position_not_reached");
+            let header = response_position.as_deref();
+            assert_eq!(body.get("position").and_then(|position| position.as_str()), header, "{code}");
+            let tells = ["position_not_reached", "group_not_found", "message_not_found"].contains(&code);
+            assert_eq!(header, tells.then_some("3:7"), "{code}");
         }
     }
 }

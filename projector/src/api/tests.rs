@@ -1,5 +1,6 @@
 //! The API over stores in a folder, with no log behind them.
 
+mod commands;
 mod document;
 mod policy;
 mod tenants;
@@ -336,7 +337,7 @@ async fn a_reader_does_not_wait_for_a_partition_that_stopped() {
     let world = World::new().await;
     let home = world.home("G");
     home.status.send_modify(|status| {
-        status.run = Run::Stopped(Stop::MissingSequence { expected: 1, found: 2 });
+        status.run = Run::Stopped(Stop::MissingSequence { expected: 1, found: Some(2) });
     });
     let path = format!("/v1/groups/G?min_position={}:1&wait_ms={WAIT_MS_MAX}", home.id);
     let reply = tokio::time::timeout(Duration::from_secs(10), world.get(&path)).await.unwrap();

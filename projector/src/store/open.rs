@@ -222,8 +222,7 @@ pub(super) fn discard(open: Option<Open>) {
 
 pub(super) fn set_aside(settings: &Settings, why: &Error) -> Result<(), Error> {
     let folder = settings.folder();
-    let now_ms = jiff::Timestamp::now().as_millisecond();
-    let aside = settings.root.join(format!("{}.damaged-{now_ms}", settings.partition));
+    let aside = settings.root.join(name_of_aside(settings.partition, jiff::Timestamp::now()));
     tracing::warn!(
         partition = settings.partition,
         reason = %chain(why),
@@ -236,6 +235,12 @@ pub(super) fn set_aside(settings: &Settings, why: &Error) -> Result<(), Error> {
     }
     sync_folder(&settings.root)?;
     forget_oldest(settings)
+}
+
+/// With letters: digits alone would be taken for a phone number by whoever blackens logs. Later names sort behind, also
+/// those of earlier releases, which were milliseconds.
+pub(super) fn name_of_aside(partition: u16, now: jiff::Timestamp) -> String {
+    format!("{partition}.damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"))
 }
 
 fn forget_oldest(settings: &Settings) -> Result<(), Error> {

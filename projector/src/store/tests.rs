@@ -155,13 +155,21 @@ fn damaged_stores_do_not_pile_up() {
     let store = Store::open(folder.settings(3)).unwrap();
     for number in 0..5 {
         // Names are milliseconds: the next one must differ.
-        while folder.path().join(format!("3.damaged-{}", jiff::Timestamp::now().as_millisecond())).exists() {
+        while folder.path().join(open::name_of_aside(3, jiff::Timestamp::now())).exists() {
             std::hint::spin_loop();
         }
         store.start_over(&Error::Closed { partition: number }).unwrap();
     }
     assert_eq!(aside(&folder), 3);
     assert_eq!(store.view().unwrap().sequence(), 0);
+}
+
+#[test]
+fn the_name_of_a_damaged_store_can_be_read_in_a_log_and_sorts_by_time() {
+    let at = |time: &str| open::name_of_aside(3, time.parse().unwrap());
+    let name = at("2026-11-28T21:17:52.095Z");
+    assert_eq!(name, "3.damaged-20261128T211752095Z");
+    assert!(name < at("2026-11-28T21:17:52.1Z") && name.as_str() > "3.damaged-1795900672095");
 }
 
 #[test]

@@ -173,7 +173,7 @@ impl Graph {
                 (None, Some(id)) => world.find_group(id).ok_or(No::Unknown("there is no such group"))?,
                 (None, None) => return Err(No::Wrong("invite_link or group_id is missing".to_owned())),
             };
-            let known = join.person.as_deref().and_then(|name| world.find_person(name));
+            let known = join.person.as_deref().and_then(|name| world.find_person_for(key, name));
             let person = known.unwrap_or_else(|| world.somebody_new(join.person.as_deref(), shown));
             let entry = come(world, key, person).map_err(No::Conflict)?;
             let request = world.requests_of(key).into_iter().find(|(own, ..)| *own == person);
@@ -198,7 +198,7 @@ impl Graph {
         self.by_people(|world| {
             let key = world.find_group(&wanted.group_id).ok_or(No::Unknown("there is no such group"))?;
             let person = match &wanted.person {
-                Some(name) => world.find_person(name),
+                Some(name) => world.find_person_for(key, name),
                 None => {
                     let members = world.groups.get(&key).into_iter().flat_map(|group| &group.members);
                     let mut so = members.filter(|(_, member)| member.status == standing);

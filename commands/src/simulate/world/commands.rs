@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{Group, MemberStatus, Status, World, ids};
 use crate::simulate::numbers::Number;
-use crate::simulate::people::{Person, Shown};
+use crate::simulate::people::Shown;
 use crate::simulate::wire::Change;
 
 /// Messages, and groups that are gone, which a served world keeps: it may live for days.
@@ -39,17 +39,16 @@ impl World {
         self.groups.iter().map(|(key, group)| (*key, group)).filter(move |(_, group)| there(group))
     }
 
-    /// A person by number in any spelling, user id or parent user id.
+    /// A person by any name.
     pub(crate) fn find_person(&self, name: &str) -> Option<u64> {
-        let digits: String = name.chars().filter(char::is_ascii_digit).collect();
-        let is_number = !digits.is_empty() && name.chars().all(|c| c.is_ascii_digit() || "+ -()".contains(c));
-        let is = |person: &Person| {
-            let of_number = person.number.wa_id == digits || person.number.dialled == digits;
-            (is_number && of_number)
-                || person.user_id == name
-                || person.parent_user_id.as_deref() == Some(name)
-        };
-        self.people.iter().find(|(_, person)| is(person)).map(|(key, _)| *key)
+        self.people.iter().find(|(_, person)| person.is_called(name)).map(|(key, _)| *key)
+    }
+
+    /// A person by any name: whoever the group knows by it, else anybody.
+    pub(crate) fn find_person_for(&self, key: u64, name: &str) -> Option<u64> {
+        let mut known = self.groups.get(&key).into_iter().flat_map(|group| group.members.keys());
+        let called = |person: &&u64| self.people.get(person).is_some_and(|person| person.is_called(name));
+        known.find(called).copied().or_else(|| self.find_person(name))
     }
 
     /// Somebody new, with this number and these names shown, or as it comes.

@@ -98,7 +98,8 @@ impl World {
         }
         let value = json!({ "contacts": [who.contact()], "messages": [message] });
         *self.happened.entry(kind).or_default() += 1;
-        self.out.push_back(Change { field: "messages", value, items: 1, bad: 0 });
+        let account = self.before.get(&group.id).cloned();
+        self.out.push_back(Change { field: "messages", value, items: 1, bad: 0, account });
         Some(id)
     }
 
@@ -196,7 +197,9 @@ impl World {
                 item.insert("pricing".into(), self.pricing());
             }
             *self.happened.entry(status).or_default() += 1;
-            self.out.push_back(Change::one("messages", "statuses", Value::Object(item)));
+            let account = self.account_of(item.get("recipient_id"));
+            self.out
+                .push_back(Change { account, ..Change::one("messages", "statuses", Value::Object(item)) });
         }
         if self.keep || message.open > 0 {
             self.messages.insert(serial, message);
@@ -297,7 +300,9 @@ impl World {
                 people.iter().filter_map(|p| self.people.get(p)).map(|p| p.contact()).collect();
             value["contacts"] = json!(contacts);
         }
-        self.out.push_back(Change { field: "messages", value, items: items_total, bad: 0 });
+        // Receipts that are told together are of one group.
+        let account = self.account_of(value["statuses"].get(0).and_then(|first| first.get("recipient_id")));
+        self.out.push_back(Change { field: "messages", value, items: items_total, bad: 0, account });
     }
 
     fn receipt(&mut self, due: Due, single: bool) -> Option<Value> {

@@ -25,6 +25,12 @@ pub(crate) struct Setting {
     rank: u32,
 }
 
+impl Setting {
+    pub(super) fn name(self) -> &'static str {
+        self.name
+    }
+}
+
 /// Subject, description and picture.
 pub(crate) const ALL: [Setting; 3] = [
     Setting { name: "subject", key: "group_subject", alias: "subject", line: "subject_changed", rank: 3 },

@@ -183,3 +183,18 @@ async fn routes_without_a_group_are_closed_to_bound_tokens_unless_they_guard_the
         assert_eq!(reply.status == 403, !guards, "{path}: {}", reply.body);
     }
 }
+
+#[tokio::test]
+async fn an_open_api_does_nothing_for_a_page_of_another_site() {
+    let world = World::new().await;
+    tell_group(&world, "mine", "ACME");
+    for (site, status) in [("cross-site", 403), ("same-origin", 200), ("none", 200)] {
+        let header = format!("sec-fetch-site: {site}\r\ncontent-length: 0\r\n");
+        let reply = world.send("PUT", "/v1/groups/mine/labels/vip", &header).await;
+        assert_eq!(reply.status, status, "{site}: {}", reply.body);
+        let read = world.send("GET", "/v1/groups/mine", &header).await.ok();
+        assert_eq!(read["labels"].as_array().unwrap().is_empty(), status == 403, "{site}: {read}");
+    }
+    let refused = world.send("POST", "/v1/ops/rebuild", "sec-fetch-site: cross-site\r\n").await;
+    assert_eq!(refused.problem(), (403, "cross_site".to_owned()));
+}

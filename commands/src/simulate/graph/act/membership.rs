@@ -101,7 +101,7 @@ impl Case<'_> {
         }
         let (mut removed, mut failed, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
         for input in inputs {
-            let person = self.world.find_person(input);
+            let person = self.world.find_person_for(key, input);
             if !seen.insert(person.map_or_else(|| input.to_owned(), |person| person.to_string())) {
                 return Err(Refusal::new(131_202, "A participant is named twice"));
             }
