@@ -162,3 +162,23 @@ impl Wire {
 fn number(message: &async_nats::Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_comes_to_the_number_of_its_publish() {
+        let to = |subject: &str| async_nats::Message {
+            subject: subject.into(),
+            reply: None,
+            payload: Bytes::new(),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        };
+        assert_eq!(number(&to("_INBOX.abc.17")), Some(17));
+        assert_eq!(number(&to("_INBOX.abc.x")), None);
+    }
+}
