@@ -85,7 +85,7 @@ impl Feed {
         (since.elapsed() > GRACE).then(|| format!("partition {partition}: change feed: {why}"))
     }
 
-    fn advanced(&self, to: Mark, by: u64) {
+    pub(crate) fn advanced(&self, to: Mark, by: u64) {
         self.0.send_modify(|state| {
             state.published = Some(state.published.unwrap_or_default().max(to));
             state.waiting = state.waiting.saturating_sub(by);

@@ -14,7 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::feed::Feed;
-use crate::partition::Partition;
+use crate::partition::{Partition, fold};
 use crate::status::{Run, Status};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -33,9 +33,10 @@ struct RequestLabels {
     status: u16,
 }
 
-/// Reasons by which a record can be unreadable, see `groupfold_schemas::frame::Error::name`.
-const UNREADABLE_WATCHED: [&str; 5] =
-    ["truncated", "unknown_version", "checksum", "undecodable", "value_too_large"];
+/// Reasons by which a record can be unreadable, see `groupfold_schemas::frame::Error::name` and
+/// [`crate::partition::fold`].
+const UNREADABLE_WATCHED: [&str; 6] =
+    ["truncated", "unknown_version", "checksum", "undecodable", fold::NO_EVENT, fold::VALUE_TOO_LARGE];
 
 /// What is counted as it happens; all partitions together.
 #[derive(Debug, Clone)]

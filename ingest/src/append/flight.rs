@@ -104,6 +104,17 @@ mod tests {
     }
 
     #[test]
+    fn who_waits_longest_is_waited_for() {
+        let mut flight = Flight::default();
+        let now = Instant::now();
+        let later = now + std::time::Duration::from_secs(1);
+        for (number, patience) in [(0, now), (1, later), (2, now)] {
+            flight.take_up(number, oneshot::channel().0, patience);
+        }
+        assert_eq!(flight.patience(), Some(later));
+    }
+
+    #[test]
     fn an_answer_that_comes_twice_or_too_late_is_nobodys() {
         let mut flight = Flight::default();
         let _first = taken_up(&mut flight, 3);

@@ -242,3 +242,39 @@ fn fitting(round: &[Waiting]) -> usize {
     });
     fits.count().max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(id: &str, bytes: usize) -> Waiting {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
+        let payload = vec![0; bytes].into();
+        let patience = tokio::time::Instant::now();
+        (Outgoing { subject: "s".into(), headers, payload, patience }, oneshot::channel().0)
+    }
+
+    #[test]
+    fn a_batch_takes_as_many_as_fit_and_at_least_one() {
+        let round = |bytes: &[usize]| bytes.iter().map(|bytes| waiting("e", *bytes)).collect::<Vec<_>>();
+        assert_eq!(fitting(&round(&[BATCH_BYTES_MAX + 1, 1])), 1);
+        assert_eq!(fitting(&round(&[1, BATCH_BYTES_MAX - 1, 1])), 2);
+        assert_eq!(fitting(&round(&[1, BATCH_BYTES_MAX, 1])), 1);
+        assert_eq!(fitting(&round(&[1, 2, 3])), 3);
+    }
+
+    #[tokio::test]
+    async fn a_round_takes_what_is_handed_over_as_far_as_there_is_room() {
+        let (hand_over, mut waiting_ones) = mpsc::channel(8);
+        for id in ["a", "b", "c", "d"] {
+            hand_over.send(waiting(id, 1)).await.unwrap();
+        }
+        let mut some = vec![waiting_ones.recv().await.unwrap()];
+        gather(&mut some, 3, &mut waiting_ones).await;
+        let ids: Vec<_> = some.iter().map(|(message, _)| message.id()).collect();
+        assert_eq!(ids, ["a", "b", "c"]);
+        gather(&mut some, 9, &mut waiting_ones).await;
+        assert_eq!(some.len(), 4);
+    }
+}

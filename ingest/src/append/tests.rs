@@ -154,3 +154,66 @@ fn a_message_is_as_long_as_the_broker_takes_and_no_longer() {
     };
     assert_eq!((contacts(fits), contacts(fits - 1)), (1, 0));
 }
+
+fn event(id: &str) -> Message {
+    let record = Record { event_id: id.into(), ..record("g", Kind::GroupDeleted(GroupDeleted {})) };
+    Message::of_event(record, 8, PAYLOAD_MAX, &delivery())
+}
+
+fn failure(id: &str) -> Message {
+    Message::of_failed(&FailedWebhook { failed_id: id.into(), ..FailedWebhook::default() }, PAYLOAD_MAX)
+}
+
+#[test]
+fn a_receipt_counts_fates_and_what_the_log_took_as_new_and_may_have_taken_before() {
+    let messages = [event("a"), event("b"), failure("f"), failure("g")];
+    let partition = messages[0].destinations[0].partition;
+    let ack = |partition, sequence, duplicate, unsure| Ack {
+        partition,
+        stored: Stored { sequence, duplicate },
+        unsure,
+    };
+    let acks = vec![
+        (2, ack(None, 90, false, false)),
+        (1, ack(partition, 6, true, true)),
+        (0, ack(partition, 7, false, false)),
+        (3, ack(None, 91, true, true)),
+    ];
+    let mut receipt = Receipt::default();
+    receipt.count(&messages, acks);
+    let mut position = Position::default();
+    position.raise(partition.unwrap(), 7);
+    let expected = Receipt {
+        appended: 1,
+        duplicate: 1,
+        failed: 2,
+        stored: 1,
+        stored_failed: 1,
+        unsure: 2,
+        position,
+        ..Receipt::default()
+    };
+    assert_eq!(receipt, expected);
+}
+
+#[test]
+fn what_stands_in_a_webhook_twice_is_published_once_and_counted_twice() {
+    let mut messages = ["a", "a", "b", "a"].map(event).to_vec();
+    messages.extend(["f", "f"].map(failure));
+    let mut receipt = Receipt::default();
+    receipt.count_repeated(&mut messages);
+    assert_eq!(messages.iter().map(|message| message.id.as_str()).collect::<Vec<_>>(), ["a", "b", "f"]);
+    assert_eq!(receipt, Receipt { duplicate: 2, failed: 1, ..Receipt::default() });
+}
+
+#[test]
+fn what_was_published_and_not_answered_may_be_in_the_log_and_what_was_refused_is_not() {
+    for error in
+        [Error::Unacknowledged, Error::DuplicateInFlight, PublishError::new(PublishErrorKind::Other).into()]
+    {
+        assert!(error.is_unknown(), "{error}");
+    }
+    for error in [Error::Disconnected, Error::Stalled, Error::NoStream, Error::TooLarge, refusal(10077)] {
+        assert!(!error.is_unknown(), "{error}");
+    }
+}

@@ -87,7 +87,7 @@ impl Wire {
         let mut next = Some(self.answers.next().await?);
         while let Some(message) = next {
             if let Some(number) = number(&message) {
-                answers.push((number, self.read(&message).map(|(stored, _)| stored)));
+                answers.push((number, read(&self.stream, &message).map(|(stored, _)| stored)));
             }
             next = self.answers.next().now_or_never().flatten();
         }
@@ -121,7 +121,7 @@ impl Wire {
             crash::at(Point::AppendSent);
             while let Some(message) = self.answers.next().await {
                 if number(&message) == Some(number_of_commit) {
-                    return self.read(&message);
+                    return read(&self.stream, &message);
                 }
             }
             Err(Error::Unacknowledged)
@@ -143,22 +143,63 @@ impl Wire {
         let reply = format!("{}.{number}", self.inbox);
         Ok(self.broker.client().publish_with_reply_and_headers(subject, reply, headers, payload).await?)
     }
+}
 
-    /// What an answer says, and of how many messages of a batch.
-    fn read(&self, message: &async_nats::Message) -> Result<(Stored, u64), Error> {
-        if message.status == Some(StatusCode::NO_RESPONDERS) {
-            return Err(Error::NoStream);
-        }
-        let answer: Answer<'_> = serde_json::from_slice(&message.payload).map_err(Error::Unreadable)?;
-        match answer.error {
-            Some(refusal) => Err(refusal.into()),
-            // If subjects were ever bound to another stream, its acknowledgement is worth nothing here.
-            None if answer.stream != self.stream => Err(Error::WrongStream),
-            None => Ok((Stored { sequence: answer.seq, duplicate: answer.duplicate }, answer.count)),
-        }
+/// What an answer to a publish into a stream says, and of how many messages of a batch.
+fn read(stream: &str, message: &async_nats::Message) -> Result<(Stored, u64), Error> {
+    if message.status == Some(StatusCode::NO_RESPONDERS) {
+        return Err(Error::NoStream);
+    }
+    let answer: Answer<'_> = serde_json::from_slice(&message.payload).map_err(Error::Unreadable)?;
+    match answer.error {
+        Some(refusal) => Err(refusal.into()),
+        // If subjects were ever bound to another stream, its acknowledgement is worth nothing here.
+        None if answer.stream != stream => Err(Error::WrongStream),
+        None => Ok((Stored { sequence: answer.seq, duplicate: answer.duplicate }, answer.count)),
     }
 }
 
 fn number(message: &async_nats::Message) -> Option<u64> {
     message.subject.rsplit('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(subject: &str, payload: &'static str) -> async_nats::Message {
+        async_nats::Message {
+            subject: subject.into(),
+            reply: None,
+            payload: payload.into(),
+            headers: None,
+            status: None,
+            description: None,
+            length: 0,
+        }
+    }
+
+    #[test]
+    fn an_answer_comes_to_the_number_of_its_publish() {
+        assert_eq!(number(&answer("_INBOX.abc.17", "")), Some(17));
+        assert_eq!(number(&answer("_INBOX.abc.x", "")), None);
+    }
+
+    #[test]
+    fn only_the_stream_of_the_message_acknowledges_it() {
+        let read = |payload| read("S", &answer("i.1", payload));
+        let stored = |sequence, duplicate| Stored { sequence, duplicate };
+        assert_eq!(read(r#"{"stream":"S","seq":7}"#).unwrap(), (stored(7, false), 0));
+        assert_eq!(read(r#"{"stream":"S","seq":7,"duplicate":true}"#).unwrap(), (stored(7, true), 0));
+        assert_eq!(read(r#"{"stream":"S","seq":9,"batch":"b","count":3}"#).unwrap(), (stored(9, false), 3));
+        assert!(matches!(read(r#"{"stream":"T","seq":7}"#), Err(Error::WrongStream)));
+        let full = r#"{"stream":"S","error":{"code":503,"err_code":10077,"description":"d"}}"#;
+        assert!(matches!(read(full), Err(Error::Full(_))));
+        assert!(matches!(read("+OK"), Err(Error::Unreadable(_))));
+        let nobody = async_nats::Message {
+            status: Some(StatusCode::NO_RESPONDERS),
+            ..answer("i.1", r#"{"stream":"S","seq":7}"#)
+        };
+        assert!(matches!(super::read("S", &nobody), Err(Error::NoStream)));
+    }
 }

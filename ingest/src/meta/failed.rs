@@ -83,7 +83,6 @@ fn failed(
         raw,
         headers: delivery.headers.copy(),
         build: delivery.build.to_owned(),
-        original_contacts: Vec::new(),
         entry_hash: origin.entry_hash.clone().into_owned(),
         entry_time_ms: origin.entry_time_ms,
         ..FailedWebhook::default()
@@ -129,6 +128,7 @@ pub(crate) fn oversize(record: Record, delivery: &Delivery<'_>) -> FailedWebhook
         raw: record.original_json,
         headers: delivery.headers.copy(),
         build: delivery.build.to_owned(),
+        original_contacts: record.original_contacts,
         ..FailedWebhook::default()
     }
 }

@@ -36,3 +36,14 @@ pub(super) fn without_indices(pointer: &str) -> String {
     let segments: Vec<&str> = pointer.split('/').map(|s| if is_index(s) { "*" } else { s }).collect();
     segments.join("/")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::without_indices;
+
+    #[test]
+    fn a_pointer_without_indices_is_that_of_any_item() {
+        assert_eq!(without_indices("/entry/0/changes/12/value/1a//x"), "/entry/*/changes/*/value/1a//x");
+        assert_eq!(without_indices(""), "");
+    }
+}

@@ -253,6 +253,14 @@ mod tests {
     }
 
     #[test]
+    fn every_type_has_a_name() {
+        let bytes = Bytes::from(r#"[{},[],"",true,false,null,-1,2]"#);
+        let json = Json::read(&bytes).unwrap();
+        let names: Vec<_> = json.root().elements().unwrap().map(Value::type_name).collect();
+        assert_eq!(names, ["object", "list", "text", "flag", "flag", "null", "number", "number"]);
+    }
+
+    #[test]
     fn a_value_is_found_by_its_pointer() {
         let bytes = Bytes::from(r#"{"x":0,"a":[1,{"b":"here","c":2}]}"#);
         let json = Json::read(&bytes).unwrap();

@@ -4,6 +4,7 @@ mod contradictions;
 mod families;
 mod faults;
 mod identity;
+mod kept;
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Record};

@@ -126,38 +126,4 @@ fn head_fits(head: &v1::GroupHead) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use groupfold_schemas::v1::event::Kind;
-
-    use super::*;
-    use crate::testing::{created, receipt, record};
-
-    fn fits(record: &v1::Record) -> bool {
-        super::fits(&Contributions::of([record]))
-    }
-
-    #[test]
-    fn the_longest_texts_of_the_provider_fit_and_what_is_longer_does_not() {
-        assert!(fits(&created("G", 1, &"😀".repeat(128))));
-        assert!(!fits(&created("G", 1, &"x".repeat(SUBJECT_BYTES))));
-        let described = |text: String| {
-            let event = v1::GroupCreated { description: Some(text), ..Default::default() };
-            record("G", 1, Kind::GroupCreated(event))
-        };
-        assert!(fits(&described("😀".repeat(2048))));
-        assert!(!fits(&described("x".repeat(DESCRIPTION_BYTES))));
-    }
-
-    #[test]
-    fn a_receipt_may_fill_a_third_of_a_value() {
-        let failed = |text: String| {
-            let mut record = receipt("G", 1, "m", v1::ReceiptStatus::Failed, None);
-            if let Some(v1::Event { kind: Some(Kind::Receipt(event)) }) = &mut record.event {
-                event.errors = vec![v1::ProviderError { details: text, ..Default::default() }];
-            }
-            record
-        };
-        assert!(fits(&failed("x".repeat(8 * 1024))));
-        assert!(!fits(&failed("x".repeat(THIRD_BYTES))));
-    }
-}
+mod tests;

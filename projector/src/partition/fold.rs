@@ -23,8 +23,8 @@ pub(super) const KEYS_MAX: usize = 1000;
 /// Most published parcels that one commit takes out of the outbox: more than one adds, so that it empties.
 const REMOVED_MAX: usize = 50;
 
-const NO_EVENT: &str = "no_event";
-const VALUE_TOO_LARGE: &str = "value_too_large";
+pub(crate) const NO_EVENT: &str = "no_event";
+pub(crate) const VALUE_TOO_LARGE: &str = "value_too_large";
 
 /// A message and what could be read of it.
 struct Message {
@@ -240,92 +240,4 @@ fn unreadable(message: &Message) -> Option<v1::Unreadable> {
 }
 
 #[cfg(test)]
-mod tests {
-    use groupfold_fold::entry::Memory;
-
-    use super::*;
-    use crate::testing::{Folder, created, items, joined, put, put_items};
-
-    fn many(count: i64) -> Vec<v1::Record> {
-        (0..count).map(|n| joined("G", n, &format!("55110000{n:04}"))).collect()
-    }
-
-    #[test]
-    fn any_cut_into_batches_leads_to_the_same_digest() {
-        let records = many(300);
-        let mut memory = Memory::default();
-        let expected = memory.apply(&records).unwrap();
-        for cut in [1, 7, 300] {
-            let folder = Folder::new();
-            let partition = folder.open(3);
-            for batch in records.chunks(cut.max(30)) {
-                put(&partition, batch);
-            }
-            let status = partition.status.borrow().clone();
-            assert_eq!((status.applied, status.digest), (300, expected), "batches of {cut}");
-            let progress = partition.store.view().unwrap().progress();
-            assert_eq!((progress.events_applied, progress.records_unreadable), (300, 0));
-            assert_eq!(
-                partition.store.view().unwrap().group_digest("G").unwrap(),
-                expected,
-                "all is of one group"
-            );
-        }
-    }
-
-    #[test]
-    fn a_commit_keeps_within_its_bound_of_keys() {
-        let mut known = Known::default();
-        let items = items(1, &many(i64::try_from(KEYS_MAX).unwrap())).into_iter();
-        let messages: Vec<Message> = items.map(|item| message(item, &mut known)).collect();
-        let len = chunk_len(&messages);
-        let keys =
-            |part: &[Message]| part.iter().flat_map(|m| m.contributions.keys()).collect::<HashSet<_>>().len();
-        assert!(len < KEYS_MAX && keys(&messages[..len]) <= KEYS_MAX, "{len}");
-        assert!(keys(&messages[..=len]) > KEYS_MAX, "{len}");
-    }
-
-    #[test]
-    fn which_record_is_too_large_depends_neither_on_order_nor_on_batches() {
-        let subject = |second, len| created("G", second, &"x".repeat(len));
-        let mut records = [subject(1, 900), subject(2, 2_000), subject(3, 20_000), subject(4, 800)];
-        for _ in 0..2 {
-            let mut memory = Memory::default();
-            let kept: Vec<_> =
-                records.iter().filter(|record| bound::fits(&Contributions::of([*record]))).cloned().collect();
-            assert_eq!(kept.len(), 2);
-            let expected = memory.apply(&kept).unwrap();
-            for cut in [1, 2, 4] {
-                let folder = Folder::new();
-                let partition = folder.open(3);
-                records.chunks(cut).for_each(|batch| put(&partition, batch));
-                let status = partition.status.borrow().clone();
-                assert_eq!((status.applied, status.digest), (4, expected), "batches of {cut}");
-                assert_eq!(partition.store.view().unwrap().progress().records_unreadable, 2);
-            }
-            records.reverse();
-        }
-    }
-
-    #[test]
-    fn what_cannot_be_read_is_counted_by_reason_and_passed() {
-        let folder = Folder::new();
-        let partition = folder.open(3);
-        let big = "x".repeat(VALUE_BYTES_MAX);
-        let mut items = items(1, &[joined("G", 1, "1"), created("G", 2, &big), joined("G", 3, "3")]);
-        let mut empty = v1::Record { event: None, ..joined("G", 4, "4") };
-        empty.event_id.clear();
-        items.extend(crate::testing::items(4, &[empty, joined("G", 5, "5")]));
-        items.push(Item { sequence: 6, log_time_ms: 1, payload: vec![9; 6].into(), trace_id: None });
-        put_items(&partition, items).unwrap();
-
-        let view = partition.store.view().unwrap();
-        let unreadable = view.unreadable_after(0, 10).unwrap();
-        let unreadable: Vec<_> = unreadable.iter().map(|u| (u.sequence, u.reason.as_str())).collect();
-        assert_eq!(unreadable, [(2, VALUE_TOO_LARGE), (4, NO_EVENT), (6, "unknown_version")]);
-        let progress = view.progress();
-        assert_eq!((progress.sequence, progress.events_applied, progress.records_unreadable), (6, 3, 3));
-        let group = groupfold_fold::view::group(&view, "G").unwrap().unwrap();
-        assert_eq!(group.members.len(), 3);
-    }
-}
+mod tests;

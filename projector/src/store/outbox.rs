@@ -166,13 +166,58 @@ mod tests {
         assert_eq!(left, (parcels[parcels.len() - 2].sequence + 1..=300).collect::<Vec<_>>());
     }
 
+    /// A change that takes so many bytes.
+    fn of_len(sequence: u64, bytes: usize) -> v1::Change {
+        let of = |len| v1::Change { event_id: "e".repeat(len), ..change(sequence) };
+        (0..bytes).rev().map(of).find(|change| frame::encoded_len(change) == bytes).unwrap()
+    }
+
+    #[test]
+    fn a_parcel_is_filled_to_its_bound_and_no_further() {
+        let parcels = |last| {
+            let mut outbox = Outbox::default();
+            [10_000, 10_000, last].into_iter().for_each(|bytes| outbox.put(of_len(1, bytes)));
+            assert!(outbox.puts.iter().all(|(parcel, _)| frame::encoded_len(parcel) <= PARCEL_BYTES));
+            outbox.puts.iter().map(|(parcel, _)| parcel.changes.len()).collect::<Vec<_>>()
+        };
+        let rest = PARCEL_BYTES - 2 * (10_000 + AROUND_BYTES);
+        assert_eq!(parcels(rest), [3]);
+        assert_eq!(parcels(rest + 1), [2, 1]);
+    }
+
+    #[test]
+    fn no_more_parcels_are_read_than_it_takes() {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        let mut outbox = Outbox::default();
+        (1..=4).for_each(|sequence| outbox.put(of_len(sequence, PARCEL_BYTES)));
+        assert!(
+            outbox.puts.iter().all(|(parcel, _)| !parcel.changes[0].omitted),
+            "the longest goes as it is"
+        );
+        let progress = v1::Progress { sequence: 4, ..v1::Progress::default() };
+        partition.store.commit_with(&Default::default(), &[], &outbox, progress).unwrap();
+        let view = partition.store.view().unwrap();
+        let found = view.outbox_after(Mark { sequence: 1, index: 0 }, 2).unwrap();
+        assert_eq!(sequences(&found), [2, 3]);
+    }
+
     #[test]
     fn a_change_kept_alone_by_an_earlier_build_is_read_and_one_that_is_too_long_goes_without_its_values() {
         assert_eq!(changes_in(&frame::encode(&change(7))).unwrap(), [change(7)]);
-        let value = v1::change_value::Value::Text("x".repeat(PARCEL_BYTES));
-        let after = Some(v1::ChangeValue { value: Some(value) });
-        let mut outbox = Outbox::default();
-        outbox.put(v1::Change { after, ..change(8) });
-        assert_eq!(outbox.puts[0].0.changes, [v1::Change { omitted: true, ..change(8) }]);
+        let long = || {
+            let value = v1::change_value::Value::Text("x".repeat(PARCEL_BYTES));
+            Some(v1::ChangeValue { value: Some(value) })
+        };
+        let reported = v1::Participant { username: Some("x".repeat(PARCEL_BYTES)), ..Default::default() };
+        for change in [
+            v1::Change { before: long(), ..change(8) },
+            v1::Change { after: long(), ..change(8) },
+            v1::Change { reported: Some(reported), ..change(8) },
+        ] {
+            let mut outbox = Outbox::default();
+            outbox.put(change);
+            assert_eq!(outbox.puts[0].0.changes, [v1::Change { omitted: true, ..self::change(8) }]);
+        }
     }
 }

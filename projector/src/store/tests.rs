@@ -6,6 +6,9 @@ use groupfold_fold::entry::{Key, Source as _};
 use super::*;
 use crate::testing::{Folder, created, joined, put};
 
+mod damage;
+mod errors;
+
 fn names(folder: &Folder) -> Vec<String> {
     let entry = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
     let mut names: Vec<String> = fs::read_dir(folder.path()).unwrap().map(entry).collect();
@@ -29,6 +32,7 @@ fn a_store_opened_again_has_its_entries_and_its_position() {
     put(&partition, &[created("G", 1, "first"), joined("G", 2, "1")]);
     let before = partition.store.view().unwrap().progress();
     drop(partition);
+    assert_eq!(fs::read(folder.path().join("3/closed")).unwrap(), b"2", "it was closed in order");
     let store = Store::open(folder.settings(3)).unwrap();
     assert_eq!(store.view().unwrap().progress(), before);
     assert_eq!((before.sequence, before.stream.as_str()), (2, "GROUPFOLD_EVENTS_3"));
@@ -46,6 +50,40 @@ fn a_store_closed_once_is_not_read_and_can_be_opened_by_another() {
     Store::open(folder.settings(3)).unwrap();
 }
 
+/// Holds what another one waits for until that would long have been refused, were it not to wait.
+fn held_for_a_while<T: Send>(wait: impl FnOnce() -> T + Send, let_go: impl FnOnce()) -> T {
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(wait);
+        for _ in 0..10_000 {
+            if waits.is_finished() {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let_go();
+        waits.join().unwrap()
+    })
+}
+
+#[test]
+fn what_a_dying_process_or_a_thread_still_holds_is_waited_for() {
+    let folder = Folder::new();
+    let dying = Store::open(folder.settings(3)).unwrap();
+    let next = held_for_a_while(|| Store::open(folder.settings(3)), || dying.close()).unwrap();
+    let db = next.inner.read().unwrap().as_ref().unwrap().db.clone();
+    held_for_a_while(|| next.reopen(), || drop(db)).unwrap();
+    assert_eq!(aside(&folder), 0);
+}
+
+#[test]
+fn a_file_that_the_machine_refuses_is_neither_damaged_nor_in_use() {
+    let folder = Folder::new();
+    fs::create_dir_all(folder.path().join("3/db")).unwrap();
+    let refused = Store::open(folder.settings(3)).unwrap_err();
+    assert!(matches!(refused, Error::Database { .. }), "{refused}");
+    assert_eq!(aside(&folder), 0);
+}
+
 #[test]
 fn a_half_written_snapshot_is_removed() {
     let folder = Folder::new();
@@ -53,135 +91,39 @@ fn a_half_written_snapshot_is_removed() {
     put(&partition, &[created("G", 1, "first")]);
     drop(partition);
     let half = folder.path().join("3/snap.0000000000000001.generating");
+    let other = folder.path().join("3/other.generating");
     fs::write(&half, b"half").unwrap();
+    fs::write(&other, b"other").unwrap();
     let store = Store::open(folder.settings(3)).unwrap();
-    assert!(!half.exists());
+    assert!(!half.exists() && other.exists());
     assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0));
-}
-
-#[test]
-fn a_damaged_mark_of_closing_keeps_no_store_from_opening() {
-    for mark in [b"".as_slice(), b"\xb1", b"x", b"1\xff"] {
-        let folder = Folder::new();
-        let partition = folder.open(3);
-        put(&partition, &[created("G", 1, "first")]);
-        partition.store.close();
-        drop(partition);
-        let closed = folder.path().join("3/closed");
-        assert_eq!(fs::read(&closed).unwrap(), b"1");
-        fs::write(&closed, mark).unwrap();
-        let store = Store::open(folder.settings(3)).unwrap();
-        assert_eq!((subject(&store).as_deref(), aside(&folder)), (Some("first"), 0), "{mark:?}");
-    }
-}
-
-/// Opens what a damage left, and tells sequence and number of stores set aside. Whatever position comes
-/// up, the entries must be those of the records up to it.
-fn opened_after(records: &[v1::Record], damage: impl Fn(&mut Vec<u8>)) -> (usize, usize) {
-    let folder = Folder::new();
-    let partition = folder.open(3);
-    for record in records {
-        put(&partition, std::slice::from_ref(record));
-    }
-    drop(partition);
-    let db = folder.path().join("3/db");
-    let mut bytes = fs::read(&db).unwrap();
-    damage(&mut bytes);
-    fs::write(&db, bytes).unwrap();
-
-    let partition = folder.open(3);
-    let view = partition.store.view().unwrap();
-    let sequence = usize::try_from(view.sequence()).unwrap();
-    let mut memory = Memory::default();
-    memory.apply(&records[..sequence]).unwrap();
-    let keys: Vec<Vec<u8>> = memory.0.keys().cloned().collect();
-    drop(view);
-    assert_eq!(partition.store.load(&keys).unwrap(), memory);
-    (sequence, aside(&folder))
-}
-
-#[test]
-fn damage_anywhere_leaves_a_state_that_once_was_or_an_empty_one() {
-    let records: Vec<v1::Record> = (0..40).map(|n| joined("G", n, &n.to_string())).collect();
-    let used = |bytes: &[u8]| bytes.iter().rposition(|&b| b != 0).unwrap();
-    let mut outcomes = Vec::new();
-    for part in 0..16 {
-        outcomes.push(opened_after(&records, |bytes| {
-            let at = used(bytes) * part / 16;
-            bytes[at] ^= 0x10;
-        }));
-        outcomes.push(opened_after(&records, |bytes| bytes.truncate(used(bytes) * part / 16)));
-    }
-    assert!(outcomes.iter().any(|(sequence, _)| *sequence < 40), "{outcomes:?}");
-}
-
-#[test]
-fn a_position_that_cannot_be_read_is_damage() {
-    let folder = Folder::new();
-    let partition = folder.open(3);
-    put(&partition, &[created("G", 1, "first")]);
-    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
-    db.insert(PROGRESS_KEY, b"x").unwrap();
-    db.flush().unwrap();
-    drop((db, partition));
-    let store = Store::open(folder.settings(3)).unwrap();
-    assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));
-    drop(store);
-    // The store that took its place works.
-    let partition = folder.open(3);
-    put(&partition, &[created("G", 1, "again")]);
-    assert_eq!(subject(&partition.store).as_deref(), Some("again"));
-}
-
-#[test]
-fn an_entry_that_the_digest_does_not_know_is_damage() {
-    let folder = Folder::new();
-    let partition = folder.open(3);
-    put(&partition, &[created("G", 1, "first")]);
-    let key = Key::Head { group: "other".to_owned() }.encode();
-    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
-    partition.store.verify().unwrap();
-    db.insert(key, b"x").unwrap();
-    db.flush().unwrap();
-    assert!(partition.store.verify().unwrap_err().is_damage());
-    drop((db, partition));
-    let store = Store::open(folder.settings(3)).unwrap();
-    assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));
-}
-
-#[test]
-fn damaged_stores_do_not_pile_up() {
-    let folder = Folder::new();
-    let store = Store::open(folder.settings(3)).unwrap();
-    for number in 0..5 {
-        // Names are milliseconds: the next one must differ.
-        while folder.path().join(open::name_of_aside(3, jiff::Timestamp::now())).exists() {
-            std::hint::spin_loop();
-        }
-        store.start_over(&Error::Closed { partition: number }).unwrap();
-    }
-    assert_eq!(aside(&folder), 3);
-    assert_eq!(store.view().unwrap().sequence(), 0);
-}
-
-#[test]
-fn the_name_of_a_damaged_store_can_be_read_in_a_log_and_sorts_by_time() {
-    let at = |time: &str| open::name_of_aside(3, time.parse().unwrap());
-    let name = at("2026-11-28T21:17:52.095Z");
-    assert_eq!(name, "3.damaged-20261128T211752095Z");
-    assert!(name < at("2026-11-28T21:17:52.1Z") && name.as_str() > "3.damaged-1795900672095");
 }
 
 #[test]
 fn another_version_and_another_shape_are_refused() {
     let folder = Folder::new();
+    assert_eq!(marker(folder.path()).unwrap(), None);
     Store::check_format(folder.path(), 8).unwrap();
     Store::check_format(folder.path(), 8).unwrap();
+    let kept = Marker { version: VERSION.to_owned(), partitions: Some(8) };
+    assert_eq!(marker(folder.path()).unwrap(), Some(kept));
+    assert_eq!(names(&folder), ["FORMAT"]);
     let other = Store::check_format(folder.path(), 4).unwrap_err();
     assert!(matches!(other, Error::OtherPartitions { expected: 4, found: 8, .. }), "{other}");
-    fs::write(folder.path().join("FORMAT"), "version = 2\npartitions = 8\n").unwrap();
+    let format = folder.path().join("FORMAT");
+    fs::write(&format, "version = 2\npartitions = 8\n").unwrap();
     let unknown = Store::check_format(folder.path(), 8).unwrap_err();
     assert!(unknown.to_string().contains("says version \"2\", this build reads version 1"), "{unknown}");
+    fs::write(&format, "version = 1\npartitions = x\n").unwrap();
+    let unknown = Store::check_format(folder.path(), 8).unwrap_err();
+    assert!(matches!(unknown, Error::UnknownVersion { .. }), "{unknown}");
+    assert_eq!(marker(folder.path()).unwrap().unwrap().partitions, None);
+
+    // A marker that is there and cannot be read is not one that is missing.
+    fs::remove_file(&format).unwrap();
+    fs::create_dir(&format).unwrap();
+    assert!(matches!(Store::check_format(folder.path(), 8), Err(Error::Io { doing: "read", .. })));
+    assert!(marker(folder.path()).is_err() && format.is_dir());
 }
 
 #[test]
@@ -221,17 +163,29 @@ fn a_commit_that_failed_half_way_closes_the_store() {
     assert!(matches!(partition.store.view(), Err(Error::Closed { .. })));
     let more = partition.store.commit(&Default::default(), &[], v1::Progress::default());
     assert!(matches!(more, Err(Error::Closed { .. })));
+    // Opened anew it is where it was, and takes writes.
+    assert_eq!(partition.store.reopen().unwrap().sequence, 1);
+    put(&partition, &[joined("G", 2, "1")]);
+    assert_eq!(partition.store.view().unwrap().sequence(), 2);
+
+    partition.store.inner.write().unwrap().as_mut().unwrap().standing = Standing::Ahead;
     drop(partition);
-    assert_eq!(Store::open(folder.settings(3)).unwrap().view().unwrap().sequence(), 1);
+    assert!(!folder.path().join("3/closed").exists(), "where it was is not known");
+    assert_eq!(Store::open(folder.settings(3)).unwrap().view().unwrap().sequence(), 2);
 }
 
 #[test]
-fn a_failing_device_is_no_damage_but_garbage_is() {
-    let full = sled::Error::Io(std::io::Error::from_raw_os_error(28));
-    assert!(!database(3, full).is_damage());
-    let cut = sled::Error::Io(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
-    assert!(database(3, cut).is_damage());
-    assert!(database(3, sled::Error::Corruption { at: None, bt: () }).is_damage());
+fn a_store_keeps_the_version_of_the_fold_that_it_was_begun_with() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    assert_eq!(partition.store.fold_version().unwrap(), groupfold_fold::VERSION);
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    db.insert(FOLD_KEY, &7_u32.to_be_bytes()).unwrap();
+    put(&partition, &[joined("G", 2, "1")]);
+    assert_eq!(partition.store.fold_version().unwrap(), 7, "what is there already was folded so");
+    db.remove(FOLD_KEY).unwrap();
+    assert_eq!(partition.store.fold_version().unwrap(), 1, "what has none was written before there were two");
 }
 
 #[test]
@@ -244,6 +198,45 @@ fn groups_are_read_by_id_from_any_place() {
     assert_eq!(ids(None), ["a", "a\u{0}", "b", "c"]);
     assert_eq!(ids(Some("a")), ["a\u{0}", "b", "c"]);
     assert_eq!(ids(Some("bb")), ["c"]);
+}
+
+#[test]
+fn all_groups_are_visited_with_the_account_they_are_of() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &["b", "a"].map(|group| created(group, 1, "x")));
+    let mut visited = Vec::new();
+    let view = partition.store.view().unwrap();
+    view.groups(&mut |group, account| visited.push((group, account.to_owned()))).unwrap();
+    assert_eq!(visited, ["a", "b"].map(|group| (group.to_owned(), "WABA".to_owned())));
+}
+
+#[test]
+fn commands_are_read_from_any_place_back() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let mut changes = groupfold_fold::apply::Changes::default();
+    for command in ["c1", "c2", "c3"] {
+        let state = v1::CommandState {
+            message_id: Some(v1::TextRegister { value: Some(command.to_owned()), stamp: None }),
+            ..Default::default()
+        };
+        let value = groupfold_fold::entry::Value::Command(Box::new(state));
+        changes.puts.insert(Key::Command { command: command.to_owned() }.encode(), value.encode());
+    }
+    partition.store.commit(&changes, &[], v1::Progress::default()).unwrap();
+    let view = partition.store.view().unwrap();
+    let read = |before: Option<&str>, most| {
+        let found = view.commands_before(before, most).unwrap();
+        let id = |(id, state): (String, v1::CommandState)| {
+            assert_eq!(state.message_id.unwrap().value.unwrap(), id);
+            id
+        };
+        found.into_iter().map(id).collect::<Vec<_>>()
+    };
+    assert_eq!(read(None, 2), ["c3", "c2"]);
+    assert_eq!(read(Some("c3"), 9), ["c2", "c1"]);
+    assert_eq!(read(Some("c1"), 9), [""; 0]);
 }
 
 fn group_digests(store: &Store, groups: &[&str]) -> Vec<Digest> {
@@ -288,25 +281,12 @@ fn digests_of_groups_are_written_where_an_earlier_build_kept_none_and_damage_whe
     assert_eq!((group_digests(&store, &["G", "H"]), aside(&folder)), (before, 0));
 
     let db = store.inner.read().unwrap().as_ref().unwrap().db.clone();
-    db.insert(b"DG", &[7; 16]).unwrap();
-    db.flush().unwrap();
+    store.verify().unwrap();
+    // What is still to be published is no part of the state, but must be readable.
+    db.insert(b"O", b"x").unwrap();
     assert!(store.verify().unwrap_err().is_damage());
-}
-
-/// A store whose disk is full is sound, and must not be set aside.
-#[test]
-fn a_full_disk_is_no_damage() {
-    use std::io::{Error as Io, ErrorKind};
-    let told_again =
-        || sled::Error::Io(Io::new(ErrorKind::StorageFull, "Os { code: 28, kind: StorageFull }"));
-    for error in [told_again(), sled::Error::Io(Io::from_raw_os_error(28))] {
-        let error = database(0, error);
-        assert!(error.may_pass() && error.is_full() && !error.is_damage(), "{error:?}");
-    }
-    let panic = panicked(0, "called unwrap on an Err: No space left on device".into());
-    assert!(panic.may_pass() && panic.is_full() && !panic.is_damage());
-    let failing = database(0, sled::Error::Io(Io::from_raw_os_error(5)));
-    assert!(failing.may_pass() && !failing.is_full(), "{failing:?}");
-    assert!(panicked(0, "index out of bounds".into()).is_damage());
-    assert!(database(0, sled::Error::Io(Io::new(ErrorKind::InvalidData, "x"))).is_damage());
+    db.remove(b"O").unwrap();
+    store.verify().unwrap();
+    db.insert(b"DG", &[7; 16]).unwrap();
+    assert!(store.verify().unwrap_err().is_damage());
 }

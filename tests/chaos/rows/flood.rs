@@ -88,7 +88,8 @@ async fn round(budget: &Budget, seed: u64, outcome: &mut Outcome) {
     sender.one_beyond_the_window().await;
 
     let begun = Instant::now();
-    projector.restart().await;
+    // Ready it is when all is folded, which is waited for below.
+    projector.start_anyhow().await;
     let told = std::mem::take(&mut *lock(&sender.told));
     let mix = lock(&sender.mix).counts();
     let messages = messages(&context).await;

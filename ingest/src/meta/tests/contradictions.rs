@@ -1,8 +1,10 @@
 //! What the sources disagree on; each name states what is accepted.
 
 use super::*;
+use groupfold_schemas::v1::setting_value::Value::{Picture, Text};
 use groupfold_schemas::v1::{
-    EndReason, JoinRequestOutcome, JoinVia, Outcome, Participant, ReceiptScope, Setting, TimeQuality,
+    ActorKind, EndReason, JoinRequestOutcome, JoinVia, Outcome, Participant, ReceiptScope, Setting,
+    TimeQuality,
 };
 
 fn wa(id: &str) -> Participant {
@@ -44,6 +46,9 @@ fn a_creation_may_list_participants() {
     let item = json!({"type": "group_create", "request_id": "1", "subject": "s",
                       "added_participants": [{"input": 1, "wa_id": 2}]});
     let event = event!(GroupCreated, read(&group("group_lifecycle_update", &item)));
+    assert_eq!(event.participants.len(), 1);
+    // Where it is reported for a change of participants, too.
+    let event = event!(GroupCreated, read(&participants(&item)));
     assert_eq!(event.participants.len(), 1);
 }
 
@@ -114,7 +119,15 @@ fn who_ended_a_membership_is_told_or_derived() {
     for (mut item, person, reason) in cases {
         item["type"] = "group_participants_remove".into();
         item["removed_participants"] = json!([person]);
-        let event = event!(ParticipantsEnded, read(&participants(&item)));
+        let record = record(read(&participants(&item)));
+        let actor = record.actor.as_ref().map(|actor| (actor.kind(), actor.participant.is_some()));
+        let expected = match reason {
+            EndReason::Left => Some((ActorKind::Participant, true)),
+            EndReason::Removed => Some((ActorKind::Business, false)),
+            EndReason::Unknown => None,
+        };
+        assert_eq!(actor, expected, "{item}");
+        let event = event!(ParticipantsEnded, vec![Item::Event(Box::new(record))]);
         assert_eq!(event.reason(), reason, "{item}");
     }
 }
@@ -156,6 +169,16 @@ fn a_setting_without_its_flag_is_unknown_and_with_errors_failed() {
         (Setting::Picture, Outcome::Unknown),
     ];
     assert_eq!(outcomes, expected);
+    let picture = v1::Picture { mime_type: Some("image/jpeg".into()), sha256: Some("x".into()) };
+    let values = [Some(Text("s".into())), Some(Text(String::new())), Some(Picture(picture))];
+    assert_eq!(
+        event.changes.iter().map(|c| c.new.clone().and_then(|new| new.value)).collect::<Vec<_>>(),
+        values
+    );
+    // A picture of which nothing is told but that it failed.
+    let item = json!({"type": "group_settings_update", "profile_picture": {"errors": [{"code": 1}]}});
+    let event = event!(SettingsUpdated, read(&group("group_settings_update", &item)));
+    assert_eq!((event.changes[0].outcome(), &event.changes[0].new), (Outcome::Failed, &None));
     let item = json!({"type": "group_settings_update", "group_subject": {"text": "s", "update_successful": "perhaps"}});
     let event = event!(SettingsUpdated, read(&group("group_settings_update", &item)));
     assert_eq!(event.changes[0].outcome(), Outcome::Unknown);
@@ -169,6 +192,7 @@ fn a_subject_may_be_a_bare_text() {
         (event.changes[0].setting(), event.changes[0].outcome()),
         (Setting::Subject, Outcome::Unknown)
     );
+    assert_eq!(event.changes[0].new.clone().and_then(|new| new.value), Some(Text("s".into())));
 }
 
 #[test]
@@ -197,6 +221,8 @@ fn the_group_of_a_receipt_may_stand_beside_the_phone() {
     assert_eq!(record.group_id, GROUP);
     let receipt = event!(Receipt, read(&status(&json!({"group_id": GROUP, "recipient_id": "1"}))));
     assert_eq!(receipt.participant, Some(wa("1")));
+    let both = json!({"group_id": GROUP, "recipient_id": "1", "recipient_participant_id": "2"});
+    assert_eq!(event!(Receipt, read(&status(&both))).participant, Some(wa("2")));
     let receipt = event!(Receipt, read(&status(&json!({"group_id": GROUP}))));
     assert_eq!((receipt.scope(), receipt.participant), (ReceiptScope::Aggregate, None));
 }
@@ -296,9 +322,12 @@ fn a_changed_user_id_keeps_the_number() {
     let (previous, current) = (event.previous.unwrap(), event.current.unwrap());
     assert_eq!((previous.wa_id, previous.user_id.as_deref()), (None, Some("US.1")));
     assert_eq!((current.wa_id.as_deref(), current.user_id.as_deref()), (Some("1"), Some("US.2")));
+    let parents = (previous.parent_user_id.as_deref(), current.parent_user_id.as_deref());
+    assert_eq!(parents, (Some("P.1"), Some("P.2")));
     let old = json!({"type": "user_changed_user_id", "user_id": "US.2", "body": "from US.1 to US.2"});
     let event = event!(IdentityChanged, system(&json!({"from": "1", "system": old})));
     assert_eq!(event.previous.unwrap().wa_id.as_deref(), Some("1"));
+    assert_eq!((event.message_id.as_deref(), event.body.as_deref()), (Some("m"), Some("from US.1 to US.2")));
 }
 
 #[test]
@@ -307,6 +336,22 @@ fn notices_about_one_to_one_chats_are_ignored() {
         &json!({"from": "1", "system": {"type": "customer_identity_changed"}, "identity": {"hash": "x"}}),
     );
     assert_eq!(items, [Item::Ignored(IgnoreCause::OneToOne)]);
+    // An older print says so by what stands beside alone; one that says nothing is no notice.
+    assert_eq!(system(&json!({"identity": {"hash": "x"}})), [Item::Ignored(IgnoreCause::OneToOne)]);
+    assert!(failed(system(&json!({}))).pointer.ends_with("/messages/0/system"));
+}
+
+#[test]
+fn a_name_with_escapes_is_the_name_that_it_says() {
+    let text = group("group_status_update", &json!({"type": "group_suspend", "x": 1})).to_string();
+    for (from, to) in [(r#""type""#, r#""\u0074ype""#), (r#""x""#, r#""\u0078""#)] {
+        let escaped = text.replace(from, to);
+        assert_ne!(escaped, text);
+        assert_eq!(
+            record(adapt(escaped.as_bytes(), &delivery())).event_id,
+            record(adapt(text.as_bytes(), &delivery())).event_id
+        );
+    }
 }
 
 #[test]

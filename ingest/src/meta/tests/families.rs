@@ -155,6 +155,19 @@ fn settings_have_outcomes_of_their_own() {
 }
 
 #[test]
+fn each_status_of_a_receipt_is_read() {
+    for (text, expected) in [
+        ("sent", ReceiptStatus::Sent),
+        ("delivered", ReceiptStatus::Delivered),
+        ("read", ReceiptStatus::Read),
+        ("played", ReceiptStatus::Played),
+        ("failed", ReceiptStatus::Failed),
+    ] {
+        assert_eq!(event!(Receipt, read(&status(&json!({ "status": text })))).status(), expected);
+    }
+}
+
+#[test]
 fn a_sent_receipt_speaks_for_the_message() {
     let receipt = event!(Receipt, fixture("messages-status_sent-group_v24"));
     assert_eq!((receipt.status(), receipt.scope()), (ReceiptStatus::Sent, ReceiptScope::Message));

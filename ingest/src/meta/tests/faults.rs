@@ -240,11 +240,42 @@ fn texts_and_lists_of_people_are_bounded() {
     item["subject"] = json!("x".repeat(8193));
     let fault = failed(read(&group("group_lifecycle_update", &item)));
     assert!(fault.pointer.ends_with("/subject") && fault.expected.contains("8192"), "{fault:?}");
+    item["subject"] = json!("x".repeat(8192));
+    record(read(&group("group_lifecycle_update", &item)));
 
-    let people = vec![json!({ "wa_id": "15550001111" }); 1025];
-    let item = json!({ "type": "group_participants_add", "timestamp": "1767225600", "group_id": "G", "added_participants": people });
-    let fault = failed(read(&participants(&item)));
+    let joins = |people: usize| {
+        let people = vec![json!({ "wa_id": "15550001111" }); people];
+        read(&participants(&json!({ "type": "group_participants_add", "added_participants": people })))
+    };
+    record(joins(1024));
+    let fault = failed(joins(1025));
     assert!(fault.pointer.ends_with("/added_participants") && fault.expected.contains("1024"), "{fault:?}");
+}
+
+/// Only a creation that failed has no group yet.
+#[test]
+fn a_group_event_without_its_group_fails() {
+    let errors = json!([{"code": 1}]);
+    for item in [json!({"type": "group_create"}), json!({"type": "group_delete", "errors": errors})] {
+        let mut item = item;
+        item["timestamp"] = json!("1767225600");
+        let failed = failed(read(&webhook("group_lifecycle_update", &json!({"groups": [item]}))));
+        assert_eq!((&*failed.cause, failed.pointer), ("missing_field", format!("{ITEM}/group_id")));
+    }
+}
+
+#[test]
+fn a_value_without_lists_lacks_that_of_its_field() {
+    for (field, list) in [("messages", "messages"), ("group_status_update", "groups")] {
+        let failed = failed(read(&webhook(field, &json!({}))));
+        assert_eq!(failed.pointer, format!("/entry/0/changes/0/value/{list}"));
+    }
+}
+
+#[test]
+fn what_is_ignored_has_a_name() {
+    assert_eq!(IgnoreCause::OneToOne.name(), "one_to_one");
+    assert_eq!(IgnoreCause::OtherField.name(), "other_field");
 }
 
 #[test]
@@ -255,4 +286,13 @@ fn two_failed_creations_of_one_second_are_two_events() {
     };
     assert_ne!(id("Plants"), id("Trees"));
     assert_eq!(id("Plants"), id("Plants"));
+    // Where a request or a group says which it is, what was asked for does not.
+    let id = |more: Value, subject: &str| {
+        let mut item = json!({ "type": "group_create", "subject": subject });
+        item.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+        record(read(&group("group_lifecycle_update", &item))).event_id
+    };
+    for more in [json!({}), json!({ "request_id": "r", "errors": [{ "code": 1 }] })] {
+        assert_eq!(id(more.clone(), "Plants"), id(more, "Trees"));
+    }
 }

@@ -80,7 +80,7 @@ fn golden_event_ids() {
     }
 }
 
-const GOLDEN: [(&str, &str); 7] = [
+const GOLDEN: [(&str, &str); 8] = [
     ("group_lifecycle_update-group_create-succeed", "ce277b21bc859b22f62949a9b900d485"),
     (
         "group_participants_update-group_participants_remove-by_business_partial_fail",
@@ -88,6 +88,7 @@ const GOLDEN: [(&str, &str); 7] = [
     ),
     ("group_participants_update-group_join_request-created_or_revoked", "3ac63ce06a12fc8eea9a7e422e42b603"),
     ("group_settings_update-group_settings_update-partial_fail", "b740d5ce97d2e46a44da9f7ba8cdbc5a"),
+    ("group_settings_update-group_settings_update-total_fail", "aff376f6d11657a0da9bf795e23517df"),
     ("messages-status_delivered-group_single", "486169c9ae4c62bced2c7d438bee276a"),
     ("messages-incoming_text-group_reference_example", "e63359bfa15aca905cab58e1c6cd0d6c"),
     ("messages-errors-top_level", "7c4628a94c675861d3d507f942cac448"),

@@ -1,3 +1,4 @@
+use std::ops::RangeBounds as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use groupfold_fold::apply::{Changes, Contributions, Digest, Working};
@@ -6,7 +7,7 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1;
 
 use super::super::commit::writes;
-use super::super::{Error, Outbox, Store, digest_of};
+use super::super::{Error, Outbox, Store, Writes, digest_of};
 use super::*;
 use crate::testing::{Folder, created, joined, put, receipt};
 
@@ -148,4 +149,35 @@ fn a_batch_that_is_not_shown_closes_the_store() {
     put(&partition, &[created("a", 1, "first")]);
     drop(partition.store.hide(Shadow::default()).unwrap());
     assert!(matches!(partition.store.view(), Err(Error::Closed { .. })));
+}
+
+#[test]
+fn between_any_two_bounds_both_ways_stands_what_was() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    let before: BTreeMap<Vec<u8>, IVec> = ["a", "c", "e"].map(|key| (key.into(), "old".into())).into();
+    for (key, value) in &before {
+        db.insert(key, value).unwrap();
+    }
+    // One is changed, one goes, one is new, one is written and stays as it was.
+    let mut writes = Writes::default();
+    writes.put(b"a", "new");
+    writes.remove(b"c");
+    writes.put(b"d", "new");
+    writes.put(b"e", "old");
+    let shadow = writes.shadow(3, &db).unwrap();
+    writes.write(3, &db).unwrap();
+    let keys = ["`", "a", "b", "c", "d", "e", "f"].map(|key| key.as_bytes().to_vec());
+    let mut bounds = vec![Bound::Unbounded];
+    bounds.extend(keys.iter().flat_map(|key| [Bound::Included(key.clone()), Bound::Excluded(key.clone())]));
+    for between in bounds.iter().flat_map(|from| bounds.iter().map(|to| (from.clone(), to.clone()))) {
+        let within = before.iter().filter(|(key, _)| between.contains(*key));
+        let mut expected: Vec<_> = within.map(|(key, value)| (IVec::from(&key[..]), value.clone())).collect();
+        let found: Vec<_> = walk(&db, &shadow, between.clone()).map(Result::unwrap).collect();
+        assert_eq!(found, expected, "{between:?}");
+        expected.reverse();
+        let found: Vec<_> = walk_back(&db, &shadow, between.clone()).map(Result::unwrap).collect();
+        assert_eq!(found, expected, "{between:?} backwards");
+    }
 }

@@ -63,6 +63,14 @@ fn a_live_store_renamed_away_comes_back_where_nothing_can_take_its_place() {
 }
 
 #[test]
+fn what_cannot_be_removed_is_told() {
+    let folder = Folder::new();
+    std::fs::write(folder.settings(3).discarded(), b"no folder").unwrap();
+    let refused = Store::open(folder.settings(3)).unwrap_err();
+    assert!(matches!(refused, Error::Io { doing: "remove", .. }), "{refused}");
+}
+
+#[test]
 fn a_swap_keeps_the_old_store_and_reads_the_new_one() {
     let folder = Folder::new();
     let live = folder.open(3);
@@ -79,6 +87,27 @@ fn a_swap_keeps_the_old_store_and_reads_the_new_one() {
     let previous = live.store.settings.beside(Side::Previous);
     assert_eq!(subject(&previous).as_deref(), Some("second"));
     assert!(!live.store.has_beside(Side::Rebuild));
+}
+
+#[test]
+fn what_is_still_to_be_published_is_carried_over_and_what_the_other_one_had_is_not() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
+    let outbox = |store: &Store| store.view().unwrap().outbox_after(Default::default(), 100).unwrap();
+    let expected = outbox(&live.store);
+    let beside = crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+    put(&beside, &[created("H", 1, "other"), joined("H", 2, "1"), joined("H", 3, "2")]);
+    assert_ne!(outbox(&beside.store), expected);
+    live.store.swap(Side::Rebuild, &beside.store, false).unwrap();
+    assert!(matches!(live.store.view(), Err(Error::Closed { .. })), "at rest");
+    live.store.wake().unwrap();
+    assert_eq!(outbox(&live.store), expected);
+    assert!(!live.store.has_beside(Side::Rebuild) && live.store.has_beside(Side::Previous));
+    live.store.remove_beside(Side::Rebuild).unwrap();
+    live.store.remove_beside(Side::Previous).unwrap();
+    assert!(!live.store.has_beside(Side::Previous));
+    assert_eq!(outbox(&live.store), expected);
 }
 
 #[test]

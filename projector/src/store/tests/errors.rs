@@ -1,0 +1,56 @@
+//! What an error means for a store: damage, a machine that refuses, or neither.
+
+use super::*;
+
+#[test]
+fn a_failing_device_is_no_damage_but_garbage_is() {
+    let full = sled::Error::Io(std::io::Error::from_raw_os_error(28));
+    assert!(!database(3, full).is_damage());
+    let cut = sled::Error::Io(std::io::Error::from(std::io::ErrorKind::UnexpectedEof));
+    assert!(database(3, cut).is_damage());
+    assert!(database(3, sled::Error::Corruption { at: None, bt: () }).is_damage());
+}
+
+/// A store whose disk is full is sound, and must not be set aside.
+#[test]
+fn a_full_disk_is_no_damage() {
+    use std::io::{Error as Io, ErrorKind};
+    let told_again =
+        || sled::Error::Io(Io::new(ErrorKind::StorageFull, "Os { code: 28, kind: StorageFull }"));
+    for error in [told_again(), sled::Error::Io(Io::from_raw_os_error(28))] {
+        let error = database(0, error);
+        assert!(error.may_pass() && error.is_full() && !error.is_damage(), "{error:?}");
+    }
+    let panic = panicked(0, "called unwrap on an Err: No space left on device".into());
+    assert!(panic.may_pass() && panic.is_full() && !panic.is_damage());
+    let failing = database(0, sled::Error::Io(Io::from_raw_os_error(5)));
+    assert!(failing.may_pass() && !failing.is_full(), "{failing:?}");
+    assert!(panicked(0, "index out of bounds".into()).is_damage());
+    assert!(database(0, sled::Error::Io(Io::new(ErrorKind::InvalidData, "x"))).is_damage());
+}
+
+#[test]
+fn whose_store_it_is_is_told_where_it_is_known_and_what_may_pass_is_neither_damage_nor_a_lock() {
+    let path = std::path::PathBuf::from("x");
+    let source = || -> Cause { "x".into() };
+    let io = Error::Io { doing: "sync", path: path.clone(), source: std::io::ErrorKind::Other.into() };
+    let of_a_folder = [
+        Error::Locked { path: path.clone() },
+        Error::UnknownVersion { path: path.clone(), found: "2".into() },
+        Error::OtherPartitions { path, expected: 8, found: 4 },
+    ];
+    let damaged = Error::Damaged { partition: 3, source: source() };
+    for error in of_a_folder.iter().chain([&damaged]) {
+        assert!(!error.may_pass() && !error.is_full(), "{error}");
+    }
+    let passing = [Error::Database { partition: 3, source: source() }, Error::Closed { partition: 3 }];
+    for error in passing.iter().chain([&io]) {
+        assert!(error.may_pass() && !error.is_damage(), "{error}");
+    }
+    for error in passing.iter().chain([&damaged]) {
+        assert_eq!(error.partition(), Some(3), "{error}");
+    }
+    for error in of_a_folder.iter().chain([&io]) {
+        assert_eq!(error.partition(), None, "{error}");
+    }
+}
