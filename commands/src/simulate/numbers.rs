@@ -98,12 +98,14 @@ impl Numbers {
 
     /// A number that nobody ever had; when all of a country are given, one of Brazil.
     pub(crate) fn fresh(&mut self, dice: &mut Dice) -> Number {
-        loop {
-            let number = self.next(dice);
+        let mut number = self.next(dice);
+        for _ in 0..self.taken.len() {
             if !self.taken.contains(&number.wa_id) {
-                return number;
+                break;
             }
+            number = self.next(dice);
         }
+        number
     }
 
     fn next(&mut self, dice: &mut Dice) -> Number {
@@ -190,6 +192,15 @@ mod tests {
         for number in [brazil(5), mexico(7), india(9), germany(8), germany(1)] {
             assert_eq!(digits(&number.in_groups(" ")), number.dialled);
         }
+    }
+
+    #[test]
+    fn a_number_that_somebody_of_before_has_is_given_to_nobody() {
+        let mut fresh = (Numbers::default(), Dice::new(3, "numbers"));
+        let theirs: Vec<String> = (0..100).map(|_| fresh.0.fresh(&mut fresh.1).wa_id).collect();
+        let (mut numbers, mut dice) = (Numbers::default(), Dice::new(3, "numbers"));
+        theirs.iter().for_each(|wa_id| numbers.take(wa_id));
+        assert!((0..1_000).all(|_| !theirs.contains(&numbers.fresh(&mut dice).wa_id)));
     }
 
     #[test]
