@@ -106,11 +106,7 @@ impl Identity {
                 }
             }
         }
-        // Spellings come last: what they mean depends on the names that are known.
-        let (spelt, named): (Vec<_>, Vec<_>) = uses
-            .into_iter()
-            .partition(|(aliases, _)| aliases.first().is_some_and(|a| a.kind == AliasKind::Input));
-        for (aliases, time_ms) in named.into_iter().chain(spelt) {
+        for (aliases, time_ms) in uses {
             if let Some(node) = identity.node_of(&aliases, time_ms) {
                 identity.see(&node, time_ms);
             }
@@ -325,13 +321,9 @@ impl Identity {
     }
 }
 
-/// The two of them in this order, if that is what they are.
+/// The two of them in this order, if that is what they are. Of a link the lesser name is the first: the user id.
 fn number_and_user_id<'a>(a: &'a Alias, b: &'a Alias) -> Option<(&'a Alias, &'a Alias)> {
-    match (a.kind, b.kind) {
-        (AliasKind::WaId, AliasKind::UserId) => Some((a, b)),
-        (AliasKind::UserId, AliasKind::WaId) => Some((b, a)),
-        _ => None,
-    }
+    (a.kind == AliasKind::UserId && b.kind == AliasKind::WaId).then_some((b, a))
 }
 
 /// The names mentioned by renames, for looking up further renames.

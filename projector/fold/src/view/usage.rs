@@ -93,3 +93,19 @@ pub fn window_until<S: Source>(source: &S, group_id: &str) -> Result<Option<i64>
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Memory;
+    use crate::story::{GROUP, joined, message};
+
+    #[test]
+    fn a_window_lasts_from_the_last_message_of_a_member() {
+        let mut memory = Memory::default();
+        memory.apply(&[joined(1, &["w:1"])]).unwrap();
+        assert_eq!(window_until(&memory, GROUP).unwrap(), None);
+        memory.apply(&[message(9, &["w:1"]), message(8, &["w:1"])]).unwrap();
+        assert_eq!(window_until(&memory, GROUP).unwrap(), Some(9_000 + SERVICE_WINDOW_MS));
+    }
+}
