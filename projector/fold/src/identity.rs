@@ -330,3 +330,19 @@ fn number_and_user_id<'a>(a: &'a Alias, b: &'a Alias) -> Option<(&'a Alias, &'a 
 pub(crate) fn names_of_rename(rename: &v1::Rename) -> BTreeSet<Alias> {
     [&rename.previous, &rename.current].into_iter().flatten().flat_map(names_of_links).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_that_is_linked_to_a_user_id_may_change_hands() {
+        use AliasKind::{Lid, ParentUserId, UserId, WaId};
+        let alias = |kind| Alias { kind, text: "x".to_owned() };
+        for (a, b) in [(UserId, ParentUserId), (UserId, Lid), (ParentUserId, WaId), (WaId, Lid)] {
+            assert_eq!(number_and_user_id(&alias(a), &alias(b)), None, "{a:?} {b:?}");
+        }
+        let (user_id, number) = (alias(UserId), alias(WaId));
+        assert_eq!(number_and_user_id(&user_id, &number), Some((&number, &user_id)));
+    }
+}

@@ -215,4 +215,25 @@ mod tests {
         assert_eq!(codes(&[error("1")]), ["1", "2", "3"], "what the whole says is not said again");
         assert_eq!(codes(&[]), ["1", "2", "3"]);
     }
+
+    #[test]
+    fn a_failure_names_the_settings_that_failed_if_any_does() {
+        let shown = |failed: &[Setting]| {
+            let change = |setting: &Setting| v1::SettingChange {
+                setting: (*setting).into(),
+                outcome: Outcome::Failed.into(),
+                ..Default::default()
+            };
+            let changes = failed.iter().map(change).collect();
+            let event = v1::SettingsUpdated { changes, errors: vec![v1::ProviderError::default()] };
+            let contributions = Contributions::of([&at(1, Kind::SettingsUpdated(event))]);
+            let text = contributions.values().find_map(|value| match value {
+                Value::Fact(fact) => Some(fact.text.clone()),
+                _ => None,
+            });
+            text.unwrap()
+        };
+        assert_eq!(shown(&[Setting::Subject, Setting::Description]).as_deref(), Some("subject, description"));
+        assert_eq!(shown(&[]), None);
+    }
 }

@@ -272,7 +272,7 @@ fn each_status_has_a_name_of_its_own_and_says_whether_it_is_the_end() {
 fn pages_of_commands_leave_none_out() {
     let of = |number: usize| format!("cmd_{number:06}");
     let mut sources = [Memory::default(), Memory::default()];
-    for number in 0..LOOKED_AT_MAX + 20 {
+    for number in 0..LOOKED_AT_MAX + 60 {
         let state = v1::CommandState { requested: Some(Default::default()), ..Default::default() };
         let value = Value::Command(Box::new(state)).encode();
         // The first has most of them, and the last ones.
@@ -291,5 +291,5 @@ fn pages_of_commands_leave_none_out() {
             break;
         }
     }
-    assert_eq!(found, (0..LOOKED_AT_MAX + 20).rev().map(of).collect::<Vec<_>>());
+    assert_eq!(found, (0..LOOKED_AT_MAX + 60).rev().map(of).collect::<Vec<_>>());
 }
