@@ -106,11 +106,7 @@ impl Identity {
                 }
             }
         }
-        // Spellings come last: what they mean depends on the names that are known.
-        let (spelt, named): (Vec<_>, Vec<_>) = uses
-            .into_iter()
-            .partition(|(aliases, _)| aliases.first().is_some_and(|a| a.kind == AliasKind::Input));
-        for (aliases, time_ms) in named.into_iter().chain(spelt) {
+        for (aliases, time_ms) in uses {
             if let Some(node) = identity.node_of(&aliases, time_ms) {
                 identity.see(&node, time_ms);
             }
@@ -325,16 +321,28 @@ impl Identity {
     }
 }
 
-/// The two of them in this order, if that is what they are.
+/// The two of them in this order, if that is what they are. Of a link the lesser name is the first: the user id.
 fn number_and_user_id<'a>(a: &'a Alias, b: &'a Alias) -> Option<(&'a Alias, &'a Alias)> {
-    match (a.kind, b.kind) {
-        (AliasKind::WaId, AliasKind::UserId) => Some((a, b)),
-        (AliasKind::UserId, AliasKind::WaId) => Some((b, a)),
-        _ => None,
-    }
+    (a.kind == AliasKind::UserId && b.kind == AliasKind::WaId).then_some((b, a))
 }
 
 /// The names mentioned by renames, for looking up further renames.
 pub(crate) fn names_of_rename(rename: &v1::Rename) -> BTreeSet<Alias> {
     [&rename.previous, &rename.current].into_iter().flatten().flat_map(names_of_links).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_number_that_is_linked_to_a_user_id_may_change_hands() {
+        use AliasKind::{Lid, ParentUserId, UserId, WaId};
+        let alias = |kind| Alias { kind, text: "x".to_owned() };
+        for (a, b) in [(UserId, ParentUserId), (UserId, Lid), (ParentUserId, WaId), (WaId, Lid)] {
+            assert_eq!(number_and_user_id(&alias(a), &alias(b)), None, "{a:?} {b:?}");
+        }
+        let (user_id, number) = (alias(UserId), alias(WaId));
+        assert_eq!(number_and_user_id(&user_id, &number), Some((&number, &user_id)));
+    }
 }

@@ -112,3 +112,27 @@ fn is_short<const N: usize>(texts: [&String; N]) -> bool {
 fn is_before(known: &Stamp, record: &Record) -> bool {
     order(known) < (record.provider_time_ms, 0, record.event_id.as_str())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::story::joined;
+
+    /// What one name is known to be linked to says nothing of when it was linked to another.
+    #[test]
+    fn of_each_two_names_it_is_known_when_they_were_first_seen_together() {
+        let mut known = Known::default();
+        known.learn(&Contributions::of([&joined(5, &["u:A", "w:1"])]));
+        known.learn(&Contributions::of([&joined(3, &["u:A", "w:2"])]));
+        let links = |second| {
+            let unknown = Contributions::unknown(&joined(second, &["u:A", "w:1"]), &known);
+            let links = unknown.values().filter_map(|value| match value {
+                Value::Link(link) => Some(link.first_seen_ms),
+                _ => None,
+            });
+            links.collect::<Vec<_>>()
+        };
+        assert_eq!(links(4), [4_000], "earlier than was known");
+        assert!(links(5).is_empty() && links(6).is_empty());
+    }
+}

@@ -283,6 +283,12 @@ fn each_event_tells_the_kinds_of_change_that_it_makes() {
     let of = |kind: C| changes.iter().filter(move |change| change.kind() == kind);
     let after = |change: &v1::Change| change.after.clone().and_then(|side| side.value);
     assert!(of(C::InviteLink).all(|change| after(change) == Some(Of::Secret(true))));
+    let origin = v1::OriginState {
+        provider: v1::Provider::Meta.into(),
+        account: "WABA".to_owned(),
+        phone_number_id: "PN".to_owned(),
+    };
+    assert_eq!(of(C::GroupOrigin).next().and_then(after), Some(Of::Origin(origin)));
     let settings = v1::SettingsState { settings: vec![v1::Setting::Subject.into()] };
     let mut unconfirmed = of(C::UnconfirmedSettings);
     assert_eq!(

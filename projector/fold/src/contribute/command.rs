@@ -161,9 +161,38 @@ fn result(told: &Told) -> CommandResult {
     let failed = told.items.iter().filter(|item| item.outcome() == Outcome::Failed).count();
     match (told.items.len(), failed) {
         (0, _) if told.failed => CommandResult::Failed,
-        (all, failed) if all > 0 && all == failed => CommandResult::Failed,
-        (_, failed) if failed > 0 => CommandResult::Partly,
-        _ if told.failed && told.items.is_empty() => CommandResult::Failed,
-        _ => CommandResult::Succeeded,
+        (_, 0) => CommandResult::Succeeded,
+        (all, failed) if all == failed => CommandResult::Failed,
+        _ => CommandResult::Partly,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_became_of_a_group_as_a_whole_is_told_by_success_and_by_failure() {
+        let errors = vec![ProviderError { code: "131".to_owned(), ..ProviderError::default() }];
+        let create_failed = v1::GroupCreateFailed { errors: errors.clone(), ..Default::default() };
+        let settings_failed = v1::SettingsUpdated { errors: errors.clone(), ..Default::default() };
+        let cases = [
+            (Kind::SettingsUpdated(Default::default()), CommandType::GroupUpdate, CommandResult::Succeeded),
+            (Kind::SettingsUpdated(settings_failed), CommandType::GroupUpdate, CommandResult::Failed),
+            (Kind::GroupCreated(Default::default()), CommandType::GroupCreate, CommandResult::Succeeded),
+            (Kind::GroupCreateFailed(create_failed), CommandType::GroupCreate, CommandResult::Failed),
+            (Kind::GroupDeleted(Default::default()), CommandType::GroupDelete, CommandResult::Succeeded),
+            (
+                Kind::GroupDeleteFailed(v1::GroupDeleteFailed { errors: errors.clone() }),
+                CommandType::GroupDelete,
+                CommandResult::Failed,
+            ),
+        ];
+        for (kind, command, expected) in cases {
+            let told = told(&kind).unwrap();
+            let expected_errors = if expected == CommandResult::Failed { &errors[..] } else { &[] };
+            assert_eq!((told.command, result(&told), &told.errors[..]), (command, expected, expected_errors));
+        }
+        assert!(told(&Kind::GroupSuspended(Default::default())).is_none());
     }
 }

@@ -109,3 +109,38 @@ fn via(event: &v1::ParticipantsJoined, participant: &v1::Participant) -> v1::Joi
         _ => event.via(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1::event::Kind;
+
+    use super::*;
+    use crate::apply::Contributions;
+    use crate::entry::Value;
+    use crate::story::{at, who};
+
+    /// The provider names the errors of a failed removal once, beside any of those who stayed.
+    #[test]
+    fn errors_of_one_who_stayed_are_those_of_all_that_have_none() {
+        let errors = vec![v1::ProviderError { code: "131".to_owned(), ..Default::default() }];
+        let stayed = |name: &str, errors: &[v1::ProviderError]| v1::ParticipantFailure {
+            participant: Some(who(&[name])),
+            errors: errors.to_vec(),
+        };
+        let event = v1::ParticipantsEnded {
+            reason: v1::EndReason::Removed.into(),
+            failed: vec![stayed("w:1", &[]), stayed("w:2", &errors)],
+            ..Default::default()
+        };
+        let contributions = Contributions::of([&at(1, Kind::ParticipantsEnded(event))]);
+        let told: Vec<_> = contributions
+            .values()
+            .filter_map(|value| match value {
+                Value::Fact(fact) => Some(&fact.errors),
+                Value::Head(head) => head.last_failure.as_ref().map(|failure| &failure.errors),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(told, [&errors; 3], "of both, and as the group's last failure");
+    }
+}

@@ -149,3 +149,91 @@ fn picture(stamp: Option<v1::Stamp>, new: Option<&New>) -> v1::PictureRegister {
     };
     v1::PictureRegister { stamp, value }
 }
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1::event::Kind;
+
+    use super::*;
+    use crate::apply::Contributions;
+    use crate::entry::Value;
+    use crate::story::at;
+
+    #[test]
+    fn history_shows_what_was_set_whatever_its_type_but_for_a_link() {
+        for (setting, value, shown) in [
+            (Setting::JoinApprovalMode, New::Text("auto".to_owned()), Some("auto")),
+            (Setting::Announce, New::Flag(true), Some("true")),
+            (Setting::EphemeralSeconds, New::Number(86_400), Some("86400")),
+            (Setting::InviteLink, New::Text("secret".to_owned()), None),
+        ] {
+            let change = v1::SettingChange {
+                setting: setting.into(),
+                new: Some(v1::SettingValue { value: Some(value) }),
+                outcome: v1::Outcome::Succeeded.into(),
+                ..Default::default()
+            };
+            let event = v1::SettingsUpdated { changes: vec![change], errors: Vec::new() };
+            let contributions = Contributions::of([&at(1, Kind::SettingsUpdated(event))]);
+            let facts = contributions.values().filter_map(|value| match value {
+                Value::Fact(fact) => Some(fact.text.as_deref()),
+                _ => None,
+            });
+            assert_eq!(facts.collect::<Vec<_>>(), [shown], "{setting:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_confirmed_keeps_what_was_asked_for() {
+        let change = v1::SettingChange {
+            setting: Setting::Subject.into(),
+            new: Some(v1::SettingValue { value: Some(New::Text("s".to_owned())) }),
+            ..Default::default()
+        };
+        assert_eq!(change.outcome(), Outcome::Unknown);
+        let event = v1::SettingsUpdated { changes: vec![change], errors: Vec::new() };
+        let contributions = Contributions::of([&at(1, Kind::SettingsUpdated(event))]);
+        let kept = contributions.values().filter_map(|value| match value {
+            Value::Head(head) => head.subject_unconfirmed.as_ref(),
+            _ => None,
+        });
+        assert_eq!(kept.map(|register| register.value.as_deref()).collect::<Vec<_>>(), [Some("s")]);
+    }
+
+    #[test]
+    fn errors_of_single_settings_stand_beside_those_of_the_whole_as_far_as_there_is_room() {
+        let error = |code: &str| v1::ProviderError {
+            code: code.to_owned(),
+            details: "x".repeat(BESIDE_BYTES_MAX / 2 - 20),
+            ..Default::default()
+        };
+        let each = ["1", "2", "3"].map(error);
+        let codes = |whole: &[v1::ProviderError]| {
+            errors(whole, each.iter()).into_iter().map(|error| error.code).collect::<Vec<_>>()
+        };
+        assert_eq!(codes(&[error("0")]), ["0", "1", "2"]);
+        assert_eq!(codes(&[error("1")]), ["1", "2", "3"], "what the whole says is not said again");
+        assert_eq!(codes(&[]), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_failure_names_the_settings_that_failed_if_any_does() {
+        let shown = |failed: &[Setting]| {
+            let change = |setting: &Setting| v1::SettingChange {
+                setting: (*setting).into(),
+                outcome: Outcome::Failed.into(),
+                ..Default::default()
+            };
+            let changes = failed.iter().map(change).collect();
+            let event = v1::SettingsUpdated { changes, errors: vec![v1::ProviderError::default()] };
+            let contributions = Contributions::of([&at(1, Kind::SettingsUpdated(event))]);
+            let text = contributions.values().find_map(|value| match value {
+                Value::Fact(fact) => Some(fact.text.clone()),
+                _ => None,
+            });
+            text.unwrap()
+        };
+        assert_eq!(shown(&[Setting::Subject, Setting::Description]).as_deref(), Some("subject, description"));
+        assert_eq!(shown(&[]), None);
+    }
+}

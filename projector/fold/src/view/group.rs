@@ -134,3 +134,24 @@ fn unconfirmed(head: &v1::GroupHead) -> Vec<v1::Setting> {
     .map(|(setting, _, _)| setting)
     .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::v1::event::Kind;
+
+    use crate::entry::Memory;
+    use crate::story::{GROUP, joined};
+    use crate::view;
+
+    #[test]
+    fn a_member_is_shown_under_the_name_that_a_report_displays() {
+        let mut record = joined(1, &["w:1"]);
+        if let Some(Kind::ParticipantsJoined(event)) = record.event.as_mut().and_then(|e| e.kind.as_mut()) {
+            event.participants[0].display_name = Some("Maria".to_owned());
+        }
+        let mut memory = Memory::default();
+        memory.apply(&[record]).unwrap();
+        let group = view::group(&memory, GROUP).unwrap().unwrap();
+        assert_eq!(group.members[0].names.display_name.as_deref(), Some("Maria"));
+    }
+}

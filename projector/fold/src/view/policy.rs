@@ -140,3 +140,30 @@ pub fn policy_of<S: Source>(source: &S, group_id: &str, head: &v1::GroupHead) ->
     };
     Ok(Policy::of(facts.iter(), newest.as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_seen_by_all_or_by_who_is_named_and_by_its_moderators() {
+        let all = Policy::default();
+        assert!(all.is_visible_to_user("u") && all.is_visible_to_team("t"));
+        let some = Policy {
+            visibility: v1::Visibility { all: false, users: vec!["u".into()], teams: vec!["t".into()] },
+            moderators: vec!["m".into()],
+            ..Policy::default()
+        };
+        let users = ["u", "m", "t", "x"].map(|user| some.is_visible_to_user(user));
+        let teams = ["u", "m", "t", "x"].map(|team| some.is_visible_to_team(team));
+        assert_eq!((users, teams), ([true, true, false, false], [false, false, true, false]));
+    }
+
+    #[test]
+    fn a_group_is_blocked_until_it_is_not() {
+        let fact = |kind: FactKind, time_ms| Fact { kind: kind.into(), time_ms, ..Fact::default() };
+        let facts = [fact(FactKind::Unblocked, 2), fact(FactKind::Blocked, 1), fact(FactKind::Blocked, 3)];
+        let blocked = |facts: &[Fact]| Policy::of(facts.iter(), None).blocked;
+        assert!(blocked(&facts[1..2]) && !blocked(&facts[..2]) && blocked(&facts));
+    }
+}

@@ -146,3 +146,19 @@ fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, 
 
 /// Within a second a change of names stands behind the facts, which still use the old ones.
 const FACTS_BEFORE_CHANGES: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Memory;
+    use crate::story::{GROUP, joined, renamed};
+
+    #[test]
+    fn a_line_calls_people_as_they_were_called_then() {
+        let mut memory = Memory::default();
+        memory.apply(&[joined(1, &["w:1"]), renamed(2, &["w:1"], &["w:2"])]).unwrap();
+        let lines = timeline(&memory, GROUP).unwrap().unwrap();
+        let member = lines[0].member.as_ref().unwrap();
+        assert_eq!(member.names.wa_id.as_deref(), Some("1"));
+    }
+}

@@ -93,3 +93,42 @@ pub fn window_until<S: Source>(source: &S, group_id: &str) -> Result<Option<i64>
         _ => None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::entry::Memory;
+    use crate::story::{GROUP, joined, message, receipt};
+
+    #[test]
+    fn a_window_lasts_from_the_last_message_of_a_member() {
+        let mut memory = Memory::default();
+        memory.apply(&[joined(1, &["w:1"])]).unwrap();
+        assert_eq!(window_until(&memory, GROUP).unwrap(), None);
+        memory.apply(&[message(9, &["w:1"]), message(8, &["w:1"])]).unwrap();
+        assert_eq!(window_until(&memory, GROUP).unwrap(), Some(9_000 + SERVICE_WINDOW_MS));
+    }
+
+    #[test]
+    fn a_message_is_delivered_once_to_each_who_received_or_read_it() {
+        use v1::ReceiptStatus::{Delivered, Read};
+        let mut memory = Memory::default();
+        let story = [
+            joined(1, &["w:1"]),
+            joined(1, &["w:2"]),
+            receipt(5, Read, &["w:1"]),
+            receipt(4, Delivered, &["w:1"]),
+            receipt(6, Read, &["w:2"]),
+        ];
+        memory.apply(&story).unwrap();
+        let Some(Value::Message(head)) = memory.get(&Key::Message { message: "M1".to_owned() }).unwrap()
+        else {
+            panic!("the message is not known");
+        };
+        let found = deliveries(&memory, [("M1".to_owned(), head)]).unwrap();
+        assert!(found.iter().all(|one| one.message_id == "M1" && one.group_id == GROUP));
+        let mut told: Vec<_> = found.iter().map(|one| (one.number.as_deref(), one.delivered_at_ms)).collect();
+        told.sort_unstable();
+        assert_eq!(told, [(Some("1"), 4_000), (Some("2"), 6_000)]);
+    }
+}

@@ -6,8 +6,8 @@ use groupfold_schemas::v1::{
     self, CommandResult, CommandType, EndReason, Evidence, Outcome, ProviderError, Record, Setting,
 };
 
-use super::{Command, CommandStatus, command};
-use crate::entry::Memory;
+use super::{Command, CommandStatus, LOOKED_AT_MAX, command, commands, outcomes_since};
+use crate::entry::{Key, Memory, Value};
 use crate::story::{GROUP, at, who};
 
 const DEADLINE_S: i64 = 100;
@@ -173,6 +173,10 @@ fn settings_end_when_each_has_its_outcome() {
     whole.push(settings(5, Some("R"), vec![change(Setting::Description, Outcome::Failed)]));
     let whole = fate(&whole);
     assert_eq!((whole.status, whole.items.len()), (CommandStatus::Partly, 2));
+    let mut none = story[..3].to_vec();
+    let failed = [Setting::Subject, Setting::Description].map(|setting| change(setting, Outcome::Failed));
+    none.push(settings(4, Some("R"), failed.to_vec()));
+    assert_eq!(status(&none), CommandStatus::Failed);
 }
 
 #[test]
@@ -199,6 +203,11 @@ fn without_a_request_id_the_first_of_its_type_after_it_left_is_its_outcome() {
     let same_second = with(&[removed(2, "w:1"), removed(2, "w:0")]);
     assert_eq!((same_second.status, same_second.at_ms), (CommandStatus::Succeeded, 2000));
     assert_eq!(with(&[removed(DEADLINE_S + 1, "w:1")]).status, CommandStatus::Accepted, "given up before");
+    // A clock may be a minute off, and no more.
+    let late = [ask[0].clone(), sent(70), ask[2].clone()];
+    for (second, status) in [(10, CommandStatus::Succeeded), (9, CommandStatus::Accepted)] {
+        assert_eq!(fate(&[&late[..], &[removed(second, "w:1")]].concat()).status, status, "{second}");
+    }
     let left = v1::ParticipantsEnded {
         reason: EndReason::Left.into(),
         ended: vec![who(&["w:1"])],
@@ -221,8 +230,66 @@ fn a_message_is_proved_by_its_status_and_may_fail_later() {
     let lost = [asked(CommandType::MessageSend, &[]), sent(2), answered(CommandResult::Unknown, None, None)];
     let proved = fate(&[&lost[..], &[told(v1::ReceiptStatus::Sent)]].concat());
     assert_eq!((proved.status, proved.message_id.as_deref()), (CommandStatus::Succeeded, Some("M")));
+    let unanswered = [&lost[..2], &[told(v1::ReceiptStatus::Sent)]].concat();
+    assert_eq!(status(&unanswered), CommandStatus::Succeeded);
+    let refused = [&lost[..2], &[answered(CommandResult::Failed, None, None), told(v1::ReceiptStatus::Sent)]];
+    assert_eq!(status(&refused.concat()), CommandStatus::Failed, "what is known to have failed is no other");
     let taken =
         [asked(CommandType::MessageSend, &[]), sent(2), answered(CommandResult::Succeeded, None, Some("M"))];
     assert_eq!(status(&taken), CommandStatus::Succeeded);
     assert_eq!(status(&[&taken[..], &[told(v1::ReceiptStatus::Failed)]].concat()), CommandStatus::Failed);
+}
+
+#[test]
+fn outcomes_of_a_type_are_told_from_a_time_on() {
+    let story: Vec<Record> = [4, 2, 3].map(|second| settings(second, None, Vec::new())).to_vec();
+    let mut memory = Memory::default();
+    memory.apply(&story).unwrap();
+    let since = |of, ms| outcomes_since(&memory, GROUP, of, ms).unwrap();
+    let expected = [(3000, story[2].event_id.clone()), (4000, story[0].event_id.clone())];
+    assert_eq!(since(CommandType::GroupUpdate, 3000), expected);
+    assert!(since(CommandType::GroupDelete, 0).is_empty() && since(CommandType::MessageSend, 0).is_empty());
+}
+
+#[test]
+fn each_status_has_a_name_of_its_own_and_says_whether_it_is_the_end() {
+    let told = CommandStatus::ALL.map(|status| (status.name(), status.is_end()));
+    let expected = [
+        ("requested", false),
+        ("refused", true),
+        ("sent", false),
+        ("accepted", false),
+        ("succeeded", true),
+        ("partly", true),
+        ("failed", true),
+        ("unknown", true),
+    ];
+    assert_eq!(told, expected);
+}
+
+/// Pages behind each other are all commands of all partitions, the last first, however many one of them has.
+#[test]
+fn pages_of_commands_leave_none_out() {
+    let of = |number: usize| format!("cmd_{number:06}");
+    let mut sources = [Memory::default(), Memory::default()];
+    for number in 0..LOOKED_AT_MAX + 60 {
+        let state = v1::CommandState { requested: Some(Default::default()), ..Default::default() };
+        let value = Value::Command(Box::new(state)).encode();
+        // The first has most of them, and the last ones.
+        let source = &mut sources[usize::from(number % 40 == 0)];
+        source.0.insert(Key::Command { command: of(number) }.encode(), value);
+    }
+    assert!(sources[0].0.len() > LOOKED_AT_MAX / 2);
+    let mut before: Option<String> = None;
+    let mut found = Vec::new();
+    for limit in [1, 7, LOOKED_AT_MAX * 2].into_iter().cycle() {
+        let page = commands(&sources, before.as_deref(), limit, &|_| true).unwrap();
+        assert!(page.commands.len() <= limit);
+        found.extend(page.commands.into_iter().map(|command| command.command_id));
+        before = page.next;
+        if before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, (0..LOOKED_AT_MAX + 60).rev().map(of).collect::<Vec<_>>());
 }
