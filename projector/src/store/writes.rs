@@ -1,4 +1,6 @@
-//! What is to be written, in order.
+//! What is to be written.
+
+use std::collections::HashMap;
 
 use groupfold_schemas::crash::{self, Point};
 use sled::IVec;
@@ -6,26 +8,27 @@ use sled::IVec;
 use super::shadow::Shadow;
 use super::{Error, database};
 
-/// Puts and removals, in order; of several under one key the last counts.
+/// Puts and removals; of several under one key the last counts. They are written in no order: keys that only rise leave
+/// every leaf of the database's tree half empty behind them, and what it rewrites on the way doubles its file.
 #[derive(Debug, Default)]
-pub(super) struct Writes(pub(super) Vec<(Vec<u8>, Option<IVec>)>);
+pub(super) struct Writes(pub(super) HashMap<Vec<u8>, Option<IVec>>);
 
 impl Writes {
     pub(super) fn put(&mut self, key: &[u8], value: impl Into<IVec>) {
-        self.0.push((key.to_vec(), Some(value.into())));
+        self.0.insert(key.to_vec(), Some(value.into()));
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.push((key.to_vec(), None));
+        self.0.insert(key.to_vec(), None);
     }
 
     /// What is there now, under all of the keys.
     pub(super) fn shadow(&self, partition: u16, db: &sled::Db) -> Result<Shadow, Error> {
-        let old = |(key, _): &(Vec<u8>, Option<IVec>)| {
+        let old = |key: &Vec<u8>| {
             let value = db.get(key).map_err(|error| database(partition, error))?;
             Ok((key.clone(), value))
         };
-        self.0.iter().map(old).collect()
+        self.0.keys().map(old).collect()
     }
 
     /// Writes one after the other. A crash on the way leaves the first ones.

@@ -27,7 +27,7 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
                 let inner = store.inner.read().unwrap();
                 let open = inner.as_ref().unwrap();
                 open.undo.begin(&shadow).unwrap();
-                Writes(writes.0[..cut].to_vec()).write(3, &open.db).unwrap();
+                Writes(writes.0.into_iter().take(cut).collect()).write(3, &open.db).unwrap();
             }
             store.rest();
             store.wake().unwrap();
