@@ -1,8 +1,10 @@
 //! No outcome came in time: what the provider's state says became of a command.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use groupfold_fold::view::Command;
+use groupfold_fold::view::{Command, CommandStatus};
+use groupfold_projector::Unanswered;
 use groupfold_projector::desk::Wish;
 use groupfold_schemas::v1::{self, CommandItem, CommandResult, Evidence, Outcome};
 use tokio::time::sleep;
@@ -41,6 +43,28 @@ impl Seen {
         };
         let items: Vec<_> = items.into_iter().map(item).collect();
         Self { items: items.clone(), ..Self::new(of_items(&items), reason) }
+    }
+}
+
+/// What other commands created, or may have.
+#[derive(Default)]
+struct Others {
+    /// Groups that they made.
+    made: HashSet<String>,
+    /// Names that were sent and whose outcome is awaited.
+    open: HashSet<String>,
+}
+
+impl Others {
+    fn note(&mut self, other: &Command) {
+        let Some(Work { wish: Wish::CreateGroup { subject, .. }, .. }) = Work::of(other) else { return };
+        match &other.group_id {
+            Some(group) => _ = self.made.insert(group.clone()),
+            None if matches!(other.status, CommandStatus::Sent | CommandStatus::Accepted) => {
+                self.open.insert(subject.trim().to_owned());
+            }
+            None => {}
+        }
     }
 }
 
@@ -107,16 +131,22 @@ impl Inner {
         };
         let asked_ms =
             command.state.requested.as_ref().and_then(|s| s.stamp.as_ref()).map_or(0, |s| s.time_ms);
-        let mut found = Vec::new();
-        for group in groups {
-            let named = group.subject.as_deref().is_some_and(|name| name.trim() == subject.trim());
-            let since = group.created_at_ms.is_some_and(|ms| ms >= asked_ms - CLOCKS_MS);
-            if named && since && !self.is_anothers(&group.group_id).await {
-                found.push(group);
-            }
-        }
+        let Ok(others) = self.other_creations(work, asked_ms).await else {
+            return Seen::new(CommandResult::Unknown, "what other commands made could not be read");
+        };
+        let found: Vec<_> = groups
+            .into_iter()
+            .filter(|group| {
+                let named = group.subject.as_deref().is_some_and(|name| name.trim() == subject.trim());
+                let since = group.created_at_ms.is_some_and(|ms| ms >= asked_ms - CLOCKS_MS);
+                named && since && !others.made.contains(&group.group_id)
+            })
+            .collect();
         match found.as_slice() {
             [] => Seen::new(CommandResult::Failed, "the provider has no such group"),
+            _ if others.open.contains(subject.trim()) => {
+                Seen::new(CommandResult::Unknown, "another creation of that name has no outcome yet")
+            }
             [group] => {
                 let snapshot = v1::GroupSnapshot {
                     subject: group.subject.clone(),
@@ -138,10 +168,23 @@ impl Inner {
         }
     }
 
-    /// A group that a webhook told of was made by the command that the webhook names.
-    async fn is_anothers(&self, group: &str) -> bool {
-        let known = self.projector.group(group).await.ok().flatten();
-        known.is_some_and(|group| group.created_at_ms.is_some())
+    /// The other creations that may have been under way since this one was asked for. That a webhook told of a group does
+    /// not say whose it is: the request that it names is known from an answer alone, and this one's never came.
+    async fn other_creations(&self, work: &Work, asked_ms: i64) -> Result<Others, Unanswered> {
+        let under_way_ms = i64::try_from(self.deadline.as_millis()).unwrap_or(i64::MAX);
+        let oldest_ms = asked_ms.saturating_sub(CLOCKS_MS).saturating_sub(under_way_ms).max(0);
+        let oldest = groupfold_schemas::command::command_id(oldest_ms, [0; 10]);
+        let (mut others, mut before) = (Others::default(), None);
+        loop {
+            let page = self.projector.commands(before).await?;
+            for other in page.commands.iter().filter(|other| other.command_id != work.command_id) {
+                others.note(other);
+            }
+            match page.next {
+                Some(next) if next > oldest => before = Some(next),
+                _ => return Ok(others),
+            }
+        }
     }
 
     async fn by_info(&self, work: &Work) -> Seen {

@@ -42,13 +42,15 @@ impl Sender {
         Ok(Self { client, retries, give_up })
     }
 
-    /// Posts to an address until the answer is final.
-    pub(super) async fn send(&self, url: &str, post: Post) -> Outcome {
+    /// Posts until the answer is final, each time to the address that `addressed` gives: where webhooks go may change
+    /// while one is tried again, and what signs them with it.
+    pub(super) async fn send(&self, post: Post, addressed: impl Fn(&mut Post) -> String) -> Outcome {
         let begun = Instant::now();
         let mut back_off = BACK_OFF_FIRST;
         let mut outcome = Outcome { post, status: None, attempts: 0, answers: None, position: None };
         loop {
-            self.attempt(url, &mut outcome).await;
+            let url = addressed(&mut outcome.post);
+            self.attempt(&url, &mut outcome).await;
             if !self.retries || is_final(&outcome) || begun.elapsed() > RETRY_FOR {
                 return outcome;
             }
@@ -117,7 +119,7 @@ pub(crate) async fn deliver(
             run.one_ended(&shutdown, &give_up).await?;
         }
         let (sender, url) = (Arc::clone(&sender), url.to_owned());
-        run.under_way.spawn(async move { sender.send(&url, post).await });
+        run.under_way.spawn(async move { sender.send(post, |_| url.clone()).await });
     }
     while !run.under_way.is_empty() {
         run.one_ended(&shutdown, &give_up).await?;

@@ -76,6 +76,27 @@ async fn an_answer_that_never_comes_is_looked_for_and_nothing_is_sent_again() {
     assert_eq!(world.calls("create").await, 2, "each was sent once");
 }
 
+/// The webhook names a request that is known from the answer alone. A group that it told of was once taken for another
+/// command's, and the creation for failed.
+#[tokio::test]
+async fn a_creation_whose_answer_was_lost_is_found_though_a_webhook_told_of_the_group() {
+    let world = World::new(&[], 8_000).await;
+    let others = world.group("Tea", "auto_approve").await;
+    world.fault("create", "timeout", 1).await;
+    let done = world.done(Method::POST, "/v1/groups", tea()).await;
+    world.all_told().await;
+    let done = looked_for(&world, done).await;
+    assert_eq!(done["status"], "succeeded", "{done}");
+    let group = done["group_id"].as_str().unwrap_or_else(|| panic!("{done}"));
+    assert_ne!(group, others, "{done}");
+    let told = world.groupfold.get(&format!("/v1/groups/{group}")).await.json;
+    assert_eq!(told["subject"], "Tea", "{told}");
+    world.fault("create", "timeout_before", 1).await;
+    let never = world.done(Method::POST, "/v1/groups", tea()).await;
+    let never = looked_for(&world, never).await;
+    assert_eq!(never["status"], "failed", "both groups of the name are of other commands: {never}");
+}
+
 /// A command that nobody can say of is looked for: what it is after that.
 async fn looked_for(world: &World, command: Value) -> Value {
     let path = format!("/v1/commands/{}", command["command_id"].as_str().unwrap());

@@ -1,5 +1,7 @@
 //! The plan of failures: each fault does what it says, and no more.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use groupfold_tests::{Provider, http, wait_until};
@@ -180,6 +182,28 @@ async fn a_receiver_that_was_down_is_told_later() {
     // Nobody has said yet where webhooks go.
     let answer = world.create(json!({ "subject": "a" })).await;
     assert_eq!(world.provider.look("webhooks").await["pending"], 1);
+    world.provider.tell(&world.endpoint.url).await;
+    world.told("group_create", &answer.json["request_id"]).await;
+    world.provider.all_told().await;
+}
+
+/// Webhooks that were under way once went to the old address alone.
+#[tokio::test]
+async fn a_webhook_that_is_tried_again_goes_where_webhooks_go_now() {
+    let provider = Provider::start(super::SECRET, &[]).await;
+    let tried = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&tried);
+    let before = crate::endpoint::Endpoint::start(move |n| {
+        count.store(n, Ordering::SeqCst);
+        503
+    });
+    provider.tell(&before.url).await;
+    let world = World { provider, endpoint: crate::endpoint::Endpoint::start(|_| 200) };
+    let answer = world.create(json!({ "subject": "a" })).await;
+    wait_until("it was tried", super::BOUND, async || {
+        if tried.load(Ordering::SeqCst) == 0 { Err("it was not") } else { Ok(()) }
+    })
+    .await;
     world.provider.tell(&world.endpoint.url).await;
     world.told("group_create", &answer.json["request_id"]).await;
     world.provider.all_told().await;

@@ -92,7 +92,7 @@ impl Courier {
         told
     }
 
-    fn bring(&self, mut post: Post, delay: Duration) -> JoinHandle<()> {
+    fn bring(&self, post: Post, delay: Duration) -> JoinHandle<()> {
         if self.under_way.len() >= UNDER_WAY_MAX {
             held(&self.report).undelivered_posts += 1;
             return self.under_way.spawn(async {});
@@ -102,10 +102,14 @@ impl Courier {
         let (mut target, give_up) = (self.target.subscribe(), self.give_up.clone());
         let delivery = async move {
             sleep(delay).await;
-            let target = target.wait_for(Option::is_some).await.ok()?.clone()?;
+            target.wait_for(Option::is_some).await.ok()?;
             let _turn = posts.acquire().await.ok()?;
-            post.signature = Some(signature(&target.secret, &post.body));
-            let outcome = sender.send(&target.url, post).await;
+            let addressed = |post: &mut Post| {
+                let Some(Target { url, secret }) = target.borrow().clone() else { return String::new() };
+                post.signature = Some(signature(&secret, &post.body));
+                url
+            };
+            let outcome = sender.send(post, addressed).await;
             held(&report).note(&outcome);
             Some(())
         };
