@@ -1,7 +1,7 @@
 //! `groupfold audit`: do the fates add up, from the counts of the receivers over the streams to the stores?
 
 mod checks;
-mod streams;
+pub(crate) mod streams;
 
 use async_nats::jetstream::kv;
 use futures_util::TryStreamExt as _;
@@ -9,6 +9,7 @@ use groupfold_ingest::tally::{BUCKET, Counts};
 use serde_json::{Value, json};
 
 use self::checks::Check;
+pub(crate) use self::checks::missing;
 use crate::cli::Output;
 use crate::exit::{Failure, with_causes};
 use crate::group::Reach;

@@ -50,6 +50,8 @@ pub(crate) enum Verb {
     Why(why::WhyArgs),
     /// Do the fates add up? Receivers' counts, streams and stores compared
     Audit(audit::AuditArgs),
+    /// Go on without messages that the log lost for good
+    AcceptLoss(crate::loss::AcceptLossArgs),
     /// Count deliveries, billable and free
     Usage(crate::usage::UsageArgs),
     /// Groups that were there before: list the provider's, and take them in

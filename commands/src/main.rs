@@ -20,6 +20,7 @@ mod health;
 mod http;
 mod limits;
 mod log;
+mod loss;
 mod operate;
 mod pipeline;
 mod print;
@@ -80,6 +81,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Provision(args) => provision::run(args).await,
         Verb::Why(args) => why::run(args).await,
         Verb::Audit(args) => audit::run(args).await,
+        Verb::AcceptLoss(args) => loss::run(args).await,
         Verb::Failed(args) => failed::run(args).await,
         Verb::Group(args) => group::run(args).await,
         Verb::Usage(args) => usage::run(args).await,

@@ -114,6 +114,23 @@ impl Log {
         self.publish(&id, &subject, message).await.map(|_| ())
     }
 
+    /// Writes down that messages of a partition are lost for good: whoever reads the log goes on without them.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn accept_loss(&self, partition: u16, loss: &v1::Loss) -> Result<(), Error> {
+        let subject = log::loss_subject(partition, loss.first);
+        let id = format!("lost-{partition}-{}-{}", loss.first, loss.time_ms);
+        let payload = bytes::Bytes::from(frame::encode(loss));
+        let message = || {
+            PublishMessage::build()
+                .payload(payload.clone())
+                .message_id(&id)
+                .expected_stream(log::RESOLVED_STREAM)
+        };
+        self.publish(&id, &subject, message).await.map(|_| ())
+    }
+
     async fn publish(
         &self,
         id: &str,

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 use crate::feed::Feed;
+use crate::loss::LOST;
 use crate::partition::{Partition, fold};
 use crate::status::{Run, Status};
 
@@ -35,8 +36,8 @@ struct RequestLabels {
 
 /// Reasons by which a record can be unreadable, see `groupfold_schemas::frame::Error::name` and
 /// [`crate::partition::fold`].
-const UNREADABLE_WATCHED: [&str; 6] =
-    ["truncated", "unknown_version", "checksum", "undecodable", fold::NO_EVENT, fold::VALUE_TOO_LARGE];
+const UNREADABLE_WATCHED: [&str; 7] =
+    ["truncated", "unknown_version", "checksum", "undecodable", fold::NO_EVENT, fold::VALUE_TOO_LARGE, LOST];
 
 /// What is counted as it happens; all partitions together.
 #[derive(Debug, Clone)]

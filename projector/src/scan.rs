@@ -2,8 +2,10 @@
 //! exports read by.
 //!
 //! A plain pull consumer, made anew after the last message whenever it fails. A stretch that is read whole
-//! (without subjects) must be contiguous: a hole is an error, never skipped.
+//! (without subjects) must be contiguous: a hole is an error, never skipped. What an operator said is lost for good comes as
+//! empty messages, see [`crate::LOST`].
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -11,6 +13,7 @@ use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
 
+use crate::loss;
 use crate::tail::has_message;
 
 /// Messages asked for at once.
@@ -58,7 +61,7 @@ pub struct Found {
     pub log_time_ms: i64,
     /// Its subject.
     pub subject: String,
-    /// Its bytes: a framed record, see `groupfold_schemas::frame`.
+    /// Its bytes: a framed record, see `groupfold_schemas::frame`; none where the message is lost.
     pub payload: bytes::Bytes,
     /// Its headers, among them `Nats-Msg-Id` and `traceparent`.
     pub headers: Option<HeaderMap>,
@@ -115,6 +118,25 @@ pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Er
     Ok(Ends { first: state.first_sequence, last: state.last_sequence })
 }
 
+/// The first message that is there, from one sequence to another; a question to the broker for each that is not.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn first_there(
+    context: &jetstream::Context,
+    stream: &str,
+    from: u64,
+    to: u64,
+) -> Result<Option<u64>, Error> {
+    for sequence in from..=to {
+        let there = has_message(context, stream, sequence).await;
+        if there.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })? {
+            return Ok(Some(sequence));
+        }
+    }
+    Ok(None)
+}
+
 /// A stretch being read.
 pub struct Scan {
     context: jetstream::Context,
@@ -128,6 +150,10 @@ pub struct Scan {
     over: bool,
     /// And it was looked whether nothing of its end is lost.
     whole: bool,
+    /// What comes next and is lost, as an operator said.
+    lost: Option<RangeInclusive<u64>>,
+    /// When the log took what was handed out last.
+    log_time_ms: i64,
 }
 
 impl Scan {
@@ -144,6 +170,8 @@ impl Scan {
             silence_max: SILENCE_MAX,
             over,
             whole: over,
+            lost: None,
+            log_time_ms: 0,
         }
     }
 
@@ -159,13 +187,24 @@ impl Scan {
     /// # Errors
     /// The broker does not deliver, again and again, or a message is missing.
     pub async fn next_batch(&mut self, most: usize) -> Result<Option<Vec<Found>>, Error> {
-        while !(self.over && self.whole) {
+        loop {
+            if let Some(lost) = self.lost.take() {
+                return Ok(Some(self.pass(lost, most)));
+            }
+            if self.over && self.whole {
+                return Ok(None);
+            }
             let attempt =
                 if self.over { self.end().await.map(|()| Vec::new()) } else { self.attempt(most).await };
+            let attempt = match attempt {
+                Err(Fault::Final(error)) => self.missing(error).await.map(|()| Vec::new()),
+                other => other,
+            };
             match attempt {
                 Ok(batch) if batch.is_empty() => {}
                 Ok(batch) => {
                     self.attempts = 0;
+                    self.log_time_ms = batch.last().map_or(self.log_time_ms, |last| last.log_time_ms);
                     return Ok(Some(batch));
                 }
                 Err(Fault::Final(error)) => return Err(error),
@@ -180,7 +219,52 @@ impl Scan {
                 }
             }
         }
-        Ok(None)
+    }
+
+    /// Looks whether an operator said to go on without what is missing.
+    async fn missing(&mut self, error: Error) -> Result<(), Fault> {
+        let (mut first, before) = match &error {
+            Error::Hole { expected, found, .. } => (*expected, Some(*found)),
+            Error::Lost { expected, .. } => (*expected, None),
+            Error::Unreadable { .. } => return Err(Fault::Final(error)),
+        };
+        let stream = &self.stretch.stream;
+        let filtered = !self.stretch.subjects.is_empty();
+        while filtered && first > 1 {
+            // Behind the last message of the subjects nothing shows where the loss begins.
+            if has_message(&self.context, stream, first - 1).await.map_err(Fault::Retry)? {
+                break;
+            }
+            first -= 1;
+        }
+        let lost = loss::accepted(&self.context, stream, first, before).await.map_err(Fault::Retry)?;
+        let Some(lost) = lost else { return Err(Fault::Final(error)) };
+        self.messages = None;
+        if filtered {
+            // Whether it was of these subjects nobody knows.
+            (self.over, self.whole) = (true, *lost.end() >= self.stretch.to);
+            return if self.whole { Ok(()) } else { Err(Fault::Final(error)) };
+        }
+        self.lost = Some(lost);
+        Ok(())
+    }
+
+    /// Hands out what is lost.
+    fn pass(&mut self, lost: RangeInclusive<u64>, most: usize) -> Vec<Found> {
+        let (first, last) = lost.into_inner();
+        let last = last.min(self.stretch.to);
+        let end = last.min(first.saturating_add(most.max(1) as u64 - 1));
+        self.lost = (end < last).then(|| end + 1..=last);
+        self.last = Some(end);
+        self.over = end == self.stretch.to;
+        let found = |sequence| Found {
+            sequence,
+            log_time_ms: self.log_time_ms,
+            subject: String::new(),
+            payload: bytes::Bytes::new(),
+            headers: None,
+        };
+        (first..=end).map(found).collect()
     }
 
     /// Looks whether the stretch really is over where the broker says so before its last sequence: it leaves out what it

@@ -8,6 +8,7 @@
 mod fence;
 mod patience;
 
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::loss;
 use crate::status::{Run, Status, Stop};
 
 pub(crate) use fence::{Identity, Info as StreamInfo, has_message, look, millis};
@@ -57,7 +59,7 @@ pub(crate) struct Item {
     pub(crate) sequence: u64,
     /// When the log took it, Unix milliseconds.
     pub(crate) log_time_ms: i64,
-    /// The framed record.
+    /// The framed record; empty where one is lost, see [`crate::loss`].
     pub(crate) payload: bytes::Bytes,
     /// Trace id of the request that appended it.
     pub(crate) trace_id: Option<String>,
@@ -87,6 +89,8 @@ pub(crate) struct Tail {
     look: Interval,
     patience: Patience,
     missing: u32,
+    /// What comes next and is lost, as an operator said.
+    lost: Option<RangeInclusive<u64>>,
 }
 
 /// A consumer that delivers.
@@ -133,6 +137,7 @@ impl Tail {
             look,
             patience: Patience::new(),
             missing: 0,
+            lost: None,
         }
     }
 
@@ -154,6 +159,7 @@ impl Tail {
     pub(crate) fn start_over(&mut self, identity: Identity) {
         self.identity = identity;
         self.reading = None;
+        self.lost = None;
     }
 
     /// The next messages after our position: the first is waited for, all that are there already come
@@ -161,6 +167,9 @@ impl Tail {
     pub(crate) async fn next_batch(&mut self) -> Result<Option<Vec<Item>>, Stop> {
         let shutdown = self.shutdown.clone();
         loop {
+            if let Some(lost) = self.lost.take() {
+                return Ok(Some(self.pass(lost)));
+            }
             let Some(reading) = self.reading.as_mut() else {
                 let connected = tokio::select! {
                     () = shutdown.cancelled() => return Ok(None),
@@ -289,15 +298,31 @@ impl Tail {
         Ok(info.last_sequence)
     }
 
-    /// Tells a message that the log does not have, which stops, from one lost on the way here, which a fresh consumer
-    /// heals. `found` came instead of it, or nothing.
+    /// Tells a message that the log does not have, which stops unless an operator said to go on without it, from one lost
+    /// on the way here, which a fresh consumer heals. `found` came instead of it, or nothing.
     async fn look_into(&mut self, expected: u64, found: Option<u64>) -> Result<(), Fault> {
         self.fence(false).await?;
-        match fence::has_message(&self.context, &self.stream, expected).await {
-            Ok(true) => Err(Fault::Retry(absent(expected, found))),
-            Ok(false) => Err(Fault::Stop(Stop::MissingSequence { expected, found })),
-            Err(why) => Err(Fault::Retry(why)),
+        if fence::has_message(&self.context, &self.stream, expected).await.map_err(Fault::Retry)? {
+            return Err(Fault::Retry(absent(expected, found)));
         }
+        let lost = loss::accepted(&self.context, &self.stream, expected, found).await;
+        self.lost = lost.map_err(Fault::Retry)?;
+        if self.lost.is_none() {
+            return Err(Fault::Stop(Stop::MissingSequence { expected, found }));
+        }
+        self.reading = None;
+        Ok(())
+    }
+
+    /// Takes what is lost, as many at once as would be read.
+    fn pass(&mut self, lost: RangeInclusive<u64>) -> Vec<Item> {
+        let (first, last) = lost.into_inner();
+        let end = last.min(first.saturating_add(self.batch_events_max as u64 - 1));
+        tracing::warn!(first, last = end, "lost messages are passed over, as an operator said");
+        self.lost = (end < last).then(|| end + 1..=last);
+        let log_time_ms = self.identity.log_time_ms;
+        let item = |sequence| Item { sequence, log_time_ms, payload: bytes::Bytes::new(), trace_id: None };
+        (first..=end).map(item).collect()
     }
 
     /// Takes a message and all that are there behind it, up to the limits.

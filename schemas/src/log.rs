@@ -14,7 +14,7 @@ pub const FAILED_STREAM: &str = "GROUPFOLD_FAILED";
 /// All subjects of [`FAILED_STREAM`].
 pub const FAILED_SUBJECTS: &str = "groupfold.failed.>";
 
-/// The stream of what settled failures.
+/// The stream of what settled failures, and of losses that were accepted.
 pub const RESOLVED_STREAM: &str = "GROUPFOLD_RESOLVED";
 /// All subjects of [`RESOLVED_STREAM`].
 pub const RESOLVED_SUBJECTS: &str = "groupfold.resolved.>";
@@ -117,6 +117,19 @@ pub fn failed_subject(provider: &str, cause: &str) -> String {
 #[must_use]
 pub fn resolved_subject(failed_id: &str) -> String {
     format!("groupfold.resolved.{}", token(failed_id))
+}
+
+/// The subject under which an operator accepts the loss of a partition's messages from one sequence on:
+/// `groupfold.resolved.lost.{partition}.{first}`.
+#[must_use]
+pub fn loss_subject(partition: u16, first: u64) -> String {
+    format!("groupfold.resolved.lost.{partition}.{first}")
+}
+
+/// The partition that a stream is of; `None` for the other streams.
+#[must_use]
+pub fn partition_of_stream(stream: &str) -> Option<u16> {
+    stream.strip_prefix("GROUPFOLD_EVENTS_")?.parse().ok()
 }
 
 /// What the subject of an event says: partition, account, kind, and the group if it has one.

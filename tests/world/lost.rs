@@ -1,6 +1,8 @@
 //! The last message of a stream that its files do not give back: the broker counts it, delivers nothing and says nothing.
 //! Whoever reads the log to its end says what is missing.
 
+mod accepted;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -33,7 +33,7 @@ pub(super) fn all(lives: &[Life], streams: &Streams, position: Option<&Value>) -
         checks.push(conserved(life));
         let in_events: u64 = streams.events.iter().map(|content| of_life(content, &life.id)).sum();
         let in_failed = of_life(&streams.failed, &life.id);
-        checks.push(stored(life, in_events, in_failed));
+        checks.push(stored(life, in_events, in_failed, streams));
     }
     for content in streams.events.iter().chain([&streams.failed]) {
         checks.push(whole(content));
@@ -77,10 +77,12 @@ fn conserved(life: &Life) -> Check {
 }
 
 /// What a receiver was acknowledged is there; what is there beyond that was never acknowledged to it.
-fn stored(life: &Life, in_events: u64, in_failed: u64) -> Check {
+fn stored(life: &Life, in_events: u64, in_failed: u64, streams: &Streams) -> Check {
     let counts = &life.counts;
     let (acknowledged, present) = (counts.stored + counts.stored_failed, in_events + in_failed);
-    let not_less = in_events >= counts.stored && in_failed >= counts.stored_failed;
+    // Whose they were nobody knows.
+    let lost: u64 = streams.events.iter().map(|content| content.lost).sum();
+    let not_less = in_events + lost >= counts.stored && in_failed >= counts.stored_failed;
     let not_more = !counts.closed || present <= acknowledged + counts.unsure;
     let state = if counts.closed {
         String::new()
@@ -94,24 +96,30 @@ fn stored(life: &Life, in_events: u64, in_failed: u64) -> Check {
     Check::new(format!("messages of receiver {}", life.id), not_less && not_more, found)
 }
 
-/// From the first message to the last, none is missing.
+/// From the first message to the last, none is missing but those that an operator said to go on without.
 fn whole(content: &Content) -> Check {
-    let Content { stream, first, last, messages, hole, .. } = content;
+    let Content { stream, first, last, messages, holes, lost, .. } = content;
     let what = format!("stream {stream}");
-    match hole {
-        Some((expected, found)) if *found == expected + 1 || *found > *last => {
-            Check::new(what, false, format!("message {expected} is missing, {messages} of {last} are there"))
-        }
-        Some((expected, found)) => {
-            let to = found - 1;
-            Check::new(
-                what,
-                false,
-                format!("messages {expected} to {to} are missing, {messages} of {last} are there"),
-            )
-        }
-        None if *first > 1 => Check::new(what, false, format!("begins at {first}: what was before is gone")),
-        None => Check::new(what, messages == last, format!("{messages} message(s), none missing")),
+    if !holes.is_empty() {
+        let named: Vec<String> = holes.iter().take(NAMED_MAX).map(|hole| missing(*hole)).collect();
+        let more = holes.len().saturating_sub(NAMED_MAX);
+        let more = if more == 0 { String::new() } else { format!(", {more} more hole(s)") };
+        let found = format!("{}{more}, {messages} of {last} are there", named.join(", "));
+        return Check::new(what, false, found);
+    }
+    if *first > 1 {
+        return Check::new(what, false, format!("begins at {first}: what was before is gone"));
+    }
+    let accepted = if *lost == 0 { "none missing".to_owned() } else { format!("{lost} accepted as lost") };
+    Check::new(what, messages + lost == *last, format!("{messages} message(s), {accepted}"))
+}
+
+/// A hole in words.
+pub(crate) fn missing((first, last): (u64, u64)) -> String {
+    if first == last {
+        format!("message {first} is missing")
+    } else {
+        format!("messages {first} to {last} are missing")
     }
 }
 
@@ -246,12 +254,24 @@ mod tests {
 
     #[test]
     fn a_message_that_is_missing_is_named() {
-        let hole = |hole| Streams {
-            events: vec![Content { hole: Some(hole), ..content(20) }],
+        let holes = |holes: &[(u64, u64)]| Streams {
+            events: vec![Content { holes: holes.to_vec(), ..content(20) }],
             ..Streams::default()
         };
-        assert!(wrong(&[], &hole((17, 18)), None)[0].starts_with("stream S: message 17 is missing"));
-        assert!(wrong(&[], &hole((3, 8)), None)[0].starts_with("stream S: messages 3 to 7 are missing"));
+        let found = |streams: &Streams| wrong(&[], streams, None)[0].clone();
+        assert!(found(&holes(&[(17, 17)])).starts_with("stream S: message 17 is missing, 20 of 20"));
+        let two = found(&holes(&[(3, 7), (9, 9)]));
+        assert!(two.starts_with("stream S: messages 3 to 7 are missing, message 9 is missing,"), "{two}");
+        let seven = found(&holes(&(0..7).map(|n| (2 * n + 1, 2 * n + 1)).collect::<Vec<_>>()));
+        assert!(seven.contains("message 9 is missing, 2 more hole(s),"), "{seven}");
+    }
+
+    #[test]
+    fn what_was_accepted_as_lost_adds_up() {
+        let streams =
+            |lost| Streams { events: vec![Content { lost, last: 5, ..content(4) }], ..Streams::default() };
+        assert_eq!(wrong(&[life(five())], &streams(1), None), Vec::<String>::new());
+        assert_eq!(wrong(&[life(five())], &streams(0), None).len(), 2);
     }
 
     #[test]

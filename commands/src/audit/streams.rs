@@ -14,13 +14,15 @@ const BATCH: usize = 2_000;
 
 /// What stands in one stream.
 #[derive(Debug, Default)]
-pub(super) struct Content {
+pub(crate) struct Content {
     pub(super) stream: String,
     pub(super) first: u64,
     pub(super) last: u64,
     pub(super) messages: u64,
-    /// The first hole, if there is one: expected, found.
-    pub(super) hole: Option<(u64, u64)>,
+    /// What is missing: the first and the last sequence of each hole.
+    pub(crate) holes: Vec<(u64, u64)>,
+    /// Messages that are missing, and that an operator said to go on without.
+    pub(crate) lost: u64,
     /// Messages by the life of the receiver that published them.
     pub(super) by_life: BTreeMap<String, u64>,
     /// Messages of commands, of what the platform says and of readings of the provider: no receiver's.
@@ -92,7 +94,7 @@ fn life_of(found: &Found) -> Option<&str> {
 }
 
 /// Reads a stream to its end of this moment, over holes. One that is missing has nothing.
-async fn each(
+pub(crate) async fn each(
     log: &Log,
     stream: &str,
     mut take: impl FnMut(&mut Content, &Found),
@@ -118,32 +120,37 @@ async fn each(
             match scan.next_batch(BATCH).await {
                 Ok(Some(batch)) => {
                     for found in &batch {
+                        next = found.sequence + 1;
+                        if found.payload.is_empty() {
+                            content.lost += 1;
+                            continue;
+                        }
                         content.messages += 1;
                         if let Some(life) = life_of(found) {
                             *content.by_life.entry(life.to_owned()).or_default() += 1;
                         }
                         take(&mut content, found);
-                        next = found.sequence + 1;
                     }
                     bar.inc(batch.len() as u64);
                 }
                 Ok(None) => {
                     // The end may be what is missing.
                     if next <= ends.last {
-                        content.hole.get_or_insert((next, ends.last + 1));
+                        content.holes.push((next, ends.last));
                     }
                     next = ends.last + 1;
                     break;
                 }
                 Err(scan::Error::Hole { expected, found, .. }) => {
-                    content.hole.get_or_insert((expected, found));
+                    content.holes.push((expected, found - 1));
                     next = found;
                     break;
                 }
-                // Behind it nothing comes.
+                // The broker says nothing of what follows.
                 Err(scan::Error::Lost { expected, .. }) => {
-                    content.hole.get_or_insert((expected, ends.last + 1));
-                    next = ends.last + 1;
+                    let there = scan::first_there(&log.context, stream, expected, ends.last).await;
+                    next = there.map_err(failed)?.unwrap_or(ends.last + 1);
+                    content.holes.push((expected, next - 1));
                     break;
                 }
                 Err(error) => return Err(failed(error)),

@@ -14,6 +14,7 @@ use groupfold_schemas::{frame, log, v1};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use crate::loss::LOST;
 use crate::partition::Partition;
 use crate::scan::{self, From, Scan, Stretch};
 
@@ -79,7 +80,10 @@ impl Parking {
             };
             more |= found.len() == ROUND_MAX;
             for record in found {
-                self.park(partition.id, &created, &record).await?;
+                // Of what is lost there are no bytes to keep.
+                if record.reason != LOST {
+                    self.park(partition.id, &created, &record).await?;
+                }
                 self.done.insert(partition.id, record.sequence);
             }
         }

@@ -11,6 +11,7 @@ use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, log, v1};
 
 use super::{Partition, bound};
+use crate::loss::LOST;
 use crate::metrics::Metrics;
 use crate::status::Folded;
 use crate::store::{self, Outbox, VALUE_BYTES_MAX};
@@ -61,6 +62,7 @@ pub(crate) fn fold(
 /// # Errors
 /// Stable name of the reason.
 pub fn record_of(payload: &[u8]) -> Result<v1::Record, &'static str> {
+    there(payload)?;
     let record = frame::decode(payload).map_err(|error| error.name())?;
     contributed(&record, &mut Known::default())?;
     Ok(record)
@@ -68,9 +70,14 @@ pub fn record_of(payload: &[u8]) -> Result<v1::Record, &'static str> {
 
 /// A record and what it contributes beside what is known; what it reports is known from then on.
 pub(crate) fn read(payload: &Bytes, known: &mut Known) -> Result<(v1::Record, Contributions), &'static str> {
+    there(payload)?;
     let record = frame::decode_shared(payload).map_err(|error| error.name())?;
     let contributions = contributed(&record, known)?;
     Ok((record, contributions))
+}
+
+fn there(payload: &[u8]) -> Result<(), &'static str> {
+    if payload.is_empty() { Err(LOST) } else { Ok(()) }
 }
 
 fn contributed(record: &v1::Record, known: &mut Known) -> Result<Contributions, &'static str> {

@@ -670,6 +670,27 @@ pub struct Resolution {
     #[prost(string, tag = "6")]
     pub build: ::prost::alloc::string::String,
 }
+/// Messages of a partition that the log lost for good, and that an operator said to go on without.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Loss {
+    #[prost(uint32, tag = "1")]
+    pub partition: u32,
+    /// The first sequence that is missing.
+    #[prost(uint64, tag = "2")]
+    pub first: u64,
+    /// The last one, itself included.
+    #[prost(uint64, tag = "3")]
+    pub last: u64,
+    /// The reason that a person gave.
+    #[prost(string, tag = "4")]
+    pub why: ::prost::alloc::string::String,
+    /// Unix milliseconds.
+    #[prost(int64, tag = "5")]
+    pub time_ms: i64,
+    /// Version of the build that wrote it.
+    #[prost(string, tag = "6")]
+    pub build: ::prost::alloc::string::String,
+}
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Header {
     #[prost(string, tag = "1")]

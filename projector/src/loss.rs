@@ -1,0 +1,39 @@
+//! Messages that the log lost for good, and that an operator said to go on without: an empty message stands for
+//! each, so that all who read the log count the same ones as unreadable, and none is passed over in silence.
+
+use std::ops::RangeInclusive;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use groupfold_schemas::{frame, log, v1};
+
+/// Why a message that stands for a lost one takes no part in the fold.
+pub const LOST: &str = "lost";
+
+/// The accepted loss that a missing sequence begins; `None` if nobody accepted one. `before` is the first message that is
+/// there behind it, as far as is known.
+///
+/// # Errors
+/// What the broker said.
+pub(crate) async fn accepted(
+    context: &Context,
+    stream: &str,
+    first: u64,
+    before: Option<u64>,
+) -> Result<Option<RangeInclusive<u64>>, String> {
+    let Some(partition) = log::partition_of_stream(stream) else { return Ok(None) };
+    let resolved = match context.get_stream_no_info(log::RESOLVED_STREAM).await {
+        Ok(resolved) => resolved,
+        Err(error) => return Err(error.to_string()),
+    };
+    let subject = log::loss_subject(partition, first);
+    let message = match resolved.get_last_raw_message_by_subject(&subject).await {
+        Ok(message) => message,
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        Err(error) => return Err(error.to_string()),
+    };
+    let loss: v1::Loss = frame::decode(&message.payload).map_err(|error| error.to_string())?;
+    // What is there again is read.
+    let last = before.map_or(loss.last, |before| loss.last.min(before.saturating_sub(1)));
+    Ok((first <= last).then_some(first..=last))
+}

@@ -1,0 +1,149 @@
+//! An operator says that messages are lost for good: whoever reads the log goes on, and nobody passes them over in silence.
+
+use std::process::Output;
+
+use groupfold_schemas::log;
+use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, http, wait_until};
+use serde_json::{Value, json};
+
+use super::{BOUND, GROUP, MEMBERS, T, last_one_lost, stream};
+use crate::hook::{joined, participants};
+
+fn partition() -> u16 {
+    log::partition_of(GROUP, 8)
+}
+
+async fn run(groupfold: &Groupfold, args: &[&str]) -> Output {
+    let mut command = Groupfold::command();
+    command.args(args).arg("--data").arg(groupfold.data());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+/// What a verb printed; its exit code is the one expected.
+async fn said(groupfold: &Groupfold, args: &[&str], code: i32) -> String {
+    let output = run(groupfold, args).await;
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
+    said
+}
+
+async fn accept(groupfold: &Groupfold, more: &[&str], code: i32) -> String {
+    let partition = partition().to_string();
+    let args = [&["accept-loss", "--partition", &partition], more].concat();
+    said(groupfold, &args, code).await
+}
+
+async fn one(groupfold: &Groupfold) -> Value {
+    let position = http::get(&groupfold.api_url("/v1/position")).await.json;
+    let mut partitions = position["partitions"].as_array().unwrap().iter();
+    partitions.find(|one| one["partition"] == partition()).unwrap().clone()
+}
+
+async fn stopped(groupfold: &Groupfold) {
+    wait_until("the partition stops", BOUND, async || {
+        let one = one(groupfold).await;
+        if one["reason"] == "missing_sequence" { Ok(()) } else { Err(one) }
+    })
+    .await;
+}
+
+async fn members(groupfold: &Groupfold) -> usize {
+    let members = groupfold.get(&format!("/v1/groups/{GROUP}/members")).await.json;
+    members["members"].as_array().unwrap_or_else(|| panic!("{members}")).len()
+}
+
+/// What reads the whole log comes to its end, and the fates add up.
+async fn all_go_on(groupfold: &Groupfold, lost: u64) {
+    let scratch = Scratch::new("accepted");
+    let out = scratch.path().join("events.jsonl").display().to_string();
+    let export = ["events", "export", "--format", "jsonl", "--out", &out];
+    said(groupfold, &["verify"], 0).await;
+    said(groupfold, &export, 0).await;
+    said(groupfold, &["rebuild"], 0).await;
+    let verify = ["verify", "--group", GROUP];
+    said(groupfold, &verify, 0).await;
+    let position = one(groupfold).await["applied"].to_string();
+    let path = format!("/v1/groups/{GROUP}/members?at={}:{position}", partition());
+    assert_eq!(groupfold.get(&path).await.status, 200);
+    let audit = said(groupfold, &["audit"], 0).await;
+    assert!(audit.contains(&format!("{lost} accepted as lost")), "{audit}");
+}
+
+#[tokio::test]
+async fn an_accepted_loss_at_the_end_lets_all_go_on() {
+    let (_nats, mut groupfold) = last_one_lost().await;
+    assert_eq!(groupfold.terminate().await, 0);
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.start_anyhow().await;
+    stopped(&groupfold).await;
+
+    let named = format!("{}: message {MEMBERS} is missing", stream());
+    let preview = accept(&groupfold, &[], 3).await;
+    assert!(preview.contains(&named) && preview.contains("--execute"), "{preview}");
+    accept(&groupfold, &["--execute"], 2).await;
+    accept(&groupfold, &["--execute", "--why", " "], 2).await;
+    let accepted = accept(&groupfold, &["--execute", "--why", "the disk broke, there is no backup"], 0).await;
+    assert!(accepted.contains(&named), "{accepted}");
+    let none = accept(&groupfold, &[], 0).await;
+    assert!(none.contains("nothing is missing"), "{none}");
+
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let at = one(&groupfold).await;
+    let counts = [&at["applied"], &at["records_unreadable"], &at["events_applied"]];
+    assert_eq!(counts, [&json!(MEMBERS), &json!(1), &json!(MEMBERS - 1)], "{at}");
+    let metrics = groupfold.get("/metrics").await.text;
+    assert!(metrics.contains("groupfold_projector_unreadable_total{reason=\"lost\"} 1"), "{metrics}");
+    // What comes later stands behind the hole.
+    groupfold.post(&participants(&[joined(GROUP, "15550009999", T)])).await;
+    assert_eq!(members(&groupfold).await as u64, MEMBERS);
+    all_go_on(&groupfold, 1).await;
+    let failed = said(&groupfold, &["failed", "list"], 0).await;
+    assert!(!failed.contains("unreadable_record"), "there is nothing to replay: {failed}");
+}
+
+#[tokio::test]
+async fn an_accepted_hole_is_passed_in_portions_and_what_is_there_again_is_read() {
+    const ALL: u64 = 12;
+    const HOLE: std::ops::RangeInclusive<u64> = 3..=9;
+    let nats = NatsServer::start().await;
+    let mut options = Options::on(&nats);
+    options.args.extend(["--batch-events-max".to_owned(), "2".to_owned()]);
+    let mut groupfold = Groupfold::up(options).await;
+    for member in 0..ALL {
+        groupfold.post(&participants(&[joined(GROUP, &format!("1555000{member:04}"), T)])).await;
+    }
+    groupfold.caught_up().await;
+    assert_eq!(groupfold.terminate().await, 0);
+    // The stream refuses deletion: it is made anew.
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let stream = jetstream.get_stream(stream()).await.unwrap();
+    let config = stream.cached_info().config.clone();
+    let mut copy = Vec::new();
+    for sequence in 1..=ALL {
+        copy.push(stream.direct_get(sequence).await.unwrap());
+    }
+    jetstream.delete_stream(&config.name).await.unwrap();
+    let open = async_nats::jetstream::stream::Config { deny_delete: false, ..config };
+    let anew = jetstream.create_stream(open).await.unwrap();
+    for message in copy {
+        let sent = jetstream.publish_with_headers(message.subject, message.headers, message.payload).await;
+        sent.unwrap().await.unwrap();
+    }
+    for sequence in HOLE {
+        anew.delete_message(sequence).await.unwrap();
+    }
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.start_anyhow().await;
+    stopped(&groupfold).await;
+    let accepted = accept(&groupfold, &["--execute", "--why", "gone", "--output", "json"], 0).await;
+    let accepted: Value = serde_json::from_str(accepted.trim()).unwrap();
+    assert_eq!(accepted["missing"], json!([{ "first": HOLE.start(), "last": HOLE.end() }]));
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let lost = HOLE.count() as u64;
+    assert_eq!(one(&groupfold).await["records_unreadable"], lost);
+    assert_eq!(members(&groupfold).await as u64, ALL - lost);
+    all_go_on(&groupfold, lost).await;
+}
