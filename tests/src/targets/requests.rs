@@ -20,7 +20,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(), String> {
     let body = parts.next().unwrap_or_default();
     let (method, target) = line.split_once(' ').unwrap_or(("GET", &line));
     let Some(told) = ask(method, target, body) else { return Ok(()) };
-    is_an_answer(&told)?;
+    is_an_answer(method, &told)?;
     // What is behind a `#` is sent by nobody.
     if method != "GET" || !target.starts_with("/v1/") || target.contains('#') {
         return Ok(());
@@ -61,14 +61,17 @@ fn ask(method: &str, target: &str, body: &[u8]) -> Option<Told> {
     answered.recv().expect("the API answers, or a panic says why not")
 }
 
-/// Never a fault of ours, and JSON whatever was asked.
-fn is_an_answer(told: &Told) -> Result<(), String> {
+/// Never a fault of ours, and JSON whatever was asked; to HEAD the headers alone.
+fn is_an_answer(method: &str, told: &Told) -> Result<(), String> {
     let Told { status, headers, body } = told;
     hold(matches!(status, 200..=499 | 503), || format!("{status}: {}", String::from_utf8_lossy(body)))?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let kind = header("content-type").unwrap_or_default();
     if let Some(position) = header("groupfold-position") {
         hold(position.parse::<Position>().is_ok(), || format!("position {position:?}"))?;
+    }
+    if method == "HEAD" && body.is_empty() {
+        return Ok(());
     }
     if *status < 400 || kind != "application/problem+json" {
         let json = !kind.contains("json") || serde_json::from_slice::<Value>(body).is_ok();
