@@ -248,6 +248,8 @@ async fn too_many_calls_are_tried_again_and_what_may_have_been_done_is_not() {
 
     for (reply, why) in [
         (Reply::json(500, json!({"error": {"code": 2}})), Unsure::ProviderFault),
+        // "An unknown error": under a status of ours, too, it does not say that nothing was done.
+        (Reply::json(400, json!({"error": {"code": 1}})), Unsure::ProviderFault),
         (Reply::Hang, Unsure::ConnectionLost),
         (Reply::json(302, json!({})), Unsure::Unreadable),
     ] {

@@ -119,6 +119,7 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
         (Method::POST, format!("{path}/members:remove"), Some(json!({ "members": ["5511911111111"] }))),
         (Method::DELETE, path.clone(), None),
     ];
+    let mut shown = Vec::new();
     for (method, path, body) in asked {
         let ended = world.done(method.clone(), &path, body).await;
         assert_eq!(
@@ -126,7 +127,14 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
             (&json!("succeeded"), &json!(false)),
             "{method}: {ended}"
         );
+        world.groupfold.caught_up().await;
+        shown.push(world.groupfold.get(&format!("/v1/groups/{group}")).await.json);
     }
+    // What was read is known from then on.
+    let statuses: Vec<_> = shown.iter().map(|group| &group["status"]).collect();
+    assert_eq!(statuses, ["active", "active", "deleted"]);
+    assert_eq!(shown[0]["subject"], "Coffee", "{}", shown[0]);
+    assert_ne!(shown[1]["members"][0]["status"], "member", "{}", shown[1]);
 }
 
 #[tokio::test]

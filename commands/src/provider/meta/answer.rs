@@ -50,6 +50,7 @@ pub(super) fn of(call: &Call, status: StatusCode, body: &[u8], retry_after: Opti
         return Answer::Unknown(Unsure::Unreadable);
     }
     Answer::Refused(match error::graph(&json) {
+        Some(error) if table::is_fault(&error.error.code) => return Answer::Unknown(Unsure::ProviderFault),
         Some(error) => refusal(error, status, retry_after),
         None => {
             let (code, advice) = super::by_status(status);
