@@ -129,13 +129,15 @@ impl Work {
                     .iter()
                     .map(|ItemFate { item: name, refused }| self.item(name, refused.as_ref()))
                     .collect();
-                if told.items.len() >= self.wish.items().len() {
-                    of_items(&told.items)
-                } else if self.wish.command_type() == CommandType::MembersRemove {
+                let removes = self.wish.command_type() == CommandType::MembersRemove;
+                let rest = told.items.len() < self.wish.items().len();
+                if told.items.is_empty() || (rest && removes) {
                     // Not told for whom: a webhook will.
                     CommandResult::Accepted
-                } else {
+                } else if rest {
                     CommandResult::Unknown
+                } else {
+                    of_items(&told.items)
                 }
             }
             Answer::Refused(refusal) => {
@@ -248,6 +250,10 @@ mod tests {
             (Wish::RemoveMembers { members: two() }, some(None), CommandResult::Accepted),
         ] {
             assert_eq!(told(wish.clone(), &answer), (expected, 1), "{wish:?}");
+        }
+        let none = Answer::Partly { items: Vec::new(), request_id: None, errors: Vec::new() };
+        for wish in [Wish::DeleteGroup, reject(one()), Wish::RemoveMembers { members: one() }] {
+            assert_eq!(told(wish, &none), (CommandResult::Accepted, 0));
         }
         let whole = Answer::Refused(gone());
         assert_eq!(told(reject(one()), &whole).0, CommandResult::Succeeded);

@@ -35,7 +35,7 @@ impl World {
     }
 
     /// The command once all that can be known of it is.
-    async fn settled(&self, id: &str) -> Value {
+    pub(super) async fn settled(&self, id: &str) -> Value {
         wait_until("the command is settled", END_WAIT, async || {
             let command = self.groupfold.get(&format!("/v1/commands/{id}")).await.json;
             let ended =

@@ -229,8 +229,13 @@ fn participant(person: &Value) -> Option<v1::Participant> {
     (participant != v1::Participant::default()).then_some(participant)
 }
 
+/// Ids are printed with and without quotes.
 fn text(object: &Value, name: &str) -> Option<String> {
-    object.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    match object.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) if number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Numbers are printed with and without quotes.
