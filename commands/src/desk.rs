@@ -16,6 +16,7 @@ mod call;
 mod claims;
 mod group;
 mod look;
+mod people;
 mod reconcile;
 mod record;
 mod recover;

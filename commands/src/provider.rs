@@ -35,6 +35,8 @@ pub(crate) use check::validate;
 pub(crate) use meta::{GROUP_UNKNOWN, NOT_FOUND};
 pub(crate) use token::Tokens;
 
+use tokio::time::Instant;
+
 use crate::exit::Failure;
 use gate::Gates;
 use meta::{Meta, Sent};
@@ -110,16 +112,21 @@ impl Provider {
     /// Asks once on behalf of a number. Calls that are at fault by themselves are refused unsent. Dropped before
     /// it ends, a call may have been done or not.
     pub(crate) async fn call(&self, phone_number_id: &str, call: &Call) -> Answer {
-        let answer = self.answer(phone_number_id, call).await;
+        self.call_until(phone_number_id, call, Instant::now() + self.patience).await
+    }
+
+    /// The same, but that no attempt begins after a time.
+    pub(crate) async fn call_until(&self, phone_number_id: &str, call: &Call, until: Instant) -> Answer {
+        let give_up = until.min(Instant::now() + self.patience);
+        let answer = self.answer(phone_number_id, call, give_up).await;
         self.metrics.answered(call, &answer);
         answer
     }
 
-    async fn answer(&self, phone_number_id: &str, call: &Call) -> Answer {
+    async fn answer(&self, phone_number_id: &str, call: &Call, give_up: Instant) -> Answer {
         if let Err(faults) = validate(call) {
             return Answer::Refused(Refusal::of_faults(&faults));
         }
-        let give_up = tokio::time::Instant::now() + self.patience;
         let mut attempt = 1;
         loop {
             let Ok(pass) = tokio::time::timeout_at(give_up, self.gates.enter(phone_number_id)).await else {
@@ -139,7 +146,7 @@ impl Provider {
             };
             let again = answer.is_certain() || call.is_reading();
             let pause = gate::pause(attempt);
-            if !again || attempt >= ATTEMPTS_MAX || tokio::time::Instant::now() + pause >= give_up {
+            if !again || attempt >= ATTEMPTS_MAX || Instant::now() + pause >= give_up {
                 return answer;
             }
             tracing::debug!(call = call.name(), phone_number_id, attempt, "asked again");

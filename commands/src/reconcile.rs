@@ -16,9 +16,10 @@ use std::time::Duration;
 use groupfold_ingest::replay;
 use serde_json::json;
 
-use self::known::Known;
-use self::reading::Read;
+pub(crate) use self::known::Known;
+pub(crate) use self::reading::{Read, Reading, read};
 use self::round::{Found, Round, append};
+pub(crate) use self::snapshot::record as record_of;
 use crate::cli::Output;
 use crate::config::{Config, Flags};
 use crate::data::Run;

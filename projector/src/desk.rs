@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use bytes::Bytes;
 use groupfold_fold::view;
+use groupfold_schemas::command::text_digest;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, CommandType};
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,15 @@ impl Wish {
             Self::RemoveMembers { members } => members.clone(),
             _ => Vec::new(),
         }
+    }
+
+    /// What tells the texts among the items from others, in their order; empty for what is no text.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let Self::UpdateGroup { subject, description, picture_sha256 } = self else { return Vec::new() };
+        let text = |text: &Option<String>| text.as_deref().map(text_digest);
+        let picture = picture_sha256.as_ref().map(|_| String::new());
+        [text(subject), text(description), picture].into_iter().flatten().collect()
     }
 }
 

@@ -22,6 +22,25 @@ pub fn is_command_id(text: &str) -> bool {
         && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
+/// Tells one text from another, but for blanks and what is not printed: the provider trims what it is given.
+#[must_use]
+pub fn text_digest(text: &str) -> String {
+    let kept: String = text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect();
+    crate::id::hex(&crate::id::sha256([kept.as_bytes()])[..16])
+}
+
+/// A number without what does not count in it, any other name without the sign before it: names that are spelled alike
+/// mean the same person.
+#[must_use]
+pub fn spelling(name: &str) -> String {
+    let dressed = |c: char| c.is_ascii_digit() || "+ -().".contains(c);
+    if name.chars().all(dressed) {
+        name.chars().filter(char::is_ascii_digit).collect()
+    } else {
+        name.trim_start_matches('@').to_owned()
+    }
+}
+
 impl Kind {
     /// The command whose station this is; of a status, the command that sent the message.
     #[must_use]
@@ -77,6 +96,14 @@ impl CommandResult {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_told_apart_but_for_blanks_and_names_but_for_their_dress() {
+        assert_eq!(text_digest(" Green\ttea "), text_digest("Greentea"));
+        assert_ne!(text_digest("Green tea"), text_digest("green tea"));
+        assert_eq!(spelling("+55 (11) 9-1"), "551191");
+        assert_eq!((spelling("@ada+1").as_str(), spelling("US.1").as_str()), ("ada+1", "US.1"));
+    }
 
     #[test]
     fn ids_are_in_the_order_of_time_and_known_by_their_form() {

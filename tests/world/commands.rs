@@ -2,6 +2,7 @@
 
 mod fates;
 mod killed;
+mod others;
 mod refusals;
 pub(crate) mod verbs;
 

@@ -33,12 +33,14 @@ impl Inner {
             }
             Look::InviteLink => {
                 let call = Call::GetInviteLink { group: group.group_id.clone() };
+                // What is read speaks of no later moment: a reset meanwhile is newer.
+                let began_ms = now_ms();
                 let answer = self.provider.call(number, &call).await;
                 let Answer::Done(Done::InviteLink(InviteLink(link))) = answer else {
                     return Err(refusal(&answer));
                 };
                 if group.invite_link.as_deref() != Some(link.as_str()) {
-                    self.learn_link(&group, &link).await?;
+                    self.learn_link(&group, &link, began_ms).await?;
                 }
                 Ok(Looked::InviteLink(link))
             }
@@ -46,14 +48,14 @@ impl Inner {
     }
 
     /// A link that we did not know is a fact like any other.
-    async fn learn_link(&self, group: &Group, link: &str) -> Result<(), Refusal> {
+    async fn learn_link(&self, group: &Group, link: &str, time_ms: i64) -> Result<(), Refusal> {
         let place = Place {
             account: group.origin.account.clone(),
             phone_number_id: group.origin.phone_number_id.clone(),
             group_id: group.group_id.clone(),
         };
         let work = Work::new(new_id()?, place, Wish::ResetInviteLink, None, now_ms(), self.deadline);
-        self.append(vec![work.event(now_ms(), "link", Evidence::Snapshot, new_link(link))]).await?;
+        self.append(vec![work.event(time_ms, "link", Evidence::Snapshot, new_link(link))]).await?;
         Ok(())
     }
 }

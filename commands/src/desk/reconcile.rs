@@ -3,16 +3,19 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use groupfold_fold::view::{Command, CommandStatus};
+use groupfold_fold::view::{Command, CommandStatus, Group};
 use groupfold_projector::Unanswered;
 use groupfold_projector::desk::Wish;
+use groupfold_schemas::command::text_digest;
 use groupfold_schemas::v1::{self, CommandItem, CommandResult, Evidence, Outcome};
 use tokio::time::sleep;
 
+use super::people::{There, of_request, spelled};
 use super::record::{Station, of_items};
 use super::run::{Work, new_link};
 use super::{Inner, now_ms};
-use crate::provider::{Answer, Call, Done, GroupInfo, InviteLink};
+use crate::provider::{Answer, Call, Done, GroupListed, InviteLink};
+use crate::reconcile::{Known, Read, Reading, read, record_of};
 
 /// How often the provider is looked at before it is believed that nothing was done: it may still be at it.
 const LOOKS: u32 = 3;
@@ -26,19 +29,19 @@ struct Seen {
     items: Vec<CommandItem>,
     group_id: Option<String>,
     /// What is known besides.
-    also: Option<v1::Record>,
+    also: Vec<v1::Record>,
 }
 
 impl Seen {
     fn new(result: CommandResult, reason: &str) -> Self {
-        Self { result, reason: reason.to_owned(), items: Vec::new(), group_id: None, also: None }
+        Self { result, reason: reason.to_owned(), items: Vec::new(), group_id: None, also: Vec::new() }
     }
 
-    /// Done for each, or not.
-    fn of(items: Vec<(String, bool)>, reason: &str) -> Self {
-        let item = |(name, done): (String, bool)| CommandItem {
+    /// Each by itself.
+    fn of(items: Vec<(String, Outcome)>, reason: &str) -> Self {
+        let item = |(name, outcome): (String, Outcome)| CommandItem {
             name,
-            outcome: if done { Outcome::Succeeded } else { Outcome::Failed }.into(),
+            outcome: outcome.into(),
             errors: Vec::new(),
         };
         let items: Vec<_> = items.into_iter().map(item).collect();
@@ -51,16 +54,20 @@ impl Seen {
 struct Others {
     /// Groups that they made.
     made: HashSet<String>,
-    /// Names that were sent and whose outcome is awaited.
+    /// Names that were sent and whose outcome is awaited, or known to nobody.
     open: HashSet<String>,
 }
 
 impl Others {
-    fn note(&mut self, other: &Command) {
-        let Some(Work { wish: Wish::CreateGroup { subject, .. }, .. }) = Work::of(other) else { return };
+    fn note(&mut self, other: &Command, number: &str) {
+        let Some(Work { wish: Wish::CreateGroup { subject, .. }, place, .. }) = Work::of(other) else {
+            return;
+        };
+        let open =
+            matches!(other.status, CommandStatus::Sent | CommandStatus::Accepted | CommandStatus::Unknown);
         match &other.group_id {
             Some(group) => _ = self.made.insert(group.clone()),
-            None if matches!(other.status, CommandStatus::Sent | CommandStatus::Accepted) => {
+            None if open && place.phone_number_id == number => {
                 self.open.insert(subject.trim().to_owned());
             }
             None => {}
@@ -72,9 +79,14 @@ impl Inner {
     pub(super) async fn reconcile(&self, work: &Work, command: &Command) {
         let pause = (self.deadline / 8).clamp(Duration::from_millis(100), Duration::from_secs(15));
         let mut seen = Seen::new(CommandResult::Unknown, "the provider does not say");
-        for look in 0..LOOKS {
+        // Refused, it is not at it any more.
+        let refused = command.answered().is_some_and(|answered| !answered.errors.is_empty());
+        let looks = if refused { 1 } else { LOOKS };
+        for look in 1_u32.. {
             seen = self.seen(work, command).await;
-            if seen.result == CommandResult::Succeeded || look + 1 == LOOKS {
+            // No webhook corrects what is said of a creation without an answer: its time is waited out.
+            let early = matches!(work.wish, Wish::CreateGroup { .. }) && !work.is_over();
+            if seen.result == CommandResult::Succeeded || (look >= looks && !early) {
                 break;
             }
             tokio::select! {
@@ -95,7 +107,7 @@ impl Inner {
             items: seen.items,
             group_id: seen.group_id,
         };
-        let mut records: Vec<_> = seen.also.into_iter().collect();
+        let mut records = seen.also;
         records.push(work.record(now_ms(), Station::Reconciled(told)));
         self.write_at_last(records).await;
     }
@@ -106,13 +118,12 @@ impl Inner {
         }
         match &work.wish {
             Wish::CreateGroup { subject, .. } => self.created(work, command, subject).await,
-            Wish::UpdateGroup { .. } | Wish::DeleteGroup | Wish::RemoveMembers { .. } => {
-                self.by_info(work).await
-            }
-            Wish::ResetInviteLink => self.link_reset(work).await,
-            Wish::ApproveJoinRequests { join_requests } | Wish::RejectJoinRequests { join_requests } => {
-                self.requests_handled(work, join_requests).await
-            }
+            Wish::UpdateGroup { .. }
+            | Wish::DeleteGroup
+            | Wish::RemoveMembers { .. }
+            | Wish::ApproveJoinRequests { .. }
+            | Wish::RejectJoinRequests { .. } => self.by_reading(work).await,
+            Wish::ResetInviteLink => self.link_reset(work, command).await,
             // A status that names the command proves that it left; nothing can be read to prove that it did not.
             Wish::SendMessage { .. }
             | Wish::PinMessage { .. }
@@ -138,7 +149,7 @@ impl Inner {
             .into_iter()
             .filter(|group| {
                 let named = group.subject.as_deref().is_some_and(|name| name.trim() == subject.trim());
-                let since = group.created_at_ms.is_some_and(|ms| ms >= asked_ms - CLOCKS_MS);
+                let since = group.created_at_ms.is_none_or(|ms| ms >= asked_ms - CLOCKS_MS);
                 named && since && !others.made.contains(&group.group_id)
             })
             .collect();
@@ -147,24 +158,28 @@ impl Inner {
             _ if others.open.contains(subject.trim()) => {
                 Seen::new(CommandResult::Unknown, "another creation of that name has no outcome yet")
             }
-            [group] => {
+            [GroupListed { group_id, subject, created_at_ms: Some(created_at_ms) }] => {
                 let snapshot = v1::GroupSnapshot {
-                    subject: group.subject.clone(),
-                    created_at_ms: group.created_at_ms,
+                    subject: subject.clone(),
+                    created_at_ms: Some(*created_at_ms),
                     ..Default::default()
                 };
                 let kind = v1::event::Kind::GroupSnapshot(snapshot);
-                let at = super::group::Place { group_id: group.group_id.clone(), ..work.place.clone() };
+                let at = super::group::Place { group_id: group_id.clone(), ..work.place.clone() };
                 let of_group = Work { place: at, ..work.clone() };
-                let also = Some(of_group.event(now_ms(), "created", Evidence::Snapshot, kind));
-                let group_id = Some(group.group_id.clone());
+                // So it was called when it was made, by the provider's clock: whatever came later wins.
+                let also = vec![of_group.event(*created_at_ms, "created", Evidence::Snapshot, kind)];
+                let group_id = Some(group_id.clone());
                 Seen {
                     group_id,
                     also,
                     ..Seen::new(CommandResult::Succeeded, "the provider has a new group of that name")
                 }
             }
-            _ => Seen::new(CommandResult::Unknown, "the provider has several new groups of that name"),
+            _ => Seen::new(
+                CommandResult::Unknown,
+                "the provider has several new groups of that name, or does not say how old they are",
+            ),
         }
     }
 
@@ -178,7 +193,7 @@ impl Inner {
         loop {
             let page = self.projector.commands(before).await?;
             for other in page.commands.iter().filter(|other| other.command_id != work.command_id) {
-                others.note(other);
+                others.note(other, &work.place.phone_number_id);
             }
             match page.next {
                 Some(next) if next > oldest => before = Some(next),
@@ -187,53 +202,53 @@ impl Inner {
         }
     }
 
-    async fn by_info(&self, work: &Work) -> Seen {
-        let group = work.place.group_id.clone();
-        let call = Call::GroupInfo { group };
-        let info = match self.provider.call(&work.place.phone_number_id, &call).await {
-            Answer::Done(Done::Group(info)) => info,
-            Answer::Refused(refusal) if matches!(refusal.code, "group_unknown" | "not_found") => {
-                return match work.wish {
-                    Wish::DeleteGroup => Seen::new(CommandResult::Succeeded, "the provider has it no longer"),
-                    _ => Seen::new(CommandResult::Failed, "the provider has the group no longer"),
-                };
-            }
-            answer => return unanswered(&answer),
+    /// What the group is now. It goes into the log as well: no webhook told it.
+    async fn by_reading(&self, work: &Work) -> Seen {
+        let (number, group_id) = (&work.place.phone_number_id, &work.place.group_id);
+        let Ok(Some(group)) = self.projector.group(group_id).await else {
+            return Seen::new(CommandResult::Unknown, "the group could not be read here");
         };
-        of_info(&work.wish, &info)
+        let read = read(&self.provider, number, group_id, false).await;
+        let seen = match &read {
+            Read::Present(reading) => of_reading(&work.wish, reading, &group),
+            Read::Absent { .. } => match self.is_gone(work).await {
+                Ok(()) if work.wish == Wish::DeleteGroup => {
+                    Seen::new(CommandResult::Succeeded, "the provider has it no longer")
+                }
+                Ok(()) => Seen::new(CommandResult::Failed, "the provider has the group no longer"),
+                Err(doubt) => return doubt,
+            },
+            Read::Failed(why) => return silent(why),
+        };
+        let also = record_of(&Known::of_view(&group), &read, &work.command_id).into_iter().collect();
+        Seen { also, ..seen }
     }
 
-    async fn link_reset(&self, work: &Work) -> Seen {
+    /// That a group's own page does not know it may be for want of a permission: the list must not have it either.
+    async fn is_gone(&self, work: &Work) -> Result<(), Seen> {
+        let listed = self.provider.all_groups(&work.place.phone_number_id).await;
+        let listed = listed.map_err(|answer| unanswered(&answer))?;
+        if listed.iter().any(|group| group.group_id == work.place.group_id) {
+            return Err(silent("the group is listed, but its own page does not know it"));
+        }
+        Ok(())
+    }
+
+    async fn link_reset(&self, work: &Work, command: &Command) -> Seen {
+        let began_ms = now_ms();
         let call = Call::GetInviteLink { group: work.place.group_id.clone() };
         let answer = self.provider.call(&work.place.phone_number_id, &call).await;
         let Answer::Done(Done::InviteLink(InviteLink(link))) = answer else { return unanswered(&answer) };
-        let known = self.projector.group(&work.place.group_id).await.ok().flatten();
-        match known.and_then(|group| group.invite_link) {
-            Some(before) if before == link => {
-                Seen::new(CommandResult::Failed, "the link is still the one before")
+        let sent = command.state.sent.as_ref().and_then(|station| station.value.as_ref());
+        let (result, reason) = match sent.and_then(|sent| sent.link_before.as_ref()) {
+            Some(before) if *before == text_digest(&link) => {
+                return Seen::new(CommandResult::Failed, "the link is still the one before");
             }
-            before => {
-                let also = Some(work.event(now_ms(), "link", Evidence::Snapshot, new_link(&link)));
-                let (result, reason) = match before {
-                    Some(_) => (CommandResult::Succeeded, "the link is another one"),
-                    None => (CommandResult::Unknown, "the link before is not known"),
-                };
-                Seen { also, ..Seen::new(result, reason) }
-            }
-        }
-    }
-
-    /// A request that is no longer pending was handled, by this or by whoever sent it.
-    async fn requests_handled(&self, work: &Work, asked: &[String]) -> Seen {
-        let number = &work.place.phone_number_id;
-        match self.provider.all_join_requests(number, &work.place.group_id).await {
-            Ok(pending) => {
-                let waits = |id: &String| pending.iter().any(|request| &request.join_request_id == id);
-                let items = asked.iter().map(|id| (id.clone(), !waits(id))).collect();
-                Seen::of(items, "requests that are no longer pending were handled")
-            }
-            Err(answer) => unanswered(&answer),
-        }
+            Some(_) => (CommandResult::Succeeded, "the link is another one"),
+            None => (CommandResult::Unknown, "the link before is not known"),
+        };
+        let also = vec![work.event(began_ms, "link", Evidence::Snapshot, new_link(&link))];
+        Seen { also, ..Seen::new(result, reason) }
     }
 }
 
@@ -243,40 +258,61 @@ fn unanswered(answer: &Answer) -> Seen {
         Answer::Unknown(unsure) => unsure.name(),
         _ => "unreadable_answer",
     };
-    Seen::new(CommandResult::Unknown, &format!("the provider does not say: {code}"))
+    silent(code)
 }
 
-fn of_info(wish: &Wish, info: &GroupInfo) -> Seen {
+fn silent(why: &str) -> Seen {
+    Seen::new(CommandResult::Unknown, &format!("the provider does not say: {why}"))
+}
+
+fn of_reading(wish: &Wish, reading: &Reading, group: &Group) -> Seen {
+    let info = &reading.info;
     match wish {
         Wish::UpdateGroup { subject, description, picture_sha256 } => {
             let same = |wanted: &Option<String>, has: &Option<String>| {
-                let has = has.as_deref().unwrap_or_default().trim();
-                wanted.as_ref().map(|wanted| wanted.trim() == has)
+                let has = text_digest(has.as_deref().unwrap_or_default());
+                let done = |wanted: &String| text_digest(wanted) == has;
+                wanted.as_ref().map(|wanted| if done(wanted) { Outcome::Succeeded } else { Outcome::Failed })
             };
             let told = [
                 ("subject", same(subject, &info.subject)),
                 ("description", same(description, &info.description)),
+                ("picture", picture_sha256.as_ref().map(|_| Outcome::Unknown)),
             ];
-            let items: Vec<_> =
-                told.into_iter().filter_map(|(name, done)| Some((name.to_owned(), done?))).collect();
-            if items.is_empty() || picture_sha256.is_some() {
-                return Seen::new(CommandResult::Unknown, "a picture cannot be read from the provider");
-            }
-            Seen::of(items, "the settings as the provider has them")
+            let items = told.into_iter().filter_map(|(name, outcome)| Some((name.to_owned(), outcome?)));
+            let reason = match picture_sha256 {
+                Some(_) => "a picture cannot be read from the provider",
+                None => "the settings as the provider has them",
+            };
+            Seen::of(items.collect(), reason)
         }
         Wish::RemoveMembers { members } => {
-            let Some(present) = &info.participants else {
-                return Seen::new(CommandResult::Unknown, "the provider does not list the members");
+            let item = |name: &String| {
+                let outcome = match spelled(name, group, reading) {
+                    There::No => Outcome::Succeeded,
+                    There::Yes => Outcome::Failed,
+                    There::CannotSay => Outcome::Unknown,
+                };
+                (name.clone(), outcome)
             };
-            let digits = |text: &str| text.chars().filter(char::is_ascii_digit).collect::<String>();
-            let is = |name: &str, person: &v1::Participant| {
-                let number = person.wa_id.as_deref().is_some_and(|wa_id| wa_id == digits(name));
-                let names = [&person.wa_id, &person.user_id, &person.parent_user_id, &person.username];
-                number || names.into_iter().flatten().any(|one| one == name)
+            Seen::of(members.iter().map(item).collect(), "the members as the provider lists them")
+        }
+        Wish::ApproveJoinRequests { join_requests } | Wish::RejectJoinRequests { join_requests } => {
+            let Some(pending) = &reading.requests else {
+                return silent("join requests are not listed");
             };
-            let gone = |name: &String| !present.iter().any(|person| is(name, person));
-            let items = members.iter().map(|name| (name.clone(), gone(name))).collect();
-            Seen::of(items, "the members as the provider lists them")
+            let lets_in = matches!(wish, Wish::ApproveJoinRequests { .. });
+            let item = |id: &String| {
+                let waits = pending.iter().any(|request| request.join_request_id == *id);
+                let outcome = match (waits, of_request(id, group, reading), lets_in) {
+                    (true, ..) | (_, There::No, true) | (_, There::Yes, false) => Outcome::Failed,
+                    (_, There::CannotSay, true) => Outcome::Unknown,
+                    (_, There::Yes, true) | (_, There::No | There::CannotSay, false) => Outcome::Succeeded,
+                };
+                (id.clone(), outcome)
+            };
+            let items = join_requests.iter().map(item).collect();
+            Seen::of(items, "who waits and who is in, as the provider lists them")
         }
         _ => Seen::new(CommandResult::Failed, "the provider still has the group"),
     }

@@ -2,7 +2,7 @@
 
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::v1::event::Kind;
-use groupfold_schemas::v1::{self, CommandItem, CommandResult, Evidence, Outcome, Record};
+use groupfold_schemas::v1::{self, CommandItem, CommandResult, CommandType, Evidence, Outcome, Record};
 use prost::Message as _;
 
 use super::rules::Broken;
@@ -31,8 +31,9 @@ pub(super) enum Station {
         idempotency_key: Option<String>,
     },
     Refused(Broken),
-    /// With the outcomes of its kind that were known of its group of late, in order.
-    Sent(Vec<(i64, String)>),
+    /// With the outcomes of its kind that were known of its group of late, in order, and what tells the link before a
+    /// reset.
+    Sent(Vec<(i64, String)>, Option<String>),
     Answered(v1::CommandAnswered),
     Reconciled(v1::CommandReconciled),
 }
@@ -53,6 +54,7 @@ impl Work {
                     idempotency_key,
                     deadline_ms: self.deadline_ms,
                     items: self.wish.items(),
+                    texts: self.wish.texts(),
                 }),
             ),
             Station::Refused(Broken { code, field, rule }) => (
@@ -65,11 +67,12 @@ impl Work {
                     rule: rule.to_owned(),
                 }),
             ),
-            Station::Sent(mut known) => {
+            Station::Sent(mut known, link_before) => {
                 let later = known.split_off(known.len().saturating_sub(KNOWN_MAX));
                 let after_time_ms = known.last().map(|(time_ms, _)| time_ms + 1);
                 let known_outcomes = later.into_iter().map(|(_, event)| event).collect();
-                let sent = v1::CommandSent { command_id, sender: sender(), known_outcomes, after_time_ms };
+                let sender = sender();
+                let sent = v1::CommandSent { command_id, sender, known_outcomes, after_time_ms, link_before };
                 ("sent", Evidence::Unspecified, Kind::CommandSent(sent))
             }
             Station::Answered(answered) => {
@@ -115,7 +118,7 @@ impl Work {
                 }
             }
             Answer::Done(Done::JoinRequestsHandled(handled)) => {
-                told.items = handled.iter().map(|name| item(name, None)).collect();
+                told.items = handled.iter().map(|name| self.item(name, None)).collect();
                 CommandResult::Succeeded
             }
             Answer::Done(_) => CommandResult::Succeeded,
@@ -124,16 +127,31 @@ impl Work {
                 told.errors.clone_from(errors);
                 told.items = items
                     .iter()
-                    .map(|ItemFate { item: name, refused }| item(name, refused.as_ref()))
+                    .map(|ItemFate { item: name, refused }| self.item(name, refused.as_ref()))
                     .collect();
-                // Not told for whom: a webhook will.
-                if told.items.is_empty() { CommandResult::Accepted } else { of_items(&told.items) }
+                let removes = self.wish.command_type() == CommandType::MembersRemove;
+                let rest = told.items.len() < self.wish.items().len();
+                if told.items.is_empty() || (rest && removes) {
+                    // Not told for whom: a webhook will.
+                    CommandResult::Accepted
+                } else if rest {
+                    CommandResult::Unknown
+                } else {
+                    of_items(&told.items)
+                }
             }
             Answer::Refused(refusal) => {
                 told.errors.clone_from(&refusal.errors);
                 (told.code, told.advice) = (refusal.code.to_owned(), refusal.advice.name().to_owned());
-                let done = refusal.advice == Advice::TreatAsDone;
-                if done { CommandResult::Succeeded } else { CommandResult::Failed }
+                if refusal.advice != Advice::TreatAsDone {
+                    CommandResult::Failed
+                } else if self.wish.items().len() > 1 || self.lets_in() {
+                    // Said of the whole: it may be so of one of them alone, and nothing was done for the others.
+                    told.advice = Advice::Reconcile.name().to_owned();
+                    CommandResult::Unknown
+                } else {
+                    CommandResult::Succeeded
+                }
             }
             Answer::Unknown(unsure) => {
                 let advice = Advice::Reconcile.name();
@@ -144,19 +162,30 @@ impl Work {
         told.result = result.into();
         told
     }
-}
 
-fn item(name: &str, refused: Option<&Refusal>) -> CommandItem {
-    let done = refused.is_none_or(|refusal| refusal.advice == Advice::TreatAsDone);
-    let outcome = if done { Outcome::Succeeded } else { Outcome::Failed };
-    let errors = refused.map(|refusal| refusal.errors.clone()).unwrap_or_default();
-    CommandItem { name: name.to_owned(), outcome: outcome.into(), errors }
+    fn item(&self, name: &str, refused: Option<&Refusal>) -> CommandItem {
+        let outcome = match refused.map(|refusal| refusal.advice) {
+            None => Outcome::Succeeded,
+            Some(Advice::TreatAsDone) if self.lets_in() => Outcome::Unknown,
+            Some(Advice::TreatAsDone) => Outcome::Succeeded,
+            Some(_) => Outcome::Failed,
+        };
+        let errors = refused.map(|refusal| refusal.errors.clone()).unwrap_or_default();
+        CommandItem { name: name.to_owned(), outcome: outcome.into(), errors }
+    }
+
+    /// A request that is gone may have been granted or taken back: whether who asked is in is to be seen.
+    fn lets_in(&self) -> bool {
+        self.wish.command_type() == CommandType::RequestsApprove
+    }
 }
 
 /// What the outcomes of all amount to.
 pub(super) fn of_items(items: &[CommandItem]) -> CommandResult {
     let succeeded = items.iter().filter(|item| item.outcome() == Outcome::Succeeded).count();
-    if succeeded == items.len() {
+    if items.iter().any(|item| item.outcome() == Outcome::Unknown) {
+        CommandResult::Unknown
+    } else if succeeded == items.len() {
         CommandResult::Succeeded
     } else if succeeded == 0 {
         CommandResult::Failed
@@ -184,4 +213,51 @@ fn fitting(mut told: v1::CommandAnswered) -> v1::CommandAnswered {
     }
     while told.encoded_len() > TOLD_BYTES_MAX && told.items.pop().is_some() {}
     told
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_projector::desk::Wish;
+
+    use super::super::group::Place;
+    use super::*;
+
+    fn told(wish: Wish, answer: &Answer) -> (CommandResult, usize) {
+        let place = Place { account: "A".into(), phone_number_id: "1".into(), group_id: "G".into() };
+        let work = Work::new("c".into(), place, wish, None, 0, std::time::Duration::ZERO);
+        let told = work.answered(answer);
+        (told.result(), told.items.len())
+    }
+
+    /// Whoever the answer does not name has no fate yet.
+    #[test]
+    fn an_answer_about_some_is_none_about_the_rest() {
+        let two = || vec!["a".to_owned(), "b".to_owned()];
+        let some = |refused: Option<Refusal>| Answer::Partly {
+            items: vec![ItemFate { item: "a".to_owned(), refused }],
+            request_id: None,
+            errors: Vec::new(),
+        };
+        let gone = || Refusal::of("join_request_gone", Advice::TreatAsDone);
+        let reject = |join_requests| Wish::RejectJoinRequests { join_requests };
+        let approve = |join_requests| Wish::ApproveJoinRequests { join_requests };
+        let one = || vec!["a".to_owned()];
+        for (wish, answer, expected) in [
+            (reject(two()), some(None), CommandResult::Unknown),
+            (reject(one()), some(None), CommandResult::Succeeded),
+            (reject(one()), some(Some(gone())), CommandResult::Succeeded),
+            (approve(one()), some(Some(gone())), CommandResult::Unknown),
+            (Wish::RemoveMembers { members: two() }, some(None), CommandResult::Accepted),
+        ] {
+            assert_eq!(told(wish.clone(), &answer), (expected, 1), "{wish:?}");
+        }
+        let none = Answer::Partly { items: Vec::new(), request_id: None, errors: Vec::new() };
+        for wish in [Wish::DeleteGroup, reject(one()), Wish::RemoveMembers { members: one() }] {
+            assert_eq!(told(wish, &none), (CommandResult::Accepted, 0));
+        }
+        let whole = Answer::Refused(gone());
+        assert_eq!(told(reject(one()), &whole).0, CommandResult::Succeeded);
+        assert_eq!(told(reject(two()), &whole).0, CommandResult::Unknown);
+        assert_eq!(told(approve(one()), &whole).0, CommandResult::Unknown);
+    }
 }

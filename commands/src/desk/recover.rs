@@ -36,15 +36,18 @@ impl Inner {
 
     async fn look_through(self: &Arc<Self>, all: bool) -> Result<(), groupfold_projector::Unanswered> {
         let oldest = groupfold_schemas::command::command_id(now_ms() - LOOKED_BACK_MS, [0; 10]);
-        let mut before = None;
+        let (mut left, mut before) = (Vec::new(), None);
         loop {
             let page = self.projector.commands(before).await?;
-            page.commands.iter().filter(|command| is_left(command)).for_each(|command| self.adopt(command));
+            left.extend(page.commands.into_iter().filter(is_left));
             match page.next {
                 Some(next) if all || next > oldest => before = Some(next),
-                _ => return Ok(()),
+                _ => break,
             }
         }
+        // In the order in which they were asked for: the last name that was wanted is the one that stays.
+        left.iter().rev().for_each(|command| self.adopt(command));
+        Ok(())
     }
 
     fn adopt(self: &Arc<Self>, command: &Command) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use groupfold_fold::view::{CLOCKS_MS, Command, CommandStatus};
 use groupfold_projector::desk::Wish;
+use groupfold_schemas::command::text_digest;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use super::group::Place;
 use super::record::Station;
 use super::rules::Broken;
-use super::{Inner, call, now_ms};
+use super::{Inner, call, now_ms, turns};
 use crate::provider::{Answer, Call, Done, InviteLink};
 
 /// Between attempts to write what the provider answered: it is told nowhere else.
@@ -99,7 +100,7 @@ impl Work {
         )
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         now_ms() > self.deadline_ms
     }
 
@@ -119,15 +120,16 @@ impl Inner {
             return;
         }
         let inner = Arc::clone(self);
+        // In the order in which they are taken in hand, whichever task runs first.
+        let turn = self.turns.queue(&work.place.group_id, work.wish.command_type());
         self.tasks.spawn(async move {
             let _permit = permit;
-            inner.carry_out(work).await;
+            inner.carry_out(work, turn).await;
             inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });
     }
 
-    async fn carry_out(&self, mut work: Work) {
-        let turn = self.turns.take(&work.place.group_id, work.wish.command_type());
+    async fn carry_out(&self, mut work: Work, turn: turns::Queued) {
         let _turn = tokio::select! {
             turn = turn => turn,
             () = self.stop.cancelled() => return,
@@ -166,12 +168,14 @@ impl Inner {
         let of = work.wish.command_type();
         let since = now_ms() - CLOCKS_MS;
         let known = self.projector.outcomes_since(&work.place.group_id, of, since).await;
-        let sent = Station::Sent(known.unwrap_or_default());
+        let sent = Station::Sent(known.unwrap_or_default(), self.link_before(work).await);
         if self.append(vec![work.record(now_ms(), sent)]).await.is_err() {
             return;
         }
         crash::at(Point::CommandSent);
-        let answer = self.provider.call(&work.place.phone_number_id, &work.call()).await;
+        let number = &work.place.phone_number_id;
+        // Once its time is over it is looked for: it is not begun any more.
+        let answer = self.provider.call_until(number, &work.call(), work.deadline()).await;
         crash::at(Point::CommandCalled);
         let told = work.answered(&answer);
         tracing::info!(
@@ -184,6 +188,19 @@ impl Inner {
         records.push(work.record(now_ms(), Station::Answered(told)));
         self.write_at_last(records).await;
         crash::at(Point::CommandAnswered);
+    }
+
+    /// What tells the link that a reset replaces. Others reset links too, and no webhook tells of it: the provider knows.
+    async fn link_before(&self, work: &Work) -> Option<String> {
+        if work.wish != Wish::ResetInviteLink {
+            return None;
+        }
+        let call = Call::GetInviteLink { group: work.place.group_id.clone() };
+        let number = &work.place.phone_number_id;
+        match self.provider.call_until(number, &call, work.deadline()).await {
+            Answer::Done(Done::InviteLink(InviteLink(link))) => Some(text_digest(&link)),
+            _ => None,
+        }
     }
 
     /// What the answer tells that no webhook does.

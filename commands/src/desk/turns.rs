@@ -1,23 +1,34 @@
-//! One command of a kind at a time in a group, where the provider may tell the outcome without saying of which.
+//! One command of a kind at a time in a group, in the order in which they were asked for, where the outcome may be told,
+//! or be read at the provider, without a word of which it is.
 
 use std::collections::HashMap;
+use std::future::ready;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use futures_util::FutureExt as _;
 use groupfold_schemas::v1::CommandType;
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 type Whose = (String, i32);
+/// A place in the queue.
+pub(super) type Queued = Pin<Box<dyn Future<Output = Option<OwnedMutexGuard<()>>> + Send>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Turns(Mutex<HashMap<Whose, Weak<Turn<()>>>>);
 
 impl Turns {
-    /// Waits for its turn; `None` for commands that need none.
-    pub(super) async fn take(&self, group: &str, of: CommandType) -> Option<OwnedMutexGuard<()>> {
-        let told_by_webhook =
-            matches!(of, CommandType::GroupUpdate | CommandType::GroupDelete | CommandType::MembersRemove);
-        if !told_by_webhook {
-            return None;
+    /// Queues for a turn, before it returns; `None` comes for commands that need none.
+    pub(super) fn queue(&self, group: &str, of: CommandType) -> Queued {
+        let alone = matches!(
+            of,
+            CommandType::GroupUpdate
+                | CommandType::GroupDelete
+                | CommandType::MembersRemove
+                | CommandType::LinkReset
+        );
+        if !alone {
+            return Box::pin(ready(None));
         }
         let turn = {
             let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -29,6 +40,11 @@ impl Turns {
                 turn
             })
         };
-        Some(turn.lock_owned().await)
+        let mut waiting = Box::pin(turn.lock_owned().map(Some));
+        // Asked once, it has its place among those that wait.
+        match (&mut waiting).now_or_never() {
+            Some(turn) => Box::pin(ready(turn)),
+            None => waiting,
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use groupfold_schemas::command::spelling;
+
 use super::call::{Call, Content, LIST_LIMIT_MAX, Message, Picture};
 
 const SUBJECT_CHARS_MAX: usize = 128;
@@ -193,16 +195,6 @@ impl Faults {
 
 const NOT_IN_GROUPS: &str =
     "text, image, video, audio, document, sticker or template: groups take no other kind";
-
-/// A number without what does not count in it, anything else as it is.
-fn spelling(item: &str) -> String {
-    let dressed = |c: char| c.is_ascii_digit() || "+ -().".contains(c);
-    if item.chars().all(dressed) {
-        item.chars().filter(char::is_ascii_digit).collect()
-    } else {
-        item.to_owned()
-    }
-}
 
 #[cfg(test)]
 mod tests;

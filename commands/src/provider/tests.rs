@@ -158,6 +158,9 @@ async fn a_picture_travels_in_a_part_called_file() {
 async fn what_comes_later_is_accepted_under_its_id() {
     let (answer, _) = ask(create(), Reply::json(200, json!({"request_id": "R1"}))).await;
     assert_eq!(answer, Answer::Accepted { request_id: Some("R1".to_owned()), message_id: None });
+    // The example of Meta's OpenAPI document.
+    let (answer, _) = ask(create(), Reply::json(200, json!({"request_id": 106_540_352_242_922_u64}))).await;
+    assert_eq!(answer, Answer::Accepted { request_id: Some("106540352242922".to_owned()), message_id: None });
     let sent = json!({"contacts": [{"input": GROUP}], "messages": [{"id": "wamid.9"}]});
     let (answer, _) = ask(Call::Send { group: group(), message: text() }, Reply::json(200, sent)).await;
     assert_eq!(answer, Answer::Accepted { request_id: None, message_id: Some("wamid.9".to_owned()) });
@@ -248,6 +251,8 @@ async fn too_many_calls_are_tried_again_and_what_may_have_been_done_is_not() {
 
     for (reply, why) in [
         (Reply::json(500, json!({"error": {"code": 2}})), Unsure::ProviderFault),
+        // "An unknown error": under a status of ours, too, it does not say that nothing was done.
+        (Reply::json(400, json!({"error": {"code": 1}})), Unsure::ProviderFault),
         (Reply::Hang, Unsure::ConnectionLost),
         (Reply::json(302, json!({})), Unsure::Unreadable),
     ] {

@@ -1,5 +1,6 @@
 //! What the projection has of a number's groups, read through the query API.
 
+use groupfold_fold::view::{self, MemberStatus};
 use groupfold_schemas::v1::Participant;
 use serde_json::Value;
 
@@ -11,7 +12,7 @@ const PAGE: &str = "200";
 
 /// A group as the projection has it.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Known {
+pub(crate) struct Known {
     pub(super) group_id: String,
     pub(super) account: String,
     pub(super) phone_number_id: String,
@@ -35,6 +36,26 @@ impl Known {
     /// It is at the provider, as far as is known.
     pub(super) fn lives(&self) -> bool {
         matches!(self.status.as_str(), "active" | "suspended" | "unknown")
+    }
+
+    /// A group as it is folded here.
+    pub(crate) fn of_view(group: &view::Group) -> Self {
+        let people = |status: MemberStatus| {
+            let stands = group.members.iter().filter(|member| member.status == status);
+            stands.map(|member| member.names.clone()).collect()
+        };
+        Self {
+            group_id: group.group_id.clone(),
+            account: group.origin.account.clone(),
+            phone_number_id: group.origin.phone_number_id.clone(),
+            status: group.status.name().to_owned(),
+            subject: group.subject.clone(),
+            description: group.description.clone(),
+            join_approval_mode: group.join_approval_mode.clone(),
+            invite_link: group.invite_link.clone(),
+            members: people(MemberStatus::Member),
+            pending: people(MemberStatus::Pending),
+        }
     }
 
     fn of(group: &Value) -> Self {

@@ -8,18 +8,18 @@ use crate::provider::{
 
 /// A group as the provider has it.
 #[derive(Debug, Clone)]
-pub(super) struct Reading {
-    pub(super) info: GroupInfo,
+pub(crate) struct Reading {
+    pub(crate) info: GroupInfo,
     /// `None`: not asked for, or the provider did not say.
-    pub(super) requests: Option<Vec<JoinRequest>>,
-    pub(super) link: Option<InviteLink>,
+    pub(crate) requests: Option<Vec<JoinRequest>>,
+    pub(crate) link: Option<InviteLink>,
     /// The last moment that the reading surely speaks of, Unix milliseconds.
-    pub(super) taken_ms: i64,
+    pub(crate) taken_ms: i64,
 }
 
 /// What became of reading a group.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(crate) enum Read {
     Present(Box<Reading>),
     /// The provider does not know it, or does not know us in it.
     Absent {
@@ -30,7 +30,7 @@ pub(super) enum Read {
 }
 
 /// Reads a group: settings and members, pending requests where there can be any, the invite link if wanted.
-pub(super) async fn read(provider: &Provider, phone_number_id: &str, group: &str, link: bool) -> Read {
+pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str, link: bool) -> Read {
     let began = jiff::Timestamp::now().as_millisecond();
     let call = Call::GroupInfo { group: group.to_owned() };
     let info = match provider.call(phone_number_id, &call).await {
@@ -86,7 +86,7 @@ pub(super) fn reason(answer: &Answer) -> String {
 
 impl Reading {
     /// All members were listed: their number agrees with the count beside it.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         let listed = self.info.participants.as_ref().map(Vec::len);
         let total = self.info.participants_total.and_then(|total| usize::try_from(total).ok());
         listed.is_some() && (total.is_none() || total == listed)

@@ -12,7 +12,7 @@ use groupfold_schemas::v1::{Event, Evidence, GroupDeleted, Provider, Record, Tim
 const FIELD: &str = "snapshot";
 
 /// The event that a reading is; `None` for one that failed.
-pub(super) fn record(known: &Known, read: &Read, run: &str) -> Option<Record> {
+pub(crate) fn record(known: &Known, read: &Read, run: &str) -> Option<Record> {
     let (time_ms, kind) = match read {
         Read::Present(reading) => {
             let whole = differ::is_whole(known, reading);

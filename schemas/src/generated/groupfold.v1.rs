@@ -336,6 +336,9 @@ pub struct CommandRequested {
     /// The persons, join requests or settings that it is about, as it names them: each gets an outcome.
     #[prost(string, repeated, tag = "7")]
     pub items: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Of settings that are texts, in the order of the items, what tells one text from another; empty for the rest.
+    #[prost(string, repeated, tag = "8")]
+    pub texts: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 /// It breaks a rule and was not sent.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -366,6 +369,9 @@ pub struct CommandSent {
     /// Set where there were more: none before this time is meant.
     #[prost(int64, optional, tag = "4")]
     pub after_time_ms: ::core::option::Option<i64>,
+    /// Of a reset, what tells the invite link that was there before from others.
+    #[prost(string, optional, tag = "5")]
+    pub link_before: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// What the provider answered at once, or that no answer came.
 #[derive(Clone, PartialEq, ::prost::Message)]

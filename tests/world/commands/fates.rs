@@ -1,5 +1,6 @@
 //! Every path of a command's life: webhooks first, late, twice, never; answers that never come; no request id.
 
+use groupfold_tests::wait_until;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -100,11 +101,45 @@ async fn a_creation_whose_answer_was_lost_is_found_though_a_webhook_told_of_the_
 /// A command that nobody can say of is looked for: what it is after that.
 async fn looked_for(world: &World, command: Value) -> Value {
     let path = format!("/v1/commands/{}", command["command_id"].as_str().unwrap());
-    groupfold_tests::wait_until("it is looked for", super::END_WAIT, async || {
+    wait_until("it is looked for", super::END_WAIT, async || {
         let command = world.groupfold.get(&path).await.json;
         if command["detail"].is_string() { Ok(command) } else { Err(command.to_string()) }
     })
     .await
+}
+
+/// A fault of the provider's own says neither that it was done nor that it was not.
+#[tokio::test]
+async fn after_a_fault_of_the_provider_it_is_looked_for_and_nothing_is_sent_again() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    let path = format!("/v1/groups/{group}");
+    let hello = || Some(json!({ "type": "text", "text": { "body": "hello" } }));
+    let green = || Some(json!({ "phone_number_id": NUMBER, "subject": "Green" }));
+    let black = || Some(json!({ "phone_number_id": NUMBER, "subject": "Black" }));
+    for (operation, fault, method, path, body, expected) in [
+        ("create", "500_after", Method::POST, "/v1/groups".to_owned(), green(), "succeeded"),
+        ("create", "503", Method::POST, "/v1/groups".to_owned(), black(), "failed"),
+        ("update", "500_after", Method::PATCH, path.clone(), Some(json!({ "subject": "x" })), "succeeded"),
+        ("update", "500", Method::PATCH, path.clone(), Some(json!({ "subject": "y" })), "failed"),
+        ("send", "500", Method::POST, format!("{path}/messages"), hello(), "unknown"),
+    ] {
+        let before = world.calls(operation).await;
+        world.fault(operation, fault, 1).await;
+        let done = world.done(method, &path, body).await;
+        let done = world.settled(done["command_id"].as_str().unwrap()).await;
+        assert_eq!(done["status"], expected, "{operation} {fault}: {done}");
+        assert_eq!(world.calls(operation).await, before + 1, "{operation} {fault}");
+    }
+    world.fault("send", "500_after", 1).await;
+    let sent = world.done(Method::POST, &format!("{path}/messages"), hello()).await;
+    wait_until("its status proves it", super::END_WAIT, async || {
+        let command =
+            world.groupfold.get(&format!("/v1/commands/{}", sent["command_id"].as_str().unwrap())).await;
+        if command.json["status"] == "succeeded" { Ok(()) } else { Err(command) }
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -119,6 +154,7 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
         (Method::POST, format!("{path}/members:remove"), Some(json!({ "members": ["5511911111111"] }))),
         (Method::DELETE, path.clone(), None),
     ];
+    let mut shown = Vec::new();
     for (method, path, body) in asked {
         let ended = world.done(method.clone(), &path, body).await;
         assert_eq!(
@@ -126,7 +162,14 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
             (&json!("succeeded"), &json!(false)),
             "{method}: {ended}"
         );
+        world.groupfold.caught_up().await;
+        shown.push(world.groupfold.get(&format!("/v1/groups/{group}")).await.json);
     }
+    // What was read is known from then on.
+    let statuses: Vec<_> = shown.iter().map(|group| &group["status"]).collect();
+    assert_eq!(statuses, ["active", "active", "deleted"]);
+    assert_eq!(shown[0]["subject"], "Coffee", "{}", shown[0]);
+    assert_ne!(shown[1]["members"][0]["status"], "member", "{}", shown[1]);
 }
 
 #[tokio::test]
@@ -146,7 +189,7 @@ async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_sta
     let asked = world.ask(Method::POST, &format!("{path}/messages"), Some(body), &[]).await;
     world.all_told().await;
     let id = asked.json["command_id"].as_str().unwrap();
-    groupfold_tests::wait_until("the status proves it", super::END_WAIT, async || {
+    wait_until("the status proves it", super::END_WAIT, async || {
         let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
         if command["status"] == "succeeded" && command["message_id"].is_string() {
             Ok(())

@@ -87,3 +87,64 @@ async fn two_processes_never_send_the_same_command_and_one_ends_what_the_other_l
     }
     sent_once_each(&provider).await;
 }
+
+/// Changes of one group that take their turns, six of them: their commands, and the names wanted.
+async fn queue(provider: &Provider, groupfold: &Groupfold) -> (Vec<String>, Vec<String>) {
+    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
+    let created = ask(groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    let created = ended(groupfold, created.json["command_id"].as_str().unwrap()).await;
+    let group = super::known(groupfold, &created).await;
+    let names: Vec<String> = (0..6).map(|n| format!("Tea {n}")).collect();
+    let mut asked = Vec::new();
+    for name in &names {
+        let body = Some(json!({ "subject": name }));
+        let answer = ask(groupfold, Method::PATCH, &format!("/v1/groups/{group}"), body, &[]).await;
+        asked.push(answer.json["command_id"].as_str().unwrap().to_owned());
+    }
+    wait_until("the first is sent", END_WAIT, async || match calls(provider, "update").await {
+        0 => Err("it is not"),
+        _ => Ok(()),
+    })
+    .await;
+    (asked, names)
+}
+
+/// All succeed, sent once each and in their order: the last name wanted is the one that stays.
+async fn go_in_order(provider: &Provider, groupfold: &Groupfold, asked: &[String], names: &[String]) {
+    for id in asked {
+        let command = ended(groupfold, id).await;
+        assert_eq!(command["status"], "succeeded", "{command}");
+    }
+    let told = provider.look("calls?operation=update").await;
+    let sent = told["calls"].as_array().unwrap().iter();
+    let sent: Vec<_> = sent.map(|call| call["body"]["subject"].as_str().unwrap()).collect();
+    assert_eq!(sent, names, "each once, and in their order");
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_sent_in_the_order_in_which_it_was_asked_for() {
+    let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
+    let args = reaching(&provider, 60_000);
+    let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    provider.tell(&groupfold.webhook_url()).await;
+    let (asked, names) = queue(&provider, &groupfold).await;
+    groupfold.kill9();
+    groupfold.restart().await;
+    provider.tell(&groupfold.webhook_url()).await;
+    go_in_order(&provider, &groupfold, &asked, &names).await;
+}
+
+/// The other takes in hand what has waited for a while, and overtakes nothing.
+#[tokio::test]
+async fn of_two_processes_none_overtakes_what_waits_for_its_turn_at_the_other() {
+    let server = NatsServer::start().await;
+    let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
+    let args = reaching(&provider, 60_000);
+    let mut options = Options::on(&server);
+    options.args.extend(args.clone());
+    let up = Groupfold::up(options).await;
+    provider.tell(&up.webhook_url()).await;
+    let _other = Groupfold::project(Options { args, ..Options::on(&server) }).await;
+    let (asked, names) = queue(&provider, &up).await;
+    go_in_order(&provider, &up, &asked, &names).await;
+}

@@ -71,6 +71,16 @@ async fn an_answer_that_never_comes_leaves_the_work_done_or_not() {
 }
 
 #[tokio::test]
+async fn a_fault_of_the_provider_may_come_after_the_deed() {
+    let world = World::with(&["--fault", "create=500_afterx1"]).await;
+    let answer = world.create(json!({ "subject": "a" })).await;
+    assert_eq!((answer.status, &answer.json["error"]["code"]), (500, &json!(131_000)), "{answer}");
+    let call = world.last_call("create").await;
+    assert_eq!((&call["status"], groups(&world).await), (&json!(500), 1));
+    world.told("group_create", &call["request_id"]).await;
+}
+
+#[tokio::test]
 async fn a_webhook_comes_before_the_answer_twice_or_never() {
     let world = World::with(&["--webhook-delay", "100ms"]).await;
     world.fault(json!({ "operation": "create", "fault": "webhook_first", "times": 1 })).await;

@@ -199,6 +199,7 @@ fn command(name: &str) -> Kind {
             idempotency_key: Some("8f14e45f".into()),
             deadline_ms: TIME_MS + 120_000,
             items: vec!["5511900001234".into()],
+            texts: Vec::new(),
         }),
     }
 }

@@ -50,6 +50,7 @@ pub(super) fn of(call: &Call, status: StatusCode, body: &[u8], retry_after: Opti
         return Answer::Unknown(Unsure::Unreadable);
     }
     Answer::Refused(match error::graph(&json) {
+        Some(error) if table::is_fault(&error.error.code) => return Answer::Unknown(Unsure::ProviderFault),
         Some(error) => refusal(error, status, retry_after),
         None => {
             let (code, advice) = super::by_status(status);
@@ -228,8 +229,13 @@ fn participant(person: &Value) -> Option<v1::Participant> {
     (participant != v1::Participant::default()).then_some(participant)
 }
 
+/// Ids are printed with and without quotes.
 fn text(object: &Value, name: &str) -> Option<String> {
-    object.get(name)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+    match object.get(name)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) if number.is_u64() => Some(number.to_string()),
+        _ => None,
+    }
 }
 
 /// Numbers are printed with and without quotes.

@@ -69,6 +69,11 @@ pub(super) fn is_permission(code: &str) -> bool {
     code.len() == 3 && code.starts_with('2') && code.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// Of the provider itself: "an unknown error" and its like say nothing of what was done, under whatever status.
+pub(super) fn is_fault(code: &str) -> bool {
+    matches!(code, "1" | "2" | "131000" | "131016")
+}
+
 /// There are too many calls: all of the number wait.
 pub(super) fn is_slow(code: &str) -> bool {
     matches!(code, TOO_MANY_CALLS | TOO_MANY_GROUP_OPERATIONS | TOO_MANY_MESSAGES)

@@ -122,8 +122,15 @@ impl Graph {
                 call["request_id"] = json!(done.request_id);
                 call["group_id"] = json!(done.group_id);
                 call["message_id"] = json!(done.message_id);
-                let status = StatusCode::from_u16(done.status).unwrap_or(StatusCode::OK);
-                (status, Json(done.body)).into_response()
+                if fate.spoilt {
+                    let spoilt = Refusal::new(131_000, "As the plan of failures wants it, and it was done");
+                    call["status"] = json!(spoilt.status());
+                    call["code"] = json!(spoilt.code);
+                    spoilt.into_response()
+                } else {
+                    let status = StatusCode::from_u16(done.status).unwrap_or(StatusCode::OK);
+                    (status, Json(done.body)).into_response()
+                }
             }
             Err(refusal) => {
                 call["status"] = json!(refusal.status());

@@ -45,6 +45,8 @@ pub(super) enum What {
     Timeout,
     /// Nothing is done, and the answer never comes.
     TimeoutBefore,
+    /// Everything is done, and the answer is a fault of the provider.
+    FaultAfter,
     /// The webhook is delivered before the answer.
     WebhookFirst,
     /// The webhook never comes.
@@ -85,9 +87,10 @@ fn always() -> f64 {
     100.0
 }
 
-const NAMES: [(&str, What); 12] = [
+const NAMES: [(&str, What); 13] = [
     ("timeout", What::Timeout),
     ("timeout_before", What::TimeoutBefore),
+    ("500_after", What::FaultAfter),
     ("webhook_first", What::WebhookFirst),
     ("webhook_never", What::WebhookNever),
     ("webhook_twice", What::WebhookTwice),
@@ -172,6 +175,8 @@ pub(super) struct Fate {
     pub(super) deaf: bool,
     /// All is done, and nothing is answered.
     pub(super) silent: bool,
+    /// All is done, and what is answered says nothing of it.
+    pub(super) spoilt: bool,
     pub(super) webhooks: Webhooks,
     /// The webhook tells of a failure.
     pub(super) fails: bool,
@@ -209,6 +214,7 @@ impl Faults {
                 }
                 What::Timeout => fate.silent = true,
                 What::TimeoutBefore => fate.deaf = true,
+                What::FaultAfter => fate.spoilt = true,
                 What::WebhookFirst => fate.webhooks = Webhooks::First,
                 What::WebhookNever => fate.webhooks = Webhooks::Never,
                 What::WebhookTwice => fate.webhooks = Webhooks::Twice,

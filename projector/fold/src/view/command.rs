@@ -3,9 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use groupfold_schemas::v1::{self, CommandItem, CommandResult, CommandType, Outcome, ProviderError};
+use groupfold_schemas::command::{spelling, text_digest};
+use groupfold_schemas::v1::{
+    self, CommandItem, CommandResult, CommandType, FactKind, Outcome, ProviderError,
+};
 
-use crate::entry::{Key, Prefix, Source, Value};
+use crate::entry::{FactAt, Key, Prefix, Source, Value};
 
 /// How far a command is.
 ///
@@ -279,9 +282,9 @@ fn message_failed<S: Source>(home: &S, message: &str, command: &mut Command) -> 
 }
 
 /// What webhooks told of it. By the request's id, wherever that is. Where the provider gave none: the first thing of
-/// its type that was told about its group and was not known when it left, until it was given up; one command
-/// of a type is under way in a group at a time, so that there is one to choose from. Times are the provider's: which
-/// receiver took a webhook when decides nothing.
+/// its type that was told about its group, may be an answer to it and was not known when it left, until it was given up;
+/// one command of a type is under way in a group at a time. Others than we ask the provider for changes too. Times are
+/// the provider's: which receiver took a webhook when decides nothing.
 fn outcomes<S: Source>(
     sources: &[S],
     home: &S,
@@ -301,12 +304,59 @@ fn outcomes<S: Source>(
     };
     let sent = station.value.clone().unwrap_or_default();
     let from = (time_of(station.stamp.as_ref()) - CLOCKS_MS).max(sent.after_time_ms.unwrap_or(i64::MIN));
-    let told = of_group(home, group, requested.r#type())?.into_iter().find(|outcome| {
-        let (time, event) = order(outcome);
+    for outcome in of_group(home, group, requested.r#type())? {
+        let (time, event) = order(&outcome);
         let new = !sent.known_outcomes.iter().any(|known| known == event);
-        new && (from..=requested.deadline_ms).contains(&time)
-    });
-    Ok(told.into_iter().collect())
+        let in_time = (from..=requested.deadline_ms).contains(&time);
+        if new && in_time && may_answer(home, group, &requested, &outcome)? {
+            return Ok(vec![outcome]);
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// It speaks of nothing that the command did not ask for, and of no other text than it asked for.
+fn may_answer<S: Source>(
+    home: &S,
+    group: &str,
+    requested: &v1::CommandRequested,
+    outcome: &v1::CommandOutcome,
+) -> Result<bool, S::Error> {
+    let wanted: Vec<String> = requested.items.iter().map(|name| spelling(name)).collect();
+    for item in &outcome.items {
+        let Some(place) = wanted.iter().position(|name| *name == spelling(&item.name)) else {
+            return Ok(false);
+        };
+        let text = requested.texts.get(place).filter(|text| !text.is_empty());
+        if let Some(text) = text
+            && let Some(told) = text_told(home, group, outcome, &item.name)?
+            && text_digest(&told) != *text
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The text that a setting was changed to, as the history has it; that of a failure is not kept.
+fn text_told<S: Source>(
+    home: &S,
+    group: &str,
+    outcome: &v1::CommandOutcome,
+    setting: &str,
+) -> Result<Option<String>, S::Error> {
+    let kind = match setting {
+        "subject" => FactKind::SubjectChanged,
+        "description" => FactKind::DescriptionChanged,
+        _ => return Ok(None),
+    };
+    let (time_ms, event_id) = order(outcome);
+    let at = FactAt { time_ms, rank: kind as u32, event_id: event_id.to_owned(), about: String::new() };
+    let found = home.get(&Key::Fact { group: group.to_owned(), at })?;
+    Ok(match found {
+        Some(Value::Fact(fact)) => fact.text,
+        _ => None,
+    })
 }
 
 /// Clocks of ours and the provider's may differ by so much, Unix milliseconds; the provider's counts whole seconds.
@@ -349,35 +399,43 @@ fn order(outcome: &v1::CommandOutcome) -> (i64, &str) {
     (time_of(outcome.stamp.as_ref()), outcome.stamp.as_ref().map_or("", |stamp| &stamp.event_id))
 }
 
-/// Settings may be told one by one: it has ended once each has its outcome, or the whole failed.
+/// Settings may be told one by one: it has ended once each has its outcome, or the whole failed. A setting that is told
+/// without one has none yet.
 fn join(command: &mut Command, mut outcomes: Vec<v1::CommandOutcome>) {
     outcomes.sort_by(|a, b| order(a).cmp(&order(b)));
     let wanted = command.requested().items.len();
     let mut items: BTreeMap<String, CommandItem> = BTreeMap::new();
     let mut errors: Vec<ProviderError> = Vec::new();
+    let mut open: BTreeMap<String, CommandItem> = BTreeMap::new();
     for outcome in &outcomes {
-        items.extend(outcome.items.iter().map(|item| (item.name.clone(), item.clone())));
+        for item in &outcome.items {
+            let known = item.outcome() != Outcome::Unknown;
+            if known { &mut items } else { &mut open }.insert(item.name.clone(), item.clone());
+        }
         errors.extend(outcome.errors.iter().cloned());
     }
+    open.retain(|name, _| !items.contains_key(name));
     errors.dedup();
+    let group = outcomes.iter().map(|outcome| &outcome.group_id).find(|group| !group.is_empty());
+    command.group_id = command.group_id.take().or_else(|| group.cloned());
+    if !open.is_empty() || (items.len() < wanted && errors.is_empty()) {
+        // Of an unfinished one the parts are shown, but it has not ended: what was seen at the provider stands.
+        let seen = command.items.drain(..).map(|item| (item.name.clone(), item));
+        command.items =
+            open.into_iter().chain(seen).chain(items).collect::<BTreeMap<_, _>>().into_values().collect();
+        return;
+    }
     let failed = items.values().filter(|item| item.outcome() == Outcome::Failed).count();
     let whole = outcomes.iter().rfind(|outcome| outcome.items.is_empty());
-    let status = match (whole, items.len(), failed) {
+    command.status = match (whole, items.len(), failed) {
         (Some(outcome), 0, _) => status(outcome.result(), command.status),
         (_, all, failed) if all == failed => CommandStatus::Failed,
         (_, _, failed) if failed > 0 || !errors.is_empty() => CommandStatus::Partly,
         _ => CommandStatus::Succeeded,
     };
-    command.told_by_webhook = true;
-    let group = outcomes.iter().map(|outcome| &outcome.group_id).find(|group| !group.is_empty());
-    command.group_id = command.group_id.take().or_else(|| group.cloned());
-    let complete = items.len() >= wanted || !errors.is_empty();
-    // Of an unfinished one the parts are shown, but it has not ended.
-    if complete {
-        command.status = status;
-        command.errors = errors;
-    }
+    command.errors = errors;
     command.items = items.into_values().collect();
+    command.told_by_webhook = true;
     command.at_ms = outcomes.last().map_or(command.at_ms, |last| time_of(last.stamp.as_ref()));
 }
 

@@ -1,9 +1,10 @@
 //! Every path of the diagram, in every order of arrival.
 
-use groupfold_schemas::command::command_id;
+use groupfold_schemas::command::{command_id, text_digest};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
-    self, CommandResult, CommandType, EndReason, Evidence, Outcome, ProviderError, Record, Setting,
+    self, CommandItem, CommandResult, CommandType, EndReason, Evidence, Outcome, ProviderError, Record,
+    Setting,
 };
 
 use super::{Command, CommandStatus, LOOKED_AT_MAX, command, commands, outcomes_since};
@@ -46,7 +47,7 @@ fn sent_after(second: i64, last: Option<&Record>) -> Record {
             command_id: id(),
             sender: "here".into(),
             known_outcomes: last.iter().map(|record| record.event_id.clone()).collect(),
-            after_time_ms: None,
+            ..Default::default()
         }),
     )
 }
@@ -214,6 +215,86 @@ fn without_a_request_id_the_first_of_its_type_after_it_left_is_its_outcome() {
         ..Default::default()
     };
     assert_eq!(with(&[webhook(4, None, Kind::ParticipantsEnded(left))]).status, CommandStatus::Accepted);
+}
+
+/// Others than we ask the provider for changes too.
+#[test]
+fn without_a_request_id_what_others_asked_for_is_no_outcome() {
+    let told = |second, setting: Setting, text: &str, outcome: Outcome| {
+        let value = v1::setting_value::Value::Text(text.to_owned());
+        let new = Some(v1::SettingValue { value: Some(value) });
+        settings(second, None, vec![v1::SettingChange { new, ..change(setting, outcome) }])
+    };
+    let mut ask = asked(CommandType::GroupUpdate, &["subject"]);
+    if let Some(Kind::CommandRequested(event)) = ask.event.as_mut().and_then(|event| event.kind.as_mut()) {
+        event.texts = vec![text_digest("Green tea ")];
+    }
+    let renames = [ask, sent(2), answered(CommandResult::Accepted, None, None)];
+    let theirs = [
+        told(3, Setting::Description, "Green tea", Outcome::Succeeded),
+        told(4, Setting::Subject, "Cocoa", Outcome::Succeeded),
+    ];
+    let with = |more: &[Record]| status(&[&renames[..], &theirs[..], more].concat());
+    assert_eq!(with(&[]), CommandStatus::Accepted);
+    assert_eq!(with(&[told(5, Setting::Subject, "Green tea", Outcome::Succeeded)]), CommandStatus::Succeeded);
+    assert_eq!(with(&[told(5, Setting::Subject, "Green tea", Outcome::Failed)]), CommandStatus::Failed);
+
+    let removed = |second, input: &str| {
+        let ended = vec![who(&[&format!("i:{input}")])];
+        let event = v1::ParticipantsEnded { reason: EndReason::Removed.into(), ended, ..Default::default() };
+        webhook(second, None, Kind::ParticipantsEnded(event))
+    };
+    let removes = [
+        asked(CommandType::MembersRemove, &["+1 23"]),
+        sent(2),
+        answered(CommandResult::Accepted, None, None),
+    ];
+    let with = |more: &[Record]| status(&[&removes[..], more].concat());
+    assert_eq!(with(&[removed(3, "+124")]), CommandStatus::Accepted);
+    assert_eq!(with(&[removed(3, "+124"), removed(4, "123")]), CommandStatus::Succeeded);
+}
+
+/// A missing flag is neither yes nor no.
+#[test]
+fn a_setting_told_without_an_outcome_has_none_yet() {
+    let story = [
+        asked(CommandType::GroupUpdate, &["subject", "description"]),
+        sent(2),
+        answered(CommandResult::Accepted, Some("R"), None),
+        settings(
+            4,
+            Some("R"),
+            vec![
+                change(Setting::Subject, Outcome::Unknown),
+                change(Setting::Description, Outcome::Succeeded),
+            ],
+        ),
+    ];
+    let open = fate(&story);
+    let outcomes: Vec<_> = open.items.iter().map(CommandItem::outcome).collect();
+    assert_eq!((open.status, open.told_by_webhook), (CommandStatus::Accepted, false));
+    assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Unknown]);
+    let items = ["subject", "description"].map(|name| CommandItem {
+        name: name.to_owned(),
+        outcome: Outcome::Failed.into(),
+        errors: Vec::new(),
+    });
+    let mut looked = story.to_vec();
+    looked.push(ours(
+        DEADLINE_S,
+        Kind::CommandReconciled(v1::CommandReconciled {
+            command_id: id(),
+            result: CommandResult::Failed.into(),
+            items: items.to_vec(),
+            ..Default::default()
+        }),
+    ));
+    let looked_for = fate(&looked);
+    let outcomes: Vec<_> = looked_for.items.iter().map(CommandItem::outcome).collect();
+    assert_eq!(looked_for.status, CommandStatus::Failed);
+    assert_eq!(outcomes, [Outcome::Succeeded, Outcome::Failed], "what was seen, but for what a webhook told");
+    looked.push(settings(5000, Some("R"), vec![change(Setting::Subject, Outcome::Succeeded)]));
+    assert_eq!(status(&looked), CommandStatus::Succeeded);
 }
 
 #[test]

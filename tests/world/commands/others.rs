@@ -1,0 +1,235 @@
+//! What others do to a group at the same time, and what is read of it meanwhile, is not taken for the outcome of a command.
+
+use groupfold_tests::wait_until;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{END_WAIT, NUMBER, World};
+
+impl World {
+    /// Asks for something whose answer is lost, once the provider has been asked: the command's id.
+    async fn lost(&self, fault: (&str, &str), method: Method, path: &str, body: Option<Value>) -> String {
+        let (operation, fault) = fault;
+        let before = self.calls(operation).await;
+        self.fault(operation, fault, 1).await;
+        let all =
+            async || self.groupfold.get("/v1/commands").await.json["commands"].as_array().unwrap().len();
+        let known = all().await;
+        let url = self.groupfold.api_url(path);
+        let mut request = groupfold_tests::http::client().request(method, url);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        // What is answered at once is waited for by the API as well: nobody waits for it here.
+        tokio::spawn(request.send());
+        wait_until("the provider is asked", END_WAIT, async || {
+            if self.calls(operation).await > before && all().await > known {
+                Ok(())
+            } else {
+                Err("it is not")
+            }
+        })
+        .await;
+        let commands = self.groupfold.get("/v1/commands").await.json;
+        commands["commands"][0]["command_id"].as_str().unwrap().to_owned()
+    }
+
+    /// The command once all that can be known of it is.
+    pub(super) async fn settled(&self, id: &str) -> Value {
+        wait_until("the command is settled", END_WAIT, async || {
+            let command = self.groupfold.get(&format!("/v1/commands/{id}")).await.json;
+            let ended =
+                matches!(command["status"].as_str(), Some("refused" | "succeeded" | "partly" | "failed"));
+            if ended || command["detail"].is_string() && command["command_id"].is_string() {
+                Ok(command)
+            } else {
+                Err(command)
+            }
+        })
+        .await
+    }
+
+    /// Another client of the provider does something.
+    async fn by_others(&self, method: Method, path: &str, mut body: Value) {
+        body["messaging_product"] = json!("whatsapp");
+        let answer = self.provider.call(method, path, Some(body)).await;
+        assert_eq!(answer.status, 200, "{answer}");
+    }
+
+    async fn standing(&self, group: &str, person: &str) -> Value {
+        let members = self.groupfold.get(&format!("/v1/groups/{group}/members")).await.json;
+        let mut all = members["members"].as_array().unwrap().iter();
+        all.find(|member| member["wa_id"] == person).map_or(Value::Null, |member| member["status"].clone())
+    }
+}
+
+#[tokio::test]
+async fn changes_that_others_make_are_no_outcome_of_a_command_that_was_lost() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    for person in ["5511911111111", "5511922222222"] {
+        world.joined(&group, person).await;
+    }
+    let path = format!("/v1/groups/{group}");
+    let lost = |operation| (operation, "timeout_before");
+    let wanted = Some(json!({ "subject": "Coffee" }));
+    let renamed = world.lost(lost("update"), Method::PATCH, &path, wanted).await;
+    let members = Some(json!({ "members": ["5511911111111"] }));
+    let removed = world.lost(lost("remove"), Method::POST, &format!("{path}/members:remove"), members).await;
+    world.by_others(Method::POST, &format!("/{group}"), json!({ "description": "theirs" })).await;
+    world.by_others(Method::POST, &format!("/{group}"), json!({ "subject": "Cocoa" })).await;
+    let theirs = json!({ "participants": [{ "user": "5511922222222" }] });
+    world.by_others(Method::DELETE, &format!("/{group}/participants"), theirs).await;
+    world.all_told().await;
+    for id in [renamed, removed] {
+        let command = world.settled(&id).await;
+        assert_eq!(
+            (&command["status"], &command["told_by_webhook"]),
+            (&json!("failed"), &json!(false)),
+            "{command}"
+        );
+    }
+    assert_eq!(world.standing(&group, "5511911111111").await, "member");
+}
+
+/// The link that was read meanwhile was once taken for the one before the reset, and the reset for failed; one that
+/// others had reset, for one that was reset by the command.
+#[tokio::test]
+async fn a_reset_whose_answer_was_lost_is_told_from_what_was_read_and_reset_meanwhile() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let path = format!("/v1/groups/{group}/invite-link");
+    let id = world.lost(("reset_link", "timeout"), Method::POST, &path, None).await;
+    let read = world.groupfold.get(&path).await;
+    assert_eq!(read.status, 200, "{read}");
+    world.groupfold.caught_up().await;
+    let done = world.settled(&id).await;
+    assert_eq!(done["status"], "succeeded", "{done}");
+    world.by_others(Method::POST, &format!("/{group}/invite_link"), json!({})).await;
+    let id = world.lost(("reset_link", "timeout_before"), Method::POST, &path, None).await;
+    let never = world.settled(&id).await;
+    assert_eq!(never["status"], "failed", "{never}");
+}
+
+#[tokio::test]
+async fn of_two_lost_creations_of_one_name_and_one_group_nobody_can_say_whose_it_is() {
+    let world = World::new(&[], 8_000).await;
+    let tea = || Some(json!({ "phone_number_id": NUMBER, "subject": "Tea" }));
+    let never = world.lost(("create", "timeout_before"), Method::POST, "/v1/groups", tea()).await;
+    let done = world.lost(("create", "timeout"), Method::POST, "/v1/groups", tea()).await;
+    assert_ne!(never, done);
+    for id in [never, done] {
+        let command = world.settled(&id).await;
+        assert_eq!(
+            (&command["status"], &command["group_id"]),
+            (&json!("unknown"), &Value::Null),
+            "{command}"
+        );
+    }
+}
+
+/// A provider that answers late is late with the group too.
+#[tokio::test]
+async fn a_group_that_comes_up_late_is_found_until_the_deadline() {
+    let world = World::new(&[], 16_000).await;
+    let body = Some(json!({ "phone_number_id": NUMBER, "subject": "Late" }));
+    let id = world.lost(("create", "timeout_before"), Method::POST, "/v1/groups", body).await;
+    wait_until("it was looked for in vain", END_WAIT, async || {
+        let looks = world.calls("list").await;
+        if looks >= 3 { Ok(()) } else { Err(looks) }
+    })
+    .await;
+    world.by_others(Method::POST, &format!("/{NUMBER}/groups"), json!({ "subject": "Late" })).await;
+    let done = world.settled(&id).await;
+    assert_eq!(done["status"], "succeeded", "{done}");
+}
+
+#[tokio::test]
+async fn somebody_whose_number_is_hidden_is_not_taken_for_gone() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let hidden = json!({ "group_id": group, "person": "5511911111111", "shown": "user_id" });
+    world.provider.control("join", hidden).await;
+    world.all_told().await;
+    let body = Some(json!({ "members": ["5511911111111"] }));
+    let path = format!("/v1/groups/{group}/members:remove");
+    let id = world.lost(("remove", "timeout_before"), Method::POST, &path, body).await;
+    let command = world.settled(&id).await;
+    assert_eq!(
+        (&command["status"], &command["items"][0]["outcome"]),
+        (&json!("unknown"), &json!("unknown")),
+        "{command}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_was_taken_back_was_not_approved_and_one_that_was_rejected_does_not_wait() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "approval_required").await;
+    let mut ids = Vec::new();
+    for person in ["5511911111111", "5511922222222", "5511933333333"] {
+        let asked = world.provider.control("join", json!({ "group_id": group, "person": person })).await;
+        ids.push(asked["join_request_id"].clone());
+    }
+    world.all_told().await;
+    let path = |verb: &str| format!("/v1/groups/{group}/join-requests:{verb}");
+    let body = |id: &Value| Some(json!({ "join_requests": [id] }));
+    let approve = ("approve", "timeout_before");
+    let taken_back = world.lost(approve, Method::POST, &path("approve"), body(&ids[0])).await;
+    let rejected = world.lost(("reject", "timeout"), Method::POST, &path("reject"), body(&ids[1])).await;
+    let approved = world.lost(("approve", "timeout"), Method::POST, &path("approve"), body(&ids[2])).await;
+    world.provider.control("revoke", json!({ "group_id": group, "person": "5511911111111" })).await;
+    world.all_told().await;
+    for (id, status) in [(taken_back, "failed"), (rejected, "succeeded"), (approved, "succeeded")] {
+        let command = world.settled(&id).await;
+        assert_eq!(command["status"], status, "{command}");
+    }
+    world.groupfold.caught_up().await;
+    let standing = ["5511911111111", "5511922222222", "5511933333333"];
+    for (person, status) in standing.into_iter().zip(["revoked", "revoked", "member"]) {
+        assert_eq!(world.standing(&group, person).await, status, "{person}");
+    }
+    // What is gone already is no success of an approval.
+    let again = world.done(Method::POST, &path("approve"), body(&ids[0])).await;
+    let again = world.settled(again["command_id"].as_str().unwrap()).await;
+    assert_eq!(again["status"], "failed", "{again}");
+}
+
+/// The whole call was refused for one of them: the other is still there.
+#[tokio::test]
+async fn a_removal_refused_for_somebody_who_is_gone_says_nothing_of_the_others() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    for person in ["5511911111111", "5511922222222"] {
+        world.joined(&group, person).await;
+    }
+    world.provider.control("leave", json!({ "group_id": group, "person": "5511922222222" })).await;
+    world.all_told().await;
+    world.fault("remove", "error:131212", 1).await;
+    let body = json!({ "members": ["5511911111111", "5511922222222"] });
+    let path = format!("/v1/groups/{group}/members:remove");
+    let asked = world.done(Method::POST, &path, Some(body)).await;
+    let command = world.settled(asked["command_id"].as_str().unwrap()).await;
+    let outcomes: Vec<_> = command["items"].as_array().unwrap().iter().map(|item| &item["outcome"]).collect();
+    assert_eq!(
+        (&command["status"], outcomes),
+        (&json!("partly"), vec![&json!("failed"), &json!("succeeded")]),
+        "{command}"
+    );
+}
+
+#[tokio::test]
+async fn a_command_whose_time_is_over_while_the_provider_holds_it_back_is_not_sent_any_more() {
+    let world = World::new(&[], 1_000).await;
+    world.fault("create", "429", 4).await;
+    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
+    let asked = world.ask(Method::POST, "/v1/groups", Some(body), &[]).await;
+    let command = world.settled(asked.json["command_id"].as_str().unwrap()).await;
+    assert_eq!(
+        (&command["status"], &command["code"]),
+        (&json!("failed"), &json!("too_many_group_operations")),
+        "{command}"
+    );
+    let groups = world.provider.call(Method::GET, &format!("/{NUMBER}/groups"), None).await.json;
+    assert_eq!(groups["data"]["groups"], json!([]), "{groups}");
+}
