@@ -2,6 +2,7 @@
 
 use groupfold_fold::contribute::contributions;
 use groupfold_fold::entry::{Key, Value};
+use groupfold_fold::identity::AliasKind;
 use groupfold_schemas::v1::{self, FactKind, Record};
 
 /// One line for each thing that an event says about state. Whether it shows depends on what else is known: a later
@@ -22,6 +23,9 @@ pub fn of_key(key: &Key) -> String {
         Key::Fact { group, at } => format!("line of the history of group {group}, event {}", at.event_id),
         Key::AccountFact { account, at } => {
             format!("line of the history of account {account}, event {}", at.event_id)
+        }
+        Key::Link { group, a, b } if b.kind == AliasKind::Username => {
+            format!("user name {} of {} in group {group}", b.text, a.encode())
         }
         Key::Link { group, a, b } => {
             format!("names {} and {} of one member of group {group}", a.encode(), b.encode())

@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_value_reads_back_and_every_flipped_bit_is_noticed() {
-        let value = Link { first_seen_ms: 1_767_225_600_000 };
+        let value = Link { first_seen_ms: 1_767_225_600_000, last_seen_ms: 0 };
         let bytes = encode(&value);
         assert_eq!(decode::<Link>(&bytes).unwrap(), value);
         assert_eq!(encoded_len(&value), bytes.len());

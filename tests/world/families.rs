@@ -5,6 +5,7 @@
 use groupfold_tests::{Groupfold, Options, fixture, fixtures};
 use serde_json::{Value, json};
 
+use crate::hook;
 use crate::laws::read_at;
 
 const GROUP: &str = "Y2FwaV9ncm91cDoxNzA1NTU1MDEzOToxMjAzNjM0MDQ2OTQyMzM4MjAZD";
@@ -300,6 +301,76 @@ async fn every_family_of_webhooks_becomes_state() {
             assert_eq!(&found, value, "{name} {pointer}: {read}");
         }
     }
+}
+
+/// Meta tells a user name beside messages and receipts, in `contacts`; who takes one while in a group is told there alone.
+#[tokio::test]
+async fn a_user_name_that_contacts_tell_is_the_members() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let webhook = |field: &str, value: Value| {
+        let metadata = json!({ "display_phone_number": "15550783881", "phone_number_id": "106540352242922" });
+        let mut value = value;
+        value["metadata"] = metadata;
+        let changes = json!([{ "field": field, "value": value }]);
+        json!({ "object": "whatsapp_business_account", "entry": [{ "id": ACCOUNT, "changes": changes }] })
+            .to_string()
+    };
+    let joined = json!({ "groups": [{ "timestamp": "1767225600", "group_id": "G", "type": "group_participants_add",
+        "reason": "invite_link", "added_participants": [{ "user_id": "BR.1" }, { "user_id": "BR.2" }] }] });
+    let contact = |user_id: &str, name: &str| json!({ "user_id": user_id, "profile": { "username": name } });
+    let written = json!({ "contacts": [contact("BR.1", "@ana")], "messages": [{ "from_user_id": "BR.1", "id": "m1",
+        "group_id": "G", "timestamp": "1767225610", "type": "text", "text": { "body": "hi" } }] });
+    let read = json!({ "contacts": [contact("BR.1", "ana"), contact("BR.2", "bob")], "statuses": [{ "id": "m2",
+        "status": "read", "timestamp": "1767225620", "recipient_id": "G", "recipient_type": "group",
+        "recipient_participant_user_id": "BR.2" }] });
+    let mut position = String::new();
+    for (field, value) in [("group_participants_update", joined), ("messages", written), ("messages", read)] {
+        let answer = groupfold.post(webhook(field, value).as_bytes()).await;
+        assert_eq!((answer.status, &answer.json["appended"]), (200, &json!(1)), "{answer}");
+        position = answer.json["position"].as_str().unwrap().to_owned();
+    }
+    let group = read_at(&groupfold, "/v1/groups/G", &position).await;
+    let names: Vec<(&Value, &Value)> =
+        group.json["members"].as_array().unwrap().iter().map(|m| (&m["user_id"], &m["username"])).collect();
+    assert_eq!(names.len(), 2, "{group}");
+    assert!(names.contains(&(&json!("BR.1"), &json!("ana"))), "{group}");
+    assert!(names.contains(&(&json!("BR.2"), &json!("bob"))), "{group}");
+    let receipts = read_at(&groupfold, "/v1/messages/m2/receipts", &position).await;
+    assert_eq!(receipts.json["members"][0]["username"], "bob", "{receipts}");
+    let timeline = read_at(&groupfold, "/v1/groups/G/timeline", &position).await;
+    let texts: Vec<&str> =
+        timeline.json["entries"].as_array().unwrap().iter().map(|e| e["text"].as_str().unwrap()).collect();
+    assert!(texts.contains(&"@ana joined using the invite link"), "{timeline}");
+}
+
+/// What the door calls appended is folded: its bounds are not above those of the store.
+#[tokio::test]
+async fn the_longest_texts_that_the_door_takes_become_state() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let link = format!("https://chat.whatsapp.com/{}", "x".repeat(358));
+    let created = json!({ "timestamp": "1767225600", "group_id": "G", "type": "group_create", "request_id": "R",
+        "subject": "é".repeat(448), "description": "😀".repeat(2048), "invite_link": link,
+        "join_approval_mode": "m".repeat(384) });
+    let hash = "h".repeat(384);
+    let changed = json!({ "timestamp": "1767225601", "group_id": "G", "type": "group_settings_update", "request_id": "S",
+        "group_subject": { "text": "s".repeat(896), "update_successful": true },
+        "group_description": { "text": "d".repeat(8192), "update_successful": true },
+        "profile_picture": { "mime_type": "m".repeat(384), "sha256": hash, "update_successful": true } });
+    let mut position = String::new();
+    for body in [hook::lifecycle(&[created]), hook::settings(&[changed])] {
+        let answer = groupfold.post(&body).await;
+        assert_eq!((answer.status, &answer.json["appended"]), (200, &json!(1)), "{answer}");
+        position = answer.json["position"].as_str().unwrap().to_owned();
+    }
+    let group = read_at(&groupfold, "/v1/groups/G", &position).await;
+    assert_eq!(
+        (&group.json["status"], &group.json["invite_link"]),
+        (&json!("active"), &json!(link)),
+        "{group}"
+    );
+    let lengths = ["subject", "description"].map(|name| group.json[name].as_str().map(str::len));
+    assert_eq!(lengths, [Some(896), Some(8192)], "{group}");
+    assert_eq!(group.json["picture"]["sha256"], json!(hash), "{group}");
 }
 
 #[test]

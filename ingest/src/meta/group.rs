@@ -118,9 +118,8 @@ impl Common {
 }
 
 fn created(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
-    let first = |a, b| Ok(node.text(a)?.or(node.text(b)?));
-    let (subject, description) =
-        (first("subject", "group_subject")?, first("description", "group_description")?);
+    let subject = node.subject("subject")?.or(node.subject("group_subject")?);
+    let description = node.text("description")?.or(node.text("group_description")?);
     let people = person::participants(node, "added_participants")?;
     // Without a request or a group, what was asked for is all that tells two failures of one second apart.
     let nameless = common.request_id.is_none() && !common.errors.is_empty();
@@ -130,8 +129,8 @@ fn created(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
         Kind::GroupCreated(GroupCreated {
             subject,
             description,
-            invite_link: node.text("invite_link")?,
-            join_approval_mode: node.text("join_approval_mode")?,
+            invite_link: node.short("invite_link")?,
+            join_approval_mode: node.short("join_approval_mode")?,
             participants: people,
         })
     } else {

@@ -16,6 +16,13 @@ const TEXT_BYTES_MAX: usize = 8192;
 /// WhatsApp lets 1,024 people into a group, Meta's Groups API eight. One event becomes one commit, which this bounds.
 const OBJECTS_MAX: usize = 1024;
 
+/// A subject has 128 characters at most (Meta's bound), here of up to seven bytes each: characters outside the basic
+/// plane with what is joined to them. The projector keeps three of a group side by side, so it takes no more.
+const SUBJECT_BYTES_MAX: usize = 896;
+
+/// Links, modes, types and hashes: the same goes for these.
+const SHORT_BYTES_MAX: usize = 384;
+
 const ID: &str = "an id of 1 to 512 bytes without control characters";
 
 #[derive(Clone, Copy)]
@@ -93,6 +100,23 @@ impl<'a, 'p> Node<'a, 'p> {
             }
             Some(text) => Ok((!text.is_empty()).then_some(text)),
             None => Err(self.malformed(name, "a text or a number")),
+        }
+    }
+
+    /// The text of a group's name.
+    pub(super) fn subject(&self, name: &str) -> Result<Option<String>> {
+        self.within(name, SUBJECT_BYTES_MAX, "a text of at most 896 bytes")
+    }
+
+    /// A link, a mode, a type or a hash.
+    pub(super) fn short(&self, name: &str) -> Result<Option<String>> {
+        self.within(name, SHORT_BYTES_MAX, "a text of at most 384 bytes")
+    }
+
+    fn within(&self, name: &str, bytes_max: usize, expected: &'static str) -> Result<Option<String>> {
+        match self.text(name)? {
+            Some(text) if text.len() > bytes_max => Err(self.malformed(name, expected)),
+            text => Ok(text),
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) fn read(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
         }
     }
     if let Some(picture) = node.object("profile_picture")? {
-        let value = Picture { mime_type: picture.text("mime_type")?, sha256: picture.text("sha256")? };
+        let value = Picture { mime_type: picture.short("mime_type")?, sha256: picture.short("sha256")? };
         let known = value != Picture::default();
         changes.push(change(&picture, Setting::Picture, known.then_some(Value::Picture(value)))?);
     }
@@ -40,8 +40,12 @@ pub(super) fn read(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
 
 /// A subject or a description: an object, or a bare text that says nothing about its outcome.
 fn text(node: &Node<'_, '_>, setting: Setting, name: &str) -> Result<SettingChange> {
-    if let Ok(text) = node.text(name) {
-        let new = text.map(|text| SettingValue { value: Some(Value::Text(text)) });
+    let words = |node: &Node<'_, '_>, name| match setting {
+        Setting::Subject => node.subject(name),
+        _ => node.text(name),
+    };
+    if node.text(name).is_ok() {
+        let new = words(node, name)?.map(|text| SettingValue { value: Some(Value::Text(text)) });
         return Ok(SettingChange { setting: setting.into(), new, ..SettingChange::default() });
     }
     let object = node.object(name)?;
@@ -50,7 +54,7 @@ fn text(node: &Node<'_, '_>, setting: Setting, name: &str) -> Result<SettingChan
     let text = if object.get("text").is_some_and(|raw| raw.raw() == "\"\"") {
         Some(String::new())
     } else {
-        object.text("text")?
+        words(&object, "text")?
     };
     change(&object, setting, text.map(Value::Text))
 }

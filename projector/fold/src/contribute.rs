@@ -4,6 +4,7 @@
 //! tests; merging, storing and deriving need no change unless the kind brings a new property.
 
 mod command;
+mod link;
 mod membership;
 mod policy;
 mod settings;
@@ -13,7 +14,7 @@ use groupfold_schemas::v1::{self, FactKind, FailureType, Record};
 
 use crate::apply::Known;
 use crate::entry::{FactAt, Key, Value};
-use crate::identity::{Alias, names, names_of_links, names_of_rename};
+use crate::identity::{Alias, names, names_of_rename};
 use crate::view::is_policy;
 
 /// All contributions of a record. Total: a record without an event contributes nothing.
@@ -267,25 +268,6 @@ impl Contribution<'_> {
                 event_id: self.record.event_id.clone(),
             };
             self.entries.push((key, Value::Rename(rename.clone())));
-        }
-    }
-
-    /// Remembers that the names of one report are one person.
-    fn link(&mut self, participant: &v1::Participant) {
-        if self.record.group_id.is_empty() {
-            return;
-        }
-        let names = names_of_links(participant);
-        for (i, first) in names.iter().enumerate() {
-            for second in &names[i + 1..] {
-                let (a, b) = if first <= second { (first, second) } else { (second, first) };
-                if self.known.has_link(a, b, self.record) {
-                    continue;
-                }
-                let key = Key::Link { group: self.group(), a: a.clone(), b: b.clone() };
-                let link = v1::Link { first_seen_ms: self.record.provider_time_ms };
-                self.entries.push((key, Value::Link(link)));
-            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
-use crate::identity::{Alias, Applied, Identity, PersonKey, names, names_of_rename};
+use crate::identity::{Alias, AliasKind, Applied, Identity, PersonKey, names, names_of_rename};
 use crate::view::{Between, MemberStatus, is_policy};
 
 mod step;
@@ -56,6 +56,8 @@ struct Snapshots {
 pub(crate) struct Roster {
     pub(crate) identity: Identity,
     pub(crate) members: BTreeMap<PersonKey, Membership>,
+    /// Of each person the user name that was reported last, and when.
+    user_names: BTreeMap<PersonKey, (i64, String)>,
     pub(crate) lines: Vec<Line>,
     /// Identity changes of persons who were in the group, or wanted to be, at the time.
     pub(crate) changes: Vec<(Applied, PersonKey)>,
@@ -79,14 +81,16 @@ impl Roster {
                 _ => None,
             })
             .collect();
-        let links: Vec<(Alias, Alias, i64)> = source
-            .scan(&Prefix::Links { group })?
-            .into_iter()
-            .filter_map(|entry| match entry {
-                (Key::Link { a, b, .. }, Value::Link(link)) => Some((a, b, link.first_seen_ms)),
-                _ => None,
-            })
-            .collect();
+        let (mut links, mut user_names) = (Vec::new(), Vec::new());
+        for entry in source.scan(&Prefix::Links { group })? {
+            match entry {
+                (Key::Link { a, b, .. }, Value::Link(link)) if b.kind == AliasKind::Username => {
+                    user_names.push((a, link.first_seen_ms.max(link.last_seen_ms), b.text));
+                }
+                (Key::Link { a, b, .. }, Value::Link(link)) => links.push((a, b, link.first_seen_ms)),
+                _ => {}
+            }
+        }
         let named = facts.iter().filter_map(|(_, fact)| fact.participant.as_ref()).flat_map(names);
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
         let mut known: BTreeSet<Alias> = named.chain(linked).collect();
@@ -98,9 +102,27 @@ impl Roster {
             .filter_map(|(at, fact)| Some((names(fact.participant.as_ref()?), at.time_ms)))
             .collect::<Vec<_>>();
         let identity = Identity::derive(&links, &all, uses, known);
-        let mut roster = Self { identity, members: BTreeMap::new(), lines: Vec::new(), changes: Vec::new() };
+        let mut roster = Self {
+            identity,
+            members: BTreeMap::new(),
+            user_names: BTreeMap::new(),
+            lines: Vec::new(),
+            changes: Vec::new(),
+        };
         roster.replay(facts);
+        for (alias, time_ms, text) in user_names {
+            let Some(person) = roster.identity.person(&[alias], time_ms) else { continue };
+            let reported = (time_ms, text);
+            let last = roster.user_names.entry(person).or_insert_with(|| reported.clone());
+            *last = reported.max(std::mem::take(last));
+        }
         Ok(roster)
+    }
+
+    /// The user name that was reported last for a person, be it by a message or a receipt.
+    pub(crate) fn user_name(&self, person: &PersonKey) -> Option<String> {
+        let told = || self.members.get(person)?.username.clone();
+        self.user_names.get(person).map(|(_, text)| text.clone()).or_else(told)
     }
 
     fn replay(&mut self, facts: Vec<(FactAt, v1::Fact)>) {

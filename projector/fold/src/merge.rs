@@ -13,7 +13,8 @@ pub fn merge(old: Option<Value>, new: Value) -> Value {
         (Value::Head(old), Value::Head(new)) => Value::Head(Box::new(head(*old, *new))),
         (Value::Window(old), Value::Window(new)) => Value::Window(latest(old, new)),
         (Value::Link(old), Value::Link(new)) => {
-            Value::Link(v1::Link { first_seen_ms: old.first_seen_ms.min(new.first_seen_ms) })
+            let first_seen_ms = old.first_seen_ms.min(new.first_seen_ms);
+            Value::Link(v1::Link { first_seen_ms, last_seen_ms: old.last_seen_ms.max(new.last_seen_ms) })
         }
         (Value::Fact(old), Value::Fact(new)) => Value::Fact(fact(old, new)),
         (Value::Rename(old), Value::Rename(new)) => Value::Rename(greater(old, new)),

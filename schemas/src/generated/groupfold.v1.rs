@@ -1449,6 +1449,9 @@ pub struct Fact {
 pub struct Link {
     #[prost(int64, tag = "1")]
     pub first_seen_ms: i64,
+    /// Of a user name: when it was last reported; for receipts the day in which it was.
+    #[prost(int64, tag = "2")]
+    pub last_seen_ms: i64,
 }
 /// One identity change, kept under each name it mentions.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -94,13 +94,38 @@ fn window(story: &Story<'_>) -> Option<String> {
     Some(format!("window until {} by {}", time + DAY_MS, name_of(story, person, &who)))
 }
 
-/// A person's names, the user name as the history last told it.
+/// A person's names, the user name as it was told last.
 pub(super) fn name_of(story: &Story<'_>, person: usize, who: &super::Who) -> String {
     let mut names = story.persons.names(person, who);
-    if let Some(username) = username(&facts_of(story, person)) {
+    if let Some(username) = told_last(story, person).or_else(|| username(&facts_of(story, person))) {
         names.insert('n', username);
     }
     called(&names)
+}
+
+/// The user name told last beside another name. Of the receipts that say it again only the day counts.
+fn told_last(story: &Story<'_>, person: usize) -> Option<String> {
+    let mut told: BTreeMap<(said::Name, String), i64> = BTreeMap::new();
+    let mut first: BTreeMap<(said::Name, String), i64> = BTreeMap::new();
+    for record in &story.records {
+        let day = said::receipt(record).map_or(1, |_| DAY_MS);
+        for (time, who) in said::people(record) {
+            let (Some(name), Some(username)) = (who.firm().first().cloned(), who.username()) else {
+                continue;
+            };
+            let both = (name, username);
+            let known = first.entry(both.clone()).or_insert(time);
+            *known = time.min(*known);
+            let last = told.entry(both).or_insert(i64::MIN);
+            *last = (time - time % day).max(*last);
+        }
+    }
+    let of = |((name, username), last): ((said::Name, String), i64)| {
+        let time = last.max(first[&(name.clone(), username.clone())]);
+        let told_of = story.persons.person(&super::Who(vec![name]), time);
+        (told_of == Some(person)).then_some((time, username))
+    };
+    told.into_iter().filter_map(of).max().map(|(_, username)| username)
 }
 
 /// What was said of a person's membership, by time and rank.

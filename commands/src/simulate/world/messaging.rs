@@ -97,6 +97,9 @@ impl World {
             message.extend(extra);
         }
         let value = json!({ "contacts": [who.contact()], "messages": [message] });
+        if let Some(member) = group.members.get_mut(&person) {
+            member.knows_username |= who.shown == Shown::UserId;
+        }
         *self.happened.entry(kind).or_default() += 1;
         let account = self.before.get(&group.id).cloned();
         self.out.push_back(Change { field: "messages", value, items: 1, bad: 0, account });
@@ -299,10 +302,20 @@ impl World {
             let contacts: Vec<Value> =
                 people.iter().filter_map(|p| self.people.get(p)).map(|p| p.contact()).collect();
             value["contacts"] = json!(contacts);
+            due.iter().for_each(|due| self.know_username(due));
         }
         // Receipts that are told together are of one group.
         let account = self.account_of(value["statuses"].get(0).and_then(|first| first.get("recipient_id")));
         self.out.push_back(Change { field: "messages", value, items: items_total, bad: 0, account });
+    }
+
+    fn know_username(&mut self, due: &Due) {
+        let shows = self.people.get(&due.person).is_some_and(|who| who.shown == Shown::UserId);
+        let group = self.messages.get(&due.message).map(|message| message.group);
+        let Some(group) = group.and_then(|group| self.groups.get_mut(&group)) else { return };
+        if let Some(member) = group.members.get_mut(&due.person) {
+            member.knows_username |= shows;
+        }
     }
 
     fn receipt(&mut self, due: Due, single: bool) -> Option<Value> {

@@ -237,11 +237,21 @@ fn a_body_of_endless_broken_changes_is_one_failure() {
 fn texts_and_lists_of_people_are_bounded() {
     let mut item =
         json!({ "type": "group_create", "timestamp": "1767225600", "group_id": "G", "request_id": "R" });
-    item["subject"] = json!("x".repeat(8193));
-    let fault = failed(read(&group("group_lifecycle_update", &item)));
-    assert!(fault.pointer.ends_with("/subject") && fault.expected.contains("8192"), "{fault:?}");
-    item["subject"] = json!("x".repeat(8192));
-    record(read(&group("group_lifecycle_update", &item)));
+    let bounds = [("subject", 896), ("description", 8192), ("invite_link", 384), ("join_approval_mode", 384)];
+    for (name, bytes_max) in bounds {
+        item[name] = json!("x".repeat(bytes_max + 1));
+        let fault = failed(read(&group("group_lifecycle_update", &item)));
+        let expected = format!("at most {bytes_max} bytes");
+        assert!(fault.pointer.ends_with(name) && fault.expected.contains(&expected), "{fault:?}");
+        item[name] = json!("x".repeat(bytes_max));
+        record(read(&group("group_lifecycle_update", &item)));
+    }
+    for subject in [json!({ "text": "x".repeat(897) }), json!("x".repeat(897))] {
+        let item = json!({ "type": "group_settings_update", "timestamp": "1767225600", "group_id": "G",
+                           "group_subject": subject });
+        let fault = failed(read(&group("group_settings_update", &item)));
+        assert!(fault.pointer.contains("/group_subject") && fault.expected.contains("896"), "{fault:?}");
+    }
 
     let joins = |people: usize| {
         let people = vec![json!({ "wa_id": "15550001111" }); people];

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use groupfold_schemas::v1::{Record, Stamp};
+use groupfold_schemas::v1::{Link, Record, Stamp};
 
 use super::Contributions;
 use crate::entry::{Key, Value};
@@ -31,8 +31,8 @@ pub struct Known {
 #[derive(Debug, Default)]
 struct Group {
     origin: Option<Stamp>,
-    /// By the lesser name: the other one, and when both were first seen together, Unix milliseconds.
-    links: HashMap<Alias, Vec<(Alias, i64)>>,
+    /// By the lesser name: the other one, and when both were seen together.
+    links: HashMap<Alias, Vec<(Alias, Link)>>,
 }
 
 impl Known {
@@ -52,9 +52,18 @@ impl Known {
 
     /// True if two names, the lesser first, were seen together before, or at the same time.
     pub(crate) fn has_link(&self, a: &Alias, b: &Alias, record: &Record) -> bool {
-        let links = || self.groups.get(record.group_id.as_str())?.links.get(a);
-        let seen = |(name, at): &(Alias, i64)| name == b && *at <= record.provider_time_ms;
-        links().is_some_and(|links| links.iter().any(seen))
+        self.link(a, b, record).is_some_and(|link| link.first_seen_ms <= record.provider_time_ms)
+    }
+
+    /// True if a person's user name was reported before, or at the same time, and at `last_seen_ms` or later.
+    pub(crate) fn has_user_name(&self, a: &Alias, b: &Alias, record: &Record, last_seen_ms: i64) -> bool {
+        self.has_link(a, b, record)
+            && self.link(a, b, record).is_some_and(|link| last_seen_ms <= link.last_seen_ms)
+    }
+
+    fn link(&self, a: &Alias, b: &Alias, record: &Record) -> Option<&Link> {
+        let links = self.groups.get(record.group_id.as_str())?.links.get(a)?;
+        links.iter().find(|(name, _)| name == b).map(|(_, link)| link)
     }
 
     /// Remembers what contributions report that are going to be applied.
@@ -67,7 +76,7 @@ impl Known {
                 (Key::Head { group }, value) => self.learn_origin(group, first(value)),
                 (Key::Message { message }, value) => self.learn_message(message, first(value)),
                 (Key::Link { group, a, b }, Value::Link(link)) => {
-                    self.learn_link(group, (a, b), link.first_seen_ms);
+                    self.learn_link(group, (a, b), *link);
                 }
                 _ => {}
             }
@@ -91,13 +100,16 @@ impl Known {
         }
     }
 
-    fn learn_link(&mut self, group: &str, (a, b): (&Alias, &Alias), time_ms: i64) {
+    fn learn_link(&mut self, group: &str, (a, b): (&Alias, &Alias), link: Link) {
         let links = &mut self.groups.entry(group.into()).or_default().links;
         let links = links.entry(a.clone()).or_default();
         match links.iter_mut().find(|(name, _)| name == b) {
-            Some((_, at)) => *at = time_ms.min(*at),
+            Some((_, known)) => {
+                known.first_seen_ms = known.first_seen_ms.min(link.first_seen_ms);
+                known.last_seen_ms = known.last_seen_ms.max(link.last_seen_ms);
+            }
             None => {
-                links.push((b.clone(), time_ms));
+                links.push((b.clone(), link));
                 self.reports += 1;
             }
         }

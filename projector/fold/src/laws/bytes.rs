@@ -57,7 +57,7 @@ fn a_value_of_each_kind_has_the_length_that_it_says_and_reads_back() {
             Key::Fact { .. } | Key::AccountFact { .. } => {
                 Value::Fact(v1::Fact { time_ms: 5, text: Some(text("x")), ..Default::default() })
             }
-            Key::Link { .. } => Value::Link(v1::Link { first_seen_ms: 5 }),
+            Key::Link { .. } => Value::Link(v1::Link { first_seen_ms: 5, last_seen_ms: 6 }),
             Key::Rename { .. } => Value::Rename(v1::Rename { stamp: stamp(1, "e"), ..Default::default() }),
             Key::Message { .. } => {
                 let sent = v1::Mark { stamp: stamp(1, "e"), ..Default::default() };

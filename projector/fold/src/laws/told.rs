@@ -58,3 +58,48 @@ fn some_who_could_not_be_removed_make_it_partly_and_all_make_it_a_failure() {
     assert_eq!(removed(&[], &["w:1", "w:2"]), (v1::CommandResult::Failed, 2));
     assert_eq!(removed(&["w:1"], &[]), (v1::CommandResult::Succeeded, 1));
 }
+
+/// Who takes a user name while in a group is known by it from messages and receipts alone.
+#[test]
+fn the_user_name_that_was_told_last_is_shown_whatever_told_it() {
+    let user_name = |story: &[Record]| {
+        let memory = fold(story);
+        let group = view::group(&memory, GROUP).unwrap().unwrap();
+        let [member] = &group.members[..] else { panic!("{:?}", group.members) };
+        member.names.username.clone()
+    };
+    let came = || joined(1, &["u:U"]);
+    assert_eq!(user_name(&[came(), message(2, &["u:U", "n:ana"])]).as_deref(), Some("ana"));
+    let lines = view::timeline(&fold(&[came(), message(2, &["u:U", "n:ana"])]), GROUP).unwrap().unwrap();
+    assert_eq!(
+        lines[0].member.as_ref().unwrap().names.username.as_deref(),
+        Some("ana"),
+        "where it was not said"
+    );
+    let read = receipt(3, ReceiptStatus::Read, &["u:U", "n:ana"]);
+    assert_eq!(user_name(&[came(), read.clone()]).as_deref(), Some("ana"));
+    let receipts = view::receipts(&fold(std::slice::from_ref(&read)), "M1").unwrap().unwrap();
+    assert_eq!(receipts.members[0].person.names.username.as_deref(), Some("ana"));
+
+    let named = joined(1, &["u:U", "n:eva"]);
+    assert_eq!(user_name(&[named.clone(), read]).as_deref(), Some("ana"), "another one, by a receipt");
+    let again = message(9, &["u:U", "n:eva"]);
+    let other = message(5, &["u:U", "n:ana"]);
+    assert_eq!(user_name(&[named, other, again]).as_deref(), Some("eva"), "and back");
+    let moved = [came(), renamed(4, &["u:U"], &["u:V"]), message(6, &["u:V", "n:ana"])];
+    assert_eq!(user_name(&moved).as_deref(), Some("ana"), "under the user id that came after");
+}
+
+/// There are many receipts: each day a person's name is written once for them.
+#[test]
+fn receipts_of_one_day_tell_a_user_name_once() {
+    let mut known = Known::default();
+    known.learn(&Contributions::of([&receipt(86_400 + 5, ReceiptStatus::Read, &["u:U", "n:ana"])]));
+    let links = |record: &Record| {
+        let contributions = Contributions::unknown(record, &known);
+        contributions.values().filter(|value| matches!(value, Value::Link(_))).count()
+    };
+    let read = |second| receipt(second, ReceiptStatus::Read, &["u:U", "n:ana"]);
+    assert_eq!((links(&read(86_400 + 6)), links(&read(86_400 + 4))), (0, 1), "earlier than was known");
+    assert_eq!((links(&read(3 * 86_400)), links(&message(86_400 + 6, &["u:U", "n:ana"]))), (1, 1));
+}

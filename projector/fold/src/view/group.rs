@@ -29,7 +29,10 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
         .members
         .iter()
         .map(|(person, membership)| {
-            member(roster.identity.member_id(person), roster.identity.names(person), membership)
+            let names = roster.identity.names(person);
+            let username = roster.user_name(person).or(names.username);
+            let names = v1::Participant { username, ..names };
+            member(roster.identity.member_id(person), names, membership)
         })
         .collect();
     members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
@@ -87,11 +90,7 @@ pub(super) fn head<S: Source>(source: &S, group_id: &str) -> Result<Option<v1::G
 fn member(member_id: String, names: v1::Participant, membership: &Membership) -> Member {
     Member {
         member_id,
-        names: v1::Participant {
-            username: membership.username.clone().or(names.username),
-            display_name: membership.display_name.clone(),
-            ..names
-        },
+        names: v1::Participant { display_name: membership.display_name.clone(), ..names },
         status: membership.status,
         role: membership.role,
         via: membership.via,
@@ -113,7 +112,7 @@ fn service_window(roster: &Roster, window: v1::Window) -> Option<ServiceWindow> 
 pub(super) fn person(roster: &Roster, reported: &v1::Participant, time_ms: i64) -> Option<Person> {
     let key = roster.identity.person(&names(reported), time_ms)?;
     let present = roster.identity.names(&key);
-    let username = roster.members.get(&key).and_then(|membership| membership.username.clone());
+    let username = roster.user_name(&key);
     Some(Person {
         member_id: roster.identity.member_id(&key),
         names: v1::Participant { username: username.or(present.username), ..present },

@@ -110,7 +110,7 @@ fn settings_suffix(fact: &v1::Fact) -> &'static str {
 fn as_reported(roster: &Roster, key: &PersonKey, reported: Option<&v1::Participant>) -> Person {
     let present = roster.identity.names(key);
     let reported = reported.cloned().unwrap_or_default();
-    let username = roster.members.get(key).and_then(|membership| membership.username.clone());
+    let username = roster.user_name(key);
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let names = v1::Participant {
         wa_id: filled(reported.wa_id).or(present.wa_id),
