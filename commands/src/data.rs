@@ -139,10 +139,11 @@ impl Run {
     }
 
     /// What runs on a data folder. A file left by a process that was killed does not count: its lock is free.
-    pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
+    /// `elsewhere`: the flag by which the verb reaches what runs elsewhere.
+    pub(crate) fn find(data: &Path, elsewhere: &str) -> Result<Self, Failure> {
         let nothing = || {
             Failure::Missing(format!(
-                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by --api-url",
+                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by {elsewhere}",
                 data.display()
             ))
         };
@@ -179,13 +180,13 @@ mod tests {
             demo_access_token: None,
         };
         let folder = DataFolder::take(&path).unwrap();
-        assert!(matches!(Run::find(&path), Err(Failure::Again(_))));
+        assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Again(_))));
         folder.announce(&run).unwrap();
-        assert_eq!(Run::find(&path).unwrap().api_addr, "127.0.0.1:1");
+        assert_eq!(Run::find(&path, "--api-url").unwrap().api_addr, "127.0.0.1:1");
         let refused = DataFolder::take(&path).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(folder);
-        assert!(matches!(Run::find(&path), Err(Failure::Missing(_))));
+        assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Missing(_))));
         std::fs::remove_dir_all(&path).unwrap();
     }
 }

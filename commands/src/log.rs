@@ -35,7 +35,7 @@ impl LogReach {
         let (url, access) = match &self.nats_url {
             Some(url) => (url.clone(), config::ambient_access()),
             None => {
-                let run = Run::find(&self.data)?;
+                let run = Run::find(&self.data, "--nats-url")?;
                 (run.nats_url, run.nats_access)
             }
         };

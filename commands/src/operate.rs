@@ -63,7 +63,7 @@ impl StoreReach {
         if let Some(url) = &self.api_url {
             return self.remote(url.trim_end_matches('/'), self.token(), order).await;
         }
-        match (Run::find(&self.data), &self.nats_url) {
+        match (Run::find(&self.data, "--nats-url"), &self.nats_url) {
             (Ok(run), _) => {
                 let token = self.token().or(run.api_token);
                 self.remote(&format!("http://{}", run.api_addr), token, order).await
