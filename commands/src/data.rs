@@ -121,9 +121,11 @@ pub(crate) fn random_hex() -> Result<String, Failure> {
     Ok(groupfold_schemas::id::hex(&bytes))
 }
 
-/// Writes a file that only its owner may read, by way of a new one beside it.
+/// Writes a file that only its owner may read, by way of a new one beside it, `PATH.new`.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let new = path.with_extension("new");
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
     let _ = std::fs::remove_file(&new);
     let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
@@ -139,10 +141,11 @@ impl Run {
     }
 
     /// What runs on a data folder. A file left by a process that was killed does not count: its lock is free.
-    pub(crate) fn find(data: &Path) -> Result<Self, Failure> {
+    /// `elsewhere`: the flag by which the verb reaches what runs elsewhere.
+    pub(crate) fn find(data: &Path, elsewhere: &str) -> Result<Self, Failure> {
         let nothing = || {
             Failure::Missing(format!(
-                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by --api-url",
+                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by {elsewhere}",
                 data.display()
             ))
         };
@@ -162,6 +165,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_that_differ_in_their_ending_alone_are_written_beside_each_other() {
+        let folder = std::env::temp_dir().join(format!("groupfold-beside-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let (mark, new) = (folder.join("mark.txt"), folder.join("mark.new"));
+        for (path, text) in [(&new, "a"), (&mark, "b"), (&new, "c"), (&mark, "d")] {
+            write_private(path, text.as_bytes()).unwrap();
+        }
+        assert_eq!([mark, new].map(|path| std::fs::read_to_string(path).unwrap()), ["d", "c"]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
     fn a_folder_is_taken_once_and_its_addresses_count_while_it_is_taken() {
         let path = std::env::temp_dir().join(format!("groupfold-data-{}", std::process::id()));
         let run = Run {
@@ -179,13 +194,13 @@ mod tests {
             demo_access_token: None,
         };
         let folder = DataFolder::take(&path).unwrap();
-        assert!(matches!(Run::find(&path), Err(Failure::Again(_))));
+        assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Again(_))));
         folder.announce(&run).unwrap();
-        assert_eq!(Run::find(&path).unwrap().api_addr, "127.0.0.1:1");
+        assert_eq!(Run::find(&path, "--api-url").unwrap().api_addr, "127.0.0.1:1");
         let refused = DataFolder::take(&path).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
         drop(folder);
-        assert!(matches!(Run::find(&path), Err(Failure::Missing(_))));
+        assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Missing(_))));
         std::fs::remove_dir_all(&path).unwrap();
     }
 }

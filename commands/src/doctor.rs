@@ -139,7 +139,7 @@ impl Patient {
         let data = data.unwrap_or_else(|| PathBuf::from("./groupfold-data"));
         let elsewhere =
             args.api_url.is_some() || config.as_ref().is_some_and(|config| config.nats_url.is_some());
-        let run = match Run::find(&data) {
+        let run = match Run::find(&data, "--nats-url") {
             Ok(run) => {
                 findings.ok("process", format!("groupfold {} runs as process {}", run.version, run.pid));
                 Some(run)

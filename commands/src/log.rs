@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use async_nats::Client;
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_ingest::provision;
+use groupfold_projector::scan::Ends;
 
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
@@ -28,6 +30,25 @@ pub(crate) struct Log {
     pub(crate) partitions: u16,
 }
 
+impl Log {
+    /// First and last sequence of a stream; `None` if there is none of that name: an older build provisioned the log. One
+    /// that does not answer is not taken for that.
+    pub(crate) async fn ends(&self, stream: &str) -> Result<Option<Ends>, Failure> {
+        match self.context.get_stream(stream).await {
+            Ok(found) => {
+                let state = &found.cached_info().state;
+                Ok(Some(Ends { first: state.first_sequence, last: state.last_sequence }))
+            }
+            Err(error) => match error.kind() {
+                GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
+                    Ok(None)
+                }
+                _ => Err(Failure::Again(with_causes(&format!("the stream {stream} cannot be read"), &error))),
+            },
+        }
+    }
+}
+
 impl LogReach {
     /// Connects to the broker; its log need not be provisioned.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
@@ -35,7 +56,7 @@ impl LogReach {
         let (url, access) = match &self.nats_url {
             Some(url) => (url.clone(), config::ambient_access()),
             None => {
-                let run = Run::find(&self.data)?;
+                let run = Run::find(&self.data, "--nats-url")?;
                 (run.nats_url, run.nats_access)
             }
         };

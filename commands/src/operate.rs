@@ -63,7 +63,7 @@ impl StoreReach {
         if let Some(url) = &self.api_url {
             return self.remote(url.trim_end_matches('/'), self.token(), order).await;
         }
-        match (Run::find(&self.data), &self.nats_url) {
+        match (Run::find(&self.data, "--nats-url"), &self.nats_url) {
             (Ok(run), _) => {
                 let token = self.token().or(run.api_token);
                 self.remote(&format!("http://{}", run.api_addr), token, order).await
@@ -131,6 +131,7 @@ impl StoreReach {
         let rebuilds = opened.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let begun = rebuilds.start(order.task, order.partition).map_err(|refused| match refused {
             Refused::Busy { .. } => Failure::Again(refused.to_string()),
+            Refused::NoSuchPartition { .. } => Failure::Usage(refused.to_string()),
             Refused::NotOwned { partition } => {
                 Failure::Missing(format!("there is no store of partition {partition} here"))
             }
@@ -242,12 +243,15 @@ fn table(job: &Job) -> String {
     let mut table =
         print::table(["PARTITION", "POSITION", "ENTRIES", "GROUPS", "DIFFER", "SWAPPED", "DIGEST"]);
     for one in &job.partitions {
+        // Who rolls back compares nothing.
+        let compared = !one.digest.is_empty() || one.differing > 0;
+        let counted = |count: u64| if compared { count.to_string() } else { "-".to_owned() };
         table.add_row([
             one.partition.to_string(),
             format!("{}:{}", one.partition, one.sequence),
-            one.entries.to_string(),
-            one.groups.to_string(),
-            one.differing.to_string(),
+            counted(one.entries),
+            counted(one.groups),
+            counted(one.differing),
             if one.swapped { "yes" } else { "no" }.to_owned(),
             one.digest.clone(),
         ]);

@@ -111,9 +111,10 @@ struct Both {
 impl Both {
     fn of(flags: &Flags, api_url: Option<String>, output: Output) -> Result<Self, Failure> {
         let mut config = Config::load(flags)?;
-        if let (true, Some((url, token))) =
-            (config.provider.tokens.is_empty(), Run::find(&config.data).ok().and_then(Run::demo_provider))
-        {
+        if let (true, Some((url, token))) = (
+            config.provider.tokens.is_empty(),
+            Run::find(&config.data, "--nats-url").ok().and_then(Run::demo_provider),
+        ) {
             config.provider.turn_to(&url, &token)?;
         }
         if config.provider.tokens.is_empty() {

@@ -136,11 +136,11 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
     }
     let checks = simulate.check.is_some();
     if checks && simulate.api_url.is_none() {
-        let run = Run::find(&data)?;
+        let run = Run::find(&data, "--api-url")?;
         simulate.api_url = Some(format!("http://{}", run.api_addr));
         simulate.api_token = simulate.api_token.or(run.api_token.map(Into::into));
     } else if !checks && simulate.url.is_none() {
-        match Run::find(&data) {
+        match Run::find(&data, "--url") {
             Ok(run) => {
                 simulate.app_secret = simulate.app_secret.or(run.demo_app_secret.map(Into::into));
                 let addr = run.webhook_addr.ok_or_else(|| {

@@ -31,7 +31,7 @@ impl Moment {
 impl FromStr for Moment {
     type Err = String;
 
-    /// `beginning`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), or `3:1234,5:88`.
+    /// `beginning`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), `-3d`, or `3:1234,5:88`.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == "beginning" {
@@ -45,7 +45,7 @@ impl FromStr for Moment {
         {
             return Ok(Self::Time(midnight.timestamp().as_millisecond()));
         }
-        if let Some(age) = text.strip_prefix('-').and_then(|age| age.parse::<jiff::SignedDuration>().ok()) {
+        if let Some(age) = text.strip_prefix('-').and_then(age) {
             let then = jiff::Timestamp::now().checked_sub(age).map_err(|error| error.to_string())?;
             return Ok(Self::Time(then.as_millisecond()));
         }
@@ -56,6 +56,12 @@ impl FromStr for Moment {
                 .to_owned()),
         }
     }
+}
+
+/// Weeks, days, hours and less; a day is 24 hours.
+fn age(text: &str) -> Option<jiff::SignedDuration> {
+    let age = text.parse::<jiff::Span>().ok()?.to_duration(jiff::SpanRelativeTo::days_are_24_hours()).ok()?;
+    (!age.is_negative()).then_some(age)
 }
 
 /// A time alone, for filters over what has no position: Unix milliseconds.
@@ -79,9 +85,14 @@ mod tests {
         assert_eq!("1970-01-02".parse(), Ok(Moment::Time(86_400_000)));
         assert_eq!("beginning".parse(), Ok(Moment::Beginning));
         assert!(matches!("3:1234,5:88".parse(), Ok(Moment::Position(_))));
-        let Ok(Moment::Time(hour_ago)) = "-1h".parse() else { panic!("an age") };
-        assert!((jiff::Timestamp::now().as_millisecond() - hour_ago - 3_600_000).abs() < 60_000);
-        for bad in ["", "yesterday", "3", "-", "1h"] {
+        for (age, hours) in [("-1h", 1), ("-3d", 72), ("-1w", 168), ("-1d12h", 36), ("-PT1H", 1)] {
+            let Ok(Moment::Time(then)) = age.parse() else { panic!("{age} is an age") };
+            assert!(
+                (jiff::Timestamp::now().as_millisecond() - then - hours * 3_600_000).abs() < 60_000,
+                "{age}"
+            );
+        }
+        for bad in ["", "yesterday", "3", "-", "1h", "-1mo", "--1h"] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
         assert!(time_ms("3:4").is_err());

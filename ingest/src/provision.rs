@@ -16,6 +16,11 @@ use groupfold_schemas::log;
 pub(crate) use definition::ALLOW_ATOMIC;
 pub use definition::{Difference, FORMAT};
 
+/// The streams of the buckets beside the log: receivers' counts, who sends a command and what idempotency keys mean,
+/// pictures, who replays.
+const BUCKETS: [&str; 4] =
+    ["KV_groupfold_receivers", "KV_groupfold_commands", "OBJ_groupfold_uploads", "KV_groupfold_leases"];
+
 /// The log to make or to compare with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
@@ -131,6 +136,15 @@ pub async fn discover(client: &Client) -> Result<Option<u16>, Error> {
     known.map(Some).ok_or(Error::Foreign { stream: name })
 }
 
+/// How many copies the log's streams have: as many as whatever is agreed on beside it must have, or the loss of a single
+/// node of a cluster is the loss of that.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn replicas(context: &Context) -> Result<usize, GetStreamError> {
+    Ok(context.get_stream(log::stream(0)).await?.cached_info().config.num_replicas)
+}
+
 async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error> {
     if !(1..=log::PARTITIONS_MAX).contains(&plan.partitions) {
         return Err(Error::Plan { found: plan.partitions });
@@ -151,6 +165,12 @@ async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error
                 report.created.push(name);
             }
             None => report.missing.push(wanted.name),
+        }
+    }
+    // Made when they are first needed, by builds of before with a single copy.
+    for bucket in BUCKETS {
+        if let Some(found) = lookup(&context, bucket).await? {
+            report.differences.extend(definition::copies(&found, plan.replicas));
         }
     }
     if create {

@@ -11,12 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_nats::Client;
 use async_nats::jetstream::{self, kv};
-use groupfold_schemas::log;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Receipt;
-use crate::trace;
+use crate::{provision, trace};
 
 /// The bucket of all receivers' counts: a key per life.
 pub const BUCKET: &str = "groupfold_receivers";
@@ -153,7 +152,7 @@ pub(crate) async fn bucket(client: &Client) -> Result<kv::Store, Box<dyn std::er
     if let Ok(store) = context.get_key_value(BUCKET).await {
         return Ok(store);
     }
-    let num_replicas = context.get_stream(log::stream(0)).await?.cached_info().config.num_replicas;
+    let num_replicas = provision::replicas(&context).await?;
     let config = kv::Config {
         bucket: BUCKET.to_owned(),
         description: "groupfold: what became of items, by the life of each receiver".to_owned(),

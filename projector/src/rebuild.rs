@@ -49,6 +49,14 @@ pub enum Refused {
         /// Which.
         task: String,
     },
+    /// The log has no such partition.
+    #[error("partition is {partition}, the log has partitions 0 to {last}")]
+    NoSuchPartition {
+        /// What was asked for.
+        partition: u16,
+        /// The last one.
+        last: u16,
+    },
     /// The partition is not served here.
     #[error("partition {partition} is not served by this process")]
     NotOwned {
@@ -135,12 +143,16 @@ impl Rebuilds {
     /// Begins a task on one partition or on all; it goes on by itself, see [`Self::job`].
     ///
     /// # Errors
-    /// Another is under way, or the partition is not served here.
+    /// Another is under way, or the partition is none of the log's, or not served here.
     pub fn start(&self, task: Task, only: Option<u16>) -> Result<Job, Refused> {
         let only = match &task {
             Task::Verify { scope: Scope::Group(group) } => Some(partition_of(group, self.partitions_total)),
             _ => only,
         };
+        let last = self.partitions_total.saturating_sub(1);
+        if let Some(partition) = only.filter(|partition| *partition > last) {
+            return Err(Refused::NoSuchPartition { partition, last });
+        }
         let chosen: Vec<Partition> = self
             .partitions
             .iter()

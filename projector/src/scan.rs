@@ -9,6 +9,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -370,9 +371,8 @@ impl Scan {
             (Some(last), _) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
             (None, From::Sequence(from)) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
             (None, From::LogTime(time_ms)) => {
-                let nanos = i128::from(time_ms) * 1_000_000;
-                let start_time = async_nats::datetime::DateTime::from_unix_timestamp_nanos(nanos);
-                DeliverPolicy::ByStartTime { start_time: start_time.map_err(|error| retry(&error))? }
+                let start_time = start_time(time_ms).map_err(Fault::Retry)?;
+                DeliverPolicy::ByStartTime { start_time }
             }
         };
         let config = pull::Config {
@@ -401,6 +401,17 @@ impl Scan {
             .messages();
         messages.await.map(Some).map_err(|error| retry(&error))
     }
+}
+
+/// A time (Unix milliseconds) as the broker takes it, which counts nanoseconds from 1970 in 63 bits: no log has a message
+/// of before or after, and the client breaks down over some years.
+///
+/// # Errors
+/// The client cannot say it.
+pub(crate) fn start_time(time_ms: i64) -> Result<DateTime, String> {
+    const NANOS: i64 = 1_000_000;
+    let nanos = i128::from(time_ms.clamp(0, i64::MAX / NANOS) * NANOS);
+    DateTime::from_unix_timestamp_nanos(nanos).map_err(|error| error.to_string())
 }
 
 enum Fault {

@@ -1,15 +1,21 @@
 //! The harness itself: a real nats-server that can be killed and started again, a groupfold that can be too,
 //! and the configurations that are shipped.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
+use futures_util::StreamExt as _;
 use groupfold_tests::{
-    Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, http, nats_server_binary, post,
+    Groupfold, Nats, NatsOptions, NatsServer, Options, Process, Scratch, http, nats_server_binary, post,
     wait_until, workspace,
 };
+use reqwest::multipart;
+
+use crate::commands::verbs::picture;
+use crate::hook::{created, lifecycle};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -140,12 +146,17 @@ async fn jsz(scratch: &Scratch, process: &mut Process) -> Result<serde_json::Val
     if let Some(status) = process.exited() {
         panic!("nats-server ended: {status}:\n{}", process.log_tail());
     }
-    let ports = scratch.path().join(format!("nats-server_{}.ports", process.pid()));
-    let ports = std::fs::read(ports).map_err(|error| error.to_string())?;
-    let ports: serde_json::Value = serde_json::from_slice(&ports).map_err(|error| error.to_string())?;
+    let ports = ports(scratch, process)?;
     let url = ports["monitoring"][0].as_str().ok_or("no monitoring port")?;
     let answer = http::try_get(&format!("{url}/jsz?config=1")).await.map_err(|error| error.to_string())?;
     Ok(answer.json)
+}
+
+/// Where a server listens, as it says itself.
+fn ports(scratch: &Scratch, process: &Process) -> Result<serde_json::Value, String> {
+    let ports = scratch.path().join(format!("nats-server_{}.ports", process.pid()));
+    let ports = std::fs::read(ports).map_err(|error| error.to_string())?;
+    serde_json::from_slice(&ports).map_err(|error| error.to_string())
 }
 
 #[tokio::test]
@@ -168,16 +179,67 @@ fn route_addresses() -> [String; 3] {
     held.map(|listener| listener.local_addr().unwrap().to_string())
 }
 
+/// Three copies of the log, and of what processes agree on beside it: who sends a command, what a key means.
 #[tokio::test]
-async fn the_shipped_cluster_elects_a_leader() {
+async fn the_shipped_cluster_elects_a_leader_and_keeps_three_copies_of_everything() {
     let begun = Instant::now();
-    while let Err(taken) = elects_a_leader().await {
-        assert!(begun.elapsed() < 4 * SOON, "{taken}");
+    let (scratch, nodes) = loop {
+        match cluster().await {
+            Ok(cluster) => break cluster,
+            Err(taken) => assert!(begun.elapsed() < 4 * SOON, "{taken}"),
+        }
+    };
+    let url = ports(&scratch, &nodes[0]).unwrap()["nats"][0].as_str().unwrap().to_owned();
+    let run = |args: &[&str]| {
+        let output = Groupfold::command().args(args).args(["--nats-url", &url]).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+    };
+    run(&["provision", "--replicas", "3"]);
+    let provider =
+        ["--meta-access-token", "t", "--meta-graph-url", "http://127.0.0.1:1/v25.0", "--replicas", "3"];
+    let options = Options { nats: Nats::Url(url.clone()), ..Options::default() };
+    let args = options.args.iter().cloned().chain(provider.map(str::to_owned)).collect();
+    let groupfold = Groupfold::up(Options { args, ..options }).await;
+    let answer = groupfold.post(&lifecycle(&[created("G", "Tea", 1_767_225_600)])).await;
+    assert_eq!(answer.json["durability"], "replicated", "{answer}");
+    let position = answer.position().unwrap();
+    let known = groupfold.get(&format!("/v1/groups/G?min_position={position}&wait_ms=30000")).await;
+    assert_eq!(known.status, 200, "{known}");
+    let form = multipart::Form::new().part("picture", multipart::Part::bytes(picture()).file_name("x.jpg"));
+    let asked = http::client()
+        .patch(groupfold.api_url("/v1/groups/G"))
+        .header("idempotency-key", "k")
+        .multipart(form);
+    let asked = http::read(asked.send().await.unwrap()).await.unwrap();
+    assert_eq!(asked.status, 202, "{asked}");
+    run(&["failed", "replay", "--since", "beginning", "--execute"]);
+
+    let context = jetstream::new(async_nats::connect(&url).await.unwrap());
+    let mut copies = BTreeMap::new();
+    let mut streams = context.streams();
+    while let Some(stream) = streams.next().await {
+        let config = stream.unwrap().config;
+        copies.insert(config.name, config.num_replicas);
     }
+    for bucket in
+        ["KV_groupfold_receivers", "KV_groupfold_commands", "OBJ_groupfold_uploads", "KV_groupfold_leases"]
+    {
+        assert!(copies.contains_key(bucket), "{bucket}: {copies:?}");
+    }
+    assert!(copies.values().all(|copies| *copies == 3), "{copies:?}");
+
+    // As a build of before made it.
+    let leases = context.get_stream("KV_groupfold_leases").await.unwrap().cached_info().config.clone();
+    context.update_stream(stream::Config { num_replicas: 1, ..leases }).await.unwrap();
+    let args = ["provision", "--check", "--replicas", "3", "--nats-url", &url];
+    let output = Groupfold::command().args(args).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(said.contains("KV_groupfold_leases: num_replicas is 1, 3 is wanted"), "{said}");
 }
 
 /// Fails if a port of a route is somebody else's by now.
-async fn elects_a_leader() -> Result<(), String> {
+async fn cluster() -> Result<(Scratch, Vec<Process>), String> {
     let scratch = Scratch::new("cluster");
     let routes = route_addresses();
     let mut nodes: Vec<Process> = Vec::new();
@@ -207,5 +269,5 @@ async fn elects_a_leader() -> Result<(), String> {
         leaders.push(leader);
     }
     assert!(leaders[0].starts_with("groupfold-") && leaders.iter().all(|l| *l == leaders[0]), "{leaders:?}");
-    Ok(())
+    Ok((scratch, nodes))
 }

@@ -219,3 +219,29 @@ fn an_unknown_key_hides_no_other_fault_and_a_wrong_address_is_a_typing_error() {
         assert!(code(&output) == 2 && said.contains("--url"), "{url}: {said}");
     }
 }
+
+#[test]
+fn where_nothing_runs_a_verb_names_a_flag_that_it_has() {
+    let nowhere = Scratch::new("nowhere");
+    for (verb, flag) in [
+        ("group list", "--api-url"),
+        ("usage", "--api-url"),
+        ("check lag", "--api-url"),
+        ("events tail", "--nats-url"),
+        ("failed list", "--nats-url"),
+        ("audit", "--nats-url"),
+        ("verify", "--nats-url"),
+        ("simulate", "--url"),
+    ] {
+        let run = |args: &[&str]| {
+            let mut command = Groupfold::command();
+            command.args(verb.split(' ')).args(args).output().unwrap()
+        };
+        let refused = run(&["--data", nowhere.path().to_str().unwrap()]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!((refused.status.code(), said.lines().count()), (Some(69), 1), "{verb}: {said}");
+        assert!(said.contains(&format!(" by {flag}")), "{verb}: {said}");
+        let help = String::from_utf8_lossy(&run(&["--help"]).stdout).into_owned();
+        assert!(help.contains(&format!("{flag} ")), "{verb} has no {flag}");
+    }
+}

@@ -237,6 +237,29 @@ async fn resumed_later_it_holds_what_came_since() {
 }
 
 #[tokio::test]
+async fn what_is_there_without_a_manifest_is_never_written_over() {
+    let world = World::empty().await;
+    let folder = world.path("folder");
+    std::fs::create_dir(&folder).unwrap();
+    for (name, format, file) in [
+        ("notes", "jsonl", "notes"),
+        ("notes.csv", "csv", "notes.csv"),
+        ("folder", "parquet", "folder/part-00000.parquet"),
+    ] {
+        std::fs::write(world.path(file), "somebody's").unwrap();
+        let refused = world.run(
+            &["events", "export", "--out", world.path(name).to_str().unwrap()],
+            &["--format", format, "--resume"],
+        );
+        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        assert!(said(&refused).contains("is there already, and no manifest beside it"), "{}", said(&refused));
+        assert_eq!(std::fs::read_to_string(world.path(file)).unwrap(), "somebody's");
+    }
+    std::fs::remove_file(folder.join("part-00000.parquet")).unwrap();
+    world.export("folder", &["--format", "parquet", "--resume"]);
+}
+
+#[tokio::test]
 async fn deduped_each_event_is_there_once() {
     let world = World::with_events("100").await;
     // A change of a person's number stands in every partition, under one id.
@@ -275,8 +298,11 @@ async fn redacted_no_number_name_or_link_of_the_log_is_left() {
         for person in row["members"].as_array().unwrap() {
             secrets.extend(person.as_object().unwrap().values().map(|one| one.as_str().unwrap().to_owned()));
         }
-        for name in ["subject", "invite_link", "description"] {
+        for name in ["subject", "invite_link", "description", "join_request_id"] {
             secrets.insert(text(&row["data"], name).to_owned());
+        }
+        for name in ["group_id", "message_id"] {
+            secrets.insert(text(&row, name).to_owned());
         }
     }
     secrets.remove("");
@@ -422,12 +448,22 @@ fn the_catalogue_in_the_documents_is_the_one_of_this_build() {
 }
 
 #[tokio::test]
-async fn a_partition_that_the_log_does_not_have_is_a_usage_error() {
+async fn a_moment_that_no_log_has_is_a_usage_error_or_finds_nothing_more() {
     let groupfold = Groupfold::up(Options::default()).await;
-    let mut command = Groupfold::command();
-    command.args(["events", "tail", "--from", "99:1", "--data"]).arg(groupfold.data());
-    let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("partition 99"), "{said}");
+    let answer = groupfold.post(&fixture("meta/group_status_update-group_suspend.json")).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    let tail = |from: &str| {
+        let mut command = Groupfold::command();
+        command.args(["events", "tail", "--from", from, "--data"]).arg(groupfold.data());
+        command.output().unwrap()
+    };
+    let output = tail("99:1");
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("partition 99"), "{}", said(&output));
+    // The last sequence that there can be, and years that the broker or its client cannot say.
+    for (from, lines) in [("0:18446744073709551615", 0), ("2300-01-01", 0), ("-009998-01-01", 1)] {
+        let output = tail(from);
+        let found = output.stdout.iter().filter(|byte| **byte == b'\n').count();
+        assert_eq!((output.status.code(), found), (Some(0), lines), "{from}: {}", said(&output));
+    }
 }

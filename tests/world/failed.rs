@@ -1,7 +1,7 @@
 //! Failures and the way back, as the person on call types it.
 
 use std::collections::BTreeMap;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use groupfold_ingest::meta::{Delivery, Headers, Item, adapt};
@@ -246,6 +246,9 @@ async fn what_still_cannot_be_read_fails_again_and_stays() {
     groupfold.post(&participants(&[item])).await;
     let done = answer(&groupfold, &["replay", "--since", "-1h", "--execute"], 1);
     assert_eq!(done["failed_again"], json!({ "unknown_type": 1 }));
+    // As the runbook asks for the old ones: this one is not old, and is not settled.
+    let old = failed(&groupfold, &["list", "--until", "-3d"]);
+    assert_eq!(String::from_utf8_lossy(&old.stdout), "nothing of what was asked for waits\n", "{old:?}");
     let id =
         answer(&groupfold, &["list", "--all"], 0)["failures"][0]["failed_id"].as_str().unwrap().to_owned();
     assert_eq!(code(&failed(&groupfold, &["discard", &id, "--why", " "])), 2);
@@ -253,6 +256,38 @@ async fn what_still_cannot_be_read_fails_again_and_stays() {
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
     let settled = answer(&groupfold, &["list", "--resolved", "--all"], 0);
     assert_eq!(settled["failures"][0]["resolution"]["why"], "a test of the provider");
+}
+
+/// It once was taken for a stream that is missing, and so for an empty one.
+#[tokio::test]
+async fn a_stream_that_does_not_answer_is_not_taken_for_an_empty_one() {
+    let blind = "user: blind, password: blind, permissions: { publish: { deny: \"$JS.API.STREAM.INFO.GROUPFOLD_FAILED\" } }";
+    let users = format!(
+        "authorization {{ users: [{{ user: all, password: all }}, {{ {blind} }}] }}\nno_auth_user: all"
+    );
+    let options = NatsOptions { sync_always: false, config: users, ..NatsOptions::default() };
+    let nats = NatsServer::start_with(options).await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let mut item = joined("G", "5511", T);
+    item["type"] = json!("group_participants_dance");
+    groupfold.post(&participants(&[item])).await;
+    let url = nats.url().replace("nats://", "nats://blind:blind@");
+    // Side by side: each waits until the broker's silence is long enough.
+    let run = |verb: &'static str| {
+        let mut command = Groupfold::command();
+        command
+            .args(verb.split(' '))
+            .args(["--nats-url", &url])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        (verb, command.spawn().unwrap())
+    };
+    for (verb, child) in ["failed list", "check failed", "why x", "audit"].map(run) {
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(code(&output), 75, "{verb}: {said}{}", String::from_utf8_lossy(&output.stdout));
+        assert!(said.contains("the stream GROUPFOLD_FAILED cannot be read"), "{verb}: {said}");
+    }
 }
 
 #[tokio::test]

@@ -142,6 +142,9 @@ async fn a_store_rolled_back_has_first_folded_what_came_since() {
     let data = groupfold_.data();
     let nothing = told(&groupfold("rebuild", &data, &["--rollback"]));
     assert_eq!(nothing.0, Some(1), "{nothing:?}");
+    let elsewhere = told(&groupfold("rebuild", &data, &["--partition", "99"]));
+    assert_eq!(elsewhere.0, Some(2), "{elsewhere:?}");
+    assert!(elsewhere.2.contains("the log has partitions 0 to 7"), "{elsewhere:?}");
     let rebuilt = told(&groupfold("rebuild", &data, &[]));
     assert_eq!(rebuilt.0, Some(0), "{rebuilt:?}");
 

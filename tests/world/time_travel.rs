@@ -210,6 +210,7 @@ async fn a_moment_that_cannot_be_answered_is_named() {
         (format!("{partition}:999"), 412, "position_not_reached"),
         (format!("{partition}:{before}"), 404, "group_not_found"),
         ("1990-01-01T00:00:00Z".to_owned(), 404, "group_not_found"),
+        ("-009998-01-01T00:00:00Z".to_owned(), 404, "group_not_found"),
     ] {
         for path in ["", "/members", "/timeline"] {
             let answer = groupfold.get(&format!("/v1/groups/G{path}?at={at}")).await;

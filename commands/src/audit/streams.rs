@@ -100,11 +100,8 @@ pub(crate) async fn each(
     mut take: impl FnMut(&mut Content, &Found),
 ) -> Result<Content, Failure> {
     let mut content = Content { stream: stream.to_owned(), ..Content::default() };
-    if log.context.get_stream(stream).await.is_err() {
-        return Ok(content);
-    }
+    let Some(ends) = log.ends(stream).await? else { return Ok(content) };
     let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
     (content.first, content.last) = (ends.first, ends.last);
     let bar = progress::bar(ends.last, "counting");
     let mut next = 1;

@@ -5,6 +5,7 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
 use async_nats::jetstream::object_store::{self, ObjectStore};
 use bytes::Bytes;
+use groupfold_ingest::provision;
 use groupfold_projector::desk::Unwritten;
 use groupfold_schemas::id::{hex, sha256};
 use std::time::Duration;
@@ -93,6 +94,7 @@ impl Claims {
             bucket: BUCKET.to_owned(),
             description: "groupfold: who sends a command, and what idempotency keys mean".to_owned(),
             max_age: KEPT,
+            num_replicas: self.replicas().await?,
             ..kv::Config::default()
         };
         let made = self.context.create_key_value(config).await;
@@ -107,10 +109,16 @@ impl Claims {
             bucket: UPLOADS.to_owned(),
             description: Some("groupfold: pictures until they are uploaded".to_owned()),
             max_age: UPLOADS_KEPT,
+            num_replicas: self.replicas().await?,
             ..object_store::Config::default()
         };
         let made = self.context.create_object_store(config).await;
         made.map_err(|error| unwritten("the bucket of pictures", &error))
+    }
+
+    /// As many copies as the log has.
+    async fn replicas(&self) -> Result<usize, Unwritten> {
+        provision::replicas(&self.context).await.map_err(|error| unwritten("the log's copies", &error))
     }
 }
 

@@ -137,6 +137,10 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     }
     let columns: Vec<Column> = COLUMNS.iter().copied().chain(args.original.then_some(ORIGINAL)).collect();
     let seen = Seen(args.dedupe.then(HashSet::new));
+    if manifest.files.is_empty() {
+        // Before any file: what is there without it is somebody else's.
+        manifest.save()?;
+    }
     let sink = Sink::open(&args, &columns, &manifest)?;
     let ends = whole(&parts);
     let bar = progress::bar(reader::length(&parts), "events");

@@ -99,8 +99,7 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
             Moment::Time(ms) => scan::From::LogTime(*ms),
             Moment::Position(position) => match position.get(partition) {
                 None => continue,
-                Some(after) if after + 1 < ends.first => return Err(gone(partition, after, ends.first)),
-                Some(after) => scan::From::Sequence(after + 1),
+                Some(after) => begin(partition, after, ends.first)?,
             },
         };
         let (to, before_ms) = match &range.until {
@@ -120,19 +119,21 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
 pub(crate) fn after(parts: &mut [Part], position: &Position) -> Result<(), Failure> {
     for part in parts {
         if let Some(after) = position.get(part.partition) {
-            if after + 1 < part.first {
-                return Err(gone(part.partition, after, part.first));
-            }
-            part.from = scan::From::Sequence(after + 1);
+            part.from = begin(part.partition, after, part.first)?;
         }
     }
     Ok(())
 }
 
-fn gone(partition: u16, after: u64, first: u64) -> Failure {
-    Failure::Failed(format!(
-        "the log no longer has what follows {partition}:{after}: it begins with {partition}:{first}"
-    ))
+/// Where what follows a sequence begins, in a log that begins with `first`.
+fn begin(partition: u16, after: u64, first: u64) -> Result<scan::From, Failure> {
+    let next = after.saturating_add(1);
+    if next < first {
+        return Err(Failure::Failed(format!(
+            "the log no longer has what follows {partition}:{after}: it begins with {partition}:{first}"
+        )));
+    }
+    Ok(scan::From::Sequence(next))
 }
 
 struct Lane {

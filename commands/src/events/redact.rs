@@ -40,10 +40,20 @@ const HIDDEN: &[&str] = &[
     "identity_key_hash",
     "conversation_id",
     "context_message_id",
+    "group_id",
+    "message_id",
+    "join_request_id",
     "label",
     "teams",
     "users",
 ];
+
+/// JSON fields that name what a command is about: persons and requests to join, which are replaced, or settings.
+const ABOUT: &[&str] = &["about", "name"];
+const SETTINGS: &[&str] = &["subject", "description", "picture"];
+
+/// JSON fields that stay as they are, though they may hold as many digits as a number: ids and codes of nobody.
+const KEPT: &[&str] = &["command_id", "request_id", "code", "sender", "sha256"];
 
 /// Columns that are replaced as a whole.
 const HIDDEN_COLUMNS: &[&str] =
@@ -100,16 +110,17 @@ impl Redactor {
         match value {
             Json::Object(fields) => {
                 for (name, value) in fields {
+                    let hide = |value: &mut Json<'_>| match value {
+                        Json::Text(text) if ABOUT.contains(name) && SETTINGS.contains(&text.as_ref()) => {}
+                        Json::Text(text) => self.hide(text),
+                        value => self.json(value),
+                    };
+                    let hidden = HIDDEN.contains(name) || ABOUT.contains(name);
                     match value {
-                        Json::Text(text) if HIDDEN.contains(name) => self.hide(text),
-                        Json::List(texts) if HIDDEN.contains(name) => {
-                            texts.iter_mut().for_each(|value| match value {
-                                Json::Text(text) => self.hide(text),
-                                value => self.json(value),
-                            });
-                        }
+                        Json::List(values) if hidden => values.iter_mut().for_each(hide),
+                        value if hidden => hide(value),
                         // Times are of digits too.
-                        Json::Text(_) if name.ends_with("_at") || *name == "sha256" => {}
+                        Json::Text(_) if name.ends_with("_at") || KEPT.contains(name) => {}
                         value => self.json(value),
                     }
                 }
@@ -163,6 +174,35 @@ mod tests {
         assert_ne!(Redactor::new("0123456789abcdeg").unwrap().pseudonym("5511900001234"), number);
         assert!(Redactor::new("short").is_err());
         assert_eq!(redactor.numbers("to +55 11 90000-1234, 3 times"), format!("to {number}, 3 times"));
+    }
+
+    #[test]
+    fn ids_that_hold_numbers_go_wherever_they_stand_and_ids_of_nobody_stay() {
+        let redactor = Redactor::new("0123456789abcdef").unwrap();
+        // Meta's: base64 of a person's number and the group, of the group, of the message.
+        let (request, group, message) =
+            ("NTUxMTkwMDAwMDAwMDpUVTFORGcyTkRFeE5ERVpEZD", "Y2FwaV9ncm91cDox", "wamid.HBgd");
+        let person = "BR.agent".to_owned();
+        let about =
+            vec![request.to_owned(), person.clone(), "5511900000000".to_owned(), "subject".to_owned()];
+        let items: Json<'_> = about.iter().map(|name| object!({ "name": name })).collect();
+        let kept = object!({
+            "command_id": "cmd_01a2249f562e12345678df29ad4defa8a423f29e2", "code": "2494055",
+            "request_id": "784D93D0C468593037EA0B1ECA245D9C", "sender": "process 4194304",
+        });
+        let mut value = object!({
+            "about": &about, "group_id": group, "items": items, "join_request_id": request, "kept": kept.clone(),
+            "message_id": message,
+        });
+        redactor.json(&mut value);
+        let names = [request, &person, "5511900000000"].map(|name| redactor.pseudonym(name));
+        let about: Vec<String> = names.into_iter().chain(["subject".to_owned()]).collect();
+        let items: Json<'_> = about.iter().map(|name| object!({ "name": name })).collect();
+        let redacted = object!({
+            "about": &about, "group_id": redactor.pseudonym(group), "items": items,
+            "join_request_id": redactor.pseudonym(request), "kept": kept, "message_id": redactor.pseudonym(message),
+        });
+        assert_eq!(value, redacted);
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(crate) const COLUMNS: &[Column] = &[
     maybe("display_phone_number", Type::Text, "The business number"),
     maybe("group_id", Type::Text, "The group; absent for events of an account"),
     maybe("message_id", Type::Text, "The message that a receipt, a message or an identity change speaks of"),
-    maybe("status", Type::Text, "Receipts: sent, delivered, read, played or failed"),
+    maybe("status", Type::Text, "Receipts: sent, delivered, read, played, failed or unknown"),
     maybe("receipt_scope", Type::Text, "Receipts: whom they speak for: message, participant or aggregate"),
     always("member_wa_ids", Type::Texts, "Phone numbers of the persons concerned"),
     always("member_user_ids", Type::Texts, "User ids of the persons concerned"),

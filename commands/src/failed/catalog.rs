@@ -99,11 +99,8 @@ async fn each(
     what: &'static str,
     mut take: impl FnMut(&scan::Found),
 ) -> Result<(), Failure> {
-    if log.context.get_stream(stream).await.is_err() {
-        return Ok(());
-    }
+    let Some(ends) = log.ends(stream).await? else { return Ok(()) };
     let failed = |error: scan::Error| Failure::failed("cannot read the failures", &error);
-    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
     let bar = progress::bar(ends.last, what);
     let stretch = Stretch {
         stream: stream.to_owned(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
+use groupfold_ingest::provision;
 use tokio::task::JoinHandle;
 
 use crate::exit::{Failure, with_causes};
@@ -31,15 +32,17 @@ impl Lease {
         };
         let store = match context.get_key_value(BUCKET).await {
             Ok(store) => store,
-            Err(_) => context
-                .create_key_value(kv::Config {
+            Err(_) => {
+                let num_replicas = provision::replicas(context).await.map_err(|error| failed(&error))?;
+                let config = kv::Config {
                     bucket: BUCKET.to_owned(),
                     description: "groupfold: who does what may be done by one at a time".to_owned(),
                     max_age: EXPIRES,
+                    num_replicas,
                     ..kv::Config::default()
-                })
-                .await
-                .map_err(|error| failed(&error))?,
+                };
+                context.create_key_value(config).await.map_err(|error| failed(&error))?
+            }
         };
         let holder = format!("process {}", std::process::id());
         let mut revision = match store.create(KEY, holder.clone().into()).await {

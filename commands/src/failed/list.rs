@@ -30,9 +30,12 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
         return print::line(&whole.to_string());
     }
     if total == 0 {
-        let what =
-            if args.resolved { "nothing is settled" } else { "nothing waits: every failure is settled" };
-        return print::line(what);
+        return print::line(match (args.resolved, args.filter.is_empty()) {
+            (true, true) => "nothing is settled",
+            (false, true) => "nothing waits: every failure is settled",
+            (true, false) => "nothing of what was asked for is settled",
+            (false, false) => "nothing of what was asked for waits",
+        });
     }
     let table = if args.all { single_rows(&entries) } else { kind_rows(&kinds) };
     print::line(&table.to_string())?;

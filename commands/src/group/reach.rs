@@ -52,7 +52,7 @@ impl Reach {
         match &self.api_url {
             Some(url) => Ok((url.trim_end_matches('/').to_owned(), token)),
             None => {
-                let run = Run::find(&self.data)?;
+                let run = Run::find(&self.data, "--api-url")?;
                 Ok((format!("http://{}", run.api_addr), token.or(run.api_token)))
             }
         }

@@ -53,7 +53,7 @@ pub(super) fn check(to: &str, into_groupfold: bool, reach: &LogReach) -> Result<
         };
     }
     let url = parse(to)?;
-    let own = Run::find(&reach.data).ok().and_then(|run| run.webhook_addr);
+    let own = Run::find(&reach.data, "--nats-url").ok().and_then(|run| run.webhook_addr);
     let own_port = own.and_then(|addr| addr.rsplit_once(':')?.1.parse::<u16>().ok());
     let local =
         url.host_str().is_some_and(|host| host == "localhost" || host.starts_with("127.") || host == "[::1]");

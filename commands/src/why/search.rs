@@ -162,11 +162,8 @@ pub(crate) async fn each(
     since: Option<i64>,
     mut take: impl FnMut(&Found),
 ) -> Result<u64, Failure> {
-    if log.context.get_stream(stream).await.is_err() {
-        return Ok(0);
-    }
+    let Some(ends) = log.ends(stream).await? else { return Ok(0) };
     let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    let ends = scan::ends(&log.context, stream).await.map_err(failed)?;
     let bar = progress::bar(ends.last, "searching");
     let from = since.map_or(From::Sequence(ends.first), From::LogTime);
     let stretch = Stretch { stream: stream.to_owned(), from, to: ends.last, subjects: Vec::new() };

@@ -148,6 +148,13 @@ pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
     list.list
 }
 
+/// Whether a stream has other than so many copies.
+pub(super) fn copies(found: &Config, wanted: usize) -> Vec<Difference> {
+    let mut list = Differences { stream: &found.name, list: Vec::new() };
+    list.compare("num_replicas", found.num_replicas, wanted);
+    list.list
+}
+
 struct Differences<'a> {
     stream: &'a str,
     list: Vec<Difference>,

@@ -93,7 +93,8 @@ impl Feed {
 /// What changes, as it changes
 ///
 /// Server-sent events: `id` resumes the feed (`Last-Event-ID`), `event` is the kind, `data` one line of JSON.
-/// Comments show that the connection lives. The last event of a feed that the server ends is `cut`, with the
+/// Comments show that the connection lives; beside one stands an `id` without data where nothing was told for a while: the
+/// feed resumes from there too. The last event of a feed that the server ends is `cut`, with the
 /// reason and the id to resume from.
 #[utoipa::path(
     get,

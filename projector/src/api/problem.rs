@@ -291,6 +291,9 @@ impl Problem {
             crate::rebuild::Refused::Busy { .. } => {
                 Self::new(StatusCode::CONFLICT, "task_under_way", title, refused.to_string())
             }
+            crate::rebuild::Refused::NoSuchPartition { .. } => {
+                Self::new(StatusCode::BAD_REQUEST, "bad_partition", title, refused.to_string())
+            }
             crate::rebuild::Refused::NotOwned { partition } => Self::partition_not_owned(*partition),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
 use async_nats::jetstream::{self, Context, Message};
 use futures_util::StreamExt as _;
 use groupfold_schemas::log;
@@ -36,11 +36,18 @@ pub(crate) struct Following {
     created: String,
     next: u64,
     messages: Option<pull::Stream>,
+    /// What delivers them, and how many of them came.
+    consumer: Option<PullConsumer>,
+    came: u64,
 }
 
 /// What the broker says of the stream of changes.
 pub(crate) async fn look(client: &async_nats::Client) -> Result<StreamInfo, String> {
-    tail::look(&context(client), log::CHANGES_STREAM).await
+    look_at(&context(client)).await
+}
+
+async fn look_at(context: &Context) -> Result<StreamInfo, String> {
+    tail::look(context, log::CHANGES_STREAM).await
 }
 
 fn context(client: &async_nats::Client) -> Context {
@@ -57,7 +64,8 @@ impl Following {
         next: u64,
         subjects: Vec<String>,
     ) -> Self {
-        Self { context: context(client), subjects, created, next, messages: None }
+        let context = context(client);
+        Self { context, subjects, created, next, messages: None, consumer: None, came: 0 }
     }
 
     /// The next message and its sequence: waits until there is one. May be dropped while it waits.
@@ -75,6 +83,7 @@ impl Following {
                 self.messages = None;
                 continue;
             };
+            self.came += 1;
             let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { continue };
             if sequence >= self.next {
                 self.next = sequence + 1;
@@ -83,8 +92,28 @@ impl Following {
         }
     }
 
+    /// The sequence that comes next, past what is not asked for: up to the end of the stream, if all that is asked for has
+    /// come by then. A place that stood still would be overtaken by retention, though nothing was missed.
+    pub(crate) async fn moved_on(&mut self) -> u64 {
+        if !self.subjects.is_empty()
+            && let Ok(end) = look_at(&self.context).await
+            && end.created == self.created
+            && self.has_all().await
+        {
+            self.next = self.next.max(end.last_sequence + 1);
+        }
+        self.next
+    }
+
+    /// True if the broker has delivered all that there is of the subjects, and nothing of it is on its way.
+    async fn has_all(&mut self) -> bool {
+        let Some(consumer) = self.consumer.as_mut().filter(|_| self.messages.is_some()) else { return false };
+        let info = consumer.info().await;
+        info.is_ok_and(|info| info.num_pending == 0 && info.delivered.consumer_sequence == self.came)
+    }
+
     async fn connect(&mut self) -> Result<Result<(), String>, Gone> {
-        let info = match tail::look(&self.context, log::CHANGES_STREAM).await {
+        let info = match look_at(&self.context).await {
             Ok(info) => info,
             Err(why) => return Ok(Err(why)),
         };
@@ -119,7 +148,7 @@ impl Following {
             .messages()
             .await
             .map_err(|error| error.to_string())?;
-        self.messages = Some(messages);
+        (self.messages, self.consumer, self.came) = (Some(messages), Some(consumer), 0);
         Ok(())
     }
 }

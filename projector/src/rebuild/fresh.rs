@@ -18,7 +18,7 @@ use crate::store::{self, Side, Store, VALUE_BYTES_MAX};
 
 /// Messages folded at a time in portions.
 const BATCH_EVENTS: usize = 1_000;
-/// Messages of one commit once sealed: their keys keep well within what sled takes at once.
+/// Messages of one commit once sealed: all that it writes and writes over is in memory until then.
 const COMMIT_EVENTS: usize = 100;
 
 /// A store folded anew, as far as it is.

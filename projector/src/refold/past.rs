@@ -98,9 +98,7 @@ pub async fn fold(
 pub async fn sequence_at(context: &jetstream::Context, partition: u16, time_ms: i64) -> Result<u64, Error> {
     let name = log::stream(partition);
     let unreadable = |why: String| scan::Error::Unreadable { stream: name.clone(), why };
-    let nanos = i128::from(time_ms.saturating_add(1)) * 1_000_000;
-    let start_time = async_nats::datetime::DateTime::from_unix_timestamp_nanos(nanos)
-        .map_err(|error| unreadable(error.to_string()))?;
+    let start_time = scan::start_time(time_ms.saturating_add(1)).map_err(unreadable)?;
     // A consumer that begins right after that time stands behind the last message up to it. Nothing is read.
     let config = pull::Config {
         description: Some("groupfold, sequence at a time".to_owned()),

@@ -20,7 +20,7 @@ const DONE: &[u8] = b"done";
 
 /// What a part has around each key and value: tags and lengths.
 const AROUND_BYTES: usize = 16;
-/// Bytes from which on a part is full: with one more value it is still no longer than two of the longest.
+/// Most bytes of a part, save for one whose only value is longer by its key.
 const PART_BYTES: usize = VALUE_BYTES_MAX;
 
 /// The tree beside the entries.

@@ -1,5 +1,7 @@
 //! The change feed as server-sent events.
 
+use std::time::Duration;
+
 use async_nats::HeaderMap;
 use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, Options, wait_until};
@@ -9,6 +11,7 @@ use tokio::time::timeout;
 use super::listener::{Event, Listener};
 use super::told::Told;
 use super::{BOUND, post, settled, story};
+use crate::hook::{created, lifecycle};
 
 /// Follows the feed from its beginning until `count` events came, leaving and coming back after every `stay`
 /// events; the server may go away meanwhile.
@@ -154,6 +157,48 @@ async fn a_quiet_feed_shows_that_it_lives() {
         let beat = timeout(BOUND, listener.block()).await.unwrap().unwrap();
         assert_eq!(beat, Event { comment: true, ..Event::default() });
     }
+}
+
+/// Seven days of others' changes, in short: it had missed nothing, and was told to begin anew.
+#[tokio::test]
+async fn a_reader_of_what_seldom_changes_keeps_its_place_while_others_go_on() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    settled(&groupfold, &nats).await;
+    let query = "?group=G0-1&kind=subject&heartbeat_ms=1000";
+    let mut listener = Listener::open(&groupfold, query, None).await.ok().unwrap();
+    let begin = listener.block().await.unwrap().id.unwrap();
+    let others: Vec<_> =
+        (0..40).map(|n| lifecycle(&[created(&format!("H{n}"), "H", 1_767_225_600)])).collect();
+    post(&groupfold, &others).await;
+    settled(&groupfold, &nats).await;
+
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let mut stream = jetstream.get_stream(log::CHANGES_STREAM).await.unwrap();
+    let mut config = stream.info().await.unwrap().config.clone();
+    let last = stream.cached_info().state.last_sequence;
+    let sequence = |id: &str| id.split_once('-').unwrap().0.parse::<u64>().unwrap();
+    let place = timeout(BOUND, async {
+        loop {
+            let block = listener.block().await.expect("the feed goes on");
+            assert_eq!(block.data, None);
+            if let Some(id) = block.id.filter(|id| sequence(id) >= last) {
+                return id;
+            }
+        }
+    });
+    let place = place.await.expect("its place moves on");
+    config.max_age = Duration::from_millis(200);
+    config.duplicate_window = Duration::from_millis(100);
+    jetstream.update_stream(&config).await.unwrap();
+    wait_until("all changes are too old", BOUND, async || {
+        let first = stream.info().await.unwrap().state.first_sequence;
+        if first > last { Ok(()) } else { Err(first) }
+    })
+    .await;
+    assert_eq!(Listener::open(&groupfold, query, Some(&begin)).await.err().unwrap().status, 410);
+    assert!(Listener::open(&groupfold, query, Some(&place)).await.is_ok());
 }
 
 #[tokio::test]

@@ -27,8 +27,9 @@ as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in fold
 CloudEvents 1.0: the same object as `data`. `PATH.manifest.json` beside it: range, counts by kind, SHA-256 of each file,
 schema version, and the watermark from which `--resume` goes on.
 
-**Redaction.** `--redact` replaces numbers, names, links, texts, and ids of groups and messages (they hold numbers) by pseudonyms:
-HMAC-SHA256 under `--redact-key`, so that equal stays equal. Ids of accounts, business numbers and events stay.
+**Redaction.** `--redact` replaces numbers, names, links, texts, and ids of groups, messages and requests to join (they hold
+numbers) by pseudonyms: HMAC-SHA256 under `--redact-key`, so that equal stays equal. Ids of accounts, business numbers, events,
+commands and the provider's requests stay.
 ";
 
 /// The whole page.

@@ -91,16 +91,19 @@ impl Manifest {
         let path = out.with_file_name(name);
         match std::fs::read(&path) {
             Ok(bytes) if resume => Self::again(path, &bytes, asked),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && (resume || !out.exists()) => {
-                Ok(Self::new(path, asked))
-            }
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(Failure::failed(&format!("cannot read {}", path.display()), &error))
-            }
-            Ok(_) | Err(_) => Err(Failure::Usage(format!(
+            Ok(_) => Err(Failure::Usage(format!(
                 "{} is there already: --resume goes on with it; or remove it and its manifest, or choose another --out",
                 out.display()
             ))),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Failure::failed(&format!("cannot read {}", path.display()), &error))
+            }
+            // A manifest is written before any file: this is none of an export.
+            Err(_) if is_there(out) => Err(Failure::Usage(format!(
+                "{} is there already, and no manifest beside it: remove it, or choose another --out",
+                out.display()
+            ))),
+            Err(_) => Ok(Self::new(path, asked)),
         }
     }
 
@@ -215,4 +218,9 @@ impl Manifest {
     pub(super) fn json(&self) -> String {
         serde_json::to_string_pretty(self).unwrap_or_default()
     }
+}
+
+/// True for a file, and for a folder that is not empty.
+fn is_there(out: &Path) -> bool {
+    std::fs::read_dir(out).map_or_else(|_| out.exists(), |mut entries| entries.next().is_some())
 }

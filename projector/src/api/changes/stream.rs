@@ -24,6 +24,8 @@ use crate::token::Scope;
 const WAITING_MAX: usize = 64;
 /// How long a reader may take none of them before it is cut.
 const SLOW_MAX: Duration = Duration::from_secs(10);
+/// How long the broker may take to say whether anything is to come.
+const LOOK_MAX: Duration = Duration::from_secs(1);
 /// What a reader is told to wait before it comes again.
 const RETRY_MS: u64 = 2_000;
 
@@ -90,6 +92,7 @@ impl Reader {
     async fn tell_all(&mut self, to: &mpsc::Sender<Bytes>) -> Result<(), Cut> {
         // An id without data is no event: it tells where to resume from before there is one.
         let begin = format!("retry: {RETRY_MS}\nid: {}\n: following\n\n", self.id(self.next - 1));
+        let mut told = self.next;
         if to.send(Bytes::from(begin)).await.is_err() {
             return Ok(());
         }
@@ -103,8 +106,15 @@ impl Reader {
                 () = self.caller.taken_back() => return Err(Cut::Token),
                 () = to.closed() => return Ok(()),
                 _ = beat.tick() => {
-                    // No place: then events are on their way, and no comment is needed.
-                    let _ = to.try_send(Bytes::from_static(b": alive\n\n"));
+                    // Whoever is told nothing for long keeps a place all the same.
+                    if told == self.next && let Ok(next) = timeout(LOOK_MAX, self.following.moved_on()).await {
+                        self.next = next;
+                    }
+                    let place = if told < self.next { format!("id: {}\n", self.id(self.next - 1)) } else { String::new() };
+                    // No room: then events are on their way, and no comment is needed.
+                    if to.try_send(Bytes::from(format!("{place}: alive\n\n"))).is_ok() {
+                        told = self.next;
+                    }
                     continue;
                 }
                 next = self.following.next() => next.map_err(|gone| match gone {
@@ -113,6 +123,7 @@ impl Reader {
             };
             let event = self.event(sequence, &message);
             if let Some(event) = event {
+                told = sequence + 1;
                 tokio::select! {
                     sent = timeout(SLOW_MAX, to.send(event)) => match sent {
                         Ok(Ok(())) => {}
