@@ -20,7 +20,8 @@ const REPORTS_MAX: usize = 20_000;
 pub const SPARED_BYTES_MAX: usize = 256;
 
 /// The earliest reports in some entries of one store, of those that were contributed to it. An entry only ever gets
-/// earlier ones: so what is known stays true, as long as it is the same store and all contributions go into it.
+/// earlier ones, and a user name later ones beside: so what is known stays true, as long as it is the same store and all
+/// contributions go into it.
 #[derive(Debug, Default)]
 pub struct Known {
     groups: HashMap<Box<str>, Group>,
