@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::reach::{Body, Reach, Request};
+use super::reach::{Body, Reach, Request, is_open};
 use super::tables;
 use crate::cli::Output;
 use crate::exit::Failure;
@@ -297,6 +297,10 @@ fn verdict(answer: &Value, waited: bool) -> Result<(), Failure> {
     let id = answer["command_id"].as_str().unwrap_or_default();
     match answer["status"].as_str().unwrap_or_default() {
         "succeeded" => Ok(()),
+        // What nobody can say yet must not be asked for again.
+        "unknown" if is_open(answer) => Err(Failure::Again(format!(
+            "it is being looked for: `groupfold group commands {id}` tells what becomes of it"
+        ))),
         "requested" | "sent" | "accepted" if waited => Err(Failure::Again(format!(
             "still open: `groupfold group commands {id}` tells what becomes of it"
         ))),

@@ -17,6 +17,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Longest that one request waits: below the deadline of an answer.
 const WAIT_MAX: Duration = Duration::from_secs(25);
+/// Between looks at a command that is looked for at the provider.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Reach {
@@ -38,6 +40,15 @@ pub(crate) struct Reach {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) output: Output,
+}
+
+/// More may come to be known of a command: it has not ended, or was not looked for at the provider yet.
+pub(super) fn is_open(command: &Value) -> bool {
+    match command["status"].as_str() {
+        Some("requested" | "sent" | "accepted") => true,
+        Some("unknown") => command["detail"].is_null(),
+        _ => false,
+    }
 }
 
 impl Reach {
@@ -72,7 +83,7 @@ impl Reach {
         self.send(Request { method: Method::GET, path, query: &query, headers: &[], body: Body::None }).await
     }
 
-    /// A command once it has ended, or as it is when the time is over.
+    /// A command once all that can be known of it is, or as it is when the time is over.
     pub(super) async fn ended(
         &self,
         command_id: &str,
@@ -87,9 +98,12 @@ impl Reach {
             let request =
                 Request { method: Method::GET, path: &path, query: &query, headers: &[], body: Body::None };
             let command = self.send(request).await?;
-            let open = matches!(command["status"].as_str(), Some("requested" | "sent" | "accepted"));
-            if !open || left.is_zero() {
+            if !is_open(&command) || left.is_zero() {
                 return Ok(command);
+            }
+            // The API takes what nobody can say for an end, and answers at once: it is being looked for.
+            if command["status"] == "unknown" {
+                tokio::time::sleep(LOOK_AGAIN.min(left)).await;
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Every path of a command's life: webhooks first, late, twice, never; answers that never come; no request id.
 
-use groupfold_tests::wait_until;
+use groupfold_tests::{Groupfold, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -96,6 +96,18 @@ async fn a_creation_whose_answer_was_lost_is_found_though_a_webhook_told_of_the_
     let never = world.done(Method::POST, "/v1/groups", tea()).await;
     let never = looked_for(&world, never).await;
     assert_eq!(never["status"], "failed", "both groups of the name are of other commands: {never}");
+}
+
+/// It once ended with "unknown" while the group was being looked for: whoever asked again had two.
+#[tokio::test]
+async fn the_program_waits_until_a_command_whose_answer_was_lost_was_looked_for() {
+    let world = World::new(&[], 8_000).await;
+    world.fault("create", "timeout", 1).await;
+    let mut command = Groupfold::command();
+    command.args(["group", "create", "--phone-number-id", NUMBER, "--subject", "Tea", "--wait", "60"]);
+    let output = command.args(["--output", "json", "--data"]).arg(world.groupfold.data()).output().unwrap();
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &told["status"]), (Some(0), &json!("succeeded")), "{told}");
 }
 
 /// A command that nobody can say of is looked for: what it is after that.

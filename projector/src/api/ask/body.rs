@@ -40,7 +40,7 @@ pub(crate) struct UpdateGroup {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct JoinRequestIds {
-    /// Ids as the provider or the members' `join_request_id` name them; at most 128.
+    /// Ids as the provider or the members' `join_request_id` name them; at most 64.
     pub(crate) join_requests: Vec<String>,
 }
 
