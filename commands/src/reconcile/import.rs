@@ -1,8 +1,10 @@
 //! `groupfold import`: groups that were there before us.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, stream};
+use groupfold_schemas::position::Position;
 use serde_json::json;
 
 use super::known::{self, Known};
@@ -55,17 +57,21 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     }
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
-    let found = read_all(&both, &args, &account, &known, chosen).await;
-    let log = both.log().await?;
-    let all: Vec<&Found> = found.iter().collect();
-    let (imported, position) = append(&log, &all, &super::run_id()).await?;
-    let failed: BTreeMap<&str, &str> = found
-        .iter()
-        .filter_map(|found| match &found.read {
-            Read::Failed(why) => Some((found.known.group_id.as_str(), why.as_str())),
-            _ => None,
-        })
-        .collect();
+    let (log, run) = (both.log().await?, super::run_id());
+    let (mut imported, mut position, mut failed) = (0, Position::default(), BTreeMap::new());
+    let bar = progress::bar(chosen.len() as u64, "importing");
+    let mut reads = pin!(reads(&both, &args, &account, &known, chosen));
+    // Each as soon as it is read: cut short, what was read is taken in, and known the next time.
+    while let Some(found) = reads.next().await {
+        let (count, at) = append(&log, &[&found], &run).await?;
+        imported += count;
+        position.join(&at);
+        if let Read::Failed(why) = found.read {
+            failed.insert(found.known.group_id, why);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
     print::line(&match args.output {
         Output::Json => {
             json!({ "imported": imported, "failed": failed, "position": position.to_string() }).to_string()
@@ -173,16 +179,15 @@ fn account(known: &[Known], args: &ImportArgs) -> Result<String, Failure> {
     })
 }
 
-async fn read_all(
-    both: &Both,
-    args: &ImportArgs,
-    account: &str,
-    known: &[Known],
+fn reads<'a>(
+    both: &'a Both,
+    args: &'a ImportArgs,
+    account: &'a str,
+    known: &'a [Known],
     groups: Vec<String>,
-) -> Vec<Found> {
-    let bar = progress::bar(groups.len() as u64, "importing");
+) -> impl Stream<Item = Found> + 'a {
     let number = args.phone_number_id.as_str();
-    let reads = stream::iter(groups).map(|group_id| async move {
+    let reads = stream::iter(groups).map(move |group_id| async move {
         let read = match read(&both.provider, number, &group_id, true).await {
             // It was listed a moment ago: nothing to conclude from.
             Read::Absent { .. } => Read::Failed("listed, but its own page does not know it".to_owned()),
@@ -198,9 +203,7 @@ async fn read_all(
         };
         Found { known, read, differences: Vec::new() }
     });
-    let found = reads.buffer_unordered(AT_ONCE).inspect(|_| bar.inc(1)).collect().await;
-    bar.finish_and_clear();
-    found
+    reads.buffer_unordered(AT_ONCE)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use groupfold_tests::{NatsOptions, NatsServer, Options, Provider};
+use groupfold_tests::{NatsOptions, NatsServer, Options, Process, Provider, Scratch};
 use reqwest::Method;
 
 use super::*;
@@ -19,10 +19,13 @@ struct Lossy {
 
 impl Lossy {
     async fn new() -> Self {
-        let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
         let faults = ["people", "any"].map(|of| format!("{of}=webhook_never@{LOST}"));
-        let provider =
-            Provider::start(SECRET, &["--fault", &faults[0], "--fault", &faults[1], "--seed", "11"]).await;
+        Self::with(&["--fault", &faults[0], "--fault", &faults[1], "--seed", "11"]).await
+    }
+
+    async fn with(provider: &[&str]) -> Self {
+        let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
+        let provider = Provider::start(SECRET, provider).await;
         let mut options = Options { app_secret: SECRET.to_owned(), ..Options::on(&nats) };
         options.args.extend(["--meta-graph-url".to_owned(), format!("{}/v25.0", provider.url())]);
         options.env.push(("GROUPFOLD_META_ACCESS_TOKEN".to_owned(), Provider::TOKEN.to_owned()));
@@ -134,4 +137,31 @@ async fn after_lost_webhooks_what_is_reconciled_is_the_truth() {
         }
     }
     assert_eq!(world.verb(&reconcile).await["differing"], json!([]));
+}
+
+/// As the runbook says: the same command again goes on where it stopped.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_killed_has_taken_in_what_it_had_read() {
+    let world = Lossy::with(&["--fault", "create=webhook_never", "--fault", "info=timeoutx1"]).await;
+    for i in 0..8 {
+        let group = json!({ "subject": format!("Group {i}") });
+        world.call(Method::POST, &format!("/{}/groups", Provider::NUMBER), group).await;
+    }
+    let import =
+        ["import", "--phone-number-id", Provider::NUMBER, "--account", ACCOUNT, "--execute", "--all"];
+    let (scratch, mut command) = (Scratch::new("import"), Groupfold::command());
+    command.args(import).arg("--data").arg(world.groupfold.data());
+    // One answer never comes, and is waited for.
+    command.args(["--provider-deadline-ms", "600000", "--provider-patience-ms", "600000"]);
+    command.args(["--meta-graph-url", &format!("{}/v25.0", world.provider.url())]);
+    command.env("GROUPFOLD_META_ACCESS_TOKEN", Provider::TOKEN);
+    let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
+    wait_until("all but one are taken in", BOUND, async || {
+        let groups = world.groupfold.get("/v1/groups").await;
+        let count = groups.json["groups"].as_array().map(Vec::len);
+        if count == Some(7) { Ok(()) } else { Err(format!("{groups}")) }
+    })
+    .await;
+    process.kill9();
+    assert_eq!(world.verb(&import).await["imported"], 1);
 }
