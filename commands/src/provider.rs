@@ -99,6 +99,11 @@ impl Provider {
         self.meta.knows(phone_number_id)
     }
 
+    /// How far the provider's clock is ahead of ours, milliseconds, as its last answer told; its times are whole seconds.
+    pub(crate) fn ahead_ms(&self) -> i64 {
+        self.meta.ahead_ms()
+    }
+
     /// Asks with these tokens from now on.
     pub(crate) fn replace_tokens(&self, tokens: Tokens) {
         self.meta.replace_tokens(tokens);

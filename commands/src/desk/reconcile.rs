@@ -19,7 +19,7 @@ use crate::reconcile::{Known, Read, Reading, read, record_of};
 
 /// How often the provider is looked at before it is believed that nothing was done: it may still be at it.
 const LOOKS: u32 = 3;
-/// Our clock and the provider's may differ by so much.
+/// What is known of how our clock and the provider's differ may be wrong by so much.
 const CLOCKS_MS: i64 = 60_000;
 
 /// What was seen.
@@ -145,11 +145,13 @@ impl Inner {
         let Ok(others) = self.other_creations(work, asked_ms).await else {
             return Seen::new(CommandResult::Unknown, "what other commands made could not be read");
         };
+        // By the provider's clock, as it told it with the list.
+        let since_ms = asked_ms.saturating_add(self.provider.ahead_ms()).saturating_sub(CLOCKS_MS);
         let found: Vec<_> = groups
             .into_iter()
             .filter(|group| {
                 let named = group.subject.as_deref().is_some_and(|name| name.trim() == subject.trim());
-                let since = group.created_at_ms.is_none_or(|ms| ms >= asked_ms - CLOCKS_MS);
+                let since = group.created_at_ms.is_none_or(|ms| ms >= since_ms);
                 named && since && !others.made.contains(&group.group_id)
             })
             .collect();

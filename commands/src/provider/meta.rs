@@ -8,6 +8,7 @@ mod error;
 mod request;
 mod table;
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -34,6 +35,8 @@ pub(super) struct Meta {
     client: reqwest::Client,
     base: reqwest::Url,
     tokens: watch::Sender<Tokens>,
+    /// The provider's clock less ours, Unix milliseconds, as its last answer told.
+    ahead_ms: AtomicI64,
 }
 
 /// One attempt.
@@ -59,7 +62,12 @@ impl Meta {
                 .user_agent(concat!("groupfold/", env!("CARGO_PKG_VERSION")))
         })
         .map_err(|error| Failure::failed("cannot make an HTTP client", &error))?;
-        Ok(Self { client, base: settings.meta_graph_url, tokens: watch::Sender::new(settings.tokens) })
+        Ok(Self {
+            client,
+            base: settings.meta_graph_url,
+            tokens: watch::Sender::new(settings.tokens),
+            ahead_ms: AtomicI64::new(0),
+        })
     }
 
     pub(super) fn knows(&self, phone_number_id: &str) -> bool {
@@ -68,6 +76,10 @@ impl Meta {
 
     pub(super) fn replace_tokens(&self, tokens: Tokens) {
         self.tokens.send_replace(tokens);
+    }
+
+    pub(super) fn ahead_ms(&self) -> i64 {
+        self.ahead_ms.load(Ordering::Relaxed)
     }
 
     /// Asks once.
@@ -83,6 +95,9 @@ impl Meta {
         let status = response.status();
         let retry_after = retry_after(&response);
         let answered_at_ms = date_ms(&response);
+        if let Some(told_ms) = answered_at_ms {
+            self.ahead_ms.store(told_ms - jiff::Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        }
         let body = match read(response).await {
             Ok(body) => body,
             Err(unsure) => return Sent::Failed(Answer::Unknown(unsure)),
