@@ -15,7 +15,7 @@ mod background;
 pub mod desk;
 mod failures;
 mod feed;
-mod loss;
+pub mod loss;
 mod metrics;
 mod partition;
 #[cfg(feature = "probe")]
@@ -38,7 +38,6 @@ pub mod words;
 
 pub use api::ops::{Health, Ops, ops_router};
 pub use asked::Unanswered;
-pub use loss::LOST;
 pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
 pub use server::{Entrance, Io, Opening, serve};

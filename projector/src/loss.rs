@@ -1,11 +1,14 @@
 //! Messages that the log lost for good, and that an operator said to go on without: an empty message stands for
 //! each, so that all who read the log count the same ones as unreadable, and none is passed over in silence.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use groupfold_schemas::{frame, log, v1};
+
+use crate::scan::{self, From, Scan, Stretch};
 
 /// Why a message that stands for a lost one takes no part in the fold.
 pub const LOST: &str = "lost";
@@ -36,4 +39,21 @@ pub(crate) async fn accepted(
     // What is there again is read.
     let last = before.map_or(loss.last, |before| loss.last.min(before.saturating_sub(1)));
     Ok((first <= last).then_some(first..=last))
+}
+
+/// How many messages of a partition were accepted as lost.
+///
+/// # Errors
+/// What was accepted cannot be read.
+pub async fn accepted_in(context: &Context, partition: u16) -> Result<u64, scan::Error> {
+    let stream = log::RESOLVED_STREAM.to_owned();
+    let to = scan::ends(context, &stream).await?.last;
+    let subjects = vec![log::loss_subjects(partition)];
+    let mut scan = Scan::new(context.clone(), Stretch { stream, from: From::Sequence(1), to, subjects });
+    let mut last_of = BTreeMap::new();
+    while let Some(batch) = scan.next_batch(1_000).await? {
+        let read = |found: &scan::Found| frame::decode::<v1::Loss>(&found.payload).ok();
+        last_of.extend(batch.iter().filter_map(read).map(|loss| (loss.first, loss.last)));
+    }
+    Ok(last_of.into_iter().map(|(first, last)| (last + 1).saturating_sub(first)).sum())
 }

@@ -1,9 +1,11 @@
 //! The projector as one thing: opens the stores, runs a loop per partition, answers questions.
 
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use futures_util::FutureExt as _;
 use groupfold_schemas::log::PARTITIONS_MAX;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
@@ -21,6 +23,7 @@ use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
 use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
 use crate::server::{self, Entrance};
+use crate::status::{Run, Stop};
 use crate::store::{self, Store};
 use crate::token::Token;
 
@@ -145,11 +148,14 @@ impl Projector {
         for partition in &partitions {
             let span = tracing::info_span!("partition", partition = partition.id);
             let (partition, client) = (partition.clone(), client.clone());
-            let (metrics, shutdown) = (metrics.clone(), shutdown.clone());
-            let publisher = Publisher::new(partition.clone(), client.clone(), shutdown.clone());
-            loops.spawn_on(publisher.run().instrument(span.clone()), &background);
-            let one = Loop::new(partition, client, settings.batch_events_max, metrics, shutdown)?;
-            loops.spawn_on(one.run().instrument(span), &background);
+            // Of this partition alone: what goes on without the other half ends with it.
+            let (metrics, ended) = (metrics.clone(), shutdown.child_token());
+            let publisher = Publisher::new(partition.clone(), client.clone(), ended.clone());
+            let publishing = watched(partition.clone(), ended.clone(), publisher.run());
+            loops.spawn_on(publishing.instrument(span.clone()), &background);
+            let one =
+                Loop::new(partition.clone(), client, settings.batch_events_max, metrics, ended.clone())?;
+            loops.spawn_on(watched(partition, ended, one.run()).instrument(span), &background);
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
@@ -228,6 +234,16 @@ impl Projector {
     }
 }
 
+/// A partition whose work ends by a panic stopped, and says so: it must not look as if it were waiting for events.
+async fn watched(partition: Partition, ended: CancellationToken, work: impl Future<Output = ()>) {
+    let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else { return };
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let why = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    tracing::error!(reason = "panicked", detail = why, "partition stopped");
+    ended.cancel();
+    partition.status.send_modify(|status| status.run = Run::Stopped(Stop::Panicked { why }));
+}
+
 fn owned(settings: &Settings) -> Result<Vec<u16>, StartError> {
     let total = settings.partitions;
     if !(1..=PARTITIONS_MAX).contains(&total) {
@@ -264,4 +280,27 @@ async fn open(settings: &Settings, owned: Vec<u16>) -> Result<Vec<Partition>, St
         partitions.push(one.await.map_err(StartError::Opener)??);
     }
     Ok(partitions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Folder;
+
+    #[tokio::test]
+    async fn a_partition_whose_work_panics_has_stopped_and_says_so() {
+        let folder = Folder::new();
+        let partition = folder.open(1);
+        let ended = CancellationToken::new();
+        watched(partition.clone(), ended.clone(), async {}).await;
+        assert!(!ended.is_cancelled());
+        let work = async { std::panic::panic_any(format!("{} is no page", 7)) };
+        watched(partition.clone(), ended.clone(), work).await;
+        assert!(ended.is_cancelled(), "the other half ends");
+        let Run::Stopped(stop) = partition.status.borrow().run.clone() else { panic!("it runs") };
+        assert_eq!(
+            (stop.code(), stop.to_string()),
+            ("panicked", "a fault of groupfold: 7 is no page".into())
+        );
+    }
 }

@@ -3,7 +3,7 @@
 //!
 //! A plain pull consumer, made anew after the last message whenever it fails. A stretch that is read whole
 //! (without subjects) must be contiguous: a hole is an error, never skipped. What an operator said is lost for good comes as
-//! empty messages, see [`crate::LOST`].
+//! empty messages, see [`crate::loss`].
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -98,6 +98,9 @@ pub(crate) enum Stop {
     /// A batch could not be written, or not be read back.
     #[error("{why}")]
     StoreFailed { why: String },
+    /// A fault of ours ended what folds or publishes.
+    #[error("a fault of groupfold: {why}")]
+    Panicked { why: String },
 }
 
 fn follows(found: Option<u64>) -> String {
@@ -118,6 +121,7 @@ impl Stop {
             Self::RetentionOvertook { .. } => "retention_overtook",
             Self::MissingSequence { .. } => "missing_sequence",
             Self::StoreFailed { .. } => "store_failed",
+            Self::Panicked { .. } => "panicked",
         }
     }
 

@@ -126,6 +126,12 @@ pub fn loss_subject(partition: u16, first: u64) -> String {
     format!("groupfold.resolved.lost.{partition}.{first}")
 }
 
+/// All losses of a partition that were accepted.
+#[must_use]
+pub fn loss_subjects(partition: u16) -> String {
+    format!("groupfold.resolved.lost.{partition}.*")
+}
+
 /// The partition that a stream is of; `None` for the other streams.
 #[must_use]
 pub fn partition_of_stream(stream: &str) -> Option<u16> {

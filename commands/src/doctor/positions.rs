@@ -1,5 +1,6 @@
 //! How far the projection is, against what the log has.
 
+use groupfold_projector::loss;
 use groupfold_schemas::log;
 
 use super::broker::Log;
@@ -105,11 +106,14 @@ async fn judge(partition: &PartitionProgress, log: Option<&Log>, findings: &mut 
     let gone = ends.deleted_count.unwrap_or(0);
     if gone > 0 {
         let reason = format!("{gone} messages within {} are gone", log::stream(*id));
-        findings.fail(
-            "positions",
-            reason,
-            "restore the stream from a backup; groupfold does not step over a hole",
-        );
+        match loss::accepted_in(&log.context, *id).await {
+            Ok(accepted) if accepted >= gone => findings.ok("positions", format!("{reason}, accepted as lost")),
+            _ => findings.fail(
+                "positions",
+                reason,
+                format!("restore the stream from a backup; the last resort is `groupfold accept-loss --partition {id}`"),
+            ),
+        }
     }
 }
 

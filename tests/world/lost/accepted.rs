@@ -137,6 +137,10 @@ async fn an_accepted_hole_is_passed_in_portions_and_what_is_there_again_is_read(
     std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
     groupfold.start_anyhow().await;
     stopped(&groupfold).await;
+    let named = format!("7 messages within {} are gone", super::stream());
+    let doctor = run(&groupfold, &["doctor"]).await;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.contains(&named) && doctor.contains("accept-loss --partition"), "{doctor}");
     let accepted = accept(&groupfold, &["--execute", "--why", "gone", "--output", "json"], 0).await;
     let accepted: Value = serde_json::from_str(accepted.trim()).unwrap();
     assert_eq!(accepted["missing"], json!([{ "first": HOLE.start(), "last": HOLE.end() }]));
@@ -145,5 +149,8 @@ async fn an_accepted_hole_is_passed_in_portions_and_what_is_there_again_is_read(
     let lost = HOLE.count() as u64;
     assert_eq!(one(&groupfold).await["records_unreadable"], lost);
     assert_eq!(members(&groupfold).await as u64, ALL - lost);
+    let doctor = run(&groupfold, &["doctor"]).await;
+    let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert!(doctor.contains(&format!("{named}, accepted as lost")), "{doctor}");
     all_go_on(&groupfold, lost).await;
 }
