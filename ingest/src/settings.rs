@@ -8,7 +8,7 @@ use tokio::sync::watch;
 /// Meta posts at most 3 MB.
 const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// Webhooks worked on at once. Meta delivers concurrently; the broker's syncs, not this, set the pace.
-const REQUESTS_MAX: usize = 512;
+const REQUESTS_MAX: usize = 2048;
 /// Bytes of bodies held at once. Records and frames of them take about three times as much memory.
 const BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
 const CONNECTIONS_MAX: usize = 4096;

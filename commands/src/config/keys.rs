@@ -156,7 +156,7 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("wait_ms_max", "MS", Some("30000"), "Longest wait_ms a reader may ask for"),
     key("body_bytes_max", "BYTES", Some("3145728"), "Longest webhook body (Meta sends up to 3 MiB)"),
-    key("requests_max", "N", Some("512"), "Webhooks under way at once; more get 503"),
+    key("requests_max", "N", Some("2048"), "Webhooks under way at once; more get 503"),
     key("bytes_in_flight_max", "BYTES", Some("67108864"), "Body bytes under way at once; more get 503"),
     key("connections_max", "N", Some("4096"), "Webhook connections open at once; more get 503"),
     key("header_deadline_ms", "MS", Some("10000"), "Time for a request's header, else 408"),
