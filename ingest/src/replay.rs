@@ -104,14 +104,7 @@ impl Log {
     pub async fn settle(&self, resolution: &v1::Resolution) -> Result<(), Error> {
         let subject = log::resolved_subject(&resolution.failed_id);
         let id = format!("resolved-{}-{}", resolution.failed_id, resolution.time_ms);
-        let payload = bytes::Bytes::from(frame::encode(resolution));
-        let message = || {
-            PublishMessage::build()
-                .payload(payload.clone())
-                .message_id(&id)
-                .expected_stream(log::RESOLVED_STREAM)
-        };
-        self.publish(&id, &subject, message).await.map(|_| ())
+        self.resolve(&id, &subject, frame::encode(resolution)).await
     }
 
     /// Writes down that messages of a partition are lost for good: whoever reads the log goes on without them.
@@ -121,14 +114,18 @@ impl Log {
     pub async fn accept_loss(&self, partition: u16, loss: &v1::Loss) -> Result<(), Error> {
         let subject = log::loss_subject(partition, loss.first);
         let id = format!("lost-{partition}-{}-{}", loss.first, loss.time_ms);
-        let payload = bytes::Bytes::from(frame::encode(loss));
+        self.resolve(&id, &subject, frame::encode(loss)).await
+    }
+
+    async fn resolve(&self, id: &str, subject: &str, payload: Vec<u8>) -> Result<(), Error> {
+        let payload = bytes::Bytes::from(payload);
         let message = || {
             PublishMessage::build()
                 .payload(payload.clone())
-                .message_id(&id)
+                .message_id(id)
                 .expected_stream(log::RESOLVED_STREAM)
         };
-        self.publish(&id, &subject, message).await.map(|_| ())
+        self.publish(id, subject, message).await.map(|_| ())
     }
 
     async fn publish(
