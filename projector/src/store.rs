@@ -3,7 +3,7 @@
 //! ```text
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
-//! <data>/store/3/                sled; one tree: the fold's keys, `P` progress, `U`+sequence unreadable,
+//! <data>/store/3/                sled; one tree: the fold's entries, see `pages`, `P` progress, `U`+sequence unreadable,
 //!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish;
 //!                                another: what the last commit wrote over, see `undo`
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
@@ -20,6 +20,7 @@ mod digests;
 mod format;
 mod open;
 mod outbox;
+mod pages;
 mod shadow;
 mod side;
 #[cfg(test)]
@@ -47,7 +48,8 @@ pub use view::ReadView;
 use writes::{Writes, put};
 
 /// Longest value in bytes. sled moves a leaf (17 entries) that outgrows a quarter of a segment into a
-/// file of its own that it never syncs; with this bound and segments of 4 MiB no leaf does.
+/// file of its own that it never syncs; with this bound and segments of 4 MiB no leaf does, nor with pages that are
+/// longer by a page's own bound.
 pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
 const PROGRESS_KEY: &[u8] = b"P";
@@ -70,7 +72,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another build wrote the store.
-    #[error("{} says version {found:?}, this build reads version {VERSION}", path.display())]
+    #[error(
+        "{} says version {found:?}, this build reads version {VERSION}: move the folder away and start again, the log \
+         has what was in it",
+        path.display()
+    )]
     UnknownVersion {
         /// The format file.
         path: PathBuf,
@@ -258,9 +264,10 @@ impl Store {
     /// The store is closed or cannot be read.
     pub fn load<'a>(&self, keys: impl IntoIterator<Item = &'a Vec<u8>>) -> Result<Memory, Error> {
         let view = self.view()?;
+        let mut pages = view.pages()?;
         let mut memory = Memory::default();
         for key in keys {
-            if let Some(value) = view.bytes(key)? {
+            if let Some(value) = pages.get(key)? {
                 memory.0.insert(key.clone(), value);
             }
         }

@@ -352,6 +352,15 @@ pub fn group_of(key: &[u8]) -> Option<String> {
     }
 }
 
+/// Splits a receipt's key into what the keys of all receipts of its message begin with, and the rest; `None` for keys of
+/// anything else.
+#[must_use]
+pub fn receipt_of(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let mut reader = KeyReader(key.strip_prefix(b"r")?);
+    reader.written_text()?;
+    key.split_at_checked(key.len() - reader.0.len())
+}
+
 impl Value {
     /// The value's bytes, framed.
     #[must_use]

@@ -7,6 +7,8 @@ use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Value, group_of};
 
 use super::report::{Compared, Difference, NAMED_MAX, Scope, Wrong};
+use sled::IVec;
+
 use crate::store::{self, ReadView, Store};
 use crate::words;
 
@@ -43,7 +45,7 @@ pub(super) fn compare(live: &Store, fresh: &Store, scope: &Scope) -> Result<Comp
 }
 
 /// Key and value of an entry.
-type Bytes = (Vec<u8>, Vec<u8>);
+type Bytes = (IVec, IVec);
 
 struct Comparison<'a> {
     live: &'a ReadView<'a>,
@@ -78,7 +80,7 @@ impl Comparison<'_> {
                 }
                 None if store.is_some() => Ok(None),
                 // What cannot be walked through any more may still have this one.
-                None => unpanicked(|| self.live.bytes(&key)),
+                None => unpanicked(|| self.live.bytes(&key)).map(|found| found.map(IVec::from)),
             };
             if !self.covers(&key) {
                 continue;

@@ -7,7 +7,7 @@ use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, v1};
 
 use super::shadow::Shadow;
-use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, Writes, digests, unreadable_key};
+use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, Writes, digests, pages, unreadable_key};
 
 impl Store {
     /// Writes changes, unreadable records and the position they lead to, all or nothing, and returns when they
@@ -35,7 +35,7 @@ impl Store {
         outbox: &Outbox,
         progress: v1::Progress,
     ) -> Result<(), Error> {
-        let mut writes = writes(changes, unreadable, outbox, &progress);
+        let mut writes = writes(unreadable, outbox, &progress);
         let shadow = self.noted(&mut writes, changes)?;
         let hidden = self.hide(shadow)?;
         self.write(writes)?;
@@ -73,6 +73,10 @@ impl Store {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        pages::put_all(partition, &open.db, &changes.puts, |key, value| {
+            writes.put(&key, value);
+            Ok(())
+        })?;
         digests::add(partition, &open.db, &changes.groups, writes)?;
         if open.progress.sequence == 0 {
             writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
@@ -82,17 +86,9 @@ impl Store {
 }
 
 /// What a commit writes, save for what depends on what is there.
-pub(super) fn writes(
-    changes: &Changes,
-    unreadable: &[v1::Unreadable],
-    outbox: &Outbox,
-    progress: &v1::Progress,
-) -> Writes {
+pub(super) fn writes(unreadable: &[v1::Unreadable], outbox: &Outbox, progress: &v1::Progress) -> Writes {
     let mut writes = Writes::default();
     outbox.write(&mut writes);
-    for (key, value) in &changes.puts {
-        writes.put(key, value.as_slice());
-    }
     for record in unreadable {
         writes.put(&unreadable_key(record.sequence), frame::encode(record));
     }

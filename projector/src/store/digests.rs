@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
 
-use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox};
+use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox, pages};
 
 const PREFIX: u8 = b'D';
 
@@ -83,8 +83,8 @@ impl Sums {
         let (mut entries, mut of_groups) = (Digest::default(), Digest::default());
         let mut kept: Option<Digest> = None;
         let mut any = false;
-        for entry in db.iter() {
-            let (key, value) = entry.map_err(|error| database(partition, error))?;
+        for entry in pages::entries(partition, db.iter()) {
+            let (key, value) = entry?;
             if key.first() == Some(&PREFIX) {
                 kept = Some(kept.unwrap_or_default().plus(read(partition, &value)?));
             } else if key.first() == Some(&outbox::PREFIX) {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Error;
 
 /// The layout of keys and values that this build reads and writes.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
 const NAME: &str = "FORMAT";
 

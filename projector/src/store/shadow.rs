@@ -20,7 +20,8 @@ pub(super) type Shadow = BTreeMap<Vec<u8>, Option<IVec>>;
 /// The shadow of a store that stands still.
 pub(super) static NOTHING: Shadow = BTreeMap::new();
 
-type Found = sled::Result<(IVec, IVec)>;
+/// Key and value in the database.
+pub(super) type Found = sled::Result<(IVec, IVec)>;
 
 /// Entries between two keys, in order, as if nothing were being written.
 pub(super) fn walk<'a>(

@@ -21,8 +21,8 @@ use groupfold_schemas::{frame, v1};
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
 use super::{
-    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open, put,
-    unreadable_key,
+    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open, pages,
+    put, unreadable_key,
 };
 
 /// Which store beside the live one.
@@ -133,14 +133,14 @@ impl Store {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         open.standing = Standing::Ahead;
-        let mut puts = changes.puts.iter().peekable();
-        while puts.peek().is_some() {
-            let mut batch = sled::Batch::default();
-            puts.by_ref()
-                .take(BATCH_MAX)
-                .for_each(|(key, value)| batch.insert(key.as_slice(), value.as_slice()));
-            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
-        }
+        let (mut batch, mut puts) = (sled::Batch::default(), 0);
+        let apply = |batch| open.db.apply_batch(batch).map_err(|error| database(partition, error));
+        pages::put_all(partition, &open.db, &changes.puts, |key, value| {
+            batch.insert(key, value);
+            puts += 1;
+            if puts % BATCH_MAX == 0 { apply(std::mem::take(&mut batch)) } else { Ok(()) }
+        })?;
+        apply(batch)?;
         let mut writes = Writes::default();
         digests::add(partition, &open.db, &changes.groups, &mut writes)?;
         for record in unreadable {

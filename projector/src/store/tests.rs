@@ -111,10 +111,10 @@ fn another_version_and_another_shape_are_refused() {
     let other = Store::check_format(folder.path(), 4).unwrap_err();
     assert!(matches!(other, Error::OtherPartitions { expected: 4, found: 8, .. }), "{other}");
     let format = folder.path().join("FORMAT");
-    fs::write(&format, "version = 2\npartitions = 8\n").unwrap();
+    fs::write(&format, "version = 1\npartitions = 8\n").unwrap();
     let unknown = Store::check_format(folder.path(), 8).unwrap_err();
-    assert!(unknown.to_string().contains("says version \"2\", this build reads version 1"), "{unknown}");
-    fs::write(&format, "version = 1\npartitions = x\n").unwrap();
+    assert!(unknown.to_string().contains("says version \"1\", this build reads version 2"), "{unknown}");
+    fs::write(&format, "version = 2\npartitions = x\n").unwrap();
     let unknown = Store::check_format(folder.path(), 8).unwrap_err();
     assert!(matches!(unknown, Error::UnknownVersion { .. }), "{unknown}");
     assert_eq!(marker(folder.path()).unwrap().unwrap().partitions, None);

@@ -9,10 +9,8 @@ use groupfold_schemas::v1;
 
 use sled::IVec;
 
+use super::pages::{self, Pages};
 use super::{Error, Open, Shadow, database, digests, shadow};
-
-/// Key and value of an entry.
-type Bytes = (Vec<u8>, Vec<u8>);
 
 /// A look at one partition. While it lasts the writer may write, hidden from it, but show nothing; so everything derived
 /// from it belongs to one position. Keep it short.
@@ -34,7 +32,7 @@ impl<'a> ReadView<'a> {
         open.ok_or(Error::Closed { partition: self.partition })
     }
 
-    /// Entries between two keys, in order.
+    /// What the database has between two keys, in order.
     fn walk(
         &self,
         from: Bound<Vec<u8>>,
@@ -44,18 +42,18 @@ impl<'a> ReadView<'a> {
         Ok(shadow::walk(&open.db, shadow, (from, to)))
     }
 
-    /// Entries whose keys begin so, those after one key where that is given.
-    fn walk_under(
+    /// Entries whose keys begin so, those after one key where that is given: not the key of one that shares a page.
+    pub(super) fn walk_under(
         &self,
         prefix: Vec<u8>,
         after: Option<Vec<u8>>,
-    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+    ) -> Result<impl Iterator<Item = Result<(IVec, IVec), Error>> + use<'_>, Error> {
         let from = after.map_or_else(|| Bound::Included(prefix.clone()), Bound::Excluded);
         let under = move |entry: &sled::Result<(IVec, IVec)>| match entry {
             Ok((key, _)) => key.starts_with(&prefix),
             Err(_) => true,
         };
-        Ok(self.walk(from, Bound::Unbounded)?.take_while(under))
+        Ok(pages::entries(self.partition, self.walk(from, Bound::Unbounded)?.take_while(under)))
     }
 
     /// Which partition this is.
@@ -154,16 +152,15 @@ impl<'a> ReadView<'a> {
     ///
     /// # Errors
     /// The store is closed; each step tells for itself whether it cannot be read.
-    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Bytes, Error>> + '_, Error> {
-        let partition = self.partition;
+    pub(crate) fn entries(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<(IVec, IVec), Error>> + use<'_>, Error> {
         let own = |entry: &sled::Result<(IVec, IVec)>| match entry {
             Ok((key, _)) => digests::is_entry(key),
             Err(_) => true,
         };
-        Ok(self.walk(Bound::Unbounded, Bound::Unbounded)?.filter(own).map(move |entry| {
-            let (key, value) = entry.map_err(|error| database(partition, error))?;
-            Ok((key.to_vec(), value.to_vec()))
-        }))
+        let walk = self.walk(Bound::Unbounded, Bound::Unbounded)?.filter(own);
+        Ok(pages::entries(self.partition, walk))
     }
 
     /// An entry's bytes.
@@ -171,16 +168,17 @@ impl<'a> ReadView<'a> {
     /// # Errors
     /// The store is closed or cannot be read.
     pub(crate) fn bytes(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        let (open, shadow) = self.open()?;
-        let value = match shadow.get(key) {
-            Some(old) => old.clone(),
-            None => open.db.get(key).map_err(|error| database(self.partition, error))?,
-        };
-        Ok(value.map(|bytes| bytes.to_vec()))
+        self.pages()?.get(key)
     }
 
-    fn entry(&self, entry: sled::Result<(IVec, IVec)>) -> Result<(Key, Value), Error> {
-        let (key, value) = entry.map_err(|error| database(self.partition, error))?;
+    /// For several entries, quick where they come by key.
+    pub(super) fn pages(&self) -> Result<Pages<'_>, Error> {
+        let (open, shadow) = self.open()?;
+        Ok(Pages::of(self.partition, &open.db, shadow))
+    }
+
+    fn entry(&self, entry: Result<(IVec, IVec), Error>) -> Result<(Key, Value), Error> {
+        let (key, value) = entry?;
         let key = Key::decode(&key).map_err(|error| self.damaged(error))?;
         let value = key.decode_value(&value).map_err(|error| self.damaged(error))?;
         Ok((key, value))
@@ -215,8 +213,8 @@ impl Source for ReadView<'_> {
         };
         let (open, shadow) = self.open()?;
         let between = (Bound::Included(prefix), Bound::Excluded(to));
-        shadow::walk_back(&open.db, shadow, between)
-            .take(most)
+        let commands = shadow::walk_back(&open.db, shadow, between).take(most);
+        pages::entries(self.partition, commands)
             .map(|entry| match self.entry(entry)? {
                 (Key::Command { command }, Value::Command(state)) => Ok((command, *state)),
                 _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),

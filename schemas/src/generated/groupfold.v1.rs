@@ -1604,6 +1604,27 @@ pub struct Progress {
     #[prost(uint64, tag = "7")]
     pub records_unreadable: u64,
 }
+/// What a store keeps entries as that are next to each other and have the beginning of their keys in common: receipts of
+/// one message.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Page {
+    /// Where the next page begins, without what the keys have in common; absent in the last one.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub end: ::core::option::Option<::prost::bytes::Bytes>,
+    /// By key.
+    #[prost(message, repeated, tag = "2")]
+    pub entries: ::prost::alloc::vec::Vec<PageEntry>,
+}
+/// An entry of a page.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PageEntry {
+    /// Its key, without what the keys have in common.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub rest: ::prost::bytes::Bytes,
+    /// Its value, framed.
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: ::prost::bytes::Bytes,
+}
 /// A part of what a commit writes over. It is kept until the next commit, so that one that was cut short is taken back.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Undo {

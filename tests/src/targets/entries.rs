@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use groupfold_fold::entry::{FactAt, Key, Prefix, Value, group_of};
+use groupfold_fold::entry::{FactAt, Key, Prefix, Value, group_of, receipt_of};
 use groupfold_fold::merge::merge;
 
 use super::frames::framed;
@@ -64,6 +64,11 @@ fn is_read_back(key: &Key, bytes: &[u8]) -> Result<(), String> {
         }
         Key::View { message, .. } => (Some(Prefix::Views { message }), None),
     };
+    let of_message =
+        matches!(key, Key::Receipt { .. }).then(|| prefix.as_ref().map(Prefix::encode)).flatten();
+    hold(receipt_of(bytes).map(|(common, _)| common) == of_message.as_deref(), || {
+        format!("{key:?} is cut elsewhere")
+    })?;
     let found = prefix.is_none_or(|prefix| bytes.starts_with(&prefix.encode()));
     hold(found, || format!("{key:?} is not under its prefix"))?;
     hold(group_of(bytes) == group, || format!("{key:?} names another group"))

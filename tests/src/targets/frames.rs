@@ -21,6 +21,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<(), String> {
         one::<v1::Unreadable>(&bytes)?;
         one::<v1::GroupHead>(&bytes)?;
         one::<v1::CommandState>(&bytes)?;
+        one::<v1::Page>(&bytes)?;
+        one::<v1::Undo>(&bytes)?;
     }
     Ok(())
 }

@@ -50,19 +50,28 @@ pub(super) struct KeyReader<'a>(pub(super) &'a [u8]);
 
 impl KeyReader<'_> {
     pub(super) fn text(&mut self) -> Option<String> {
-        let mut out = Vec::new();
+        let mut parts = self.written_text()?.split(|byte| *byte == 0);
+        let mut text = parts.next()?.to_vec();
+        for part in parts {
+            text.push(0);
+            text.extend_from_slice(part.strip_prefix(&[0xff])?);
+        }
+        String::from_utf8(text).ok()
+    }
+
+    /// A text as it is written, without its end.
+    pub(super) fn written_text(&mut self) -> Option<&[u8]> {
+        let (whole, mut end) = (self.0, 0);
         loop {
-            let end = self.0.iter().position(|byte| *byte == 0)?;
-            let (part, rest) = self.0.split_at(end);
-            out.extend_from_slice(part);
-            let (mark, rest) = rest.split_first_chunk::<2>()?;
-            self.0 = rest;
-            match mark[1] {
-                0xff => out.push(0),
-                1 => return String::from_utf8(out).ok(),
+            end += whole.get(end..)?.iter().position(|byte| *byte == 0)?;
+            match whole.get(end + 1)? {
+                0xff => end += 2,
+                1 => break,
                 _ => return None,
             }
         }
+        self.0 = whole.get(end + 2..)?;
+        whole.get(..end)
     }
 
     pub(super) fn alias(&mut self) -> Option<Alias> {

@@ -96,7 +96,7 @@ fn whatever_is_asked_the_answer_is_that_of_before_until_all_is_written() {
             let keys: Vec<Vec<u8>> = changes.puts.keys().cloned().collect();
 
             let before = told(store, &keys);
-            let mut writes = writes(&changes, &unreadable, &outbox, &progress);
+            let mut writes = writes(&unreadable, &outbox, &progress);
             let shadow = store.noted(&mut writes, &changes).unwrap();
             let hidden = store.hide(shadow).unwrap();
             assert_eq!(told(store, &keys), before, "seed {seed}, {sequence}: nothing is written yet");

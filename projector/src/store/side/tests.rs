@@ -117,7 +117,9 @@ fn a_store_written_in_portions_has_no_digest_before_it_is_sealed() {
     put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
     let (progress, entries) = {
         let view = live.store.view().unwrap();
-        (view.progress(), view.entries().unwrap().collect::<Result<BTreeMap<_, _>, _>>().unwrap())
+        let entries = view.entries().unwrap().map(Result::unwrap);
+        let entries: BTreeMap<_, _> = entries.map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        (view.progress(), entries)
     };
     let digest = |store: &Store| store.view().unwrap().group_digest("G").unwrap();
     let whole = crate::store::digest_of(&progress).unwrap();

@@ -20,7 +20,7 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
             let progress = v1::Progress { sequence, ..v1::Progress::default() };
             let keys: Vec<Vec<u8>> = changes.puts.keys().cloned().collect();
             let before = told(store, &keys);
-            let mut writes = writes(&changes, &[], &outbox, &progress);
+            let mut writes = writes(&[], &outbox, &progress);
             let shadow = store.noted(&mut writes, &changes).unwrap();
             let cut = usize::try_from(dice.below(writes.0.len() as u64 + 1)).unwrap();
             {

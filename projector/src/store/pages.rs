@@ -1,0 +1,221 @@
+//! Entries that share pages: the receipts of one message. The database is given and asked for pages, everybody else sees
+//! entries.
+//!
+//! ```text
+//!   r·message          [a: receipt] [b: receipt] … end: k       under what the keys have in common, the first page
+//!   r·message·k        [k: receipt] [m: receipt] …              one that grew too long was cut at k
+//! ```
+//!
+//! A message's receipts come near each other in time, each member's twice. With a key for each the database had most of
+//! a commit's work of them, and an index of them all in memory. Where a page was cut depends on how its entries
+//! came, so nothing may be told of it: digests and comparisons are of entries.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use groupfold_fold::entry::{self, receipt_of};
+use groupfold_schemas::{frame, v1};
+use sled::IVec;
+
+use super::shadow::{self, Found, NOTHING, Shadow};
+use super::{Error, database};
+
+/// Bytes of entries from which on a page is cut: what eight members did with a message has room in one, and one receipt
+/// more does not write much again.
+const PAGE_BYTES: usize = 2 * 1024;
+
+/// Entries of a database by their keys, in any order; quick where they are asked for by key.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    partition: u16,
+    db: &'a sled::Db,
+    shadow: &'a Shadow,
+    /// The one that was looked at last.
+    page: Option<Page>,
+}
+
+/// What stands under one key of the database.
+#[derive(Debug)]
+struct Page {
+    key: Vec<u8>,
+    /// How many bytes the keys of all entries of the message have in common.
+    common: usize,
+    end: Option<Bytes>,
+    entries: Vec<v1::PageEntry>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn of(partition: u16, db: &'a sled::Db, shadow: &'a Shadow) -> Self {
+        Self { partition, db, shadow, page: None }
+    }
+
+    /// An entry's value.
+    pub(super) fn get(&mut self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let Some((common, rest)) = receipt_of(key) else {
+            return Ok(self.stands(key)?.map(|value| value.to_vec()));
+        };
+        let page = self.page(common, rest)?;
+        Ok(page.place(rest).ok().map(|place| page.entries[place].value.to_vec()))
+    }
+
+    /// The page that an entry is in, or would be.
+    fn page(&mut self, common: &[u8], rest: &[u8]) -> Result<&mut Page, Error> {
+        let page = match self.page.take().filter(|page| page.covers(common, rest)) {
+            Some(page) => page,
+            None => self.find(common, rest)?,
+        };
+        Ok(self.page.insert(page))
+    }
+
+    fn find(&self, common: &[u8], rest: &[u8]) -> Result<Page, Error> {
+        let Some(first) = self.stands(common)? else { return Ok(Page::empty(common)) };
+        let first = Page::read(self.partition, common, first)?;
+        if first.covers(common, rest) {
+            return Ok(first);
+        }
+        let no_page = || damaged(self.partition, entry::Error::Key);
+        let between = (Bound::Included(common.to_vec()), Bound::Included([common, rest].concat()));
+        let last = shadow::walk_back(self.db, self.shadow, between).next().ok_or_else(no_page)?;
+        let (key, value) = last.map_err(|error| database(self.partition, error))?;
+        let page = Page::read(self.partition, &key, value)?;
+        if page.covers(common, rest) { Ok(page) } else { Err(no_page()) }
+    }
+
+    /// What stands under a key of the database.
+    fn stands(&self, key: &[u8]) -> Result<Option<IVec>, Error> {
+        match self.shadow.get(key) {
+            Some(old) => Ok(old.clone()),
+            None => self.db.get(key).map_err(|error| database(self.partition, error)),
+        }
+    }
+}
+
+impl Page {
+    fn empty(common: &[u8]) -> Self {
+        Self { key: common.to_vec(), common: common.len(), end: None, entries: Vec::new() }
+    }
+
+    fn read(partition: u16, key: &[u8], value: IVec) -> Result<Self, Error> {
+        let (common, begin) = receipt_of(key).ok_or_else(|| damaged(partition, entry::Error::Key))?;
+        let v1::Page { end, entries } =
+            frame::decode_shared(&Bytes::from_owner(value)).map_err(|error| damaged(partition, error))?;
+        let page = Self { key: key.to_vec(), common: common.len(), end, entries };
+        let rests = || page.entries.iter().map(|entry| &entry.rest);
+        let within = rests().all(|rest| **rest >= *begin && page.is_before_end(rest));
+        if within && rests().is_sorted_by(|a, b| a < b) {
+            Ok(page)
+        } else {
+            Err(damaged(partition, entry::Error::Key))
+        }
+    }
+
+    fn covers(&self, common: &[u8], rest: &[u8]) -> bool {
+        let (own, begin) = self.key.split_at(self.common);
+        own == common && begin <= rest && self.is_before_end(rest)
+    }
+
+    fn is_before_end(&self, rest: &[u8]) -> bool {
+        self.end.as_ref().is_none_or(|end| rest < &**end)
+    }
+
+    /// Where an entry is, or where it would be put.
+    fn place(&self, rest: &[u8]) -> Result<usize, usize> {
+        self.entries.binary_search_by(|entry| (*entry.rest).cmp(rest))
+    }
+
+    fn put(&mut self, rest: &[u8], value: &[u8]) {
+        let value = Bytes::copy_from_slice(value);
+        match self.place(rest) {
+            Ok(place) => self.entries[place].value = value,
+            Err(place) => {
+                self.entries.insert(place, v1::PageEntry { rest: Bytes::copy_from_slice(rest), value });
+            }
+        }
+    }
+
+    /// Key and value of the page, or of those that it is cut into.
+    fn write(self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+        let common = self.key[..self.common].to_vec();
+        let mut parts = cut(self.entries).into_iter().peekable();
+        let (mut next, last) = (Some(self.key), self.end);
+        std::iter::from_fn(move || {
+            let entries = parts.next()?;
+            let begin = parts.peek().and_then(|part| part.first()).map(|first| first.rest.clone());
+            let key = next.take()?;
+            next = begin.as_ref().map(|begin| [&*common, begin].concat());
+            Some((key, frame::encode(&v1::Page { end: begin.or_else(|| last.clone()), entries })))
+        })
+    }
+}
+
+/// Cuts entries into parts of about the same length, no more of them than it takes.
+fn cut(entries: Vec<v1::PageEntry>) -> Vec<Vec<v1::PageEntry>> {
+    let bytes = |entry: &v1::PageEntry| entry.rest.len() + entry.value.len();
+    let all: usize = entries.iter().map(bytes).sum();
+    let most = all.div_ceil(all.div_ceil(PAGE_BYTES).max(1));
+    let mut parts = vec![Vec::new()];
+    let mut full = 0;
+    for entry in entries {
+        if full >= most {
+            parts.push(Vec::new());
+            full = 0;
+        }
+        full += bytes(&entry);
+        if let Some(part) = parts.last_mut() {
+            part.push(entry);
+        }
+    }
+    parts
+}
+
+/// What the database is to be given that entries be put: by key, each key once. Entries come by key.
+pub(super) fn put_all<'a>(
+    partition: u16,
+    db: &sled::Db,
+    entries: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>,
+    mut put: impl FnMut(Vec<u8>, IVec) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut pages = Pages::of(partition, db, &NOTHING);
+    for (key, value) in entries {
+        let Some((common, rest)) = receipt_of(key) else {
+            put(key.clone(), value.as_slice().into())?;
+            continue;
+        };
+        if let Some(full) = pages.page.take_if(|page| !page.covers(common, rest)) {
+            full.write().try_for_each(|(key, value)| put(key, value.into()))?;
+        }
+        pages.page(common, rest)?.put(rest, value);
+    }
+    let last = pages.page.into_iter().flat_map(Page::write);
+    last.map(|(key, value)| (key, value.into())).try_for_each(|(key, value)| put(key, value))
+}
+
+/// The entries in what was found in the database, in order.
+pub(super) fn entries(
+    partition: u16,
+    found: impl Iterator<Item = Found>,
+) -> impl Iterator<Item = Result<(IVec, IVec), Error>> {
+    found.flat_map(move |found| {
+        let (one, page) = match found.map_err(|error| database(partition, error)) {
+            Ok((key, value)) if receipt_of(&key).is_some() => match Page::read(partition, &key, value) {
+                Ok(page) => (None, Some(page)),
+                Err(error) => (Some(Err(error)), None),
+            },
+            other => (Some(other), None),
+        };
+        let of_page = page.into_iter().flat_map(|Page { key, common, entries, .. }| {
+            let whole = move |entry: v1::PageEntry| {
+                Ok((IVec::from([&key[..common], &entry.rest].concat()), IVec::from(&*entry.value)))
+            };
+            entries.into_iter().map(whole)
+        });
+        one.into_iter().chain(of_page)
+    })
+}
+
+fn damaged(partition: u16, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Damaged { partition, source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests;
