@@ -110,7 +110,12 @@ impl<'a, S: Source> Telling<'a, S> {
     fn groups_of(&self, record: &Record, step: &Step) -> Result<Vec<String>, Error<S::Error>> {
         let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
         if let Some(Kind::IdentityChanged(event)) = kind {
-            return touched::groups(&self.overlay(), record, event);
+            let mut groups = touched::groups(&self.overlay(), record, event)?;
+            // Told within a group, it says of that group where it belongs, as every event does.
+            if !record.group_id.is_empty() && !groups.contains(&record.group_id) {
+                groups.push(record.group_id.clone());
+            }
+            return Ok(groups);
         }
         let of_message =
             |made: &Made| matches!(made.key, Key::Message { .. } | Key::Receipt { .. } | Key::View { .. });

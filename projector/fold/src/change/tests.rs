@@ -311,3 +311,18 @@ fn a_new_number_is_told_where_the_old_one_is_known_by_a_receipt_alone() {
     let told = changes.iter().filter(|change| change.sequence == 3).map(|change| change.kind());
     assert_eq!(told.collect::<Vec<_>>(), [ChangeKind::Member]);
 }
+
+#[test]
+fn a_new_number_told_within_a_group_says_where_the_group_belongs_at_once_and_not_with_a_later_event() {
+    let other = Record { account: "B".into(), group_id: GROUP.into(), ..renamed(1, &["w:8"], &["w:9"]) };
+    let records = [joined(2, &["w:1"]), other, joined(3, &["w:2"])];
+    let told = [1, 2, 3].map(|batch| tell(&records, batch).1);
+    let origins: Vec<u64> = told[0]
+        .iter()
+        .filter(|change| change.kind() == ChangeKind::GroupOrigin)
+        .map(|change| change.sequence)
+        .collect();
+    assert_eq!(origins, [1, 2]);
+    assert_eq!(told[1], told[0]);
+    assert_eq!(told[2], told[0]);
+}
