@@ -156,6 +156,11 @@ impl Error {
         self.may_pass() && says_full(&chain(self))
     }
 
+    /// True if the store is closed, and nothing failed just now.
+    pub(crate) fn is_closed(&self) -> bool {
+        matches!(self, Self::Closed { .. })
+    }
+
     /// True if a store rebuilt from the log would not have it.
     #[must_use]
     pub fn is_damage(&self) -> bool {

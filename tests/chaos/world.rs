@@ -167,7 +167,12 @@ impl World {
             nats.process().kill9();
             let folders = [("log", nats.store_dir()), ("data", projector.data())];
             let kept = keep(row, seed, &history, &checked, &digest, &folders);
-            outcome.note(format!("seed {seed}: history, digests, log and store are kept in {kept}"));
+            for (name, process) in [("receiver.log", &mut receiver), ("projector.log", &mut projector)] {
+                std::fs::write(kept.join(name), process.process().log())
+                    .expect("what it printed can be kept");
+            }
+            let kept = kept.display();
+            outcome.note(format!("seed {seed}: history, digests, logs and store are kept in {kept}"));
         }
     }
 }
@@ -196,9 +201,8 @@ fn keep(
     checked: &Checked,
     digest: &Value,
     folders: &[(&str, PathBuf)],
-) -> String {
-    let name = format!("target/chaos/{row}-seed-{seed}");
-    let to = workspace().join(&name);
+) -> PathBuf {
+    let to = workspace().join("target/chaos").join(format!("{row}-seed-{seed}"));
     let _ = std::fs::remove_dir_all(&to);
     std::fs::create_dir_all(&to).expect("the failure can be kept");
     let told = json!({ "lost": checked.lost, "twice": checked.twice, "wrong": checked.wrong,
@@ -209,7 +213,7 @@ fn keep(
         let copied = Command::new("cp").arg("-r").arg(folder).arg(to.join(name)).status();
         assert!(copied.is_ok_and(|status| status.success()), "{} cannot be kept", folder.display());
     }
-    name
+    to
 }
 
 /// One who reads groups all the time and remembers what was answered.

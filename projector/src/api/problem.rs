@@ -325,19 +325,22 @@ impl Problem {
 
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
-        let store::Error::Closed { partition } = error else {
-            let detail = "the store cannot be read; the log tells more";
-            let title = "The store cannot be read";
-            let status = StatusCode::INTERNAL_SERVER_ERROR;
-            let problem = Self::new(status, "store_unreadable", title, detail);
-            return Self {
-                store: error.partition().map(|partition| Box::new((partition, error))),
-                ..problem
-            };
+        let partition = error.partition();
+        let problem = match partition {
+            // A full disk makes the database refuse reads as well, until it is opened anew.
+            Some(partition) if error.is_closed() || error.is_full() => {
+                let why = "stopped, out of room, being rebuilt or shutting down";
+                let detail = format!("partition {partition} is {why}; see /readyz");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", "The store is closed", detail)
+            }
+            _ => {
+                let detail = "the store cannot be read; the log tells more";
+                let title = "The store cannot be read";
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "store_unreadable", title, detail)
+            }
         };
-        let detail = format!("partition {partition} is stopped, being rebuilt or shutting down; see /readyz");
-        let title = "The store is closed";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store_closed", title, detail)
+        let failed = partition.filter(|_| !error.is_closed());
+        Self { store: failed.map(|partition| Box::new((partition, error))), ..problem }
     }
 }
 
@@ -381,6 +384,8 @@ mod tests {
     async fn each_problem_says_its_code_as_problem_json() {
         let position: Position = "3:7".parse().unwrap();
         let damaged = store::Error::Damaged { partition: 3, source: "x".into() };
+        let room = std::io::Error::from_raw_os_error(28);
+        let full = store::Error::Database { partition: 3, source: Box::new(sled::Error::Io(room)) };
         let cases = [
             (Problem::parameter("bad_limit", "limit", "x", "1 to 1000"), 400, "bad_limit", None),
             (Problem::no_such_partition(9, 8), 400, "bad_position", None),
@@ -410,6 +415,7 @@ mod tests {
             (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
             (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
+            (full.into(), 503, "store_closed", Some(("retry-after", "1"))),
         ];
         for (problem, status, code, header) in cases {
             assert_eq!(problem.code(), code);
