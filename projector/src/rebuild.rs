@@ -257,8 +257,7 @@ impl Rebuilds {
     }
 
     async fn rebuild(&self, live: &Partition, created: &str, force: bool) -> Result<Compared, Error> {
-        let fresh = self.fresh(live, Side::Rebuild, Scope::Whole)?;
-        self.follow(live, &fresh, created, true).await?;
+        let fresh = self.rebuilt(live, created).await?;
         let _turn = live.turn.lock().await;
         self.last_messages(live, &fresh, created).await?;
         let mut compared = self.compare(live, &fresh, Scope::Whole).await?;
@@ -272,6 +271,27 @@ impl Rebuilds {
             live.store.remove_beside(Side::Rebuild)?;
         }
         Ok(compared)
+    }
+
+    /// A store folded anew, close behind the live one. One that an earlier attempt left and that turns out damaged is of
+    /// no use: the next one is begun.
+    async fn rebuilt(&self, live: &Partition, created: &str) -> Result<Fresh, Error> {
+        loop {
+            let fresh = self.fresh(live, Side::Rebuild, Scope::Whole)?;
+            match self.follow(live, &fresh, created, true).await {
+                Err(Error::Store(error)) if fresh.resumed && error.is_damage() => {
+                    let error = store::chain(&error);
+                    tracing::warn!(
+                        partition = live.id,
+                        error,
+                        "the rebuild begun earlier is damaged, it begins anew"
+                    );
+                    fresh.store.close();
+                    live.store.remove_beside(Side::Rebuild)?;
+                }
+                followed => return followed.map(|()| fresh),
+            }
+        }
     }
 
     async fn roll_back(&self, live: &Partition, created: &str) -> Result<Compared, Error> {

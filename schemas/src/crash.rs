@@ -59,6 +59,8 @@ points! {
     FeedBegin = "feed.begin",
     /// Changes are published, which is not noted.
     FeedPublished = "feed.published",
+    /// The operating system has some of a portion's entries.
+    PortionBatch = "portion.batch",
     /// A portion of a store folded anew has entries ahead of its position.
     PortionApplied = "portion.applied",
     /// The same, with its position.

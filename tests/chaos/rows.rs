@@ -77,7 +77,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!("11b", "a bit of a stream's file flipped", 1, logs::flipped),
     row!("12", "stream recreated, or restored from an older copy", 3, logs::another),
     row!("13", "two projectors on one store", 2, stores::two_at_once),
-    row!("14", "rebuild dies between two steps, is resumed, swaps under load", 7, stores::rebuilt),
+    row!("14", "rebuild dies between two steps, is resumed, swaps under load", 8, stores::rebuilt),
     row!("15", "three times as many senders as places, slow and endless bodies", 1, shortage::overload),
     row!("16a", "fuzz: bodies, headers, records, entries, subjects, cursors, requests", 3, fuzz::parsers),
     row!("16b", "fuzz over HTTP: bodies, signatures, paths, queries, cursors", 2, fuzz::over_http),

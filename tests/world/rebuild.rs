@@ -294,6 +294,42 @@ async fn killed_at_any_point_a_rebuild_is_resumed_and_ends_with_the_same_digest(
     assert_eq!(aside.count(), 0, "no store was lost on the way");
 }
 
+/// It failed each time, until somebody removed it by hand.
+#[tokio::test]
+async fn what_an_earlier_attempt_left_is_begun_anew_where_it_is_damaged() {
+    let nats = NatsServer::start().await;
+    let mut up = Groupfold::up(Options::on(&nats)).await;
+    told_a_story(&up).await;
+    let before = digest(&up).await;
+    let data = up.data();
+    assert_eq!(up.terminate().await, 0);
+    let mut dying = Groupfold::command();
+    dying.args(["rebuild", "--nats-url", &nats.url(), "--data"]).arg(&data);
+    let died = dying.env("GROUPFOLD_CRASH", "portion.done").output().expect("groupfold can be run");
+    assert_eq!(died.status.code(), None, "{died:?}");
+    let mut damaged = 0;
+    for partition in [GROUP, OTHER].map(|group| partition_of(group, 8)) {
+        let root = data.join(format!("store/{partition}.rebuild"));
+        if !root.is_dir() {
+            continue;
+        }
+        // The other one has no position if it was still being written.
+        let settings = Settings { root, partition, cache_bytes: 16 << 20 };
+        let Ok(store) = Store::open_as_is(settings) else { continue };
+        let progress = store.view().unwrap().progress();
+        if progress.sequence > 0 {
+            let no_change = [(b"O and no change".to_vec(), b"garbage".to_vec())].into();
+            store.commit(&Changes { puts: no_change, ..Changes::default() }, &[], progress).unwrap();
+            damaged += 1;
+        }
+    }
+    assert!(damaged > 0, "one of them had come that far");
+    let rebuilt = told(&groupfold("rebuild", &data, &["--nats-url", &nats.url()]));
+    assert_eq!(rebuilt.0, Some(0), "{rebuilt:?}");
+    up.restart().await;
+    assert_eq!(digest(&up).await, before);
+}
+
 /// The database's own checksums cover whole pages, so a flipped byte is named by its partition, not by its key.
 #[tokio::test]
 async fn one_flipped_byte_of_a_stopped_store_is_named_and_healed_by_the_next_start() {

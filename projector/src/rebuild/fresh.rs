@@ -29,6 +29,8 @@ pub(super) struct Fresh {
     partition: u16,
     portion_bytes: usize,
     context: jetstream::Context,
+    /// True if an earlier attempt began it.
+    pub(super) resumed: bool,
     /// The digest of all entries, where everything since the empty store was folded by this very attempt.
     known: Mutex<Option<Digest>>,
 }
@@ -55,15 +57,16 @@ impl Fresh {
             Side::Verify => None,
             Side::Rebuild | Side::Previous => resumable(live, side)?,
         };
-        let store = match resumed {
-            Some(store) => store,
+        let (store, resumed) = match resumed {
+            Some(store) => (store, true),
             None => {
                 live.remove_beside(side)?;
-                live.open_beside(side)?
+                (live.open_beside(side)?, false)
             }
         };
-        let known = Mutex::new((store.view()?.sequence() == 0).then(Digest::default));
-        Ok(Self { store: Arc::new(store), scope, partition: live.partition(), portion_bytes, context, known })
+        let (store, partition) = (Arc::new(store), live.partition());
+        let known = Mutex::new((!resumed).then(Digest::default));
+        Ok(Self { store, scope, partition, portion_bytes, context, resumed, known })
     }
 
     /// How far it is.

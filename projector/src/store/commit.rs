@@ -73,8 +73,8 @@ impl Store {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
-        pages::put_all(partition, &open.db, &changes.puts, |key, value| {
-            writes.put(&key, value);
+        pages::put_all(partition, &open.db, &changes.puts, |part| {
+            part.into_iter().for_each(|(key, value)| writes.put(&key, value));
             Ok(())
         })?;
         digests::add(partition, &open.db, &changes.groups, writes)?;

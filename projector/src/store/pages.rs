@@ -134,17 +134,19 @@ impl Page {
     }
 
     /// Key and value of the page, or of those that it is cut into.
-    fn write(self) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    fn write(self) -> Vec<(Vec<u8>, IVec)> {
         let common = self.key[..self.common].to_vec();
         let mut parts = cut(self.entries).into_iter().peekable();
         let (mut next, last) = (Some(self.key), self.end);
-        std::iter::from_fn(move || {
+        let pages = std::iter::from_fn(|| {
             let entries = parts.next()?;
             let begin = parts.peek().and_then(|part| part.first()).map(|first| first.rest.clone());
             let key = next.take()?;
             next = begin.as_ref().map(|begin| [&*common, begin].concat());
-            Some((key, frame::encode(&v1::Page { end: begin.or_else(|| last.clone()), entries })))
-        })
+            let end = begin.or_else(|| last.clone());
+            Some((key, frame::encode(&v1::Page { end, entries }).into()))
+        });
+        pages.collect()
     }
 }
 
@@ -168,49 +170,87 @@ fn cut(entries: Vec<v1::PageEntry>) -> Vec<Vec<v1::PageEntry>> {
     parts
 }
 
-/// What the database is to be given that entries be put: by key, each key once. Entries come by key.
+/// What the database is to be given that entries be put: each key once, in parts that are written whole or not at
+/// all, for between the pages of one message nothing may be missing. Entries come by key.
 pub(super) fn put_all<'a>(
     partition: u16,
     db: &sled::Db,
     entries: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>,
-    mut put: impl FnMut(Vec<u8>, IVec) -> Result<(), Error>,
+    mut put: impl FnMut(Vec<(Vec<u8>, IVec)>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut pages = Pages::of(partition, db, &NOTHING);
     for (key, value) in entries {
         let Some((common, rest)) = receipt_of(key) else {
-            put(key.clone(), value.as_slice().into())?;
+            put(vec![(key.clone(), value.as_slice().into())])?;
             continue;
         };
         if let Some(full) = pages.page.take_if(|page| !page.covers(common, rest)) {
-            full.write().try_for_each(|(key, value)| put(key, value.into()))?;
+            put(full.write())?;
         }
         pages.page(common, rest)?.put(rest, value);
     }
-    let last = pages.page.into_iter().flat_map(Page::write);
-    last.map(|(key, value)| (key, value.into())).try_for_each(|(key, value)| put(key, value))
+    pages.page.map_or(Ok(()), |last| put(last.write()))
 }
 
-/// The entries in what was found in the database, in order.
+/// The entries in what was found in the database, in order: of each message all pages, or none.
 pub(super) fn entries(
     partition: u16,
     found: impl Iterator<Item = Found>,
 ) -> impl Iterator<Item = Result<(IVec, IVec), Error>> {
-    found.flat_map(move |found| {
-        let (one, page) = match found.map_err(|error| database(partition, error)) {
-            Ok((key, value)) if receipt_of(&key).is_some() => match Page::read(partition, &key, value) {
-                Ok(page) => (None, Some(page)),
-                Err(error) => (Some(Err(error)), None),
-            },
-            other => (Some(other), None),
+    let mut row = Row::default();
+    found.map(Some).chain([None]).flat_map(move |found| {
+        let (one, page) = match found.map(|found| found.map_err(|error| database(partition, error))) {
+            None => (None, None),
+            Some(Ok((key, value))) if receipt_of(&key).is_some() => {
+                match Page::read(partition, &key, value) {
+                    Ok(page) => (None, Some(page)),
+                    Err(error) => (Some(Err(error)), None),
+                }
+            }
+            Some(other) => (Some(other), None),
         };
+        let is_known = !matches!(one, Some(Err(_)));
+        let gap = row.lacks(is_known, page.as_ref()).then(|| Err(damaged(partition, entry::Error::Key)));
         let of_page = page.into_iter().flat_map(|Page { key, common, entries, .. }| {
             let whole = move |entry: v1::PageEntry| {
                 Ok((IVec::from([&key[..common], &entry.rest].concat()), IVec::from(&*entry.value)))
             };
             entries.into_iter().map(whole)
         });
-        one.into_iter().chain(of_page)
+        gap.into_iter().chain(one).chain(of_page)
     })
+}
+
+/// The pages of one message, as far as they were seen: each begins where the one before it ends.
+#[derive(Debug, Default)]
+enum Row {
+    /// None, or the last one.
+    #[default]
+    Whole,
+    /// What the next page's key must be.
+    Next(Vec<u8>),
+    /// One could not be read.
+    Unknown,
+}
+
+impl Row {
+    /// True if a page is lacking before what was found: a page, or anything else.
+    fn lacks(&mut self, is_known: bool, page: Option<&Page>) -> bool {
+        let next = match page {
+            _ if !is_known => Self::Unknown,
+            Some(page) => match &page.end {
+                Some(end) => Self::Next([&page.key[..page.common], end].concat()),
+                None => Self::Whole,
+            },
+            None => Self::Whole,
+        };
+        match (std::mem::replace(self, next), page) {
+            (Self::Whole, Some(page)) => page.key.len() != page.common,
+            (Self::Next(key), Some(page)) => page.key != key,
+            (Self::Next(_), None) => is_known,
+            (Self::Whole, None) | (Self::Unknown, _) => false,
+        }
+    }
 }
 
 fn damaged(partition: u16, source: impl std::error::Error + Send + Sync + 'static) -> Error {

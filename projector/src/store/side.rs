@@ -46,8 +46,8 @@ impl Side {
     }
 }
 
-/// Entries of a portion that are written by one batch of the database: written one by one, as a commit does, the file is
-/// longer by two fifths. The more, the more memory: by the square.
+/// So many of a portion's keys, or a few more, are written by one batch of the database: written one by one, as a commit
+/// does, the file is longer by two fifths. The more, the more memory: by the square.
 const BATCH_MAX: usize = 250;
 
 impl Settings {
@@ -133,14 +133,15 @@ impl Store {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         open.standing = Standing::Ahead;
-        let (mut batch, mut puts) = (sled::Batch::default(), 0);
-        let apply = |batch| open.db.apply_batch(batch).map_err(|error| database(partition, error));
-        pages::put_all(partition, &open.db, &changes.puts, |key, value| {
-            batch.insert(key, value);
-            puts += 1;
-            if puts % BATCH_MAX == 0 { apply(std::mem::take(&mut batch)) } else { Ok(()) }
-        })?;
-        apply(batch)?;
+        let apply = |batch| {
+            open.db.apply_batch(batch).map_err(|error| database(partition, error))?;
+            if crash::is_armed(Point::PortionBatch) {
+                open.db.flush().map_err(|error| database(partition, error))?;
+                crash::at(Point::PortionBatch);
+            }
+            Ok(())
+        };
+        write_in_batches(partition, &open.db, changes, apply)?;
         let mut writes = Writes::default();
         digests::add(partition, &open.db, &changes.groups, &mut writes)?;
         for record in unreadable {
@@ -227,6 +228,26 @@ impl Store {
         // What has no version was written before there were two.
         Ok(kept.and_then(read).unwrap_or(1))
     }
+}
+
+/// Entries in batches of the database. A crash leaves those up to any: what is written whole or not at all is in one.
+fn write_in_batches(
+    partition: u16,
+    db: &sled::Db,
+    changes: &Changes,
+    mut apply: impl FnMut(sled::Batch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let (mut batch, mut puts) = (sled::Batch::default(), 0);
+    pages::put_all(partition, db, &changes.puts, |part| {
+        puts += part.len();
+        part.into_iter().for_each(|(key, value)| batch.insert(key, value));
+        if puts < BATCH_MAX {
+            return Ok(());
+        }
+        puts = 0;
+        apply(std::mem::take(&mut batch))
+    })?;
+    apply(batch)
 }
 
 /// Renames the live store away, the store beside into its place, and what was live to the previous ones.

@@ -120,8 +120,16 @@ pub(crate) async fn two_at_once(budget: Budget) -> Outcome {
     outcome
 }
 
-const OF_A_REBUILD: [&str; 7] =
-    ["portion.applied", "portion.done", "seal.begin", "swap.begin", "swap.out", "swap.in", "swap.done"];
+const OF_A_REBUILD: [&str; 8] = [
+    "portion.batch",
+    "portion.applied",
+    "portion.done",
+    "seal.begin",
+    "swap.begin",
+    "swap.out",
+    "swap.in",
+    "swap.done",
+];
 
 /// A rebuild that dies between two steps, is resumed, and swaps stores under live load.
 pub(crate) async fn rebuilt(budget: Budget) -> Outcome {

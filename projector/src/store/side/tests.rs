@@ -139,3 +139,56 @@ fn a_store_written_in_portions_has_no_digest_before_it_is_sealed() {
         live.store.remove_beside(Side::Rebuild).unwrap();
     }
 }
+
+/// A batch that ended between two pages of a message, and a crash after it: the rebuild could never be resumed.
+#[test]
+fn a_portion_cut_short_after_any_batch_has_of_each_message_all_pages_or_none() {
+    use groupfold_fold::entry::Key;
+    use groupfold_fold::identity::Alias;
+
+    let receipt = |member: usize| {
+        let alias = Alias::decode(&format!("w:{member:04}")).unwrap();
+        Key::Receipt { message: "m".to_owned(), alias }.encode()
+    };
+    let message = |n: usize| Key::Message { message: format!("m{n:04}") }.encode();
+    // Every second member was there before; the others come in a portion whose first batch is full at the first page.
+    let before: BTreeMap<_, _> = (0..60).step_by(2).map(|member| (receipt(member), vec![1; 150])).collect();
+    let heads = (0..BATCH_MAX - 1).map(|n| (message(n), vec![1]));
+    let puts: BTreeMap<_, _> = heads.chain((0..60).map(|member| (receipt(member), vec![2; 150]))).collect();
+    let portion = Changes { puts, ..Changes::default() };
+    let mut cuts = 0;
+    for batches in 0.. {
+        let folder = Folder::new();
+        let partition = folder.open(3);
+        let store = &partition.store;
+        let first = Changes { puts: before.clone(), ..Changes::default() };
+        store.write_portion(&first, &[], v1::Progress { sequence: 1, ..Default::default() }).unwrap();
+        let db = store.inner.read().unwrap().as_ref().unwrap().db.clone();
+        let mut left = batches;
+        let cut = write_in_batches(3, &db, &portion, |batch| {
+            left -= 1;
+            if left < 0 {
+                return Err(Error::Closed { partition: 3 });
+            }
+            db.apply_batch(batch).unwrap();
+            Ok(())
+        });
+        let view = store.view().unwrap();
+        let entries: BTreeMap<_, _> = view.entries().unwrap().map(Result::unwrap).collect();
+        for key in portion.puts.keys() {
+            let found = view.bytes(key).unwrap();
+            assert_eq!(found.as_deref(), entries.get(&**key).map(|value| &**value), "{batches} batches");
+        }
+        drop(view);
+        // Gone on with, it is all there.
+        let progress = v1::Progress { sequence: 2, ..Default::default() };
+        store.write_portion(&portion, &[], progress).unwrap();
+        let view = store.view().unwrap();
+        assert!(portion.puts.iter().all(|(key, value)| view.bytes(key).unwrap().as_ref() == Some(value)));
+        if cut.is_ok() {
+            break;
+        }
+        cuts += 1;
+    }
+    assert!(cuts >= 2, "{cuts} batches");
+}
