@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use groupfold_projector::rebuild::{Compared, Job, Rebuilds, Refused, State, Task, groups_of};
+use groupfold_projector::rebuild::{
+    AT_ONCE_DEFAULT, Compared, Job, Rebuilds, Refused, State, Task, groups_of,
+};
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +37,9 @@ pub(crate) struct StoreReach {
     /// Broker of the log, for stores that no process serves
     #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
     nats_url: Option<String>,
+    /// Partitions worked on at once in stores that no process serves: with 1 it takes less memory and more time
+    #[arg(long, default_value_t = AT_ONCE_DEFAULT as u8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: u8,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) output: Output,
@@ -126,7 +131,9 @@ impl StoreReach {
         let folder = DataFolder::take(&self.data)?;
         let told: CancellationToken = pipeline::until_told_to_stop()?;
         let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
-        let opening = tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, told));
+        let at_once = usize::from(self.at_once);
+        let opening =
+            tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, at_once, told));
         let opened = opening.await.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let rebuilds = opened.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let begun = rebuilds.start(order.task, order.partition).map_err(|refused| match refused {

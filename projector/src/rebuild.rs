@@ -32,8 +32,9 @@ pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
 
 /// Memory that entries take before they are written, in bytes, where nothing else is set.
 pub const PORTION_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
-/// Partitions at work at once, which share that memory: while one waits for the broker or the device, another folds.
-const AT_ONCE: usize = 2;
+/// Partitions at work at once, which share that memory, where nothing else is set: while one waits for the broker or the
+/// device, another folds. Each has two databases open.
+pub const AT_ONCE_DEFAULT: usize = 2;
 /// How close a new store follows the live one before the loop is made to wait for the rest.
 const NEAR_EVENTS: u64 = 500;
 /// Rounds of following before it is made to wait however much is left: a log that grows faster than a store
@@ -93,6 +94,7 @@ pub struct Rebuilds {
     partitions_total: u16,
     context: jetstream::Context,
     portion_bytes: usize,
+    at_once: usize,
     /// Nobody serves the stores: each is open for its turn alone, so that memory does not grow with their number.
     offline: bool,
     job: Arc<Mutex<Job>>,
@@ -112,13 +114,15 @@ impl Rebuilds {
             partitions_total,
             context: jetstream::new(client),
             portion_bytes,
+            at_once: AT_ONCE_DEFAULT,
             offline: false,
             job: Arc::default(),
             shutdown,
         }
     }
 
-    /// On the stores of a data folder that no process serves, as they are: nothing is set aside.
+    /// On the stores of a data folder that no process serves, as they are: nothing is set aside. `at_once` partitions,
+    /// one at least, are worked on at a time.
     ///
     /// # Errors
     /// Another process has a store, or the operating system refuses.
@@ -126,6 +130,7 @@ impl Rebuilds {
         client: async_nats::Client,
         data: &std::path::Path,
         partitions_total: u16,
+        at_once: usize,
         shutdown: CancellationToken,
     ) -> Result<Self, store::Error> {
         let root: PathBuf = data.join("store");
@@ -137,7 +142,7 @@ impl Rebuilds {
             partitions.push(Partition::at_rest(Store::at_rest(settings)?));
         }
         let rebuilds = Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown);
-        Ok(Self { offline: true, ..rebuilds })
+        Ok(Self { offline: true, at_once: at_once.max(1), ..rebuilds })
     }
 
     /// Begins a task on one partition or on all; it goes on by itself, see [`Self::job`].
@@ -185,13 +190,14 @@ impl Rebuilds {
     }
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
-        let all = stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(AT_ONCE, |partition| async {
-            let compared = self.turn(&task, partition).await?;
-            let mut job = self.lock();
-            job.partition.take_if(|shown| *shown == partition.id);
-            job.partitions.push(compared);
-            Ok(())
-        });
+        let all =
+            stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(self.at_once, |partition| async {
+                let compared = self.turn(&task, partition).await?;
+                let mut job = self.lock();
+                job.partition.take_if(|shown| *shown == partition.id);
+                job.partitions.push(compared);
+                Ok(())
+            });
         let outcome = tokio::select! {
             outcome = all => outcome,
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
@@ -325,7 +331,7 @@ impl Rebuilds {
 
     fn fresh(&self, live: &Partition, side: Side, scope: Scope) -> Result<Fresh, Error> {
         self.say(live.id, "opening", 0, 0);
-        Fresh::open(&live.store, side, scope, self.portion_bytes / AT_ONCE, self.context.clone())
+        Fresh::open(&live.store, side, scope, self.portion_bytes / self.at_once, self.context.clone())
     }
 
     /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.

@@ -324,7 +324,7 @@ async fn what_an_earlier_attempt_left_is_begun_anew_where_it_is_damaged() {
         }
     }
     assert!(damaged > 0, "one of them had come that far");
-    let rebuilt = told(&groupfold("rebuild", &data, &["--nats-url", &nats.url()]));
+    let rebuilt = told(&groupfold("rebuild", &data, &["--nats-url", &nats.url(), "--at-once", "1"]));
     assert_eq!(rebuilt.0, Some(0), "{rebuilt:?}");
     up.restart().await;
     assert_eq!(digest(&up).await, before);
