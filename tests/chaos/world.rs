@@ -165,13 +165,13 @@ impl World {
             receiver.process().kill9();
             projector.process().kill9();
             nats.process().kill9();
-            let folders = [("log", nats.store_dir()), ("data", projector.data())];
-            let kept = keep(row, seed, &history, &checked, &digest, &folders);
-            for (name, process) in [("receiver.log", &mut receiver), ("projector.log", &mut projector)] {
-                std::fs::write(kept.join(name), process.process().log())
-                    .expect("what it printed can be kept");
-            }
-            let kept = kept.display();
+            let evidence = [
+                ("log", nats.store_dir()),
+                ("data", projector.data()),
+                ("receiver.log", receiver.process().log_file().to_owned()),
+                ("projector.log", projector.process().log_file().to_owned()),
+            ];
+            let kept = keep(row, seed, &history, &checked, &digest, &evidence);
             outcome.note(format!("seed {seed}: history, digests, logs and store are kept in {kept}"));
         }
     }
@@ -200,20 +200,21 @@ fn keep(
     history: &History,
     checked: &Checked,
     digest: &Value,
-    folders: &[(&str, PathBuf)],
-) -> PathBuf {
-    let to = workspace().join("target/chaos").join(format!("{row}-seed-{seed}"));
+    evidence: &[(&str, PathBuf)],
+) -> String {
+    let name = format!("target/chaos/{row}-seed-{seed}");
+    let to = workspace().join(&name);
     let _ = std::fs::remove_dir_all(&to);
     std::fs::create_dir_all(&to).expect("the failure can be kept");
     let told = json!({ "lost": checked.lost, "twice": checked.twice, "wrong": checked.wrong,
                        "violations": checked.violations, "position": digest });
     std::fs::write(to.join("history.jsonl"), history.to_lines()).expect("the history can be kept");
     std::fs::write(to.join("checked.json"), format!("{told:#}")).expect("the check can be kept");
-    for (name, folder) in folders {
-        let copied = Command::new("cp").arg("-r").arg(folder).arg(to.join(name)).status();
-        assert!(copied.is_ok_and(|status| status.success()), "{} cannot be kept", folder.display());
+    for (name, found) in evidence {
+        let copied = Command::new("cp").arg("-r").arg(found).arg(to.join(name)).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} cannot be kept", found.display());
     }
-    to
+    name
 }
 
 /// One who reads groups all the time and remembers what was answered.

@@ -65,6 +65,12 @@ impl Process {
         self.child.id()
     }
 
+    /// Where it prints to.
+    #[must_use]
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
     /// What it printed, stdout and stderr together.
     #[must_use]
     pub fn log(&self) -> String {

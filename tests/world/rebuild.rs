@@ -50,6 +50,16 @@ async fn told_a_story(groupfold: &Groupfold) {
     groupfold.caught_up().await;
 }
 
+/// The same, then stopped: its broker, the stopped one, and what it stood at.
+async fn stopped_after_a_story() -> (NatsServer, Groupfold, (String, String)) {
+    let nats = NatsServer::start().await;
+    let mut up = Groupfold::up(Options::on(&nats)).await;
+    told_a_story(&up).await;
+    let before = digest(&up).await;
+    assert_eq!(up.terminate().await, 0);
+    (nats, up, before)
+}
+
 /// Changes an entry and every digest with it, as if the fold had said so: the store is sound to itself.
 fn tamper(data: &Path, partitions: u16, key: &Key, change: impl Fn(&mut Entry)) {
     let partition = partition_of(GROUP, partitions);
@@ -297,12 +307,8 @@ async fn killed_at_any_point_a_rebuild_is_resumed_and_ends_with_the_same_digest(
 /// It failed each time, until somebody removed it by hand.
 #[tokio::test]
 async fn what_an_earlier_attempt_left_is_begun_anew_where_it_is_damaged() {
-    let nats = NatsServer::start().await;
-    let mut up = Groupfold::up(Options::on(&nats)).await;
-    told_a_story(&up).await;
-    let before = digest(&up).await;
+    let (nats, mut up, before) = stopped_after_a_story().await;
     let data = up.data();
-    assert_eq!(up.terminate().await, 0);
     let mut dying = Groupfold::command();
     dying.args(["rebuild", "--nats-url", &nats.url(), "--data"]).arg(&data);
     let died = dying.env("GROUPFOLD_CRASH", "portion.done").output().expect("groupfold can be run");
@@ -333,11 +339,7 @@ async fn what_an_earlier_attempt_left_is_begun_anew_where_it_is_damaged() {
 /// The database's own checksums cover whole pages, so a flipped byte is named by its partition, not by its key.
 #[tokio::test]
 async fn one_flipped_byte_of_a_stopped_store_is_named_and_healed_by_the_next_start() {
-    let nats = NatsServer::start().await;
-    let mut up = Groupfold::up(Options::on(&nats)).await;
-    told_a_story(&up).await;
-    let before = digest(&up).await;
-    assert_eq!(up.terminate().await, 0);
+    let (nats, mut up, before) = stopped_after_a_story().await;
     let partition = partition_of(GROUP, 8);
     let folder = up.data().join(format!("store/{partition}"));
     let kept: Vec<_> =

@@ -188,7 +188,7 @@ fn resumable(live: &Store, side: Side) -> Result<Option<Store>, Error> {
         return Ok(None);
     }
     match left.digest.is_empty() {
-        // What is ahead of the position is merged again; damage shows when it is compared.
+        // What is ahead of the position is merged again; damage shows on the way, and it is begun anew.
         true => Ok(Some(store)),
         false => match store.verify() {
             Err(error) if error.is_damage() => Ok(None),

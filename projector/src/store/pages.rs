@@ -209,8 +209,14 @@ pub(super) fn entries(
             }
             Some(other) => (Some(other), None),
         };
-        let is_known = !matches!(one, Some(Err(_)));
-        let gap = row.lacks(is_known, page.as_ref()).then(|| Err(damaged(partition, entry::Error::Key)));
+        let lacks = match &one {
+            Some(Err(_)) => {
+                row = Row::Unknown;
+                false
+            }
+            _ => row.lacks(page.as_ref()),
+        };
+        let gap = lacks.then(|| Err(damaged(partition, entry::Error::Key)));
         let of_page = page.into_iter().flat_map(|Page { key, common, entries, .. }| {
             let whole = move |entry: v1::PageEntry| {
                 Ok((IVec::from([&key[..common], &entry.rest].concat()), IVec::from(&*entry.value)))
@@ -235,20 +241,12 @@ enum Row {
 
 impl Row {
     /// True if a page is lacking before what was found: a page, or anything else.
-    fn lacks(&mut self, is_known: bool, page: Option<&Page>) -> bool {
-        let next = match page {
-            _ if !is_known => Self::Unknown,
-            Some(page) => match &page.end {
-                Some(end) => Self::Next([&page.key[..page.common], end].concat()),
-                None => Self::Whole,
-            },
-            None => Self::Whole,
-        };
-        match (std::mem::replace(self, next), page) {
-            (Self::Whole, Some(page)) => page.key.len() != page.common,
-            (Self::Next(key), Some(page)) => page.key != key,
-            (Self::Next(_), None) => is_known,
-            (Self::Whole, None) | (Self::Unknown, _) => false,
+    fn lacks(&mut self, page: Option<&Page>) -> bool {
+        let next = page.and_then(|page| Some([&page.key[..page.common], page.end.as_ref()?].concat()));
+        match std::mem::replace(self, next.map_or(Self::Whole, Self::Next)) {
+            Self::Whole => page.is_some_and(|page| page.key.len() != page.common),
+            Self::Next(key) => page.is_none_or(|page| page.key != key),
+            Self::Unknown => false,
         }
     }
 }

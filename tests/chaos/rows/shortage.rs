@@ -150,10 +150,10 @@ async fn on_a_disk(
         // A store writes into room that it has taken before: it meets a full disk only after a while, the same one
         // again only after thousands of webhooks.
         let takes_room = place == Place::Store && !is_slowed;
-        let pause = Duration::from_millis(if takes_room { 2 } else { 15 });
-        let plan = Plan { data, pause, ..Plan::default() };
+        let (pause_ms, rounds) = if takes_room { (2, 1) } else { (15, ROUNDS_OF_A_DISK) };
+        let plan = Plan { data, pause: Duration::from_millis(pause_ms), ..Plan::default() };
         let mut world = World::start_on(nats, plan, rng.next_u64() >> 16).await;
-        for _ in 0..if takes_room { 1 } else { ROUNDS_OF_A_DISK } {
+        for _ in 0..rounds {
             if !budget.allows(&outcome) {
                 break;
             }
