@@ -7,11 +7,13 @@
 mod rate;
 
 use std::convert::Infallible;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
 use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -164,6 +166,11 @@ impl Tokens {
         before.iter().for_each(|(_, caller)| caller.0.taken_back.cancel());
     }
 
+    /// True if nobody needs a token.
+    fn is_open(&self) -> bool {
+        self.anyone.is_some()
+    }
+
     fn admit(&self, headers: &HeaderMap) -> Option<Caller> {
         if let Some(anyone) = &self.anyone {
             return Some(anyone.clone());
@@ -203,6 +210,7 @@ pub(crate) async fn require(
     let ids = path.iter().flat_map(RawPathParams::iter);
     let group = ids.filter(|(name, _)| *name == GROUP_PARAM).map(|(_, id)| id.to_owned()).next();
     let admitted = match admit(&caller, &method, &route) {
+        Ok(()) if api.tokens.is_open() && is_by_public_name(&request) => Err(Problem::public_name()),
         Ok(()) if !is_reading(&method) && is_of_another_site(request.headers()) => Err(Problem::cross_site()),
         Ok(()) => own_group(&api, &caller, &route, group.as_deref(), &params).await,
         Err(problem) => Err(problem),
@@ -225,6 +233,17 @@ pub(crate) async fn require(
 /// can have the browser send, and the browser says so.
 fn is_of_another_site(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
+}
+
+/// A page may have its own name lead to this machine once it is loaded (DNS rebinding): the browser takes what an API
+/// without tokens answers then for the page's own. Names that public DNS can give have a dot; addresses are not given.
+fn is_by_public_name(request: &Request) -> bool {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<Authority>().ok());
+    let Some(authority) = authority.as_ref().or(request.uri().authority()) else { return false };
+    let name = authority.host().trim_end_matches('.').to_ascii_lowercase();
+    let is_address = name.starts_with('[') || name.parse::<Ipv4Addr>().is_ok();
+    name.contains('.') && !is_address && !name.ends_with(".localhost")
 }
 
 fn is_reading(method: &Method) -> bool {

@@ -227,6 +227,12 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "cross_site", "Another site may not ask for this", detail)
     }
 
+    pub(crate) fn public_name() -> Self {
+        let detail = "without tokens this API answers to localhost and to addresses alone, as a page of another site may have \
+                      its name lead here: ask it as localhost (a proxy sends Host: localhost), or set api_token";
+        Self::new(StatusCode::FORBIDDEN, "public_name", "The API is not open under this name", detail)
+    }
+
     pub(crate) fn too_many(wait: Duration) -> Self {
         let detail = "the token has asked as often as it may within a second";
         let title = "Too many requests";
@@ -398,6 +404,7 @@ mod tests {
             (Problem::unauthorized(), 401, "unauthorized", Some(("www-authenticate", "Bearer"))),
             (Problem::forbidden("x"), 403, "forbidden", None),
             (Problem::cross_site(), 403, "cross_site", None),
+            (Problem::public_name(), 403, "public_name", None),
             (
                 Problem::too_many(Duration::from_millis(1500)),
                 429,

@@ -141,9 +141,9 @@ impl World {
             0 => String::new(),
             bytes => format!("content-length: {bytes}\r\n"),
         };
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}{length}\r\n{body}"
-        );
+        let host = if headers.starts_with("host: ") { "" } else { "host: x\r\n" };
+        let request =
+            format!("{method} {path} HTTP/1.1\r\n{host}connection: close\r\n{headers}{length}\r\n{body}");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).await.unwrap();

@@ -198,3 +198,18 @@ async fn an_open_api_does_nothing_for_a_page_of_another_site() {
     let refused = world.send("POST", "/v1/ops/rebuild", "sec-fetch-site: cross-site\r\n").await;
     assert_eq!(refused.problem(), (403, "cross_site".to_owned()));
 }
+
+#[tokio::test]
+async fn an_open_api_answers_under_no_name_that_a_page_of_another_site_could_have_lead_here() {
+    let world = World::new().await;
+    tell_group(&world, "mine", "ACME");
+    for host in ["evil.example", "EVIL.example:8081", "evil.example.", "127.0.0.1.evil.example"] {
+        let reply = world.send("GET", "/v1/groups/mine", &format!("host: {host}\r\n")).await;
+        assert_eq!(reply.problem(), (403, "public_name".to_owned()), "{host}");
+    }
+    for host in
+        ["localhost", "localhost:8081", "127.0.0.1:8081", "[::1]:8081", "groupfold", "api.localhost", ""]
+    {
+        world.send("GET", "/v1/groups/mine", &format!("host: {host}\r\n")).await.ok();
+    }
+}
