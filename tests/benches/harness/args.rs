@@ -122,7 +122,9 @@ impl Args {
 
     /// Events that the projector is behind when it is asked while it catches up.
     pub(crate) fn backlog(&self) -> u64 {
-        self.events() / 3
+        // More than can be folded within the two turns.
+        let some = self.turn().as_secs() * 120_000;
+        self.sized(1_000, some, some)
     }
 
     /// The program that is measured.
