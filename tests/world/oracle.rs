@@ -91,16 +91,32 @@ impl Oracle {
         let mut facts: Vec<Said> = records.iter().flat_map(|r| said::facts(r)).collect();
         facts.sort_by(|a, b| (a.time, a.rank, &a.event).cmp(&(b.time, b.rank, &b.event)));
         let reports: Vec<(i64, Who)> = records.iter().flat_map(|r| said::people(r)).collect();
-        let mut persons = Persons::new(&reports, self.changes_of(&reports));
         // A spelling means a name that the history uses, that was reported with another, or that came of those.
         let told: Vec<(i64, Who)> =
             facts.iter().filter_map(|fact| Some((fact.time, fact.who.clone()?))).collect();
         let several = reports.iter().filter(|(_, who)| who.firm().len() > 1).cloned();
         let spoken_of: Vec<(i64, Who)> = told.into_iter().chain(several).collect();
-        let changed = self.changes_of(&spoken_of).into_iter().flat_map(|c| [c.previous, c.current].concat());
+        let names = |changes: Vec<said::Change>| {
+            changes.into_iter().flat_map(|c| [c.previous, c.current].concat()).collect::<Vec<_>>()
+        };
         let firm = spoken_of.iter().flat_map(|(_, who)| who.firm());
         let best = facts.iter().filter_map(|fact| fact.who.as_ref()?.best());
-        persons.know(firm.chain(best).chain(changed).collect(), &facts);
+        let mut known: BTreeSet<said::Name> =
+            firm.chain(best).chain(names(self.changes_of(&spoken_of))).collect();
+        // Else the number that it spells.
+        let mut of_group = reports.clone();
+        let spelled: BTreeSet<said::Name> =
+            facts.iter().filter_map(|fact| fact.who.as_ref()?.spelled()).collect();
+        for number in spelled {
+            if !known.iter().any(|name| persons::is_same_number(name, &number.1)) {
+                let named = (0, Who(vec![number.clone()]));
+                known.extend(names(self.changes_of(std::slice::from_ref(&named))));
+                known.insert(number);
+                of_group.push(named);
+            }
+        }
+        let mut persons = Persons::new(&reports, self.changes_of(&of_group));
+        persons.know(known, &facts);
         let lived = lived::of(&facts, &persons);
         Story { records, facts, persons, lived }
     }

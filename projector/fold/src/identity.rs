@@ -4,14 +4,16 @@
 //! persons are computed from the links between names (two names in one report) and from identity changes
 //! (a number or user id was given up for another), so the result is the same for any order of arrival.
 //!
-//! A name can change hands. Its life is therefore cut into *epochs*, and a person is a connected component
-//! of (name, epoch) nodes. Within one second a name is taken first, used then, and given up last. An epoch
-//! ends
-//! * when an identity change gives the name up, and begins when one takes it;
-//! * when a `wa_id` that was seen with one user id is first seen with another: the provider gives a number
-//!   to somebody else without telling.
+//! User ids, parent user ids and linked ids are one person's at any time: whatever became of them, nobody else
+//! gets them. A number can change hands. Its life is therefore cut into *epochs*, and a person is a connected
+//! component of (name, epoch) nodes. Within one second a number is taken first, used then, and given up last. An
+//! epoch ends
+//! * when an identity change gives the number up, and begins when one takes it;
+//! * when a number that was seen with one person's user id is first seen with another's: the provider gives a
+//!   number to somebody else without telling.
 
 mod alias;
+mod change;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,8 +21,8 @@ use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 
 pub use alias::{Alias, AliasKind, names, names_of_links};
-
-use alias::canonical_number;
+pub(crate) use alias::{is_same_number, spelled_number};
+pub(crate) use change::Applied;
 
 /// Where in a second something happens to a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,15 +37,6 @@ type At = (i64, Phase);
 /// One name in one epoch.
 type Node = (Alias, usize);
 
-/// An identity change that had an effect.
-#[derive(Debug, Clone)]
-pub(crate) struct Applied {
-    /// The change.
-    pub(crate) rename: v1::Rename,
-    /// A node of the person.
-    node: Node,
-}
-
 /// A person, as far as a name and a time tell.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PersonKey(Node);
@@ -51,13 +44,17 @@ pub(crate) struct PersonKey(Node);
 /// The persons of a group.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
-    /// Begins of the epochs of a name but the first, in order.
+    /// Begins of the epochs of a number but the first, in order.
     epochs: BTreeMap<Alias, Vec<At>>,
     parents: BTreeMap<Node, Node>,
     /// First and last time a node was named.
     seen: BTreeMap<Node, (i64, i64)>,
     /// The user id that a number was seen with in an epoch.
     user_ids: BTreeMap<Node, Alias>,
+    /// Ids that a change gave up for others of their kind.
+    former: BTreeSet<Alias>,
+    /// When a change told an id that was not known to be this person's, first.
+    told: BTreeMap<Alias, i64>,
     applied: Vec<Applied>,
     /// Names that spellings in commands may mean.
     known: BTreeSet<Alias>,
@@ -94,12 +91,14 @@ impl Identity {
         for rename in renames {
             let stamp = rename.stamp.clone().unwrap_or_default();
             let at = (stamp.time_ms, Phase::Take);
-            steps.insert((at, stamp.event_id, String::new()), Step::Take(rename));
+            // A change of number tells the new user id as well: what tells that alone is no news after it.
+            let rank = if is_of_number(rename) { '0' } else { '1' };
+            steps.insert((at, format!("{rank}{}", stamp.event_id), String::new()), Step::Take(rename));
         }
         while let Some(((at, id, _), step)) = steps.pop_first() {
             match step {
                 Step::Link(a, b) => identity.link(a, b, at.0),
-                Step::GiveUp(aliases) => aliases.iter().for_each(|alias| identity.give_up(alias, at.0)),
+                Step::GiveUp(aliases) => aliases.into_iter().for_each(|alias| identity.give_up(alias, at.0)),
                 Step::Take(rename) => {
                     let given_up = identity.take(rename, at.0);
                     steps.insert(((at.0, Phase::GiveUp), id, String::new()), Step::GiveUp(given_up));
@@ -117,46 +116,34 @@ impl Identity {
         identity
     }
 
-    /// The identity changes that had an effect, by time.
-    pub(crate) fn applied(&self) -> &[Applied] {
-        &self.applied
-    }
-
-    /// The person that an applied change concerns.
-    pub(crate) fn person_of_change(&self, applied: &Applied) -> PersonKey {
-        PersonKey(self.find(&applied.node))
-    }
-
     /// The person that a report means by these names at this time; `None` without a name.
     pub(crate) fn person(&self, aliases: &[Alias], time_ms: i64) -> Option<PersonKey> {
         self.node_of(aliases, time_ms).map(|node| PersonKey(self.find(&node)))
     }
 
-    /// The stable id of a person: a hash of the name that was known first. Epochs of a name that changed
-    /// hands hash apart.
+    /// The stable id of a person: a hash of the name that was known first. Epochs of a number that changed
+    /// hands hash apart, and so does an id that a change was the first to tell.
     pub(crate) fn member_id(&self, person: &PersonKey) -> String {
         let first_seen = |node: &Node| self.seen.get(node).map_or(i64::MAX, |seen| seen.0);
         let first = self.nodes_of(person).iter().min_by_key(|node| (first_seen(node), *node));
         let (alias, epoch) = first.unwrap_or(&person.0);
+        let told = self.told.get(alias).filter(|time_ms| first.is_some_and(|n| first_seen(n) == **time_ms));
         let begin = match epoch.checked_sub(1).and_then(|i| self.epochs.get(alias)?.get(i)) {
-            // Within a second a name may begin two epochs.
+            // Within a second a number may begin two epochs.
             Some((time_ms, Phase::GiveUp)) => format!("{time_ms} free"),
             Some((time_ms, Phase::Take | Phase::Use)) => time_ms.to_string(),
-            None => String::new(),
+            None => told.map(ToString::to_string).unwrap_or_default(),
         };
         let hash = sha256([&b"member"[..], alias.encode().as_bytes(), begin.as_bytes()]);
         format!("mbr_{}", hex(&hash[..8]))
     }
 
-    /// The present names of a person: of each kind the one held last.
+    /// The present names of a person: of each kind the one held last. A number that is not theirs any more is no
+    /// name, unless it is all that there is.
     pub(crate) fn names(&self, person: &PersonKey) -> v1::Participant {
-        let mut best: BTreeMap<AliasKind, (bool, i64, &Node)> = BTreeMap::new();
-        for node in self.nodes_of(person) {
-            let held = self.epochs.get(&node.0).map_or(0, Vec::len) == node.1;
-            let last = self.seen.get(node).map_or(i64::MIN, |seen| seen.1);
-            let rank = (held, last, node);
-            let best = best.entry(node.0.kind).or_insert(rank);
-            *best = rank.max(*best);
+        let mut best = self.best(person);
+        if best.len() > 1 {
+            best.retain(|kind, (held, ..)| *held || *kind != AliasKind::WaId);
         }
         let mut names = v1::Participant::default();
         for (_, _, (alias, _)) in best.into_values() {
@@ -165,95 +152,80 @@ impl Identity {
         names
     }
 
+    /// The number that a person had last, be it somebody else's by now.
+    pub(crate) fn last_number(&self, person: &PersonKey) -> Option<String> {
+        self.best(person).remove(&AliasKind::WaId).map(|(_, _, (number, _))| number.text.clone())
+    }
+
+    fn best<'a>(&'a self, person: &'a PersonKey) -> BTreeMap<AliasKind, (bool, i64, &'a Node)> {
+        let mut best = BTreeMap::new();
+        for node in self.nodes_of(person) {
+            let last = self.seen.get(node).map_or(i64::MIN, |seen| seen.1);
+            let rank = (self.is_held(node), last, node);
+            let best = best.entry(node.0.kind).or_insert(rank);
+            *best = rank.max(*best);
+        }
+        best
+    }
+
     /// Never empty: a person that no entry of the group names is the one name asked for.
     fn nodes_of<'a>(&'a self, person: &'a PersonKey) -> &'a [Node] {
         self.persons.get(&person.0).map_or(std::slice::from_ref(&person.0), Vec::as_slice)
     }
 
     fn link(&mut self, a: &Alias, b: &Alias, time_ms: i64) {
-        if let Some((number, user_id)) = number_and_user_id(a, b) {
+        let (first, second) = (self.node_beside(a, b), self.node_beside(b, a));
+        // Who gave a number up and is called by it once more has it no more: the report came late.
+        let is_late = first != self.current(a) || second != self.current(b);
+        if let (Some((number, user_id)), false) = (number_and_user_id(a, b), is_late) {
             self.pass_on(number, user_id, time_ms);
         }
-        let (a, b) = (self.current(a), self.current(b));
-        self.see(&a, time_ms);
-        self.see(&b, time_ms);
-        self.union(&a, &b);
+        let (first, second) = if is_late { (first, second) } else { (self.current(a), self.current(b)) };
+        self.see(&first, time_ms);
+        self.see(&second, time_ms);
+        self.union(&first, &second);
     }
 
-    /// Begins a new epoch of a number that is now seen with another user id than before.
+    /// The node of a name that is reported beside another one.
+    fn node_beside(&self, alias: &Alias, other: &Alias) -> Node {
+        let (alias, epoch) = self.current(alias);
+        let late = self.gave_up(&alias, &self.current(other));
+        (alias, if late { epoch - 1 } else { epoch })
+    }
+
+    /// Begins a new epoch of a number that is now seen with another person's user id than before.
     fn pass_on(&mut self, number: &Alias, user_id: &Alias, time_ms: i64) {
-        let node = self.current(number);
-        match self.user_ids.get(&node) {
-            Some(known) if known == user_id => return,
-            Some(_) => self.cut(number, (time_ms, Phase::Take)),
-            None => {}
+        if self.is_anothers(number, &self.current(user_id)) {
+            self.cut(number, (time_ms, Phase::Take));
         }
         self.user_ids.insert(self.current(number), user_id.clone());
     }
 
-    /// Gives the current names to the person of the previous ones; returns the names to give up.
-    fn take(&mut self, rename: &v1::Rename, time_ms: i64) -> Vec<Alias> {
-        let previous = rename.previous.as_ref().map(names_of_links).unwrap_or_default();
-        let current = rename.current.as_ref().map(names_of_links).unwrap_or_default();
-        // Only a name that stands against another of its kind changes hands. One without a counterpart, such
-        // as the number in a report of a new user id, is theirs before and after.
-        let stands_against = |name: &Alias, others: &[Alias]| {
-            !others.contains(name) && others.iter().any(|other| other.kind == name.kind)
-        };
-        let given_up: Vec<Alias> =
-            previous.iter().filter(|old| stands_against(old, &current)).cloned().collect();
-        let taken: Vec<&Alias> = current.iter().filter(|new| stands_against(new, &previous)).collect();
-        let Some(first) = previous.first().or(current.first()) else { return Vec::new() };
-
-        let known = !given_up.is_empty() && given_up.iter().all(|old| self.was_given_up_for(old, &taken));
-        if known || self.was_told(rename, time_ms) {
-            return Vec::new();
-        }
-        let whole: Vec<Node> = previous.iter().map(|old| self.current(old)).collect();
-        let person = whole.first().map(|node| self.find(node));
-        for new in taken {
-            if person != Some(self.find(&self.current(new))) {
-                self.cut(new, (time_ms, Phase::Take));
-            }
-        }
-        let all: Vec<Node> = whole.into_iter().chain(current.iter().map(|new| self.current(new))).collect();
-        for node in &all {
-            self.see(node, time_ms);
-            self.union(&all[0].clone(), node);
-        }
-        if let Some(user_id) = current.iter().find(|alias| alias.kind == AliasKind::UserId) {
-            for number in current.iter().filter(|alias| alias.kind == AliasKind::WaId) {
-                self.user_ids.insert(self.current(number), user_id.clone());
-            }
-        }
-        let node = self.current(first);
-        self.applied.push(Applied { rename: rename.clone(), node });
-        given_up
+    /// True if a number was seen last with a user id of somebody else.
+    fn is_anothers(&self, number: &Alias, person: &Node) -> bool {
+        let known = self.user_ids.get(&self.current(number));
+        known.is_some_and(|known| self.find(&self.current(known)) != self.find(person))
     }
 
-    /// True if the same change was applied in this second: each number of a business hears of it.
-    fn was_told(&self, rename: &v1::Rename, time_ms: i64) -> bool {
-        let names = |who: &Option<v1::Participant>| who.as_ref().map(names_of_links).unwrap_or_default();
-        self.applied.iter().map(|applied| &applied.rename).any(|other| {
-            other.stamp.as_ref().is_some_and(|stamp| stamp.time_ms == time_ms)
-                && names(&other.previous) == names(&rename.previous)
-                && names(&other.current) == names(&rename.current)
-        })
+    /// True if it was this person who gave a number up, and nobody is told to have taken it since.
+    fn gave_up(&self, number: &Alias, person: &Node) -> bool {
+        let cuts = self.epochs.get(number).map_or(&[][..], Vec::as_slice);
+        let is_free = matches!(cuts.last(), Some((_, Phase::GiveUp)));
+        is_free && self.find(&(number.clone(), cuts.len() - 1)) == self.find(person)
     }
 
-    /// True if the last holder of a name gave it up for names they hold now: the same change reported again.
-    fn was_given_up_for(&self, old: &Alias, taken: &[&Alias]) -> bool {
-        let (_, epoch) = self.current(old);
-        let Some(before) = epoch.checked_sub(1) else { return false };
-        let holder = self.find(&(old.clone(), before));
-        !taken.is_empty() && taken.iter().all(|new| self.find(&self.current(new)) == holder)
-    }
-
-    fn give_up(&mut self, alias: &Alias, time_ms: i64) {
+    fn give_up(&mut self, alias: Alias, time_ms: i64) {
         let at = (time_ms, Phase::GiveUp);
-        if self.epochs.get(alias).and_then(|cuts| cuts.last()) != Some(&at) {
-            self.cut(alias, at);
+        if alias.kind != AliasKind::WaId {
+            self.former.insert(alias);
+        } else if self.epochs.get(&alias).and_then(|cuts| cuts.last()) != Some(&at) {
+            self.cut(&alias, at);
         }
+    }
+
+    /// True if nobody else has a name by now, and no change gave it up.
+    fn is_held(&self, (alias, epoch): &Node) -> bool {
+        self.epochs.get(alias).map_or(0, Vec::len) == *epoch && !self.former.contains(alias)
     }
 
     fn cut(&mut self, alias: &Alias, at: At) {
@@ -289,13 +261,8 @@ impl Identity {
                 .or_else(|| known(AliasKind::ParentUserId))
                 .or_else(|| known(AliasKind::Username));
         }
-        known(AliasKind::WaId).or_else(|| {
-            let canonical = canonical_number(text);
-            self.known
-                .iter()
-                .find(|alias| alias.kind == AliasKind::WaId && canonical_number(&alias.text) == canonical)
-                .cloned()
-        })
+        known(AliasKind::WaId)
+            .or_else(|| self.known.iter().find(|alias| is_same_number(alias, text)).cloned())
     }
 
     fn see(&mut self, node: &Node, time_ms: i64) {
@@ -324,6 +291,10 @@ impl Identity {
 /// The two of them in this order, if that is what they are. Of a link the lesser name is the first: the user id.
 fn number_and_user_id<'a>(a: &'a Alias, b: &'a Alias) -> Option<(&'a Alias, &'a Alias)> {
     (a.kind == AliasKind::UserId && b.kind == AliasKind::WaId).then_some((b, a))
+}
+
+fn is_of_number(rename: &v1::Rename) -> bool {
+    rename.kind() != v1::IdentityChangeKind::UserId
 }
 
 /// The names mentioned by renames, for looking up further renames.

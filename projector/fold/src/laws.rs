@@ -1,6 +1,7 @@
 //! The fold's laws on short stories, in every order.
 
 mod bytes;
+mod persons;
 mod policy;
 
 use groupfold_schemas::v1::event::Kind;
@@ -10,7 +11,7 @@ use crate::apply::{Contributions, Digest, Known, Working};
 use crate::contribute::contributions;
 use crate::entry::{Key, Memory, Value};
 use crate::merge::{absorbs, merge};
-use crate::story::{GROUP, at, ended, joined, message, receipt, renamed, requested, revoked, who};
+use crate::story::{GROUP, at, changed, ended, joined, message, receipt, renamed, requested, revoked, who};
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
 mod snapshots;
@@ -180,10 +181,7 @@ fn a_change_reported_twice_changes_once() {
 
 #[test]
 fn a_new_user_id_leaves_the_number_with_its_holder() {
-    let mut change = renamed(3, &["u:A"], &["u:B", "w:1"]);
-    if let Some(v1::Event { kind: Some(Kind::IdentityChanged(event)) }) = &mut change.event {
-        event.kind = v1::IdentityChangeKind::UserId.into();
-    }
+    let change = changed(3, v1::IdentityChangeKind::UserId, &["u:A"], &["u:B", "w:1"], "m");
     let group = group(&[joined(1, &["w:1"]), change, ended(5, EndReason::Left, &["u:B"])]);
     assert_eq!(who_is(&group, MemberStatus::Left), ["1"]);
     assert_eq!((group.members.len(), group.members[0].names.user_id.as_deref()), (1, Some("B")));

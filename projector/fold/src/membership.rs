@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
-use crate::identity::{Alias, AliasKind, Applied, Identity, PersonKey, names, names_of_rename};
+use crate::identity::{
+    Alias, AliasKind, Applied, Identity, PersonKey, is_same_number, names, names_of_rename, spelled_number,
+};
 use crate::view::{Between, MemberStatus, is_policy};
 
 mod step;
@@ -95,8 +97,18 @@ impl Roster {
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
         let mut known: BTreeSet<Alias> = named.chain(linked).collect();
         let own = renames(source, account, known.iter().cloned().collect())?;
-        let all = renames(source, account, known.iter().cloned().chain(beside).collect())?;
         known.extend(own.iter().flat_map(names_of_rename));
+        // A number that nobody is known by, but spelled whole, is the name of somebody whose join was missed.
+        let spelled: BTreeSet<Alias> =
+            facts.iter().filter_map(|(_, fact)| spelled_number(fact.participant.as_ref()?)).collect();
+        for number in spelled {
+            if !known.iter().any(|name| is_same_number(name, &number.text)) {
+                known
+                    .extend(renames(source, account, vec![number.clone()])?.iter().flat_map(names_of_rename));
+                known.insert(number);
+            }
+        }
+        let all = renames(source, account, known.iter().cloned().chain(beside).collect())?;
         let uses = facts
             .iter()
             .filter_map(|(at, fact)| Some((names(fact.participant.as_ref()?), at.time_ms)))

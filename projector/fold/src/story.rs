@@ -25,7 +25,7 @@ pub(crate) fn at(second: i64, kind: Kind) -> Record {
     record
 }
 
-/// A person by names: `w:` number, `u:` user id, `n:` user name, `i:` input.
+/// A person by names: `w:` number, `u:` user id, `p:` parent user id, `n:` user name, `i:` input.
 pub(crate) fn who(names: &[&str]) -> Participant {
     let mut participant = Participant::default();
     for name in names {
@@ -34,6 +34,7 @@ pub(crate) fn who(names: &[&str]) -> Participant {
         match tag {
             "w" => participant.wa_id = text,
             "u" => participant.user_id = text,
+            "p" => participant.parent_user_id = text,
             "n" => participant.username = text,
             "i" => participant.input = text,
             _ => panic!("unknown tag {tag}"),
@@ -90,13 +91,25 @@ pub(crate) fn revoked(second: i64, names: &[&str]) -> Record {
 }
 
 pub(crate) fn renamed(second: i64, previous: &[&str], current: &[&str]) -> Record {
+    changed(second, v1::IdentityChangeKind::Number, previous, current, "m")
+}
+
+/// A change of number or of user id, in a system message.
+pub(crate) fn changed(
+    second: i64,
+    kind: v1::IdentityChangeKind,
+    previous: &[&str],
+    current: &[&str],
+    message: &str,
+) -> Record {
     at(
         second,
         Kind::IdentityChanged(v1::IdentityChanged {
-            kind: v1::IdentityChangeKind::Number.into(),
+            kind: kind.into(),
             previous: Some(who(previous)),
             current: Some(who(current)),
-            ..Default::default()
+            message_id: Some(message.to_owned()),
+            body: None,
         }),
     )
 }

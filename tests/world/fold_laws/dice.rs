@@ -20,6 +20,12 @@ impl Dice {
         low + self.below(high - low + 1)
     }
 
+    /// Seconds, both included.
+    pub(crate) fn seconds(&mut self, low: i64, high: i64) -> i64 {
+        low + i64::try_from(self.below(usize::try_from(high - low + 1).expect("it rises")))
+            .expect("it is small")
+    }
+
     pub(crate) fn percent(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }

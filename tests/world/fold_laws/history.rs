@@ -1,8 +1,9 @@
 //! Random histories: what may be reported of a few people in two groups of one account.
 //!
 //! Memberships, settings and receipts are as contradictory as can be, also within a second. Names are
-//! honest: each report calls people as they are called at the time, and a name changes hands in a second in
-//! which its old holder has it still and its new one does not use it yet.
+//! honest: each report calls people as they are called at the time, or by a user id of before, and a number changes
+//! hands in a second in which its old holder has it still and its new one does not use it yet. A change may be told
+//! late, in two messages of nearly one time, in part or not at all.
 
 mod people;
 mod policy;
@@ -68,6 +69,7 @@ pub(crate) fn random(seed: u64) -> Vec<Record> {
             _ => story.somebody_new(),
         }
     }
+    story.records.sort_by_key(|record| record.provider_time_ms);
     story.records
 }
 

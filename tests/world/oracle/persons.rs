@@ -1,4 +1,5 @@
-//! Who is who, told from the beginning: which person holds which name, second by second.
+//! Who is who, told from the beginning: which person holds which name, second by second. Numbers go from hand to hand;
+//! any other name is one person's for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +32,8 @@ pub(crate) struct Persons {
     known: BTreeSet<Name>,
     /// Persons so far, those included that turned out to be another.
     count: usize,
+    /// Ids that gave way to others of their kind.
+    former: BTreeSet<Name>,
     /// Changes that changed something, with the person.
     pub(crate) changes: Vec<(Change, usize)>,
 }
@@ -40,7 +43,7 @@ impl Persons {
     pub(crate) fn new(reports: &[(i64, Who)], mut changes: Vec<Change>) -> Self {
         let mut persons = Self::default();
         let together = first_seen_together(reports);
-        changes.sort_by(|a, b| (a.time, &a.event).cmp(&(b.time, &b.event)));
+        changes.sort_by(|a, b| (a.time, !a.of_number, &a.event).cmp(&(b.time, !b.of_number, &b.event)));
         let seconds: BTreeSet<i64> =
             changes.iter().map(|c| c.time).chain(together.values().copied()).collect();
         for second in seconds {
@@ -49,7 +52,7 @@ impl Persons {
             let pairs: Vec<&(Name, Name)> =
                 together.iter().filter(|(_, time)| **time == second).map(|(pair, _)| pair).collect();
             pairs.iter().for_each(|(a, b)| persons.pass_on(a, b, second));
-            pairs.iter().for_each(|(a, b)| persons.are_one(a, b, second));
+            pairs.iter().for_each(|(a, b)| persons.are_reported_as_one(a, b, second));
             given_up.iter().for_each(|name| persons.give_up(name, second));
         }
         persons
@@ -72,13 +75,13 @@ impl Persons {
     }
 
     /// The names to call a person by: of each kind one that is held still before one that is not, and the one
-    /// mentioned last.
+    /// mentioned last. A number that was lost is told only where there is nothing else to tell.
     pub(crate) fn names(&self, person: usize, who: &Who) -> BTreeMap<char, String> {
         let mut best: BTreeMap<char, (bool, i64, &Name)> = BTreeMap::new();
         for (name, holds) in &self.holds {
             for (i, hold) in holds.iter().enumerate().filter(|(_, hold)| hold.person == person) {
                 let Some(mentioned) = hold.mentioned else { continue };
-                let rank = (i + 1 == holds.len(), mentioned, name);
+                let rank = (i + 1 == holds.len() && !self.former.contains(name), mentioned, name);
                 let best = best.entry(name.0).or_insert(rank);
                 *best = rank.max(*best);
             }
@@ -86,71 +89,133 @@ impl Persons {
         if best.is_empty() {
             return who.best().into_iter().collect();
         }
+        if best.len() > 1 && best.get(&'w').is_some_and(|(held, ..)| !held) {
+            best.remove(&'w');
+        }
         best.into_values().map(|(_, _, name)| name.clone()).collect()
     }
 
-    /// Applies a change; returns the names that are free after its second.
+    /// Applies a change; returns the names that are given up at the end of its second.
     fn change(&mut self, change: &Change) -> Vec<Name> {
         let Change { previous, current, time, .. } = change;
-        // A name without a counterpart of its kind changes no hands: it only says more of the person.
-        let against = |name: &Name, others: &[Name]| {
-            !others.contains(name) && others.iter().any(|other| other.0 == name.0)
+        let told_just_now = |(other, _): &(Change, usize)| {
+            (other.time, &other.previous, &other.current) == (*time, previous, current)
         };
-        let taken: Vec<&Name> = current.iter().filter(|name| against(name, previous)).collect();
-        let freed: Vec<&Name> = previous.iter().filter(|name| against(name, current)).collect();
-        let told_just_now = self
-            .changes
-            .iter()
-            .any(|(other, _)| (other.time, &other.previous, &other.current) == (*time, previous, current));
-        if told_just_now || self.holds_already(&freed, &taken) {
+        if self.changes.iter().any(told_just_now) {
             return Vec::new();
         }
-        let first = previous.first().expect("a change has a previous name");
-        previous.iter().for_each(|name| self.are_one(first, name, *time));
-        let person = self.last(first).person;
-        for name in taken {
-            if self.last(name).person != person {
-                self.begin(name, (*time, Part::Taken), person);
+        let ids: Vec<Name> = previous.iter().chain(current).filter(|name| name.0 != 'w').cloned().collect();
+        ids.iter().for_each(|id| self.are_one(&ids[0], id, *time));
+        // Whom it is about: who has these ids, else who has the old number, else who has the new one.
+        let mut subject = ids.first().cloned();
+        let mut gives = Vec::new();
+        for number in numbers(previous) {
+            if current.iter().any(|name| self.let_go(number, name)) {
+                continue;
+            }
+            let named = previous.iter().any(|name| name.0 != 'w');
+            if named && self.is_of_another(number, &ids[0]) {
+                self.count += 1;
+                self.begin(number, (*time, Part::Taken), self.count);
+            }
+            let first = subject.get_or_insert_with(|| number.clone()).clone();
+            self.are_one(&first, number, *time);
+            if change.moves(number) {
+                gives.push(number.clone());
             }
         }
-        current.iter().for_each(|name| self.are_one(first, name, *time));
-        let user_id = current.iter().find(|(kind, _)| *kind == 'u');
-        if let (Some(number), Some(user_id)) = (current.iter().find(|(kind, _)| *kind == 'w'), user_id) {
-            self.last(number).user_id = Some(user_id.clone());
+        let Some(subject) = subject.or_else(|| current.first().cloned()) else { return Vec::new() };
+        let person = self.last(&subject).person;
+        let heard = gives.is_empty()
+            && change
+                .since()
+                .iter()
+                .all(|name| self.last_heard(person, name.0, change.of_number) == Some(*name));
+        let holds = |(name, holds): (&Name, &Vec<Hold>)| {
+            let last = holds.last().filter(|hold| hold.mentioned.is_some())?;
+            (name.0 == 'w' && last.person == person && !current.contains(name)).then(|| name.clone())
+        };
+        let others: Vec<Name> = self.holds.iter().filter_map(holds).collect();
+        if !heard && change.of_number && numbers(previous).next().is_none() {
+            gives.extend(others.iter().cloned());
         }
-        let person = self.last(first).person;
+        for number in numbers(current) {
+            let new = change.moves(number);
+            if (new && heard) || (!new && self.let_go(number, &subject)) {
+                continue;
+            }
+            let theirs = self.last(number).person == self.last(&subject).person;
+            if !theirs && (new || !others.is_empty() || self.is_of_another(number, &subject)) {
+                self.count += 1;
+                self.begin(number, (*time, Part::Taken), self.count);
+            }
+            if let Some(user_id) = current.iter().find(|name| name.0 == 'u') {
+                self.last(number).user_id = Some(user_id.clone());
+            }
+            self.are_one(&subject, number, *time);
+        }
+        if heard {
+            return Vec::new();
+        }
+        change.since().into_iter().for_each(|name| {
+            self.former.remove(name);
+        });
+        let replaced = |name: &&Name| {
+            name.0 != 'w' && !current.contains(name) && current.iter().any(|other| other.0 == name.0)
+        };
+        gives.extend(previous.iter().filter(replaced).cloned());
+        let person = self.last(&subject).person;
         self.changes.push((change.clone(), person));
-        freed.into_iter().cloned().collect()
+        gives
     }
 
-    /// True if whoever gave up the old names is who holds the new ones.
-    fn holds_already(&mut self, freed: &[&Name], taken: &[&Name]) -> bool {
-        let givers: Vec<Option<usize>> = freed
-            .iter()
-            .map(|name| {
-                self.last(name);
-                let holds = &self.holds[*name];
-                holds.len().checked_sub(2).map(|before| holds[before].person)
-            })
-            .collect();
-        !freed.is_empty()
-            && !taken.is_empty()
-            && givers.iter().all(|giver| taken.iter().all(|name| *giver == Some(self.last(name).person)))
+    /// The name of a kind that the last change told of somebody.
+    fn last_heard(&self, person: usize, kind: char, of_number: bool) -> Option<&Name> {
+        let theirs = self.changes.iter().rev().filter(|(_, whose)| *whose == person);
+        let such = theirs.filter(|(change, _)| change.of_number || !of_number);
+        such.flat_map(|(change, _)| change.since()).find(|name| name.0 == kind)
     }
 
-    /// A number reported with another user id than before is somebody else's from then on.
+    /// True if the last that is known of a number is that the holder of this name gave it up.
+    fn let_go(&mut self, number: &Name, name: &Name) -> bool {
+        let person = self.last(name).person;
+        match self.holds.get(number).map(Vec::as_slice) {
+            Some([.., before, free]) => free.from.1 == Part::GivenUp && before.person == person,
+            _ => false,
+        }
+    }
+
+    /// True if a number was last reported with a user id of somebody else.
+    fn is_of_another(&mut self, number: &Name, name: &Name) -> bool {
+        let user_id = self.last(number).user_id.clone();
+        user_id.is_some_and(|user_id| self.last(&user_id).person != self.last(name).person)
+    }
+
+    /// A number reported with another person's user id than before is that person's from then on.
     fn pass_on(&mut self, a: &Name, b: &Name, time: i64) {
         let (number, user_id) = match (a.0, b.0) {
             ('w', 'u') => (a, b),
             ('u', 'w') => (b, a),
             _ => return,
         };
-        let hold = self.last(number);
-        if hold.user_id.as_ref().is_some_and(|known| known != user_id) {
+        if self.let_go(number, user_id) {
+            return;
+        }
+        if self.is_of_another(number, user_id) {
             let person = self.last(user_id).person;
             self.begin(number, (time, Part::Taken), person);
         }
         self.last(number).user_id = Some(user_id.clone());
+    }
+
+    /// Two names reported together. A number that its holder gave up says nothing new of them.
+    fn are_reported_as_one(&mut self, a: &Name, b: &Name, time: i64) {
+        let late = [(a, b), (b, a)].into_iter().find(|(number, name)| self.let_go(number, name));
+        let Some((number, name)) = late else { return self.are_one(a, b, time) };
+        let hold = self.holds.get_mut(number).and_then(|holds| holds.iter_mut().rev().nth(1));
+        hold.into_iter().for_each(|hold| hold.mentioned = hold.mentioned.max(Some(time)));
+        let hold = self.last(name);
+        hold.mentioned = hold.mentioned.max(Some(time));
     }
 
     fn are_one(&mut self, a: &Name, b: &Name, time: i64) {
@@ -168,7 +233,9 @@ impl Persons {
     }
 
     fn give_up(&mut self, name: &Name, time: i64) {
-        if self.last(name).from != (time, Part::GivenUp) {
+        if name.0 != 'w' {
+            self.former.insert(name.clone());
+        } else if self.last(name).from != (time, Part::GivenUp) {
             self.count += 1;
             self.begin(name, (time, Part::GivenUp), self.count);
         }
@@ -211,13 +278,37 @@ impl Persons {
         }
         let known = |kind: char| self.known.get(&(kind, text.clone())).cloned();
         let meant = if text.chars().all(|c| c.is_ascii_digit()) {
-            let same = |other: &&Name| other.0 == 'w' && bare(&other.1) == bare(text);
+            let same = |other: &&Name| is_same_number(other, text);
             known('w').or_else(|| self.known.iter().find(same).cloned())
         } else {
             known('u').or(known('p')).or(known('n'))
         };
         meant.unwrap_or_else(|| name.clone())
     }
+}
+
+impl Change {
+    /// True for a number that is another's before or after. Beside a new user id it is theirs all along.
+    fn moves(&self, number: &Name) -> bool {
+        let (old, new) = (self.previous.contains(number), self.current.contains(number));
+        let both = numbers(&self.previous).next().is_some() && numbers(&self.current).next().is_some();
+        old != new && (self.of_number || both)
+    }
+
+    fn since(&self) -> Vec<&Name> {
+        let is_new =
+            |name: &&Name| if name.0 == 'w' { self.moves(name) } else { !self.previous.contains(name) };
+        self.current.iter().filter(is_new).collect()
+    }
+}
+
+fn numbers(names: &[Name]) -> impl Iterator<Item = &Name> {
+    names.iter().filter(|name| name.0 == 'w')
+}
+
+/// True for a number that is spelled so, with or without what some countries put before a mobile's.
+pub(super) fn is_same_number(number: &Name, digits: &str) -> bool {
+    number.0 == 'w' && bare(&number.1) == bare(digits)
 }
 
 /// Somebody who is named by receipts or messages alone; the same name is the same stranger.

@@ -80,6 +80,14 @@ impl Who {
         Some(('i', plain))
     }
 
+    /// The number that a spelling says with the code of its country, where there is nothing but the spelling.
+    pub(crate) fn spelled(&self) -> Option<Name> {
+        let (kind, text) = self.0.first()?;
+        let (_, digits) = self.best()?;
+        let whole = *kind == 'i' && text.starts_with('+') && digits.chars().all(|c| c.is_ascii_digit());
+        whole.then_some(('w', digits))
+    }
+
     pub(crate) fn username(&self) -> Option<String> {
         self.0.iter().find(|(kind, _)| *kind == 'n').map(|(_, text)| text.clone())
     }

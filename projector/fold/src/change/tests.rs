@@ -7,7 +7,7 @@ use groupfold_schemas::v1::{self, ChangeKind, EndReason, ReceiptStatus, Record};
 
 use super::diff::member_state;
 use super::*;
-use crate::story::{GROUP, ended, joined, message, receipt, renamed, requested, revoked};
+use crate::story::{GROUP, changed, ended, joined, message, receipt, renamed, requested, revoked};
 
 fn at(sequence: usize) -> At {
     At { sequence: sequence as u64 + 1, log_time_ms: 0 }
@@ -45,6 +45,11 @@ fn story() -> Vec<Record> {
         joined(10, &["w:1"]),
         requested(11, &["w:5"]),
         revoked(11, &["w:5"]),
+        // A change of user ids that is told when the new one is in use, and the old one still.
+        joined(12, &["u:D"]),
+        ended(13, EndReason::Left, &["u:E"]),
+        changed(14, v1::IdentityChangeKind::UserId, &["u:D"], &["w:2", "u:E"], "m"),
+        requested(15, &["u:D"]),
     ]
 }
 
@@ -309,6 +314,15 @@ fn a_new_number_is_told_where_the_old_one_is_known_by_a_receipt_alone() {
     ];
     let (_, changes) = tell(&records, 1);
     let told = changes.iter().filter(|change| change.sequence == 3).map(|change| change.kind());
+    assert_eq!(told.collect::<Vec<_>>(), [ChangeKind::Member]);
+}
+
+#[test]
+fn a_new_number_is_told_of_whoever_is_known_by_a_spelling_alone() {
+    let removed = ended(1, EndReason::Removed, &["i:+1 786 534-7866"]);
+    let records = [removed, renamed(3, &["w:17865347866"], &["w:17865347867"])];
+    let (_, changes) = tell(&records, 1);
+    let told = changes.iter().filter(|change| change.sequence == 2).map(|change| change.kind());
     assert_eq!(told.collect::<Vec<_>>(), [ChangeKind::Member]);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use groupfold_schemas::v1::{self, Record};
 
 use crate::entry::{Key, Prefix, Source, Value};
-use crate::identity::{Alias, names, names_of_links, names_of_rename};
+use crate::identity::{Alias, names, names_of_links, names_of_rename, spelled_number};
 use crate::membership::renames;
 
 /// Groups of the account that know one of the persons, by group id. Looks through all groups of the partition:
@@ -45,7 +45,10 @@ fn knows<S: Source>(source: &S, group: &str, persons: &BTreeSet<Alias>) -> Resul
             Value::Fact(fact) => fact.participant,
             _ => None,
         };
-        participant.is_some_and(|participant| names(&participant).iter().any(|name| persons.contains(name)))
+        participant.is_some_and(|participant| {
+            let mut called = names(&participant).into_iter().chain(spelled_number(&participant));
+            called.any(|name| persons.contains(&name))
+        })
     });
     Ok(known
         || source.scan(&Prefix::Links { group })?.iter().any(|(key, _)| match key {

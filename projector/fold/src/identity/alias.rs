@@ -102,6 +102,21 @@ pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
     .collect()
 }
 
+/// The number that a command's spelling says by itself: one with the `+` before the code of its country. Without
+/// it, eleven digits may be a number of Brazil without its code as well as one of the United States with it.
+pub(crate) fn spelled_number(participant: &Participant) -> Option<Alias> {
+    let text = participant.input.as_ref()?;
+    let input = Alias { kind: AliasKind::Input, text: normal_input(text) };
+    let is_whole = text.trim_start().starts_with('+') && input.is_number();
+    (is_whole && names(participant).first() == Some(&input))
+        .then_some(Alias { kind: AliasKind::WaId, ..input })
+}
+
+/// True for a number that is spelled so, but for the digit that some countries put before mobiles.
+pub(crate) fn is_same_number(number: &Alias, digits: &str) -> bool {
+    number.kind == AliasKind::WaId && canonical_number(&number.text) == canonical_number(digits)
+}
+
 /// A number without its punctuation; any other spelling as it is, without a user name's `@`.
 fn normal_input(text: &str) -> String {
     let text = text.trim();
@@ -116,7 +131,7 @@ fn normal_input(text: &str) -> String {
 /// Some countries write a mobile number with a digit that WhatsApp ids may lack: Brazil a 9 after the
 /// area code, Mexico a 1 and Argentina a 9 after the country code. Numbers that are equal without it are
 /// the same number.
-pub(super) fn canonical_number(digits: &str) -> String {
+fn canonical_number(digits: &str) -> String {
     let without = |at: usize| format!("{}{}", &digits[..at], &digits[at + 1..]);
     let digit_at = |at: usize| digits.as_bytes().get(at).copied();
     match digits.len() {

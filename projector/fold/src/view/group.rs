@@ -119,6 +119,11 @@ pub(super) fn person(roster: &Roster, reported: &v1::Participant, time_ms: i64) 
     })
 }
 
+/// The number that the person meant had last.
+pub(super) fn last_number(roster: &Roster, reported: &v1::Participant, time_ms: i64) -> Option<String> {
+    roster.identity.last_number(&roster.identity.person(&names(reported), time_ms)?)
+}
+
 /// Settings whose last report left the outcome open.
 fn unconfirmed(head: &v1::GroupHead) -> Vec<v1::Setting> {
     let text = |register: &Option<v1::TextRegister>| register.as_ref().and_then(|r| r.stamp.clone());

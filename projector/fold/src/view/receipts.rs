@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use groupfold_schemas::v1;
 
-use super::group::{head, person};
+use super::group::{head, last_number, person};
 use super::{MemberReceipt, Person, Receipts, UserView};
 use crate::entry::{Key, Prefix, Source, Value};
 use crate::identity::Alias;
@@ -70,6 +70,8 @@ pub(super) struct Reported {
     pub(super) receipt: v1::MemberReceipt,
     /// The number that the earliest report by number named.
     pub(super) number: Option<(i64, String)>,
+    /// The number that they had last.
+    pub(super) last_number: Option<String>,
 }
 
 /// Each person once, by [`Person::member_id`].
@@ -79,14 +81,16 @@ pub(super) fn persons(roster: &Roster, reported: Vec<(Alias, v1::MemberReceipt)>
         let (mut names, time_ms) = (v1::Participant::default(), first_time(&receipt));
         alias.put_into(&mut names);
         let Some(person) = person(roster, &names, time_ms) else { continue };
+        let last_number = last_number(roster, &names, time_ms);
         let number = names.wa_id.map(|number| (time_ms, number));
         let one = match persons.remove(&person.member_id) {
             Some(other) => Reported {
                 person,
                 receipt: merge::receipt(other.receipt, receipt),
                 number: [other.number, number].into_iter().flatten().min(),
+                last_number,
             },
-            None => Reported { person, receipt, number },
+            None => Reported { person, receipt, number, last_number },
         };
         persons.insert(one.person.member_id.clone(), one);
     }

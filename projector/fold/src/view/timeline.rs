@@ -129,12 +129,17 @@ fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, 
     let stamp = rename.stamp.clone().unwrap_or_default();
     let number = rename.kind() != IdentityChangeKind::UserId;
     let current = rename.current.clone().unwrap_or_default();
+    let mut member = as_reported(roster, person, rename.previous.as_ref());
+    // Where the old number was hidden, the new one is not it.
+    if number && member.names.wa_id == current.wa_id {
+        member.names.wa_id = None;
+    }
     let entry = Entry {
         id: stamp.event_id,
         at_ms: stamp.time_ms,
         between: None,
         kind: if number { EntryKind::NumberChanged } else { EntryKind::UserIdChanged },
-        member: Some(as_reported(roster, person, rename.previous.as_ref())),
+        member: Some(member),
         actor: v1::ActorKind::Participant,
         user_id: None,
         via: v1::JoinVia::Unknown,
@@ -160,5 +165,17 @@ mod tests {
         let lines = timeline(&memory, GROUP).unwrap().unwrap();
         let member = lines[0].member.as_ref().unwrap();
         assert_eq!(member.names.wa_id.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn nobody_changes_from_the_number_that_is_new() {
+        let mut memory = Memory::default();
+        memory.apply(&[joined(1, &["u:A"]), renamed(2, &["u:A"], &["w:2", "u:B"])]).unwrap();
+        let line = timeline(&memory, GROUP).unwrap().unwrap().pop().unwrap();
+        let names = line.member.unwrap().names;
+        assert_eq!(
+            (names.wa_id, names.user_id.as_deref(), line.text.as_deref()),
+            (None, Some("A"), Some("2"))
+        );
     }
 }

@@ -19,7 +19,7 @@ pub struct Delivery {
     pub group_id: String,
     /// The person, see [`super::Person::member_id`].
     pub member_id: String,
-    /// The number that a report named, else the present one; digits.
+    /// The number that a report named, else the last one known; digits.
     pub number: Option<String>,
     /// Unix milliseconds, as in [`super::MemberReceipt::delivered_at_ms`]: who read a message received it.
     pub delivered_at_ms: i64,
@@ -66,7 +66,7 @@ impl Message {
         let delivery = |one: super::receipts::Reported| {
             let marks = [&one.receipt.delivered, &one.receipt.read, &one.receipt.played];
             let own = marks.into_iter().flatten().find_map(|mark| mark.pricing.clone());
-            let number = one.number.map(|(_, number)| number).or(one.person.names.wa_id.clone());
+            let number = one.number.map(|(_, number)| number).or(one.last_number);
             let member = member(one.person, &one.receipt);
             Some(Delivery {
                 message_id: message_id.clone(),

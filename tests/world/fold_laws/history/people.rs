@@ -11,6 +11,8 @@ pub(crate) struct Person {
     pub(crate) names: Participant,
     /// Names given up in this second, which reports of the same second may still use.
     pub(crate) before: Option<(i64, Participant)>,
+    /// A user id of before, which a report may use at any later time: nobody else gets it.
+    pub(crate) once: Option<String>,
     /// No receipt of a message sent before this second is told: the name may have been another's then, and
     /// receipts are kept by message and name.
     pub(crate) since: i64,
@@ -32,7 +34,7 @@ impl Story {
             10 => names.username = Some(username),
             _ => (names.wa_id, names.lid) = (Some(number), Some(lid)),
         }
-        self.people.push(Person { names, before: None, since: self.second });
+        self.people.push(Person { names, before: None, once: None, since: self.second });
     }
 
     fn fresh(&mut self, tag: &str) -> String {
@@ -73,6 +75,9 @@ impl Story {
             1 if names.user_id.is_some() => (names.wa_id, names.parent_user_id) = (None, None),
             // The empty text stands for a hidden number.
             2 if names.wa_id.is_none() => names.wa_id = Some(String::new()),
+            3 if person.once.is_some() => {
+                names = Participant { user_id: person.once.clone(), ..Default::default() };
+            }
             _ => {}
         }
         names
@@ -105,6 +110,8 @@ impl Story {
         if self.people[i].before.as_ref().is_some_and(|(second, _)| *second == self.second) {
             self.second += 1;
         }
+        // All is told of the change before.
+        self.second = self.second.max(self.people[i].since);
         let whole = self.people[i].names.clone();
         let (mut previous, mut current) = (Participant::default(), Participant::default());
         let has_user = whole.user_id.is_some();
@@ -131,29 +138,59 @@ impl Story {
             1 if !of_number && previous.wa_id.is_some() => previous.wa_id = None,
             _ => {}
         }
-        if of_number {
-            self.free.extend(whole.wa_id.clone().map(|number| (self.second, number)));
+        let now = self.second;
+        // Now and then a change is told when the new names are in use already.
+        let told = if self.dice.percent(20) { now + self.dice.seconds(1, 2) } else { now };
+        let both = of_number && with_user;
+        let shape = self.dice.below(10);
+        match shape {
+            // The old number is hidden, or the new one.
+            0 if both && previous.user_id.is_some() => previous.wa_id = None,
+            1 if both => current.wa_id = None,
+            _ => {}
         }
+        if of_number {
+            self.free.extend(whole.wa_id.clone().map(|number| (told, number)));
+        }
+        let number = if of_number { current.wa_id.clone() } else { whole.wa_id.clone() };
         let after = Participant {
-            wa_id: current.wa_id.clone().or(whole.wa_id.clone()),
+            wa_id: number,
             user_id: current.user_id.clone().or(whole.user_id.clone()),
             parent_user_id: current.parent_user_id.clone().or(whole.parent_user_id.clone()),
             ..whole.clone()
         };
-        if current.wa_id.as_ref().is_some_and(|number| self.had_been.contains(number)) {
-            self.people[i].since = self.second;
+        let used_before = current.wa_id.as_ref().is_some_and(|number| self.had_been.contains(number));
+        if used_before || told > now || both {
+            // A second more: what tells of the user id alone may come then.
+            self.people[i].since = told + 1;
+        }
+        if with_user {
+            self.people[i].once.clone_from(&whole.user_id);
         }
         self.people[i].names = after;
-        self.people[i].before = Some((self.second, whole));
-        self.tell_change(&previous, &current, of_number);
-        if self.dice.percent(30) {
-            // Each number of the business hears of it.
+        self.people[i].before = Some((now, whole.clone()));
+        self.second = told;
+        // The number's own message may be lost.
+        if !(shape == 2 && both) {
             self.tell_change(&previous, &current, of_number);
+            if self.dice.percent(30) {
+                // Each number of the business hears of it.
+                self.tell_change(&previous, &current, of_number);
+            }
+            if self.dice.percent(15) {
+                self.second += 1;
+                self.tell_change(&previous, &current, of_number);
+            }
         }
-        if self.dice.percent(15) {
-            self.second += 1;
-            self.tell_change(&previous, &current, of_number);
+        if both && (shape == 2 || self.dice.percent(50)) {
+            // The user id has a message of its own, which names any number or none.
+            let numbers = [whole.wa_id, current.wa_id.clone(), None];
+            let wa_id = self.dice.pick(&numbers).clone();
+            self.second = told + self.dice.seconds(-1, 1);
+            let previous = Participant { wa_id: None, user_id: self.people[i].once.clone(), ..previous };
+            self.tell_change(&previous, &Participant { wa_id, ..current }, false);
         }
+        self.second = now;
     }
 
     fn tell_change(&mut self, previous: &Participant, current: &Participant, of_number: bool) {
@@ -182,7 +219,7 @@ impl Story {
         let linked = self.dice.percent(40);
         let parent_user_id = linked.then(|| self.fresh("P"));
         let names = Participant { wa_id: Some(number), user_id, parent_user_id, ..Default::default() };
-        self.people.push(Person { names: names.clone(), before: None, since: self.second });
+        self.people.push(Person { names: names.clone(), before: None, once: None, since: self.second });
         let group = self.group();
         self.tell(group, super::reports::joined(vec![names], v1::JoinVia::InviteLink));
         self.second += 1;

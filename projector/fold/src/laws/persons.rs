@@ -1,0 +1,219 @@
+//! One person stays one whatever their names become, and two people stay two, in every order.
+
+use groupfold_schemas::v1::IdentityChangeKind::{Number, UserId};
+
+use super::*;
+
+/// Each member: status, number, user id.
+fn members(story: &[Record]) -> Vec<(MemberStatus, Option<String>, Option<String>)> {
+    let members = group(story).members.into_iter();
+    let mut told: Vec<_> = members.map(|m| (m.status, m.names.wa_id, m.names.user_id)).collect();
+    told.sort();
+    told
+}
+
+fn one(
+    status: MemberStatus,
+    number: Option<&str>,
+    user_id: &str,
+) -> Vec<(MemberStatus, Option<String>, Option<String>)> {
+    vec![(status, number.map(str::to_owned), Some(user_id.to_owned()))]
+}
+
+fn changes(story: &[Record]) -> Vec<EntryKind> {
+    let lines = view::timeline(&fold(story), GROUP).unwrap().unwrap().into_iter().map(|line| line.kind);
+    lines.filter(|kind| matches!(kind, EntryKind::NumberChanged | EntryKind::UserIdChanged)).collect()
+}
+
+#[test]
+fn new_names_used_a_second_before_their_change_is_told_are_the_same_persons() {
+    let story = [
+        joined(1, &["w:1", "u:KA"]),
+        receipt(50, ReceiptStatus::Delivered, &["w:1", "u:KA"]),
+        receipt(101, ReceiptStatus::Read, &["w:2", "u:KC"]),
+        ended(101, EndReason::Left, &["w:2", "u:KC"]),
+        changed(102, Number, &["w:1", "u:KA"], &["w:2", "u:KC"], "m"),
+    ];
+    assert_eq!(members(&story), one(MemberStatus::Left, Some("2"), "KC"));
+    let memory = fold(&story);
+    let receipts = view::receipts(&memory, "M1").unwrap().unwrap();
+    let [receipt] = &receipts.members[..] else { panic!("{:?}", receipts.members) };
+    assert_eq!((receipt.delivered_at_ms, receipt.read_at_ms), (Some(50_000), Some(101_000)));
+    assert_eq!(changes(&story), [EntryKind::NumberChanged; 0], "they had left by then");
+
+    let ids_alone = [
+        joined(1, &["u:KA"]),
+        ended(101, EndReason::Left, &["u:KC"]),
+        changed(102, UserId, &["u:KA"], &["u:KC"], "m"),
+    ];
+    assert_eq!(members(&ids_alone), one(MemberStatus::Left, None, "KC"));
+}
+
+#[test]
+fn an_old_user_id_used_after_its_change_is_the_same_persons_and_not_shown() {
+    let change = || changed(102, UserId, &["u:KC"], &["u:KA"], "m");
+    for end in [
+        ended(103, EndReason::Left, &["u:KC"]),
+        ended(103, EndReason::Left, &["i:KC"]),
+        ended(103, EndReason::Left, &["w:1", "u:KC"]),
+    ] {
+        let [(MemberStatus::Left, _, user_id)] = &members(&[joined(1, &["u:KC"]), change(), end])[..] else {
+            panic!("one person, who left")
+        };
+        assert_eq!(user_id.as_deref(), Some("KA"), "the present one, be it told by the change alone");
+    }
+    let removed = [joined(1, &["u:KC"]), change(), ended(103, EndReason::Removed, &["i:KC"])];
+    assert_eq!(members(&removed), one(MemberStatus::Removed, None, "KA"));
+    let late = [joined(1, &["u:KC", "p:P"]), change(), receipt(200, ReceiptStatus::Read, &["u:KC", "w:1"])];
+    assert_eq!(members(&late), one(MemberStatus::Member, Some("1"), "KA"));
+    let back = [joined(1, &["u:KC"]), change(), changed(110, UserId, &["u:KA"], &["u:KC"], "n")];
+    assert_eq!(members(&back), one(MemberStatus::Member, None, "KC"));
+    assert_eq!(changes(&back).len(), 2);
+}
+
+#[test]
+fn a_late_report_under_the_old_number_gives_it_back_to_nobody() {
+    let story = [
+        joined(1, &["u:KA"]),
+        changed(3, Number, &["w:1", "u:KA"], &["w:2", "u:KC"], "m"),
+        receipt(4, ReceiptStatus::Delivered, &["w:1", "u:KA"]),
+        changed(5, UserId, &["u:KA"], &["w:1", "u:KC"], "n"),
+        joined(9, &["w:1"]),
+    ];
+    let members = members(&story);
+    assert_eq!(members[0].1.as_deref(), Some("1"));
+    assert_eq!(members[1..], one(MemberStatus::Member, Some("2"), "KC"));
+}
+
+/// Bob had the number that Alice has now; Bob left, Alice is in.
+fn bob_and_alice() -> [Record; 3] {
+    [joined(1, &["w:2", "u:BB"]), joined(2, &["w:1", "u:AA"]), ended(5, EndReason::Left, &["w:2", "u:BB"])]
+}
+
+fn in_and_out(story: &[Record]) -> (Vec<String>, Vec<String>) {
+    let group = group(story);
+    let of = |status| {
+        let with = group.members.iter().filter(|m| m.status == status);
+        with.filter_map(|m| m.names.user_id.clone()).collect()
+    };
+    (of(MemberStatus::Member), of(MemberStatus::Left))
+}
+
+#[test]
+fn a_number_told_beside_a_new_user_id_joins_nobody_with_who_had_it_before() {
+    for previous in [&["u:AA"][..], &["w:2", "u:AA"]] {
+        let change = changed(100, UserId, previous, &["w:2", "u:CC"], "m");
+        let story: Vec<Record> = bob_and_alice().into_iter().chain([change]).collect();
+        assert_eq!(in_and_out(&story), (vec!["CC".into()], vec!["BB".into()]));
+    }
+}
+
+#[test]
+fn who_has_a_number_has_another_one_now_though_nobody_told_whose_it_was() {
+    let change = changed(100, UserId, &["u:AA"], &["w:2", "u:CC"], "m");
+    let story = [
+        joined(1, &["w:2"]),
+        joined(2, &["w:1", "u:AA"]),
+        ended(5, EndReason::Left, &["w:2"]),
+        change,
+        ended(101, EndReason::Left, &["w:2"]),
+    ];
+    let members = members(&story);
+    assert_eq!(members.len(), 2);
+    assert_eq!(group(&story[..4]).members.iter().filter(|m| m.status == MemberStatus::Member).count(), 1);
+    assert_eq!(members[1..], one(MemberStatus::Left, Some("2"), "CC"), "the number is theirs from then on");
+}
+
+#[test]
+fn both_messages_of_a_change_in_one_second_are_one_change_whatever_their_ids() {
+    for n in 0..12 {
+        let number = changed(100, Number, &["w:1", "u:AA"], &["w:2", "u:CC"], &format!("number {n}"));
+        for previous in [&["u:AA"][..], &["w:2", "u:AA"]] {
+            let user_id = changed(100, UserId, previous, &["w:2", "u:CC"], &format!("user id {n}"));
+            let story: Vec<Record> = bob_and_alice().into_iter().chain([number.clone(), user_id]).collect();
+            assert_eq!(in_and_out(&story), (vec!["CC".into()], vec!["BB".into()]), "{n}");
+            assert_eq!(changes(&story), [EntryKind::NumberChanged], "{n}");
+        }
+    }
+}
+
+#[test]
+fn a_new_number_is_taken_from_who_had_it_though_the_old_one_is_not_told() {
+    let change = changed(100, Number, &["u:AA"], &["w:2", "u:CC"], "m");
+    let again = changed(101, Number, &["u:AA"], &["w:2", "u:CC"], "n");
+    let story: Vec<Record> = bob_and_alice().into_iter().chain([change, again]).collect();
+    assert_eq!(in_and_out(&story), (vec!["CC".into()], vec!["BB".into()]));
+    assert_eq!(changes(&story), [EntryKind::NumberChanged]);
+    let later: Vec<Record> =
+        bob_and_alice().into_iter().take(2).chain([story[3].clone(), joined(200, &["w:1"])]).collect();
+    assert_eq!(group(&later).members.len(), 3, "the number that they had is another's by now");
+}
+
+#[test]
+fn a_number_given_up_for_a_hidden_one_is_theirs_no_more() {
+    for previous in [&["w:1", "u:AA"][..], &["w:1"]] {
+        let change = || changed(10, Number, previous, &["u:CC"], "m");
+        let gone = [joined(1, &["w:1", "u:AA"]), change(), changed(11, Number, previous, &["u:CC"], "n")];
+        assert_eq!(members(&gone), one(MemberStatus::Member, None, "CC"), "{previous:?}");
+        assert_eq!(changes(&gone), [EntryKind::NumberChanged]);
+        let next = [joined(1, &["w:1", "u:AA"]), change(), joined(20, &["w:1"])];
+        let members = members(&next);
+        assert_eq!(members[..1], one(MemberStatus::Member, None, "CC"));
+        assert_eq!((members.len(), members[1].1.as_deref()), (2, Some("1")));
+    }
+}
+
+/// Each number of the business hears of it, not all in one second.
+#[test]
+fn a_change_of_user_ids_is_told_once_however_often_it_is_reported() {
+    for (previous, current) in [(&["w:1"], &["w:1", "u:CC"][..]), (&["u:AA"], &["u:CC"])] {
+        let story = [
+            joined(1, &["w:1", "u:AA"]),
+            changed(10, UserId, previous, current, "m"),
+            changed(11, UserId, previous, current, "n"),
+            changed(11, UserId, previous, current, "o"),
+        ];
+        assert_eq!(members(&story), one(MemberStatus::Member, Some("1"), "CC"));
+        assert_eq!(changes(&story), [EntryKind::UserIdChanged]);
+    }
+}
+
+#[test]
+fn whoever_is_removed_by_a_whole_number_is_known_by_it() {
+    let removed = |input: &str| ended(5, EndReason::Removed, &[input]);
+    let known = |story: &[Record]| {
+        let group = group(story);
+        let [member] = &group.members[..] else { panic!("{:?}", group.members) };
+        assert_eq!(member.status, MemberStatus::Removed);
+        member.names.wa_id.clone()
+    };
+    assert_eq!(known(&[removed("i:+1 (786) 534-7866")]).as_deref(), Some("17865347866"));
+    // Without the code of the country it may be any country's.
+    assert_eq!(known(&[removed("i:11 98888-7777")]), None);
+    let wrote = [message(2, &["w:17865347866"]), removed("i:+17865347866")];
+    assert_eq!(group(&wrote).window.unwrap().opened_by.member_id, group(&wrote).members[0].member_id);
+    // Known otherwise, it is that number; in Brazil with or without a digit.
+    let joined = [joined(1, &["w:551188887777"]), removed("i:+55 11 98888-7777")];
+    assert_eq!(known(&joined).as_deref(), Some("551188887777"));
+    let changed = [removed("i:+17865347866"), renamed(7, &["w:17865347866"], &["w:17865347867"])];
+    assert_eq!(known(&changed).as_deref(), Some("17865347867"));
+}
+
+/// Ids are handed out: whoever kept one finds the same person behind it.
+#[test]
+fn a_person_keeps_the_id_of_the_name_that_was_known_first() {
+    let id = |story: &[Record]| group(story).members[0].member_id.clone();
+    let expected = |name: &str, begin: &str| {
+        let hash = groupfold_schemas::id::sha256([&b"member"[..], name.as_bytes(), begin.as_bytes()]);
+        format!("mbr_{}", groupfold_schemas::id::hex(&hash[..8]))
+    };
+    assert_eq!(
+        id(&[joined(1, &["w:1", "u:A"]), renamed(3, &["w:1", "u:A"], &["w:2", "u:B"])]),
+        expected("u:A", "")
+    );
+    // Told before the group knew them: the new name has the time at which it was told first.
+    let told = |old: &str, new: &str| id(&[renamed(3, &[old], &[new]), joined(5, &[new])]);
+    assert_eq!(told("u:A", "u:B"), expected("u:A", ""));
+    assert_eq!(told("u:B", "u:A"), expected("u:A", "3000"));
+    assert_eq!(told("w:2", "w:1"), expected("w:1", "3000"));
+}
