@@ -52,13 +52,39 @@ impl Log {
         Self { context, partitions }
     }
 
-    /// Appends a record wherever it belongs, under its event id.
+    /// Appends a record under its event id to those of its partitions that do not have it.
     ///
     /// # Errors
-    /// The log refuses, or does not acknowledge in time; it may be there all the same.
-    pub async fn append(&self, record: v1::Record, delivery: &Delivery<'_>) -> Result<Appended, Error> {
-        let payload_max = self.context.client().max_payload();
-        self.everywhere(Message::of_event(record, self.partitions, payload_max, delivery)).await
+    /// The log refuses, or does not acknowledge in time; it may be there, or in some partitions, all the same.
+    pub async fn append(
+        &self,
+        record: v1::Record,
+        delivery: &Delivery<'_>,
+        missing: &[u16],
+    ) -> Result<Appended, Error> {
+        let mut message = self.message(record, delivery);
+        // One that is kept as a failure has no partition.
+        message.destinations.retain(|to| to.partition.is_none_or(|partition| missing.contains(&partition)));
+        self.everywhere(message).await
+    }
+
+    /// Appends a record that the log has and nobody could read. It goes in under the failure's id: under its own the
+    /// broker takes it for the one that it remembers, and nothing comes after it.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_again(
+        &self,
+        record: v1::Record,
+        delivery: &Delivery<'_>,
+        failed_id: &str,
+    ) -> Result<Appended, Error> {
+        let message = self.message(record, delivery);
+        self.everywhere(Message { id: format!("again-{failed_id}-{}", message.id), ..message }).await
+    }
+
+    fn message(&self, record: v1::Record, delivery: &Delivery<'_>) -> Message {
+        Message::of_event(record, self.partitions, self.context.client().max_payload(), delivery)
     }
 
     /// Appends an event of ours: one that no webhook told.
