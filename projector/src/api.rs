@@ -6,6 +6,7 @@ pub(crate) mod auth;
 mod changes;
 mod commands;
 pub(crate) mod convert;
+mod ends;
 mod groups;
 mod links;
 mod openapi;
@@ -41,6 +42,7 @@ use crate::rebuild::Rebuilds;
 use crate::token::Token;
 use auth::Tokens;
 pub(crate) use changes::Feed;
+pub(crate) use ends::Ends;
 pub(crate) use ops::Ops;
 pub(crate) use past::Past;
 use problem::Problem;
@@ -54,6 +56,8 @@ pub(crate) struct Api {
     build: Arc<str>,
     /// Absent where there is no log.
     past: Option<Past>,
+    /// As well.
+    ends: Option<Ends>,
     /// As well.
     feed: Option<Feed>,
     /// Likewise.
@@ -72,6 +76,7 @@ impl Api {
             metrics,
             build: build.into(),
             past: None,
+            ends: None,
             feed: None,
             rebuilds: None,
             desk: None,
@@ -81,6 +86,11 @@ impl Api {
     /// With a log to look back to.
     pub(crate) fn with_past(self, past: Past) -> Self {
         Self { past: Some(past), ..self }
+    }
+
+    /// With a log whose ends can be asked for.
+    pub(crate) fn with_ends(self, ends: Ends) -> Self {
+        Self { ends: Some(ends), ..self }
     }
 
     /// With changes to follow.

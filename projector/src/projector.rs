@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::api::ops::Ops;
-use crate::api::{Api, Feed, Past};
+use crate::api::{Api, Ends, Feed, Past};
 use crate::background;
 use crate::desk::Desk;
 use crate::failures;
@@ -170,7 +170,8 @@ impl Projector {
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
         let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
-        let api = api.with_past(Past::new(async_nats::jetstream::new(client))).with_rebuilds(rebuilds);
+        let log = async_nats::jetstream::new(client);
+        let api = api.with_ends(Ends::new(log.clone())).with_past(Past::new(log)).with_rebuilds(rebuilds);
         Ok(Self { api, stores, loops })
     }
 

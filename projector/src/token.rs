@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use groupfold_schemas::id::sha256;
+use groupfold_schemas::id;
+use ring::digest::{SHA256, digest};
 
 /// What a token is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -58,7 +59,7 @@ impl Token {
     pub fn all(name: &str, text: &str) -> Self {
         Self {
             name: name.to_owned(),
-            sha256: sha256([text.as_bytes()]),
+            sha256: hashes(text)[0],
             scopes: Scope::ALL.to_vec(),
             phone_number_ids: None,
             requests_per_second: None,
@@ -67,12 +68,34 @@ impl Token {
 
     /// True for the hash of no token at all.
     pub(crate) fn is_empty(&self) -> bool {
-        self.sha256 == sha256([b"".as_slice()])
+        hashes("").contains(&self.sha256)
     }
+}
+
+/// What a token may be kept as: its SHA-256, as `sha256sum` prints it, first; and the one with its length before it that
+/// `groupfold token` printed once.
+pub(crate) fn hashes(text: &str) -> [[u8; 32]; 2] {
+    let mut plain = [0; 32];
+    plain.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    [plain, id::sha256([text.as_bytes()])]
 }
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_schemas::id::hex;
+
+    use super::*;
+
+    /// It once was a hash of the token with its length before it, so that no other program could make it.
+    #[test]
+    fn the_hash_of_a_token_is_what_sha256sum_prints() {
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(hex(&Token::all("", "abc").sha256), abc);
     }
 }

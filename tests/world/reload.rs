@@ -158,3 +158,12 @@ async fn an_access_token_is_changed_without_a_restart() {
     let created = create(&groupfold).await;
     assert_eq!(created["status"], "succeeded", "{created}");
 }
+
+/// SIGHUP once ended it on the spot, and left its nats-server behind: the runbook's way to have files read again.
+#[tokio::test]
+async fn a_process_whose_secrets_come_from_no_file_outlives_sighup() {
+    let mut groupfold = Groupfold::up(Options::default()).await;
+    looks_and_says(&mut groupfold, "SIGHUP changes nothing here").await;
+    let answer = groupfold.post(&participants(&[joined("G1", "5511", T)])).await;
+    assert_eq!(answer.status, 200, "{answer}");
+}

@@ -36,6 +36,9 @@ pub(crate) async fn show(
     let touched = api.reads.all();
     let freshness = params.freshness()?;
     api.reads.reach(&freshness, &touched).await?;
+    if let Some(ends) = &api.ends {
+        ends.look(&touched).await;
+    }
     let mut answer = progress(&touched);
     if let Some(group) = params.group() {
         let home = api.reads.home_of(&group)?;
