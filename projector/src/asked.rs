@@ -7,8 +7,9 @@ use groupfold_schemas::v1::CommandType;
 use tokio::time::Instant;
 
 use crate::api::problem::Problem;
+use crate::partition::Partition;
 use crate::projector::Projector;
-use crate::reads::{Freshness, Reads, position_of};
+use crate::reads::{self, Freshness, Reads, position_of};
 use crate::store::ReadView;
 
 /// Commands read at once.
@@ -25,10 +26,11 @@ impl From<Problem> for Unanswered {
     }
 }
 
-/// The command once it has ended, or as it is at the deadline. One that is not known, or not `seen` by who asks, is waited
-/// for as well: its request may be in the log and not folded yet.
+/// The command once it has ended, or as it is at the deadline, as the partitions that are `touched` know it. One that is not
+/// known, or not `seen` by who asks, is waited for as well: its request may be in the log and not folded yet.
 pub(crate) async fn ended(
     reads: &Reads,
+    touched: &[Partition],
     id: &str,
     freshness: &Freshness,
     deadline: Instant,
@@ -37,7 +39,7 @@ pub(crate) async fn ended(
     let may_come = is_command_id(id);
     loop {
         // Subscribed first: what changes while we read wakes us.
-        let changed = reads.changed();
+        let changed = reads::changed(touched);
         let id = id.to_owned();
         let answer = move |views: &[ReadView<'_>]| Ok((view::command(views, &id)?, position_of(views)));
         let (command, position) = reads.read(reads.all(), freshness, answer).await?;
@@ -55,7 +57,8 @@ impl Projector {
     /// # Errors
     /// The stores cannot be read now.
     pub async fn command_ended(&self, id: &str, deadline: Instant) -> Result<Option<Command>, Unanswered> {
-        let (command, _) = ended(self.reads(), id, &Freshness::default(), deadline, |_| true).await?;
+        let (reads, all) = (self.reads(), self.reads().all());
+        let (command, _) = ended(reads, &all, id, &Freshness::default(), deadline, |_| true).await?;
         Ok(command)
     }
 

@@ -85,15 +85,6 @@ impl Reads {
             .collect()
     }
 
-    /// Comes about when any partition has applied something, or otherwise changed, since this was called.
-    pub(crate) fn changed(&self) -> impl Future<Output = ()> + use<> {
-        let mut each: Vec<_> = self.owned.values().map(|partition| partition.status.subscribe()).collect();
-        async move {
-            let one = each.iter_mut().map(|status| Box::pin(status.changed()));
-            let _ = futures_util::future::select_all(one).await;
-        }
-    }
-
     /// How long a reader may wait at most.
     pub(crate) fn longest_wait(&self, freshness: &Freshness) -> Duration {
         Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max))
@@ -219,6 +210,15 @@ impl Reads {
     }
 }
 
+/// Comes about when any of the partitions has applied something, or otherwise changed, since this was called.
+pub(crate) fn changed(touched: &[Partition]) -> impl Future<Output = ()> + use<> {
+    let mut each: Vec<_> = touched.iter().map(|partition| partition.status.subscribe()).collect();
+    async move {
+        let one = each.iter_mut().map(|status| Box::pin(status.changed()));
+        let _ = futures_util::future::select_all(one).await;
+    }
+}
+
 /// What came of a look at the stores.
 enum Attempt<T, F> {
     Done(Result<T, Problem>),
@@ -267,8 +267,12 @@ pub(crate) fn report(problem: &Problem, touched: &[Partition]) {
 }
 
 fn not_reached(min: &Position, touched: &[Partition]) -> Problem {
-    let present = touched.iter().map(|partition| (partition.id, partition.status.borrow().applied));
-    Problem::position_not_reached(min, &present.collect())
+    Problem::position_not_reached(min, &applied(touched))
+}
+
+/// How far partitions are.
+pub(crate) fn applied(touched: &[Partition]) -> Position {
+    touched.iter().map(|partition| (partition.id, partition.status.borrow().applied)).collect()
 }
 
 /// The position that an answer over these views reflects.

@@ -13,6 +13,7 @@ use super::params::{IdList, Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::asked;
+use crate::partition::Partition;
 use crate::reads::position_of;
 use crate::store::ReadView;
 
@@ -103,17 +104,18 @@ pub(crate) async fn show(
     ended(&api, &caller, &id, params.freshness()?).await
 }
 
-/// The command once it has ended, or as it is when the time to wait is over.
+/// The command once it has ended, or as it is when the time to wait is over, as these partitions know it.
 pub(crate) async fn ended(
     api: &Api,
     caller: &Caller,
+    touched: &[Partition],
     id: &str,
     freshness: crate::reads::Freshness,
 ) -> Result<Answer<Command>, Problem> {
     let deadline = tokio::time::Instant::now() + api.reads.longest_wait(&freshness);
     // Whoever may not see it waits as for one that never was.
     let seen = |command: &view::Command| caller.may_see(number_of(command));
-    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline, seen).await?;
+    let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen).await?;
     let command = found.ok_or_else(|| Problem::command_not_found(id, &position))?;
     Ok(Answer { body: of(command, &position.to_string()), position })
 }

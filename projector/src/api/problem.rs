@@ -15,6 +15,8 @@ use crate::store;
 
 /// Of what is said of a group, and of what is asked of it.
 const NOT_MODERATOR: &str = "not_moderator";
+/// Another request under a key that was used.
+pub(crate) const KEY_REUSED: &str = "idempotency_key_reused";
 
 /// An answer that is none.
 #[derive(Debug)]
@@ -180,9 +182,7 @@ impl Problem {
                     if *code == NOT_MODERATOR { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
                 Self::new(status, code, "The group does not allow it", detail)
             }
-            Refusal::KeyReused => {
-                Self::new(unprocessable, "idempotency_key_reused", "The key was used before", detail)
-            }
+            Refusal::KeyReused => Self::new(unprocessable, KEY_REUSED, "The key was used before", detail),
             Refusal::NoProvider(_) => {
                 let title = "The provider cannot be reached from here";
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
@@ -323,7 +323,6 @@ impl Problem {
     }
 
     /// Stable name of the problem.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }

@@ -21,7 +21,7 @@ use crate::api::answer::POSITION_HEADER;
 use crate::api::ask::{Asker, Body};
 use crate::api::auth::Caller;
 use crate::api::params::Params;
-use crate::api::problem::Problem;
+use crate::api::problem::{KEY_REUSED, Problem};
 use crate::api::{Api, shape};
 use crate::desk::Refusal;
 use crate::reads::{Freshness, position_of};
@@ -144,7 +144,12 @@ impl Order {
             let same = move |views: &[ReadView<'_>]| {
                 views.first().map_or(Ok(None), |view| repeated(view, &record)).map(|_| ())
             };
-            self.api.reads.read(vec![home], &Freshness::default(), same).await?;
+            match self.api.reads.read(vec![home], &Freshness::default(), same).await {
+                Err(problem) if problem.code() == KEY_REUSED => return Err(problem),
+                // It is in the log, whether that can be read now or not.
+                Err(_) => return Ok(Written::new(event_id, group_id, position, false)),
+                Ok(()) => {}
+            }
         }
         Ok(Written::new(event_id, group_id, position, true))
     }
