@@ -1,12 +1,14 @@
 //! How answers come about: which partitions one touches, how fresh it must be, and one look at the
 //! stores that nothing can change while it lasts.
 
+mod judged;
 mod shown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream;
 use groupfold_schemas::log::partition_of;
 use groupfold_schemas::position::Position;
 use tokio::sync::Semaphore;
@@ -14,8 +16,8 @@ use tokio::time::Instant;
 
 use crate::api::problem::Problem;
 use crate::partition::Partition;
-use crate::status::Run;
 use crate::store::{self, ReadView};
+use judged::follow;
 pub(crate) use shown::{Shown, Told};
 
 /// Answers worked out at the same time; each holds a thread.
@@ -34,6 +36,8 @@ pub(crate) struct Reads {
     wait_ms_max: u64,
     turns: Arc<Semaphore>,
     waiting: Semaphore,
+    /// Absent where there is none.
+    log: Option<jetstream::Context>,
 }
 
 /// How fresh an answer must be.
@@ -57,7 +61,13 @@ impl Reads {
             wait_ms_max,
             turns: Arc::new(Semaphore::new(READS_MAX)),
             waiting: Semaphore::new(WAITING_MAX),
+            log: None,
         }
+    }
+
+    /// With the log that is folded.
+    pub(crate) fn of_log(self, log: jetstream::Context) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// All partitions that this process owns.
@@ -119,11 +129,7 @@ impl Reads {
         let all = async {
             for partition in touched {
                 let wanted = min.get(partition.id).unwrap_or_default();
-                let mut status = partition.status.subscribe();
-                let over = status
-                    .wait_for(|status| status.applied >= wanted || matches!(status.run, Run::Stopped(_)));
-                // One that stopped will not get there: no use in waiting on.
-                let there = over.await.is_ok_and(|status| status.applied >= wanted);
+                let there = follow(partition, |status| status.applied >= wanted).await;
                 if !there {
                     return false;
                 }

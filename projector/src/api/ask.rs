@@ -314,6 +314,8 @@ impl OnGroup {
     }
 
     async fn take_with(self, wish: Wish, upload: Option<Bytes>) -> Result<Response, Problem> {
+        let home = self.api.reads.home_of(&self.group_id)?;
+        self.api.reads.fold_up(&[home]).await?;
         let group = group_now(&self.api, self.group_id).await?;
         take(&self.api, self.asker, Some(group), wish, upload).await
     }

@@ -188,6 +188,9 @@ impl Problem {
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
             }
             Refusal::Busy => Self::busy(),
+            Refusal::NotKnown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
+            }
             Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
             Refusal::Provider { advice: "retry_later", .. } => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -259,6 +262,15 @@ impl Problem {
         let detail = format!("partition {partition} has not folded the log up to its end since it started");
         let title = "Not known yet";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)
+    }
+
+    /// What would be judged by a state that is not the log's.
+    pub(crate) fn behind(partition: u16, applied: u64, end: u64) -> Self {
+        let detail = format!(
+            "partition {partition} has folded the log up to {applied} of {end}, and what is asked is judged by all of it: \
+             ask again, with the same Idempotency-Key"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
     }
 
     /// True if it says that something is not there.
@@ -419,6 +431,7 @@ mod tests {
             (Problem::internal(), 500, "internal", None),
             (damaged.into(), 500, "store_unreadable", None),
             (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
+            (Problem::behind(3, 1, 2), 503, "catching_up", Some(("retry-after", "1"))),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
             (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
             (full.into(), 503, "store_closed", Some(("retry-after", "1"))),

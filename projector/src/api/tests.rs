@@ -2,6 +2,7 @@
 
 mod commands;
 mod document;
+mod judged;
 mod policy;
 mod tenants;
 

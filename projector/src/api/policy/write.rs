@@ -117,6 +117,9 @@ impl Order {
         let home = self.api.reads.home_of(&group_id)?;
         let (record, group) = (self.record(&group_id, kind)?, group_id.clone());
         let caller = self.caller.clone();
+        if commands {
+            self.api.reads.fold_up(std::slice::from_ref(&home)).await?;
+        }
         let draft = move |views: &[ReadView<'_>]| {
             let position = position_of(views);
             let view = views.first().ok_or_else(|| Problem::group_not_found(&group, &position))?;
