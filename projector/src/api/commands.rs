@@ -100,8 +100,10 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<Command>, Problem> {
-    let id = id_of(path)?;
-    ended(&api, &caller, &id, params.freshness()?).await
+    let (id, freshness) = (id_of(path)?, params.freshness()?);
+    api.reads.serves(&freshness)?;
+    let found = ended(&api, &caller, &api.reads.all(), &id, freshness).await;
+    found.map_err(|problem| api.reads.elsewhere(problem))
 }
 
 /// The command once it has ended, or as it is when the time to wait is over, as these partitions know it.
@@ -159,7 +161,7 @@ pub(crate) async fn list(
         let commands = page.commands.into_iter().map(|command| of(command, &text)).collect();
         Ok(Answer { body: CommandPage { commands, cursor, position: text }, position })
     };
-    api.reads.read(api.reads.all(), &freshness, answer).await
+    api.reads.read_all(&freshness, answer).await
 }
 
 fn number_of(command: &view::Command) -> &str {

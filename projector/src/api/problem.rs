@@ -257,6 +257,13 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "partition_not_owned", title, detail)
     }
 
+    /// Instead of an absence that what other processes serve may disprove.
+    pub(crate) fn or_elsewhere(self, others: &[u16]) -> Self {
+        let others: Vec<String> = others.iter().map(u16::to_string).collect();
+        let detail = format!("{}; other processes serve partitions {}", self.detail, others.join(", "));
+        Self { detail, position: self.position, ..Self::partition_not_owned(0) }
+    }
+
     /// Instead of an absence that a log not yet folded may disprove.
     pub(crate) fn catching_up(partition: u16) -> Self {
         let detail = format!("partition {partition} has not folded the log up to its end since it started");

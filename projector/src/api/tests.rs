@@ -2,6 +2,7 @@
 
 mod commands;
 mod document;
+mod elsewhere;
 mod judged;
 mod policy;
 mod tenants;
