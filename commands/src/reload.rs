@@ -101,7 +101,7 @@ impl Reload {
         match &holders.api {
             None => {}
             Some((projector, Some(own))) => {
-                let owner = Token::all(pipeline::OWNER, own);
+                let owner = pipeline::owner(own);
                 let tokens: Vec<Token> = now.api_tokens.iter().cloned().chain([owner]).collect();
                 let replaced = projector.replace_tokens(&tokens);
                 replaced.map_err(|error| Failure::failed("the API", &error))?;

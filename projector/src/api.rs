@@ -6,7 +6,6 @@ pub(crate) mod auth;
 mod changes;
 mod commands;
 pub(crate) mod convert;
-mod ends;
 mod groups;
 mod links;
 mod openapi;
@@ -42,7 +41,6 @@ use crate::rebuild::Rebuilds;
 use crate::token::Token;
 use auth::Tokens;
 pub(crate) use changes::Feed;
-pub(crate) use ends::Ends;
 pub(crate) use ops::Ops;
 pub(crate) use past::Past;
 use problem::Problem;
@@ -56,8 +54,6 @@ pub(crate) struct Api {
     build: Arc<str>,
     /// Absent where there is no log.
     past: Option<Past>,
-    /// As well.
-    ends: Option<Ends>,
     /// As well.
     feed: Option<Feed>,
     /// Likewise.
@@ -76,7 +72,6 @@ impl Api {
             metrics,
             build: build.into(),
             past: None,
-            ends: None,
             feed: None,
             rebuilds: None,
             desk: None,
@@ -86,11 +81,6 @@ impl Api {
     /// With a log to look back to.
     pub(crate) fn with_past(self, past: Past) -> Self {
         Self { past: Some(past), ..self }
-    }
-
-    /// With a log whose ends can be asked for.
-    pub(crate) fn with_ends(self, ends: Ends) -> Self {
-        Self { ends: Some(ends), ..self }
     }
 
     /// With changes to follow.

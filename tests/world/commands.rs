@@ -2,6 +2,7 @@
 
 mod clocks;
 mod fates;
+mod judged;
 mod killed;
 mod others;
 mod refusals;

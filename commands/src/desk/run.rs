@@ -9,6 +9,7 @@ use groupfold_projector::desk::Wish;
 use groupfold_schemas::command::text_digest;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::id::{hex, sha256};
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{CommandType, Evidence, JoinRequestOutcome, Setting};
@@ -37,6 +38,8 @@ pub(super) struct Work {
     pub(super) upload: Option<Bytes>,
     /// Unix milliseconds.
     pub(super) deadline_ms: i64,
+    /// Where it stands in the log; empty of one that was found there.
+    pub(super) position: Position,
 }
 
 impl Work {
@@ -49,7 +52,7 @@ impl Work {
         deadline: Duration,
     ) -> Self {
         let deadline_ms = now_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
-        Self { command_id, place, wish, upload, deadline_ms }
+        Self { command_id, place, wish, upload, deadline_ms, position: Position::default() }
     }
 
     /// A command that stands in the log; `None` if this build cannot read what it asks for.
@@ -66,6 +69,7 @@ impl Work {
             wish: serde_json::from_slice(&requested.body).ok()?,
             upload: None,
             deadline_ms: requested.deadline_ms,
+            position: Position::default(),
         })
     }
 
@@ -134,10 +138,19 @@ impl Inner {
             turn = turn => turn,
             () = self.stop.cancelled() => return,
         };
-        let at = Instant::now();
-        let known = self.projector.command_ended(&work.command_id, at).await.ok().flatten();
-        // What is not folded yet was asked for a moment ago.
-        let status = known.map_or(CommandStatus::Requested, |command| command.status);
+        // Whoever refused it told so before: what is folded up to its own place knows.
+        let folded = tokio::select! {
+            folded = self.projector.reached(&work.position, work.deadline()) => folded,
+            () = self.stop.cancelled() => return,
+        };
+        let group = &work.place.group_id;
+        let status = match self.projector.command(group, &work.command_id).await {
+            Ok(known) if folded => known.map_or(CommandStatus::Requested, |command| command.status),
+            // A creation breaks no rule, and may stand in a partition that cannot be read from here.
+            _ if group.is_empty() => CommandStatus::Requested,
+            // Whoever looks next tries again.
+            _ => return,
+        };
         if status == CommandStatus::Requested && !self.stop.is_cancelled() {
             match self.claims.claim(&work.command_id).await {
                 Ok(true) => self.send(&mut work).await,

@@ -29,7 +29,7 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::reads::position_of;
 use crate::store::{self, ReadView};
-use crate::token::{Scope, Token, hashes};
+use crate::token::{Holder, Scope, Token, hashes};
 use rate::Bucket;
 
 /// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
@@ -75,12 +75,17 @@ impl Caller {
 
     /// Whoever reaches an API without tokens.
     pub(crate) fn anyone() -> Self {
-        Self::new(Token::all("anyone", ""))
+        Self::new(Token { holder: Holder::Process, ..Token::all("anyone", "") })
     }
 
     /// The name that audit lines have.
     pub(crate) fn name(&self) -> &str {
         &self.0.token.name
+    }
+
+    /// An idempotency key, as nobody else has it.
+    pub(crate) fn key(&self, key: &str) -> String {
+        self.0.token.key(key)
     }
 
     /// True if the token has this scope.

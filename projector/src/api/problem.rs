@@ -15,6 +15,8 @@ use crate::store;
 
 /// Of what is said of a group, and of what is asked of it.
 const NOT_MODERATOR: &str = "not_moderator";
+/// Another request under a key that was used.
+pub(crate) const KEY_REUSED: &str = "idempotency_key_reused";
 
 /// An answer that is none.
 #[derive(Debug)]
@@ -180,14 +182,15 @@ impl Problem {
                     if *code == NOT_MODERATOR { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
                 Self::new(status, code, "The group does not allow it", detail)
             }
-            Refusal::KeyReused => {
-                Self::new(unprocessable, "idempotency_key_reused", "The key was used before", detail)
-            }
+            Refusal::KeyReused => Self::new(unprocessable, KEY_REUSED, "The key was used before", detail),
             Refusal::NoProvider(_) => {
                 let title = "The provider cannot be reached from here";
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
             }
             Refusal::Busy => Self::busy(),
+            Refusal::NotKnown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
+            }
             Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
             Refusal::Provider { advice: "retry_later", .. } => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -254,11 +257,27 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "partition_not_owned", title, detail)
     }
 
+    /// Instead of an absence that what other processes serve may disprove.
+    pub(crate) fn or_elsewhere(self, others: &[u16]) -> Self {
+        let others: Vec<String> = others.iter().map(u16::to_string).collect();
+        let detail = format!("{}; other processes serve partitions {}", self.detail, others.join(", "));
+        Self { detail, position: self.position, ..Self::partition_not_owned(0) }
+    }
+
     /// Instead of an absence that a log not yet folded may disprove.
     pub(crate) fn catching_up(partition: u16) -> Self {
         let detail = format!("partition {partition} has not folded the log up to its end since it started");
         let title = "Not known yet";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)
+    }
+
+    /// What would be judged by a state that is not the log's.
+    pub(crate) fn behind(partition: u16, applied: u64, end: u64) -> Self {
+        let detail = format!(
+            "partition {partition} has folded the log up to {applied} of {end}, and what is asked is judged by all of it: \
+             ask again, with the same Idempotency-Key"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
     }
 
     /// True if it says that something is not there.
@@ -323,7 +342,6 @@ impl Problem {
     }
 
     /// Stable name of the problem.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
@@ -420,6 +438,7 @@ mod tests {
             (Problem::internal(), 500, "internal", None),
             (damaged.into(), 500, "store_unreadable", None),
             (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
+            (Problem::behind(3, 1, 2), 503, "catching_up", Some(("retry-after", "1"))),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
             (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
             (full.into(), 503, "store_closed", Some(("retry-after", "1"))),

@@ -41,14 +41,13 @@ pub(crate) async fn of_message(
 ) -> Result<Answer<shape::Receipts>, Problem> {
     let id = id_of(path)?;
     let (freshness, at) = (params.freshness()?, params.at()?);
-    let touched = api.reads.all();
     let Some(at) = at else {
         let answer = move |views: &[ReadView<'_>]| {
             let (receipts, view) = find(views, &id, &caller)?;
             let position = position_of(std::slice::from_ref(view));
             Ok(Answer { body: convert::receipts(receipts, &position), position })
         };
-        return api.reads.read(touched, &freshness, answer).await;
+        return api.reads.read_all(&freshness, answer).await;
     };
     // The present state alone tells where a message lives.
     let message = id.clone();
@@ -56,7 +55,7 @@ pub(crate) async fn of_message(
         let (receipts, view) = find(views, &message, &caller)?;
         Ok((receipts.group_id, view.partition()))
     };
-    let (group, partition) = api.reads.read(touched, &freshness, home).await?;
+    let (group, partition) = api.reads.read_all(&freshness, home).await?;
     let home = api.reads.owned(partition)?;
     let subjects = refold::message_subjects(partition, group.as_deref());
     let then = api.past()?.then(&api.reads, &home, subjects, &at, freshness).await?;

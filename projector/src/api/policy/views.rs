@@ -58,7 +58,7 @@ async fn group_of(order: &Order, message_id: String) -> Result<String, Problem> 
         }
         Err(Problem::message_without_group(&message_id, &position_of(views)))
     };
-    reads.read(reads.all(), &Freshness::default(), find).await
+    reads.read_all(&Freshness::default(), find).await
 }
 
 fn named_in(view: &ReadView<'_>, message_id: &str) -> Result<Option<String>, store::Error> {
