@@ -254,8 +254,14 @@ impl Loop {
         }
     }
 
-    /// Folds a batch and tells the tail how far that went.
+    /// Folds a batch and tells the tail how far that went. One that does not follow what the store has is left: another
+    /// store took its place since, and the tail goes on from there.
     async fn fold(&mut self, batch: Vec<Item>) -> Result<(), store::Error> {
+        let before = self.partition.store.view()?.progress();
+        if batch.first().is_some_and(|first| first.sequence != before.sequence + 1) {
+            self.tail.start_over(identity_of(&before));
+            return Ok(());
+        }
         let partition = self.partition.clone();
         let metrics = self.metrics.clone();
         let created = self.tail.identity().created.clone().unwrap_or_default();
@@ -277,6 +283,8 @@ impl Loop {
         match verified.await.unwrap_or_else(|panic| Err(self.panicked(panic))) {
             Ok(()) => Ok(()),
             Err(error) if error.is_damage() => self.start_over(&error).await,
+            // Neither sound nor damaged, as far as is known; opening reads it through again.
+            Err(error) if error.may_pass() => self.open_again(error).await,
             Err(error) => Err(Stop::store(&error)),
         }
     }
@@ -311,10 +319,13 @@ impl Loop {
     }
 }
 
-fn identity_of(progress: &v1::Progress) -> Identity {
+pub(crate) fn identity_of(progress: &v1::Progress) -> Identity {
     Identity {
         created: (!progress.stream_created.is_empty()).then(|| progress.stream_created.clone()),
         sequence: progress.sequence,
         log_time_ms: progress.log_time_ms,
     }
 }
+
+#[cfg(test)]
+mod tests;
