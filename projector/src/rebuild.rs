@@ -141,10 +141,10 @@ impl Rebuilds {
     ) -> Result<Self, store::Error> {
         let root: PathBuf = data.join("store");
         Store::check_format(&root, partitions_total)?;
+        let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
+        let settings = |partition| store::Settings { root: root.clone(), partition, cache_bytes };
         let mut partitions = Vec::new();
-        for partition in (0..partitions_total).filter(|partition| root.join(partition.to_string()).is_dir()) {
-            let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
-            let settings = store::Settings { root: root.clone(), partition, cache_bytes };
+        for settings in (0..partitions_total).map(settings).filter(store::Settings::has_store) {
             partitions.push(Partition::at_rest(Store::at_rest(settings)?));
         }
         let rebuilds = Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown);
