@@ -208,6 +208,9 @@ impl Rebuilds {
             outcome = all => outcome,
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
         };
+        if outcome.is_err() {
+            chosen.iter().for_each(forget_comparison);
+        }
         let mut job = self.lock();
         job.partition = None;
         job.remaining_seconds = None;
@@ -423,6 +426,13 @@ impl Rebuilds {
         phase.clone_into(&mut job.phase);
         (job.done, job.total) = (done, total);
         job.remaining_seconds = None;
+    }
+}
+
+/// What was folded to be compared is of no use to the next attempt, and takes room that the live store may lack.
+fn forget_comparison(live: &Partition) {
+    if let Err(error) = live.store.remove_beside(Side::Verify) {
+        tracing::warn!(partition = live.id, error = store::chain(&error), "a comparison is left behind");
     }
 }
 

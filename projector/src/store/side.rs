@@ -289,7 +289,8 @@ fn put_away(settings: &Settings, side: Side) -> Result<(), Error> {
     sync_folder(&settings.root)
 }
 
-/// Finishes a swap that a crash cut short, or takes it back where the new store is not there.
+/// Finishes a swap that a crash cut short, or takes it back where the new store is not there; and removes what a
+/// comparison left that was killed.
 pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
     for side in SWAPPED {
         if !settings.out(side).is_dir() {
@@ -306,6 +307,7 @@ pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
         }
         put_away(settings, side)?;
     }
+    remove(&settings.side(Side::Verify))?;
     remove(&settings.discarded())
 }
 
