@@ -399,7 +399,8 @@ impl Rebuilds {
         let at = fresh.sequence()?;
         self.say(live.id, "comparing", at, at);
         let (live, fresh) = (Arc::clone(&live.store), Arc::clone(&fresh.store));
-        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope));
+        let shutdown = self.shutdown.clone();
+        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope, &shutdown));
         Ok(work.await??)
     }
 

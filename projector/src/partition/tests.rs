@@ -26,3 +26,16 @@ async fn a_batch_that_does_not_follow_what_the_store_has_is_left_and_the_tail_go
     looped.fold(items(4, &[joined("G", 4, "3")])).await.unwrap();
     assert_eq!((looped.tail.identity().sequence, partition.status.borrow().applied), (4, 4));
 }
+
+/// It stopped for good, though the same error of a commit is tried again.
+#[tokio::test]
+async fn a_store_that_cannot_be_looked_into_for_damage_now_is_opened_anew() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = looped(&partition).await;
+    partition.store.rest();
+    looped.look_into_damage().await.unwrap();
+    assert_eq!(partition.store.view().unwrap().sequence(), 1);
+    assert_eq!(looped.tail.identity().sequence, 1);
+}

@@ -31,3 +31,17 @@ async fn a_live_store_that_starts_over_meanwhile_is_not_swapped_and_the_other_on
     let offline = Rebuilds { offline: true, ..rebuilds };
     assert_eq!(offline.rebuilt(&live).await.unwrap().sequence().unwrap(), 0);
 }
+
+#[tokio::test]
+async fn a_comparison_that_is_told_to_stop_keeps_nobody_from_closing_the_store() {
+    let folder = Folder::new();
+    let (rebuilds, live) = two(&folder).await;
+    let many: Vec<_> = (0..300).map(|n| joined(&format!("G{n}"), n, "1")).collect();
+    put(&live, &many);
+    let fresh = rebuilds.fresh(&live, Side::Verify, Scope::Whole).unwrap();
+    let compared = rebuilds.compare(&live, &fresh, Scope::Whole).await.unwrap();
+    assert!(compared.differing > 300, "{compared:?}");
+    rebuilds.shutdown.cancel();
+    let stopped = rebuilds.compare(&live, &fresh, Scope::Whole).await.unwrap_err();
+    assert!(matches!(stopped, Error::Interrupted), "{stopped}");
+}
