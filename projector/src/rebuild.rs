@@ -24,9 +24,11 @@ use groupfold_schemas::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::background;
-use crate::partition::Partition;
+use crate::partition::{Partition, identity_of};
 use crate::scan;
+use crate::status::Stop;
 use crate::store::{self, Side, Store};
+use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
 pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
@@ -82,6 +84,8 @@ pub(crate) enum Error {
         "partition {partition}: the stream was recreated since the store was folded: {found}, not {known}"
     )]
     OtherStream { partition: u16, known: String, found: String },
+    #[error("partition {partition}: the log is not the one that the store was folded from: {stop}")]
+    OtherLog { partition: u16, stop: Stop },
     #[error("partition {partition}: there is no previous store of this log to go back to")]
     NoPrevious { partition: u16 },
     #[error(
@@ -246,6 +250,9 @@ impl Rebuilds {
     async fn one(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
         let progress = partition.store.view()?.progress();
         self.same_stream(partition.id, &progress).await?;
+        if matches!(task, Task::Verify { scope } if scope.is_filtered()) {
+            self.same_log(partition.id, &progress).await?;
+        }
         match task {
             Task::Rebuild { force } => self.rebuild(partition, *force).await,
             Task::Rollback => self.roll_back(partition).await,
@@ -254,11 +261,7 @@ impl Rebuilds {
     }
 
     /// The stream must be the one that the live store was folded from.
-    async fn same_stream(
-        &self,
-        partition: u16,
-        progress: &v1::Progress,
-    ) -> Result<(), Error> {
+    async fn same_stream(&self, partition: u16, progress: &v1::Progress) -> Result<(), Error> {
         if progress.sequence == 0 {
             return Ok(());
         }
@@ -269,6 +272,16 @@ impl Rebuilds {
             return Ok(());
         }
         Err(Error::OtherStream { partition, known: progress.stream_created.clone(), found })
+    }
+
+    /// As above, and as far as the store was. Of a whole partition what is read says so; some subjects of it do not.
+    async fn same_log(&self, partition: u16, progress: &v1::Progress) -> Result<(), Error> {
+        let stream = groupfold_schemas::log::stream(partition);
+        let differs = tail::differs(&self.context, &stream, identity_of(progress)).await;
+        match differs.map_err(|why| scan::Error::Unreadable { stream, why })? {
+            Some(stop) => Err(Error::OtherLog { partition, stop }),
+            None => Ok(()),
+        }
     }
 
     async fn rebuild(&self, live: &Partition, force: bool) -> Result<Compared, Error> {

@@ -2,6 +2,7 @@
 //! Whoever reads the log to its end says what is missing.
 
 mod accepted;
+mod group;
 
 use std::path::PathBuf;
 use std::time::Duration;
