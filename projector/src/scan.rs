@@ -2,8 +2,10 @@
 //! exports read by.
 //!
 //! A plain pull consumer, made anew after the last message whenever it fails. A stretch that is read whole
-//! (without subjects) must be contiguous: a hole is an error, never skipped. What an operator said is lost for good comes as
-//! empty messages, see [`crate::loss`].
+//! (without subjects) must be contiguous: a hole is an error, never skipped. Of some subjects
+//! the messages are counted. What an operator said is lost for good comes as empty messages, see [`crate::loss`].
+
+mod count;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -12,7 +14,9 @@ use async_nats::HeaderMap;
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use groupfold_schemas::log;
 
 use crate::loss;
 use crate::tail::has_message;
@@ -155,6 +159,8 @@ pub struct Scan {
     lost: Option<RangeInclusive<u64>>,
     /// When the log took what was handed out last.
     log_time_ms: i64,
+    /// Messages handed out.
+    found: u64,
 }
 
 impl Scan {
@@ -173,6 +179,7 @@ impl Scan {
             whole: over,
             lost: None,
             log_time_ms: 0,
+            found: 0,
         }
     }
 
@@ -205,6 +212,7 @@ impl Scan {
                 Ok(batch) if batch.is_empty() => {}
                 Ok(batch) => {
                     self.attempts = 0;
+                    self.found += batch.len() as u64;
                     self.log_time_ms = batch.last().map_or(self.log_time_ms, |last| last.log_time_ms);
                     return Ok(Some(batch));
                 }
@@ -231,6 +239,11 @@ impl Scan {
         };
         let stream = &self.stretch.stream;
         let filtered = !self.stretch.subjects.is_empty();
+        if filtered {
+            // Beyond the end of the stream there is nothing to ask for one by one.
+            let last = ends(&self.context, stream).await.map_err(|error| retry(&error))?.last;
+            first = first.min(last.saturating_add(1));
+        }
         while filtered && first > 1 {
             // Behind the last message of the subjects nothing shows where the loss begins.
             if has_message(&self.context, stream, first - 1).await.map_err(Fault::Retry)? {
@@ -268,20 +281,40 @@ impl Scan {
         (first..=end).map(found).collect()
     }
 
-    /// Looks whether the stretch really is over where the broker says so before its last sequence: it leaves out what it
-    /// cannot read from its files.
+    /// Looks whether the stretch really is over where the broker says so: it leaves out what it cannot read from its
+    /// files, and what an older copy of them does not have.
     async fn end(&mut self) -> Result<(), Fault> {
-        let Stretch { stream, to, .. } = &self.stretch;
-        if self.last.is_some_and(|last| last >= *to) {
-            self.whole = true;
-            return Ok(());
-        }
-        let there = has_message(&self.context, stream, *to).await.map_err(Fault::Retry)?;
-        if !there && *to <= ends(&self.context, stream).await.map_err(|error| retry(&error))?.last {
+        let Stretch { stream, to, subjects, .. } = &self.stretch;
+        if self.last.is_none_or(|last| last < *to)
+            && !has_message(&self.context, stream, *to).await.map_err(Fault::Retry)?
+        {
             return Err(Fault::Final(Error::Lost { stream: stream.clone(), expected: *to }));
+        }
+        // Of the log nothing is taken away, so that all of it is counted.
+        if let (false, Some(partition)) = (subjects.is_empty(), log::partition_of_stream(stream)) {
+            let lacking = count::lacking(&self.context, &self.stretch, self.found).await?;
+            if lacking > 0 {
+                self.look_through(partition, lacking).await?;
+            }
         }
         self.whole = true;
         Ok(())
+    }
+
+    /// Looks whether what may be missing is, and which it is: reads all of the stretch, unless an operator said that as many
+    /// are lost. In a box, since that is a scan, too.
+    fn look_through(&self, partition: u16, lacking: u64) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move {
+            let accepted =
+                loss::accepted_in(&self.context, partition).await.map_err(|error| retry(&error))?;
+            if accepted >= lacking {
+                return Ok(());
+            }
+            let stretch = Stretch { subjects: Vec::new(), ..self.stretch.clone() };
+            let mut scan = Self::new(self.context.clone(), stretch).with_silence_max(self.silence_max);
+            while scan.next_batch(PULL_MESSAGES).await.map_err(Fault::Final)?.is_some() {}
+            Ok(())
+        })
     }
 
     async fn attempt(&mut self, most: usize) -> Result<Vec<Found>, Fault> {

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::loss;
 use crate::status::{Run, Status, Stop};
 
-pub(crate) use fence::{Identity, Info as StreamInfo, has_message, look, millis};
+pub(crate) use fence::{Identity, Info as StreamInfo, differs, has_message, look, millis};
 use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.

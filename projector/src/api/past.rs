@@ -68,6 +68,7 @@ impl Past {
         reads.reach(&freshness, std::slice::from_ref(home)).await?;
         let folding = refold::fold(&self.context, home.id, subjects, sequence);
         let memory = bounded(folding, home.id).await?;
+        bounded(refold::same_log(&self.context, home), home.id).await?;
         Ok(Then { memory, position, turn })
     }
 }

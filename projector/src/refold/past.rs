@@ -4,13 +4,17 @@
 //! subjects and on that of identity changes. So a group is folded from them alone, up to a sequence, and the
 //! outcome is what the store held for it when it had applied that sequence.
 
+use std::sync::Arc;
+
 use async_nats::jetstream;
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::{log, v1};
 
 use crate::partition::fold::record_of;
+use crate::partition::{Partition, identity_of};
 use crate::scan::{self, From, Scan, Stretch};
+use crate::tail;
 
 /// Most log messages that one refolding takes; a group with more is not refolded.
 pub const EVENTS_MAX: usize = 100_000;
@@ -88,6 +92,20 @@ pub async fn fold(
         memory = folded.await??;
     }
     Ok(memory)
+}
+
+/// Checks that the log is the one that the store was folded from: what another one has at a position, or an older copy that
+/// grew again, was never the state. To be asked after folding, so that it holds of what was read.
+pub(crate) async fn same_log(context: &jetstream::Context, home: &Partition) -> Result<(), Error> {
+    let stream = log::stream(home.id);
+    let unreadable = |why: String| scan::Error::Unreadable { stream: stream.clone(), why };
+    let store = Arc::clone(&home.store);
+    let progress = tokio::task::spawn_blocking(move || store.view().map(|view| view.progress())).await?;
+    let progress = progress.map_err(|error| unreadable(error.to_string()))?;
+    match tail::differs(context, &stream, identity_of(&progress)).await.map_err(unreadable)? {
+        Some(stop) => Err(unreadable(stop.to_string()).into()),
+        None => Ok(()),
+    }
 }
 
 /// The last sequence that the log of a partition had taken at a time (Unix milliseconds, the whole of that
