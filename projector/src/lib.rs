@@ -12,6 +12,7 @@
 mod api;
 mod asked;
 mod background;
+mod consumer;
 pub mod desk;
 mod failures;
 mod feed;

@@ -12,12 +12,13 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::datetime::DateTime;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use groupfold_schemas::log;
 
+use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::tail::has_message;
 
@@ -27,7 +28,6 @@ const PULL_MESSAGES: usize = 5_000;
 const AHEAD_BYTES: usize = 16 * 1024 * 1024;
 const AROUND_BYTES: usize = 64 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Attempts in a row without a message before reading is given up.
 const ATTEMPTS_MAX: u32 = 20;
 /// Silence of a broker that still has messages, after which it is asked for the very next one: it knows how many there
@@ -148,7 +148,8 @@ pub struct Scan {
     stretch: Stretch,
     /// The last sequence that was handed out.
     last: Option<u64>,
-    messages: Option<pull::Stream>,
+    /// What comes, and what it is read by.
+    messages: Option<(pull::Stream, Ephemeral)>,
     attempts: u32,
     silence_max: Duration,
     /// The broker has no more of it.
@@ -323,7 +324,7 @@ impl Scan {
             self.messages = opened;
         }
         let mut batch = Vec::new();
-        let Some(messages) = self.messages.as_mut() else { return Ok(batch) };
+        let Some((messages, _)) = self.messages.as_mut() else { return Ok(batch) };
         let Ok(mut next) = tokio::time::timeout(self.silence_max, messages.next()).await else {
             return Err(self.silent().await);
         };
@@ -399,7 +400,7 @@ impl Scan {
     }
 
     /// A consumer after what was read; `None`, and the end, if nothing is left.
-    async fn open(&mut self) -> Result<Option<pull::Stream>, Fault> {
+    async fn open(&mut self) -> Result<Option<(pull::Stream, Ephemeral)>, Fault> {
         let deliver_policy = match (self.last, self.stretch.from) {
             (Some(last), _) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
             (None, From::Sequence(from)) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
@@ -411,28 +412,19 @@ impl Scan {
         let config = pull::Config {
             description: Some("groupfold reader".to_owned()),
             deliver_policy,
-            ack_policy: AckPolicy::None,
             filter_subjects: self.stretch.subjects.clone(),
-            inactive_threshold: CONSUMER_IDLE_MAX,
-            memory_storage: true,
-            num_replicas: 1,
+            inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
         };
-        let stream = self.context.get_stream_no_info(&self.stretch.stream).await;
-        let consumer = stream.map_err(|error| retry(&error))?.create_consumer(config).await;
+        let consumer = Ephemeral::make(&self.context, &self.stretch.stream, config).await;
         let consumer = consumer.map_err(|error| retry(&error))?;
         if consumer.cached_info().num_pending == 0 {
             self.over = true;
             return Ok(None);
         }
         let ahead = AHEAD_BYTES.max(self.context.client().max_payload().saturating_add(AROUND_BYTES));
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(PULL_MESSAGES)
-            .max_bytes_per_batch(ahead)
-            .heartbeat(HEARTBEAT)
-            .messages();
-        messages.await.map(Some).map_err(|error| retry(&error))
+        let messages = consumer.messages(PULL_MESSAGES, ahead, HEARTBEAT).await;
+        messages.map(|messages| Some((messages, consumer))).map_err(|error| retry(&error))
     }
 }
 

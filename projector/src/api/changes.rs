@@ -126,10 +126,15 @@ pub(crate) async fn follow(
     let subjects = feed.subjects(&params)?;
     let wanted = place::Wanted::read(&headers, &params)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
-    let info = follow::look(&feed.client).await.map_err(|why| Problem::feed_unavailable(&why))?;
+    let info = follow::look(&feed.client).await.map_err(unavailable)?;
     let Place { next, after } = wanted.place(&info)?;
     let tag = place::tag(&info.created);
-    let following = follow::Following::new(&feed.client, info.created, next, subjects);
+    let mut following = follow::Following::new(&feed.client, info.created, next, subjects);
+    // Before the answer: 200 means that changes are delivered.
+    following.begin().await.map_err(|gone| match gone {
+        follow::Gone::Unavailable(why) => unavailable(why),
+        follow::Gone::Recreated | follow::Gone::Overtaken => moved(),
+    })?;
     let (shutdown, metrics) = (feed.shutdown, api.metrics);
     let reader = stream::Reader { following, after, tag, next, heartbeat, caller, shutdown, permit, metrics };
     let mut response = Response::new(Body::from_stream(reader.start()));
@@ -139,6 +144,16 @@ pub(crate) async fn follow(
     // Proxies that collect answers would hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+fn unavailable(why: String) -> Problem {
+    tracing::warn!(reason = why, "a reader of changes was turned away");
+    Problem::feed_unavailable(&why)
+}
+
+/// Between two looks at the stream. The next request finds out what is left.
+fn moved() -> Problem {
+    Problem::feed_unavailable("the stream of changes was cut just now: ask again")
 }
 
 impl Params {

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::{log, v1};
 
+use crate::consumer::Ephemeral;
 use crate::partition::fold::record_of;
 use crate::partition::{Partition, identity_of};
 use crate::scan::{self, From, Scan, Stretch};
@@ -121,18 +122,10 @@ pub async fn sequence_at(context: &jetstream::Context, partition: u16, time_ms: 
     let config = pull::Config {
         description: Some("groupfold, sequence at a time".to_owned()),
         deliver_policy: DeliverPolicy::ByStartTime { start_time },
-        ack_policy: AckPolicy::None,
         inactive_threshold: std::time::Duration::from_secs(5),
-        memory_storage: true,
-        num_replicas: 1,
         ..pull::Config::default()
     };
-    let stream = context.get_stream_no_info(&name).await.map_err(|error| unreadable(error.to_string()))?;
-    let consumer = stream.create_consumer(config).await.map_err(|error| unreadable(error.to_string()))?;
-    let info = consumer.cached_info();
-    let (sequence, consumer) = (info.delivered.stream_sequence, info.name.clone());
-    if let Err(error) = stream.delete_consumer(&consumer).await {
-        tracing::debug!(%error, "a consumer is left to end by itself");
-    }
-    Ok(sequence)
+    let consumer = Ephemeral::make(context, &name, config).await;
+    let consumer = consumer.map_err(|error| unreadable(error.to_string()))?;
+    Ok(consumer.cached_info().delivered.stream_sequence)
 }

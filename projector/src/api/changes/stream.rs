@@ -50,6 +50,7 @@ enum Cut {
     Shutdown,
     Gone,
     Token,
+    Unavailable,
 }
 
 impl Cut {
@@ -59,6 +60,7 @@ impl Cut {
             Self::Shutdown => "shutdown",
             Self::Gone => "gone",
             Self::Token => "token_taken_back",
+            Self::Unavailable => "unavailable",
         }
     }
 }
@@ -119,6 +121,10 @@ impl Reader {
                 }
                 next = self.following.next() => next.map_err(|gone| match gone {
                     Gone::Recreated | Gone::Overtaken => Cut::Gone,
+                    Gone::Unavailable(why) => {
+                        tracing::warn!(reason = why, "changes cannot be followed: a reader is cut");
+                        Cut::Unavailable
+                    }
                 })?,
             };
             let event = self.event(sequence, &message);
