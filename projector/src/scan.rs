@@ -103,13 +103,24 @@ pub enum Error {
     },
 }
 
-/// First and last sequence of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which stream it is, and its first and last sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
+    /// When it was created, as the broker says: one of its name made anew numbers its messages anew.
+    pub created: String,
     /// First sequence that is there; one above `last` if there is none.
     pub first: u64,
     /// Last sequence that was given; zero if none was.
     pub last: u64,
+}
+
+impl Ends {
+    /// Those that the broker tells of a stream.
+    #[must_use]
+    pub fn of(info: &jetstream::stream::Info) -> Self {
+        let (created, state) = (info.created.to_string(), &info.state);
+        Self { created, first: state.first_sequence, last: state.last_sequence }
+    }
 }
 
 /// First and last sequence of a stream, as the broker says.
@@ -119,8 +130,7 @@ pub struct Ends {
 pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Error> {
     let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
     let found = context.get_stream(stream).await.map_err(|error| unreadable(error.to_string()))?;
-    let state = &found.cached_info().state;
-    Ok(Ends { first: state.first_sequence, last: state.last_sequence })
+    Ok(Ends::of(found.cached_info()))
 }
 
 /// The first message that is there, from one sequence to another; a question to the broker for each that is not.

@@ -163,7 +163,14 @@ impl<'a> Work<'a> {
                         self.writer.append(*record, &fate::delivery(), &missing).await
                     };
                     fresh += 1;
-                    appended.map(|_| ())
+                    match appended {
+                        // Nothing is settled: it is as large tomorrow, and the broker may take more then.
+                        Ok(None) => {
+                            *self.report.again.entry(failed.cause).or_default() += 1;
+                            return Ok(Ok(()));
+                        }
+                        appended => appended.map(|_| ()),
+                    }
                 }
             };
             if let Err(error) = appended {

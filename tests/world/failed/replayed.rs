@@ -1,7 +1,7 @@
 //! What a replay that stopped half way, or came soon after, leaves in the log.
 
 use groupfold_schemas::{frame, log, v1};
-use groupfold_tests::{NatsServer, wait_until};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
 use serde_json::json;
 
 use super::{BOUND, T, answer, digest, fail_in_the_past, quick, records};
@@ -94,4 +94,29 @@ async fn what_could_not_be_read_is_replayed_while_the_broker_still_remembers_it(
         if group["counts"]["member"] == 1 { Ok(()) } else { Err(group) }
     })
     .await;
+}
+
+/// It was called landed and settled, though it had gone back among the failures.
+#[tokio::test]
+async fn what_is_too_large_for_the_broker_fails_again_and_stays() {
+    let config = "max_payload: 3300000".to_owned();
+    let nats =
+        NatsServer::start_with(NatsOptions { sync_always: false, config, ..NatsOptions::default() }).await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let detail = "x".repeat(8_000);
+    let failed = |n| {
+        json!({ "input": format!("55{n}"), "errors": [{ "code": 131_026, "message": "m", "title": "t",
+                                                      "error_data": { "details": detail } }] })
+    };
+    let removal = json!({ "timestamp": T.to_string(), "group_id": "G", "type": "group_participants_remove",
+                          "request_id": "r", "initiated_by": "business", "removed_participants": [],
+                          "failed_participants": (0..270).map(failed).collect::<Vec<_>>() });
+    fail_in_the_past(&nats, &participants(&[removal])).await;
+    let done = answer(&groupfold, &["replay", "--group", "G", "--execute"], 1);
+    assert_eq!(
+        (&done["landed"], &done["failed_again"]),
+        (&json!(0), &json!({ "unknown_type": 1 })),
+        "{done}"
+    );
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1);
 }
