@@ -414,7 +414,7 @@ impl Rebuilds {
         let (live, fresh) = (Arc::clone(&live.store), Arc::clone(&fresh.store));
         let shutdown = self.shutdown.clone();
         let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope, &shutdown));
-        Ok(work.await??)
+        work.await?
     }
 
     async fn swap(&self, live: &Partition, side: Side, fresh: Fresh) -> Result<(), Error> {
