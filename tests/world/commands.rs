@@ -5,6 +5,7 @@ mod fates;
 mod killed;
 mod others;
 mod refusals;
+mod told;
 pub(crate) mod verbs;
 
 use std::time::Duration;

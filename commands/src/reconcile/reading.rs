@@ -4,6 +4,7 @@ use groupfold_schemas::v1::{GroupSnapshot, Role, SnapshotParticipant};
 
 use crate::provider::{
     Answer, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND, Provider, Refusal,
+    before_second,
 };
 
 /// A group as the provider has it.
@@ -31,16 +32,14 @@ pub(crate) enum Read {
 
 /// Reads a group: settings and members, pending requests where there can be any, the invite link if wanted.
 pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str, link: bool) -> Read {
-    let began = jiff::Timestamp::now().as_millisecond();
     let call = Call::GroupInfo { group: group.to_owned() };
-    let info = match provider.call(phone_number_id, &call).await {
+    let (answer, began_ms) = provider.call_timed(phone_number_id, &call, None).await;
+    let taken_ms = before_second(began_ms);
+    let info = match answer {
         Answer::Done(Done::Group(info)) => *info,
-        Answer::Refused(Refusal { code: GROUP_UNKNOWN | NOT_FOUND, .. }) => {
-            return Read::Absent { taken_ms: moment(began, None) };
-        }
+        Answer::Refused(Refusal { code: GROUP_UNKNOWN | NOT_FOUND, .. }) => return Read::Absent { taken_ms },
         other => return Read::Failed(reason(&other)),
     };
-    let taken_ms = moment(began, info.answered_at_ms);
     let mut requests = None;
     if info.join_approval_mode.as_deref() == Some("approval_required") {
         match provider.all_join_requests(phone_number_id, group).await {
@@ -61,15 +60,6 @@ pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str
         }
     }
     Read::Present(Box::new(Reading { info, requests, link: found, taken_ms }))
-}
-
-/// The last millisecond before the second in which the call began, by the provider's clock where it told the
-/// time: webhooks carry that clock's seconds, and one of the same second must win over what was read in it.
-fn moment(began_ms: i64, answered_ms: Option<i64>) -> i64 {
-    let second = |ms: i64| ms.div_euclid(1000) * 1000;
-    // The answer's second is at most as late as the answer, and the call took no negative time.
-    let took = (jiff::Timestamp::now().as_millisecond() - began_ms).max(0);
-    second(answered_ms.map_or(began_ms, |answered| answered - took)) - 1
 }
 
 /// Why an answer is not the one hoped for, in words without secrets.

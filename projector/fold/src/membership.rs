@@ -24,8 +24,8 @@ pub(crate) struct Membership {
     pub(crate) joined_between: Option<Between>,
     pub(crate) left_between: Option<Between>,
     pub(crate) join_request_id: Option<String>,
-    /// A request stands: the next join answers it.
-    requested: bool,
+    /// When the request was told that stands: the next join answers it.
+    pub(crate) requested_ms: Option<i64>,
     /// When last something was told of how the person stands.
     told_ms: i64,
     pub(crate) username: Option<String>,
@@ -155,8 +155,16 @@ impl Roster {
         fact.participant.as_ref().and_then(|participant| self.identity.person(&names(participant), time_ms))
     }
 
+    /// Whoever asks by the request that a rejection closes: it may name nobody else.
+    fn asker(&self, fact: &v1::Fact) -> Option<PersonKey> {
+        let closed =
+            fact.join_request_id.as_ref().filter(|_| fact.kind() == FactKind::JoinRequestRejected)?;
+        let asks = |m: &Membership| m.requested_ms.is_some() && m.join_request_id.as_ref() == Some(closed);
+        self.members.iter().find(|(_, membership)| asks(membership)).map(|(person, _)| person.clone())
+    }
+
     fn line(&mut self, at: FactAt, fact: v1::Fact) {
-        let person = self.person(&fact, at.time_ms);
+        let person = self.person(&fact, at.time_ms).or_else(|| self.asker(&fact));
         let mut via = fact.via();
         if let Some(person) = &person {
             let old = self.members.get(person);

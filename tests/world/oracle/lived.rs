@@ -13,6 +13,8 @@ pub(crate) struct Lived {
     pub(crate) between: Option<(Option<i64>, i64)>,
     /// It was known already.
     pub(crate) silent: bool,
+    /// It says nothing of how the person stands.
+    idle: bool,
 }
 
 /// What the platform says: no time of the provider's.
@@ -26,7 +28,7 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
         match (said.rank, person) {
             (TAKEN, _) => {
                 let gone = left_out(&lived, &said);
-                let silent = Lived { said, person: None, between: None, silent: true };
+                let silent = Lived { said, person: None, between: None, silent: true, idle: false };
                 lived.extend(gone);
                 lived.push(silent);
             }
@@ -37,7 +39,7 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
                     .find(|l| !l.silent && !OURS.contains(&l.said.rank))
                     .map(|l| l.said.time);
                 let between = Some((last.max(whole(&lived, |whole| whole.0)), said.time));
-                lived.push(Lived { said, person: None, between, silent: false });
+                lived.push(Lived { said, person: None, between, silent: false, idle: false });
             }
             (8 | 11, Some(one)) if said.read => {
                 let before = of_person(&lived, one);
@@ -45,11 +47,12 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
                 let silent = status(&before) == Some(now);
                 let listed = if said.rank == 8 { whole(&lived, |w| w.1) } else { whole(&lived, |w| w.0) };
                 let between = Some((listed.max(told(&before)), said.time)).filter(|_| !silent);
-                lived.push(Lived { said, person, between, silent });
+                lived.push(Lived { said, person, between, silent, idle: false });
             }
             _ => {
                 let silent = said.read;
-                lived.push(Lived { said, person, between: None, silent });
+                let idle = said.rank == 10 && person.is_some_and(|one| is_of_another(&lived, one, &said));
+                lived.push(Lived { said, person, between: None, silent, idle });
             }
         }
     }
@@ -58,7 +61,19 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
 
 /// What was said of a person's membership so far.
 pub(crate) fn of_person(lived: &[Lived], person: usize) -> Vec<&Lived> {
-    lived.iter().filter(|l| l.person == Some(person) && (8..=16).contains(&l.said.rank)).collect()
+    let of = |l: &&Lived| l.person == Some(person) && (8..=16).contains(&l.said.rank) && !l.idle;
+    lived.iter().filter(of).collect()
+}
+
+/// A rejection of somebody who is in, or of a request before the one that stands.
+fn is_of_another(lived: &[Lived], person: usize, rejected: &Said) -> bool {
+    let before = of_person(lived, person);
+    match status(&before) {
+        Some("Member") => true,
+        Some("Pending") => super::group::request(&before)
+            .is_some_and(|stands| rejected.join_request.as_ref().is_some_and(|closed| *closed != stands)),
+        _ => false,
+    }
 }
 
 /// When something was last told of somebody; a role alone tells nothing.
@@ -87,7 +102,7 @@ fn left_out(lived: &[Lived], taken: &Said) -> Vec<Lived> {
         if !named {
             let said = Said { rank, whole: (false, false), ..taken.clone() };
             let between = Some((told(&facts), taken.time));
-            gone.push(Lived { said, person: Some(person), between, silent: false });
+            gone.push(Lived { said, person: Some(person), between, silent: false, idle: false });
         }
     }
     gone
