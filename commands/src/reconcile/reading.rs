@@ -3,8 +3,8 @@
 use groupfold_schemas::v1::{GroupSnapshot, Role, SnapshotParticipant};
 
 use crate::provider::{
-    Answer, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND, Provider, Refusal,
-    before_second,
+    Answer, CLOCK_EARLY_MS, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND,
+    Provider, Refusal, before_second,
 };
 
 /// A group as the provider has it.
@@ -14,8 +14,10 @@ pub(crate) struct Reading {
     /// `None`: not asked for, or the provider did not say.
     pub(crate) requests: Option<Vec<JoinRequest>>,
     pub(crate) link: Option<InviteLink>,
-    /// The last moment that the reading surely speaks of, Unix milliseconds.
+    /// The last moment that the reading surely speaks of, by the provider's clock, Unix milliseconds.
     pub(crate) taken_ms: i64,
+    /// Nothing is in it that happened after this, by the same clock.
+    pub(crate) until_ms: i64,
 }
 
 /// What became of reading a group.
@@ -59,7 +61,8 @@ pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str
             other => return Read::Failed(reason(&other)),
         }
     }
-    Read::Present(Box::new(Reading { info, requests, link: found, taken_ms }))
+    let until_ms = provider.clock_ms().saturating_add(CLOCK_EARLY_MS);
+    Read::Present(Box::new(Reading { info, requests, link: found, taken_ms, until_ms }))
 }
 
 /// Why an answer is not the one hoped for, in words without secrets.
@@ -82,8 +85,8 @@ impl Reading {
         listed.is_some() && (total.is_none() || total == listed)
     }
 
-    /// As an event tells it. `whole` is whether all members of the group were listed.
-    pub(super) fn snapshot(&self, whole: bool) -> GroupSnapshot {
+    /// As an event tells it: whether all members of the group were listed, and all who wait.
+    pub(super) fn snapshot(&self, members_whole: bool, requests_whole: bool) -> GroupSnapshot {
         let info = &self.info;
         let members = info.participants.iter().flatten().map(|participant| SnapshotParticipant {
             participant: Some(participant.clone()),
@@ -112,8 +115,9 @@ impl Reading {
             created_at_ms: info.created_at_ms,
             participants_total: info.participants_total,
             participants: members.chain(pending).collect(),
-            participants_complete: whole,
-            join_requests_complete: self.requests.is_some(),
+            participants_complete: members_whole,
+            join_requests_complete: requests_whole,
+            read_until_ms: self.until_ms,
         }
     }
 }

@@ -27,7 +27,8 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
         let person = said.who.as_ref().and_then(|who| persons.person(who, said.time));
         match (said.rank, person) {
             (TAKEN, _) => {
-                let gone = left_out(&lived, &said);
+                let told = |one, rank| told_meanwhile(facts, persons, &said, one, rank);
+                let gone = left_out(&lived, &said, told);
                 let silent = Lived { said, person: None, between: None, silent: true, idle: false };
                 lived.extend(gone);
                 lived.push(silent);
@@ -41,12 +42,15 @@ pub(crate) fn of(facts: &[Said], persons: &Persons) -> Vec<Lived> {
                 let between = Some((last.max(whole(&lived, |whole| whole.0)), said.time));
                 lived.push(Lived { said, person: None, between, silent: false, idle: false });
             }
+            (8 | 11, Some(one)) if said.read && is_told_meanwhile(facts, persons, &said, one) => {
+                lived.push(Lived { said, person, between: None, silent: true, idle: true });
+            }
             (8 | 11, Some(one)) if said.read => {
                 let before = of_person(&lived, one);
                 let now = if said.rank == 8 { "Pending" } else { "Member" };
                 let silent = status(&before) == Some(now);
                 let listed = if said.rank == 8 { whole(&lived, |w| w.1) } else { whole(&lived, |w| w.0) };
-                let between = Some((listed.max(told(&before)), said.time)).filter(|_| !silent);
+                let between = Some((listed.max(last_told(&before)), said.time)).filter(|_| !silent);
                 lived.push(Lived { said, person, between, silent, idle: false });
             }
             _ => {
@@ -77,8 +81,29 @@ fn is_of_another(lived: &[Lived], person: usize, rejected: &Said) -> bool {
 }
 
 /// When something was last told of somebody; a role alone tells nothing.
-fn told(facts: &[&Lived]) -> Option<i64> {
+fn last_told(facts: &[&Lived]) -> Option<i64> {
     status(facts).and_then(|_| facts.last()).map(|last| last.said.time)
+}
+
+/// True if what a snapshot lists was reported while it was read.
+fn is_told_meanwhile(facts: &[Said], persons: &Persons, listed: &Said, one: usize) -> bool {
+    let mut taken = facts.iter().filter(|fact| fact.rank == TAKEN && fact.event == listed.event);
+    taken.any(|taken| told_meanwhile(facts, persons, taken, one, listed.rank))
+}
+
+/// True if a report tells of somebody, while a snapshot was read, what the snapshot shows.
+fn told_meanwhile(facts: &[Said], persons: &Persons, taken: &Said, one: usize, shown: u32) -> bool {
+    let same: &[u32] = match shown {
+        9 => &[9, 10, 11],
+        14 => &[14, 15, 16],
+        8 => &[8],
+        _ => &[11],
+    };
+    facts.iter().any(|fact| {
+        let meanwhile = !fact.read && taken.time < fact.time && fact.time <= taken.until;
+        let of = || fact.who.as_ref().and_then(|who| persons.person(who, fact.time));
+        meanwhile && same.contains(&fact.rank) && of() == Some(one)
+    })
 }
 
 /// When a snapshot last listed all of a kind.
@@ -86,7 +111,7 @@ fn whole(lived: &[Lived], of: impl Fn((bool, bool)) -> bool) -> Option<i64> {
     lived.iter().filter(|l| l.said.rank == TAKEN && of(l.said.whole)).map(|l| l.said.time).max()
 }
 
-fn left_out(lived: &[Lived], taken: &Said) -> Vec<Lived> {
+fn left_out(lived: &[Lived], taken: &Said, told: impl Fn(usize, u32) -> bool) -> Vec<Lived> {
     let mut people: Vec<usize> = lived.iter().filter_map(|l| l.person).collect();
     people.sort_unstable();
     people.dedup();
@@ -99,9 +124,9 @@ fn left_out(lived: &[Lived], taken: &Said) -> Vec<Lived> {
             (Some("Pending"), (true, true)) => 9,
             _ => continue,
         };
-        if !named {
+        if !named && !told(person, rank) {
             let said = Said { rank, whole: (false, false), ..taken.clone() };
-            let between = Some((told(&facts), taken.time));
+            let between = Some((last_told(&facts), taken.time));
             gone.push(Lived { said, person: Some(person), between, silent: false, idle: false });
         }
     }
