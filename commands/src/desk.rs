@@ -14,6 +14,7 @@
 
 mod call;
 mod claims;
+mod effects;
 mod group;
 mod look;
 mod people;

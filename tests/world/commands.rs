@@ -6,6 +6,7 @@ mod judged;
 mod killed;
 mod others;
 mod refusals;
+mod told;
 pub(crate) mod verbs;
 
 use std::time::Duration;
