@@ -1,7 +1,5 @@
 //! Answers that any partition may have, where this process owns some of them: what it does not know another one may.
 
-use groupfold_schemas::log::PARTITIONS_MAX;
-
 use super::{Freshness, Reads};
 use crate::api::problem::Problem;
 use crate::partition::Partition;
@@ -26,7 +24,7 @@ impl Reads {
         Ok(all)
     }
 
-    /// That no other process alone can be as fresh as asked, where all partitions count.
+    /// That a position speaks of no other process's partition, where all partitions count.
     pub(crate) fn serves(&self, freshness: &Freshness) -> Result<(), Problem> {
         let named = freshness.min_position.iter().flat_map(|min| min.iter());
         let elsewhere = named.map(|(partition, _)| partition).find(|partition| self.is_elsewhere(*partition));
@@ -35,8 +33,7 @@ impl Reads {
 
     /// What is not known here is known to be absent only where all partitions are.
     pub(crate) fn elsewhere(&self, problem: Problem) -> Problem {
-        let others: Vec<u16> =
-            (0..PARTITIONS_MAX).filter(|partition| self.is_elsewhere(*partition)).collect();
+        let others: Vec<u16> = (0..self.partitions_total).filter(|id| self.is_elsewhere(*id)).collect();
         if problem.is_absence() && !others.is_empty() { problem.or_elsewhere(&others) } else { problem }
     }
 
