@@ -132,6 +132,12 @@ impl Problem {
         Self::absent("message_not_found", "The message is not known", detail, position)
     }
 
+    /// As if it were not known: whose it is, is nobody's business.
+    pub(crate) fn message_elsewhere(id: &str, group: &str, position: &Position) -> Self {
+        let detail = format!("no receipt up to {position} tells message {id:?} in group {group:?}");
+        Self::absent("message_not_found", "The message is not known", detail, position)
+    }
+
     pub(crate) fn bad_label(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_label", "The label cannot be taken", detail)
     }
