@@ -286,8 +286,8 @@ impl Problem {
     }
 
     /// The place in the change feed to go on from is there no longer.
-    pub(crate) fn event_gone(id: &str, why: &str) -> Self {
-        let detail = format!("event {id}: {why}; read the state, then follow the changes from its position");
+    pub(crate) fn place_gone(place: &str, why: &str) -> Self {
+        let detail = format!("{place}: {why}; read the state, then follow the changes from its position");
         Self::new(StatusCode::GONE, "event_gone", "The feed cannot be resumed", detail)
     }
 
