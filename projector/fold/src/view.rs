@@ -232,6 +232,8 @@ pub struct Receipts {
     pub message_id: String,
     /// The group it belongs to, if a receipt told, or who told of a view.
     pub group_id: Option<String>,
+    /// True if a receipt told the group: what a view alone tells is the word of whoever told it.
+    pub is_reported: bool,
     /// Earliest `sent`, Unix milliseconds.
     pub sent_at_ms: Option<i64>,
     /// The failure, if one was reported.

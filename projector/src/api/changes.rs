@@ -127,6 +127,20 @@ pub(crate) async fn follow(
     let wanted = place::Wanted::read(&headers, &params)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let info = follow::look(&feed.client).await.map_err(unavailable)?;
+    if let Some(position) = wanted.position()
+        && info.first_sequence > 1
+    {
+        let asked = position.iter().filter(|(partition, _)| is_of(&subjects, *partition));
+        let ours = api.reads.all();
+        let published = |partition| {
+            ours.iter().find(|one| one.id == partition).map_or(0, |one| one.feed.published().sequence)
+        };
+        let taken = follow::taken_after(&feed.client, asked, published).await.map_err(unavailable)?;
+        if let Some(partition) = taken {
+            let why = format!("changes of partition {partition} that follow it are not kept any more");
+            return Err(Problem::place_gone(&format!("position {position}"), &why));
+        }
+    }
     let Place { next, after } = wanted.place(&info)?;
     let tag = place::tag(&info.created);
     let mut following = follow::Following::new(&feed.client, info.created, next, subjects);
@@ -144,6 +158,14 @@ pub(crate) async fn follow(
     // Proxies that collect answers would hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// True if subjects, none of them for all, may be of this partition.
+fn is_of(subjects: &[String], partition: u16) -> bool {
+    let partition = partition.to_string();
+    let named =
+        |subject: &String| subject.split('.').nth(2).is_some_and(|name| name == "*" || name == partition);
+    subjects.is_empty() || subjects.iter().any(named)
 }
 
 fn unavailable(why: String) -> Problem {

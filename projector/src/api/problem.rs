@@ -134,6 +134,12 @@ impl Problem {
         Self::absent("message_not_found", "The message is not known", detail, position)
     }
 
+    /// As if it were not known: whose it is, is nobody's business.
+    pub(crate) fn message_elsewhere(id: &str, group: &str, position: &Position) -> Self {
+        let detail = format!("no receipt up to {position} tells message {id:?} in group {group:?}");
+        Self::absent("message_not_found", "The message is not known", detail, position)
+    }
+
     pub(crate) fn bad_label(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_label", "The label cannot be taken", detail)
     }
@@ -299,8 +305,8 @@ impl Problem {
     }
 
     /// The place in the change feed to go on from is there no longer.
-    pub(crate) fn event_gone(id: &str, why: &str) -> Self {
-        let detail = format!("event {id}: {why}; read the state, then follow the changes from its position");
+    pub(crate) fn place_gone(place: &str, why: &str) -> Self {
+        let detail = format!("{place}: {why}; read the state, then follow the changes from its position");
         Self::new(StatusCode::GONE, "event_gone", "The feed cannot be resumed", detail)
     }
 

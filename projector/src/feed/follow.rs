@@ -3,9 +3,13 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
+use async_nats::header;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, Message};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use groupfold_schemas::change::Mark;
 use groupfold_schemas::log;
 
 use crate::consumer::{self, Ephemeral};
@@ -18,6 +22,10 @@ const AHEAD_BYTES: usize = 1024 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether retention comes near, where a filter hides what it took, and near it is with so many
+/// messages less: then at each that comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const NEAR: u64 = 10_000;
 /// How long attempts may fail before the reader is told.
 const UNFOLLOWED_MAX: Duration = Duration::from_secs(10);
 /// Bound of one request to the broker.
@@ -42,6 +50,14 @@ pub(crate) struct Following {
     connecting: Option<Connecting>,
     /// Since when attempts have failed.
     failing: Option<Instant>,
+    /// A message behind others that did not come.
+    held: Option<(u64, Message)>,
+    /// Up to here, itself left out, nothing that was asked for was taken before it came.
+    sound: u64,
+    /// When the stream was looked at last, and its first sequence then.
+    looked: Option<(Instant, u64)>,
+    /// The same look, kept as [`Self::connecting`] is.
+    looking: Option<Looking>,
 }
 
 /// What to read, and from where on.
@@ -60,11 +76,64 @@ struct Connected {
     came: u64,
 }
 
+type Looking = Pin<Box<dyn Future<Output = Result<StreamInfo, String>> + Send>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Connected, Gone>> + Send>>;
 
 /// What the broker says of the stream of changes.
 pub(crate) async fn look(client: &async_nats::Client) -> Result<StreamInfo, String> {
     look_at(&context(client)).await
+}
+
+/// A partition of which changes after this position may be gone; `None` if all are kept. They are where the first that is
+/// kept is one that the position reflects, or the last that was published is: as its publisher knows, if it is one of ours,
+/// and remembers at the broker.
+pub(crate) async fn taken_after(
+    client: &async_nats::Client,
+    position: impl Iterator<Item = (u16, u64)>,
+    published: impl Fn(u16) -> u64,
+) -> Result<Option<u16>, String> {
+    let context = context(client);
+    let each = position.map(async |(partition, sequence)| {
+        let first = Kept::First(log::partition_changes(partition)).sequence(&context).await?;
+        if first.is_some_and(|first| first <= sequence) {
+            return Ok(None);
+        }
+        let remembered = Kept::Last(log::change_mark_subject(partition)).sequence(&context).await?;
+        let end = remembered.unwrap_or_default().max(published(partition));
+        Ok((end > sequence).then_some(partition))
+    });
+    let taken: Result<Vec<_>, String> = try_join_all(each).await;
+    taken.map(|taken| taken.into_iter().flatten().next())
+}
+
+/// Which message of a subject to ask for.
+enum Kept {
+    /// The first of the changes.
+    First(String),
+    /// The last of the marks.
+    Last(String),
+}
+
+impl Kept {
+    /// Sequence of the event that it follows from.
+    async fn sequence(&self, context: &Context) -> Result<Option<u64>, String> {
+        let stream = match self {
+            Self::First(_) => log::CHANGES_STREAM,
+            Self::Last(_) => log::CHANGE_MARKS_STREAM,
+        };
+        let stream = context.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+        let found = match self {
+            Self::First(subject) => stream.get_first_raw_message_by_subject(subject, 1).await,
+            Self::Last(subject) => stream.get_last_raw_message_by_subject(subject).await,
+        };
+        let message = match found {
+            Ok(message) => message,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let id = message.headers.get(header::NATS_MESSAGE_ID);
+        Ok(id.and_then(|id| Mark::from_id(id.as_str())).map(|(_, mark)| mark.sequence))
+    }
 }
 
 async fn look_at(context: &Context) -> Result<StreamInfo, String> {
@@ -86,7 +155,9 @@ impl Following {
         subjects: Vec<String>,
     ) -> Self {
         let place = Place { context: context(client), subjects, created, next };
-        Self { place, connected: None, connecting: None, failing: None }
+        let (connected, connecting, failing) = (None, None, None);
+        let (held, looked, looking) = (None, None, None);
+        Self { place, connected, connecting, failing, held, sound: next, looked, looking }
     }
 
     /// Has the broker begin to deliver, or says at once why it does not.
@@ -98,6 +169,13 @@ impl Following {
     /// The next message and its sequence: waits until there is one. May be dropped while it waits.
     pub(crate) async fn next(&mut self) -> Result<(u64, Message), Gone> {
         loop {
+            if let Some((sequence, _)) = &self.held {
+                self.passed_over(*sequence).await?;
+                if let Some((sequence, message)) = self.held.take() {
+                    self.place.next = sequence + 1;
+                    return Ok((sequence, message));
+                }
+            }
             let Some(connected) = self.connected.as_mut() else {
                 self.connect().await?;
                 continue;
@@ -109,24 +187,65 @@ impl Following {
             connected.came += 1;
             let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { continue };
             if sequence >= self.place.next {
-                self.place.next = sequence + 1;
-                return Ok((sequence, message));
+                self.held = Some((sequence, message));
             }
         }
     }
 
+    /// Looks whether the broker left anything out before this message: it delivers what is there, and says nothing of what
+    /// retention took. Without a filter each sequence comes.
+    async fn passed_over(&mut self, sequence: u64) -> Result<(), Gone> {
+        if sequence == self.place.next && self.sound == self.place.next {
+            self.sound = sequence + 1;
+            return Ok(());
+        }
+        if self.place.subjects.is_empty() {
+            return if sequence == self.place.next { Ok(()) } else { Err(Gone::Overtaken) };
+        }
+        let is_far = |first| first <= 1 || first + NEAR < self.sound;
+        let far = |(at, first): (Instant, u64)| at.elapsed() < LOOK_EVERY && is_far(first);
+        if self.looked.is_some_and(far) {
+            return Ok(());
+        }
+        let context = &self.place.context;
+        let looking = self.looking.get_or_insert_with(|| {
+            let context = context.clone();
+            Box::pin(async move { look_at(&context).await })
+        });
+        let info = looking.await;
+        self.looking = None;
+        // What cannot be asked now is asked with the next one.
+        let Ok(info) = info else { return Ok(()) };
+        self.looked = Some((Instant::now(), info.first_sequence));
+        self.check(&info)?;
+        self.sound = sequence + 1;
+        Ok(())
+    }
+
+    /// Nothing between what was found sound and what came since was taken before it came.
+    fn check(&self, info: &StreamInfo) -> Result<(), Gone> {
+        if info.created != self.place.created {
+            return Err(Gone::Recreated);
+        }
+        if info.first_sequence > self.sound { Err(Gone::Overtaken) } else { Ok(()) }
+    }
+
     /// The sequence that comes next, past what is not asked for: up to the end of the stream, if all that is asked for has
     /// come by then. A place that stood still would be overtaken by retention, though nothing was missed.
-    pub(crate) async fn moved_on(&mut self) -> u64 {
+    pub(crate) async fn moved_on(&mut self) -> Result<u64, Gone> {
         if !self.place.subjects.is_empty()
+            && self.held.is_none()
             && let Ok(end) = look_at(&self.place.context).await
-            && end.created == self.place.created
-            && let Some(connected) = self.connected.as_mut()
-            && connected.consumer.has_delivered_all(connected.came).await
         {
-            self.place.next = self.place.next.max(end.last_sequence + 1);
+            self.check(&end)?;
+            if let Some(connected) = self.connected.as_mut()
+                && connected.consumer.has_delivered_all(connected.came).await
+            {
+                self.place.next = self.place.next.max(end.last_sequence + 1);
+                self.sound = self.place.next;
+            }
         }
-        self.place.next
+        Ok(self.place.next)
     }
 
     /// One attempt, or what is left of it. An error when they have failed for too long.
