@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use self::checks::Check;
 pub(crate) use self::checks::missing;
 use crate::cli::Output;
+use crate::data::Run;
 use crate::exit::{Failure, with_causes};
 use crate::group::Reach;
 use crate::log::{Log, LogReach};
@@ -50,10 +51,10 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let log = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() }.open().await?;
     // In this order: what a receiver has counted is in the streams, so looking there later can only find more; and the
     // stores, asked first, can only be behind.
-    let position = position(&args).await;
+    let position = position(&args).await?;
     let lives = lives(&log).await?;
     let found = streams::read(&log).await?;
-    let checks = checks::all(&lives, &found, position.as_ref());
+    let checks = checks::all(&lives, &found, &position);
     let wrong: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
     print::line(&match args.output {
         Output::Json => json!({
@@ -77,7 +78,10 @@ async fn lives(log: &Log) -> Result<Vec<Life>, Failure> {
         Failure::Failed(with_causes("cannot read the counts of the receivers", error))
     };
     // A log that no receiver of this build has written to has no bucket.
-    let Ok(store) = log.context.get_key_value(BUCKET).await else { return Ok(Vec::new()) };
+    if log.ends(&format!("KV_{BUCKET}")).await?.is_none() {
+        return Ok(Vec::new());
+    }
+    let store = log.context.get_key_value(BUCKET).await.map_err(|error| failed(&error))?;
     let keys: Vec<String> = match store.keys().await {
         Ok(keys) => keys.try_collect().await.map_err(|error| failed(&error))?,
         Err(error) => return Err(failed(&error)),
@@ -100,7 +104,20 @@ async fn read(store: &kv::Store, id: &str) -> Result<Option<Counts>, Failure> {
         .transpose()
 }
 
-async fn position(args: &AuditArgs) -> Option<Value> {
+/// How far the stores are.
+pub(crate) enum Stores {
+    /// As the API says it.
+    At(Value),
+    /// Nobody was named who serves them, and nobody does here.
+    NotNamed,
+    /// Why the API does not say.
+    Silent(String),
+}
+
+async fn position(args: &AuditArgs) -> Result<Stores, Failure> {
+    if args.api_url.is_none() && matches!(Run::find(&args.data, "--api-url"), Err(Failure::Missing(_))) {
+        return Ok(Stores::NotNamed);
+    }
     let reach = Reach {
         data: args.data.clone(),
         api_url: args.api_url.clone(),
@@ -109,7 +126,11 @@ async fn position(args: &AuditArgs) -> Option<Value> {
         wait_ms: None,
         output: args.output,
     };
-    reach.get(&["v1", "position"], &[]).await.ok()
+    match reach.get(&["v1", "position"], &[]).await {
+        Ok(position) => Ok(Stores::At(position)),
+        Err(failure @ Failure::Usage(_)) => Err(failure),
+        Err(failure) => Ok(Stores::Silent(failure.to_string())),
+    }
 }
 
 fn totals(lives: &[Life]) -> Value {

@@ -124,6 +124,12 @@ impl Layers {
         (layers, faults)
     }
 
+    /// The data folder, also where other settings are at fault.
+    pub(crate) fn data(flags: &Flags) -> Option<PathBuf> {
+        let (layers, _) = Self::collect(flags, |name| std::env::var(name).ok());
+        layers.get("data").and_then(|setting| setting.values.last()).map(PathBuf::from)
+    }
+
     fn get(&self, name: &str) -> Option<&Setting> {
         self.settings.get(name)
     }

@@ -14,6 +14,7 @@
 
 mod call;
 mod claims;
+mod effects;
 mod group;
 mod look;
 mod people;
@@ -144,7 +145,7 @@ impl Inner {
         let command_id = new_id()?;
         let work = self.work_of(&ask, command_id).await?;
         let permit = Arc::clone(&self.open).try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let (work, before) = self.under_key(work, &ask).await?;
+        let (mut work, before) = self.under_key(work, &ask).await?;
         if before {
             return Ok(Taken { command_id: work.command_id, position: Position::default() });
         }
@@ -161,6 +162,7 @@ impl Inner {
         let position = self.append(vec![asked]).await?;
         crash::at(Point::CommandRequested);
         let command_id = work.command_id.clone();
+        work.position = position.clone();
         self.take_in_hand(work, Some(permit));
         Ok(Taken { command_id, position })
     }
@@ -197,8 +199,7 @@ impl Inner {
             Key::New => work,
             Key::Reused => return Err(Refusal::KeyReused),
             Key::Same(command_id) => {
-                let known = self.projector.command_ended(&command_id, tokio::time::Instant::now()).await;
-                match known {
+                match self.projector.command_now(&work.place.group_id, &command_id).await {
                     Ok(Some(known)) => {
                         let refused = rules::refused_before(&known);
                         return refused.map_or(Ok((Work { command_id, ..work }, true)), Err);
@@ -207,7 +208,7 @@ impl Inner {
                     Ok(None) => Work { command_id, ..work },
                     Err(error) => {
                         tracing::warn!(%error, "a command cannot be looked up");
-                        return Err(Refusal::Busy);
+                        return Err(error.into());
                     }
                 }
             }

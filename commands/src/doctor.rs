@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::cli::Output;
-use crate::config::{Config, Fault, Flags};
+use crate::config::{Config, Fault, Flags, Layers};
 use crate::data::Run;
 use crate::exit::Failure;
 use crate::print;
@@ -134,8 +134,7 @@ impl Patient {
                 None
             }
         };
-        let typed = || args.flags.values.get("data").and_then(|values| values.last()).map(PathBuf::from);
-        let data = config.as_ref().map(|config| config.data.clone()).or_else(typed);
+        let data = config.as_ref().map(|config| config.data.clone()).or_else(|| Layers::data(&args.flags));
         let data = data.unwrap_or_else(|| PathBuf::from("./groupfold-data"));
         let elsewhere =
             args.api_url.is_some() || config.as_ref().is_some_and(|config| config.nats_url.is_some());

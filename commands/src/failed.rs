@@ -5,6 +5,7 @@
 
 mod catalog;
 mod fate;
+mod known;
 mod lease;
 mod list;
 mod preview;

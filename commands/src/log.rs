@@ -35,10 +35,7 @@ impl Log {
     /// that does not answer is not taken for that.
     pub(crate) async fn ends(&self, stream: &str) -> Result<Option<Ends>, Failure> {
         match self.context.get_stream(stream).await {
-            Ok(found) => {
-                let state = &found.cached_info().state;
-                Ok(Some(Ends { first: state.first_sequence, last: state.last_sequence }))
-            }
+            Ok(found) => Ok(Some(Ends::of(found.cached_info()))),
             Err(error) => match error.kind() {
                 GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                     Ok(None)

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::replay;
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings, Stream};
-use groupfold_projector::{Entrance, Io, Ops, Projector, Settings as ProjectorSettings, Token};
+use groupfold_projector::{Entrance, Holder, Io, Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -178,8 +178,13 @@ pub(crate) fn tokens(config: &Config) -> Result<(Vec<Token>, Option<String>), Fa
         return Ok((tokens, None));
     }
     let own = random_hex()?;
-    tokens.push(Token::all(OWNER, &own));
+    tokens.push(owner(&own));
     Ok((tokens, Some(own)))
+}
+
+/// The token of verbs of the same owner.
+pub(crate) fn owner(text: &str) -> Token {
+    Token { holder: Holder::Process, ..Token::all(OWNER, text) }
 }
 
 /// Starts the projector on the data folder, and the desk that writes for its API.

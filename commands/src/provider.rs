@@ -49,6 +49,9 @@ const PAGES_MAX: usize = 64;
 /// How often a list is read anew because its cursor expired on the way.
 const RESTARTS_MAX: usize = 3;
 
+/// Times that the provider tells are whole seconds, and its answers are a while on their way.
+pub(crate) const CLOCK_EARLY_MS: i64 = 2_000;
+
 /// How the provider is reached.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -104,6 +107,11 @@ impl Provider {
         self.meta.ahead_ms()
     }
 
+    /// The provider's clock, Unix milliseconds: late by nothing, early by [`CLOCK_EARLY_MS`] at most.
+    pub(crate) fn clock_ms(&self) -> i64 {
+        now_ms().saturating_add(self.ahead_ms())
+    }
+
     /// Asks with these tokens from now on.
     pub(crate) fn replace_tokens(&self, tokens: Tokens) {
         self.meta.replace_tokens(tokens);
@@ -117,18 +125,36 @@ impl Provider {
     /// Asks once on behalf of a number. Calls that are at fault by themselves are refused unsent. Dropped before
     /// it ends, a call may have been done or not.
     pub(crate) async fn call(&self, phone_number_id: &str, call: &Call) -> Answer {
-        self.call_until(phone_number_id, call, Instant::now() + self.patience).await
+        self.call_timed(phone_number_id, call, None).await.0
     }
 
     /// The same, but that no attempt begins after a time.
     pub(crate) async fn call_until(&self, phone_number_id: &str, call: &Call, until: Instant) -> Answer {
-        let give_up = until.min(Instant::now() + self.patience);
-        let answer = self.answer(phone_number_id, call, give_up).await;
-        self.metrics.answered(call, &answer);
-        answer
+        self.call_timed(phone_number_id, call, Some(until)).await.0
     }
 
-    async fn answer(&self, phone_number_id: &str, call: &Call, give_up: Instant) -> Answer {
+    /// The same, with when the attempt began that was answered, by [`Self::clock_ms`].
+    pub(crate) async fn call_timed(
+        &self,
+        phone_number_id: &str,
+        call: &Call,
+        until: Option<Instant>,
+    ) -> (Answer, i64) {
+        let patient = Instant::now() + self.patience;
+        let give_up = until.map_or(patient, |until| until.min(patient));
+        let mut began_ms = now_ms();
+        let answer = self.answer(phone_number_id, call, give_up, &mut began_ms).await;
+        self.metrics.answered(call, &answer);
+        (answer, began_ms.saturating_add(self.ahead_ms()))
+    }
+
+    async fn answer(
+        &self,
+        phone_number_id: &str,
+        call: &Call,
+        give_up: Instant,
+        began_ms: &mut i64,
+    ) -> Answer {
         if let Err(faults) = validate(call) {
             return Answer::Refused(Refusal::of_faults(&faults));
         }
@@ -137,6 +163,7 @@ impl Provider {
             let Ok(pass) = tokio::time::timeout_at(give_up, self.gates.enter(phone_number_id)).await else {
                 return Answer::Refused(Refusal::of("held_back", Advice::RetryLater));
             };
+            *began_ms = now_ms();
             let sent = self.meta.send(phone_number_id, call).await;
             let answer = match sent {
                 Sent::Answered(answer) => {
@@ -213,4 +240,15 @@ impl Provider {
         }
         Err(Answer::Unknown(Unsure::TooLong))
     }
+}
+
+/// The last millisecond before a second: webhooks carry whole seconds, and one of the same second must win over what was
+/// read or done in it.
+pub(crate) fn before_second(ms: i64) -> i64 {
+    ms.div_euclid(1000).saturating_mul(1000).saturating_sub(1)
+}
+
+/// Unix milliseconds by the system's clock.
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
 }

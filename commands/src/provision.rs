@@ -2,9 +2,10 @@
 
 use std::io::Write;
 
-use crate::broker::Broker;
+use crate::broker::{self, Broker};
 use crate::cli::Output;
 use crate::config::{Config, Flags};
+use crate::data::Run;
 use crate::exit::Failure;
 use crate::{pipeline, telemetry};
 
@@ -25,8 +26,10 @@ pub(crate) struct ProvisionArgs {
 pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
     let config = Config::load(&args.flags)?;
     telemetry::start(&config)?;
-    let broker = Broker::elsewhere(&config)?;
-    let client = broker.connect().await?;
+    let client = match (&config.nats_url, Run::find(&config.data, "--nats-url")) {
+        (None, Ok(run)) => broker::connect(&run.nats_url, &run.nats_access).await?,
+        _ => Broker::elsewhere(&config)?.connect().await?,
+    };
     let plan = pipeline::plan(&client, &config).await?;
     let report = if args.check {
         pipeline::check(&client, &plan).await?

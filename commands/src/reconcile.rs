@@ -16,6 +16,7 @@ use std::time::Duration;
 use groupfold_ingest::replay;
 use serde_json::json;
 
+pub(crate) use self::differ::are_two;
 pub(crate) use self::known::Known;
 pub(crate) use self::reading::{Read, Reading, read};
 use self::round::{Found, Round, append};

@@ -30,6 +30,8 @@ pub(crate) struct Reload {
     flags: Flags,
     held: Held,
     hang_up: Signal,
+    /// Whether any setting came from a file.
+    from_files: bool,
     stale: Gauge,
 }
 
@@ -54,25 +56,24 @@ impl Held {
 }
 
 impl Reload {
-    /// `None` where no setting came from a file: what a process was given for its life does not change.
-    pub(crate) fn new(
-        flags: Flags,
-        config: &Config,
-        registry: &mut Registry,
-    ) -> Result<Option<Self>, Failure> {
+    /// From now on SIGHUP ends no process, wherever its settings came from.
+    pub(crate) fn new(flags: Flags, config: &Config, registry: &mut Registry) -> Result<Self, Failure> {
         let stale = Gauge::default();
         let help = "1 while files of the settings cannot be used, and the secrets and tokens of before hold";
         registry.register("groupfold_settings_stale", help, stale.clone());
-        if config.files.is_empty() {
-            return Ok(None);
-        }
         let hang_up = signal(SignalKind::hangup());
         let hang_up = hang_up.map_err(|error| Failure::failed("cannot listen for signals", &error))?;
-        Ok(Some(Self { flags, held: Held::of(config), hang_up, stale }))
+        let from_files = !config.files.is_empty();
+        Ok(Self { flags, held: Held::of(config), hang_up, from_files, stale })
     }
 
     /// Reads the settings again every ten seconds and whenever SIGHUP comes, for as long as the process lives.
     pub(crate) async fn run(mut self, holders: Holders) {
+        // What a process was given for its life does not change.
+        while !self.from_files {
+            self.hang_up.recv().await;
+            tracing::info!("SIGHUP changes nothing here: no secret or token came from a file");
+        }
         loop {
             tokio::select! {
                 _ = self.hang_up.recv() => {}
@@ -100,7 +101,7 @@ impl Reload {
         match &holders.api {
             None => {}
             Some((projector, Some(own))) => {
-                let owner = Token::all(pipeline::OWNER, own);
+                let owner = pipeline::owner(own);
                 let tokens: Vec<Token> = now.api_tokens.iter().cloned().chain([owner]).collect();
                 let replaced = projector.replace_tokens(&tokens);
                 replaced.map_err(|error| Failure::failed("the API", &error))?;

@@ -100,6 +100,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     let body = args.body.unwrap_or(if target.is_http() { Body::Webhook } else { Body::Event });
     let mut parts = reader::parts(&log, &args.filters, &args.range).await?;
     let mut at = noted(args.watermark.as_ref())?;
+    reader::check_reaches(&parts, &at)?;
     reader::after(&mut parts, &at)?;
     let lowest = parts.iter().map(|part| part.partition).min().unwrap_or_default();
     let bar = progress::bar(reader::length(&parts), "events");

@@ -28,9 +28,8 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     let ops_address = pipeline::api_address(&config).await?;
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(&config, &broker, client, &mut registry).await?;
-    if let Some(reload) = Reload::new(flags, &config, &mut registry)? {
-        tokio::spawn(reload.run(Holders { receiver: Some(receiver.clone()), ..Holders::default() }));
-    }
+    let reload = Reload::new(flags, &config, &mut registry)?;
+    tokio::spawn(reload.run(Holders { receiver: Some(receiver.clone()), ..Holders::default() }));
     let router = ops_router(pipeline::ops(&receiver, registry));
     let stop_ops = CancellationToken::new();
     let mut ops_servers = tokio::task::JoinSet::new();
@@ -75,10 +74,8 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let reload = Reload::new(flags, &config, &mut registry)?;
     let (projector, desk) =
         pipeline::projector(&config, client, tokens, provider.clone(), &mut registry, fold.clone()).await?;
-    if let Some(reload) = reload {
-        let api = Some((projector.clone(), own_token.clone()));
-        tokio::spawn(reload.run(Holders { api, provider: Some(provider), ..Holders::default() }));
-    }
+    let api = Some((projector.clone(), own_token.clone()));
+    tokio::spawn(reload.run(Holders { api, provider: Some(provider), ..Holders::default() }));
     data.announce(&Run {
         pid: std::process::id(),
         version: pipeline::VERSION.to_owned(),

@@ -87,7 +87,7 @@ async fn serve(
     let (projector, desk) =
         pipeline::projector(config, client, tokens, provider.clone(), &mut registry, fold.clone()).await?;
     // A demo has secrets and a provider of its own.
-    if let Some(reload) = reload.filter(|_| demo.is_none()) {
+    if demo.is_none() {
         let api = Some((projector.clone(), own_token.clone()));
         let holders = Holders { receiver: Some(receiver.clone()), api, provider: Some(provider) };
         tokio::spawn(reload.run(holders));

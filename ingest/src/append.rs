@@ -281,6 +281,9 @@ impl Broker {
         if self.stalled().load(Ordering::Relaxed) {
             return Err(Error::Stalled);
         }
+        if self.is_other() {
+            return Err(Error::OtherLog);
+        }
         Ok(())
     }
 }

@@ -28,6 +28,8 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 const PROBE_FRESH: Duration = Duration::from_secs(15);
 /// How often durability is determined anew while nothing changes.
 const DURABILITY_INTERVAL: Duration = Duration::from_secs(30);
+/// The same while streams are missing: those that come may be of another log.
+const MISSING_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a refusal by the log keeps the receiver unready. Without traffic nobody would learn that
 /// there is room again, so it ends by itself.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
@@ -52,6 +54,9 @@ pub(crate) struct Broker {
     /// published: it would pile up in the client.
     stalled: AtomicBool,
     stalled_now: Notify,
+    is_other: AtomicBool,
+    /// Asks for a look at the streams: one of them was not there.
+    look_now: Notify,
     health: Mutex<Health>,
     durability: RwLock<Option<(u64, Durability)>>,
     fullness: Gauge<f64, AtomicU64>,
@@ -63,6 +68,8 @@ struct Health {
     refused: Option<(Instant, &'static str)>,
     /// A stream of the log that is not there: emptied broker, or the wrong one.
     missing: Option<String>,
+    /// How many partitions the log has, where it was made anew with other ones than we know.
+    other_partitions: Option<u16>,
     /// What the broker says of a stream that takes nothing any more.
     held: Option<String>,
 }
@@ -86,6 +93,8 @@ impl Broker {
             connection,
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
+            is_other: AtomicBool::new(false),
+            look_now: Notify::new(),
             health: Mutex::default(),
             durability: RwLock::new(None),
             fullness: Gauge::default(),
@@ -124,7 +133,12 @@ impl Broker {
                 self.stalled_now.notify_one();
             }
             Err(append::Error::Disconnected | append::Error::Stalled) => {}
-            Err(error) => health.refused = Some((now, error.reason())),
+            Err(error) => {
+                if matches!(error, append::Error::NoStream) {
+                    self.look_now.notify_one();
+                }
+                health.refused = Some((now, error.reason()));
+            }
         }
     }
 
@@ -149,6 +163,10 @@ impl Broker {
         }
         if let Some(stream) = &health.missing {
             reasons.push(format!("log: the stream {stream} is missing"));
+        }
+        if let Some(found) = health.other_partitions {
+            let known = self.partitions;
+            reasons.push(format!("log: it was made anew with {found} partitions, not {known}: start again"));
         }
         if let Some(error) = &health.held {
             reasons.push(format!("log: the broker holds a stream until it is started again: {error}"));
@@ -190,18 +208,29 @@ impl Broker {
         *known = Some((epoch, found));
     }
 
-    /// Looks whether all streams are there; a broker that does not tell leaves open what was known.
+    /// Looks whether all streams are there, and are those of as many partitions as we know; a broker that does not tell
+    /// leaves open what was known.
     async fn look_for_streams(&self) {
         let streams = (0..self.partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned));
-        let mut missing = None;
+        let (mut missing, mut other) = (None, None);
         for stream in streams {
             match provision::lookup(&self.context, &stream).await {
-                Ok(Some(_)) => {}
+                Ok(Some(config)) => {
+                    let partitions = provision::partitions_of(&config);
+                    other = other.or(partitions.filter(|partitions| *partitions != self.partitions));
+                }
                 Ok(None) => missing = missing.or(Some(stream)),
                 Err(_) => return,
             }
         }
-        self.health.lock().unwrap_or_else(PoisonError::into_inner).missing = missing;
+        self.is_other.store(other.is_some(), Ordering::Relaxed);
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        (health.missing, health.other_partitions) = (missing, other);
+    }
+
+    /// True if the log was made anew with another number of partitions: events would go where nobody looks for them.
+    pub(crate) fn is_other(&self) -> bool {
+        self.is_other.load(Ordering::Relaxed)
     }
 
     /// Asks the broker whether it answers, and whether it holds a stream.
@@ -256,8 +285,11 @@ impl Broker {
     async fn follow_durability(&self) {
         let mut connection = self.connection.subscribe();
         loop {
+            let missing = self.health.lock().unwrap_or_else(PoisonError::into_inner).missing.is_some();
+            let interval = if missing { MISSING_INTERVAL } else { DURABILITY_INTERVAL };
             tokio::select! {
-                () = tokio::time::sleep(DURABILITY_INTERVAL) => {}
+                () = tokio::time::sleep(interval) => {}
+                () = self.look_now.notified() => {}
                 _ = connection.changed() => {}
             }
             if self.is_connected() {

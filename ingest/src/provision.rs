@@ -131,9 +131,13 @@ pub async fn discover(client: &Client) -> Result<Option<u16>, Error> {
     let context = jetstream::new(client.clone());
     let name = log::stream(0);
     let Some(config) = lookup(&context, &name).await? else { return Ok(None) };
-    let partitions = definition::partitions(&config).and_then(|text| text.parse().ok());
-    let known = partitions.filter(|n| (1..=log::PARTITIONS_MAX).contains(n));
-    known.map(Some).ok_or(Error::Foreign { stream: name })
+    partitions_of(&config).map(Some).ok_or(Error::Foreign { stream: name })
+}
+
+/// The number of partitions of the log that a stream is of; `None` if it is none of ours.
+pub(crate) fn partitions_of(config: &Config) -> Option<u16> {
+    let partitions = definition::partitions(config)?.parse().ok();
+    partitions.filter(|n| (1..=log::PARTITIONS_MAX).contains(n))
 }
 
 /// How many copies the log's streams have: as many as whatever is agreed on beside it must have, or the loss of a single

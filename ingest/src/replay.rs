@@ -10,7 +10,7 @@ use async_nats::jetstream::message::PublishMessage;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{frame, log, v1};
 
-use crate::append::{self, Message};
+use crate::append::{self, Fate, Message};
 use crate::meta::Delivery;
 
 /// How long one message may take to be acknowledged, all attempts together.
@@ -52,13 +52,44 @@ impl Log {
         Self { context, partitions }
     }
 
-    /// Appends a record wherever it belongs, under its event id.
+    /// Appends a record under its event id to those of its partitions that do not have it; `None` if it is too large for
+    /// the broker: then nothing was appended.
     ///
     /// # Errors
-    /// The log refuses, or does not acknowledge in time; it may be there all the same.
-    pub async fn append(&self, record: v1::Record, delivery: &Delivery<'_>) -> Result<Appended, Error> {
+    /// The log refuses, or does not acknowledge in time; it may be there, or in some partitions, all the same.
+    pub async fn append(
+        &self,
+        record: v1::Record,
+        delivery: &Delivery<'_>,
+        missing: &[u16],
+    ) -> Result<Option<Appended>, Error> {
+        let Some(mut message) = self.message(record, delivery) else { return Ok(None) };
+        message.destinations.retain(|to| to.partition.is_some_and(|partition| missing.contains(&partition)));
+        self.everywhere(message).await.map(Some)
+    }
+
+    /// Appends a record that the log has and nobody could read. It goes in under the failure's id: under its own the
+    /// broker takes it for the one that it remembers, and nothing comes after it.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub async fn append_again(
+        &self,
+        record: v1::Record,
+        delivery: &Delivery<'_>,
+        failed_id: &str,
+    ) -> Result<Option<Appended>, Error> {
+        let Some(message) = self.message(record, delivery) else { return Ok(None) };
+        self.everywhere(Message { id: format!("again-{failed_id}-{}", message.id), ..message })
+            .await
+            .map(Some)
+    }
+
+    /// An event's message, not the failure that the door would make of one that is too large.
+    fn message(&self, record: v1::Record, delivery: &Delivery<'_>) -> Option<Message> {
         let payload_max = self.context.client().max_payload();
-        self.everywhere(Message::of_event(record, self.partitions, payload_max, delivery)).await
+        let message = Message::of_event(record, self.partitions, payload_max, delivery);
+        (message.fate == Fate::Event).then_some(message)
     }
 
     /// Appends an event of ours: one that no webhook told.

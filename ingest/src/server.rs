@@ -2,6 +2,7 @@
 //! drain budget, drop.
 
 mod connection;
+mod patience;
 mod preface;
 mod refuse;
 mod stream;

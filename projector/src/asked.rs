@@ -7,15 +7,16 @@ use groupfold_schemas::v1::CommandType;
 use tokio::time::Instant;
 
 use crate::api::problem::Problem;
+use crate::partition::Partition;
 use crate::projector::Projector;
-use crate::reads::{Freshness, Reads, position_of};
+use crate::reads::{self, Freshness, Reads, position_of};
 use crate::store::ReadView;
 
 /// Commands read at once.
 const PAGE: usize = 200;
 
 /// Why the stores do not answer now.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the stores do not answer: {0}")]
 pub struct Unanswered(String);
 
@@ -25,10 +26,11 @@ impl From<Problem> for Unanswered {
     }
 }
 
-/// The command once it has ended, or as it is at the deadline. One that is not known, or not `seen` by who asks, is waited
-/// for as well: its request may be in the log and not folded yet.
+/// The command once it has ended, or as it is at the deadline, as the partitions that are `touched` know it. One that is not
+/// known, or not `seen` by who asks, is waited for as well: its request may be in the log and not folded yet.
 pub(crate) async fn ended(
     reads: &Reads,
+    touched: &[Partition],
     id: &str,
     freshness: &Freshness,
     deadline: Instant,
@@ -37,14 +39,23 @@ pub(crate) async fn ended(
     let may_come = is_command_id(id);
     loop {
         // Subscribed first: what changes while we read wakes us.
-        let changed = reads.changed();
+        let changed = reads::changed(touched);
         let id = id.to_owned();
-        let answer = move |views: &[ReadView<'_>]| Ok((view::command(views, &id)?, position_of(views)));
-        let (command, position) = reads.read(reads.all(), freshness, answer).await?;
+        let asked = touched.to_vec();
+        let answer = move |views: &[ReadView<'_>]| {
+            let command = view::command(views, &id)?;
+            // Asked while the views last, as for every absence.
+            let behind = asked.iter().find(|partition| !partition.status.borrow().caught_up);
+            Ok((command, position_of(views), behind.map(|partition| partition.id)))
+        };
+        let (command, position, behind) = reads.read(touched.to_vec(), freshness, answer).await?;
         let command = command.filter(&seen);
         let open = command.as_ref().map_or(may_come, |command| !command.status.is_end());
         if !open || tokio::time::timeout_at(deadline, changed).await.is_err() {
-            return Ok((command, position));
+            return match behind.filter(|_| command.is_none() && may_come) {
+                Some(partition) => Err(Problem::catching_up(partition)),
+                None => Ok((command, position)),
+            };
         }
     }
 }
@@ -55,8 +66,38 @@ impl Projector {
     /// # Errors
     /// The stores cannot be read now.
     pub async fn command_ended(&self, id: &str, deadline: Instant) -> Result<Option<Command>, Unanswered> {
-        let (command, _) = ended(self.reads(), id, &Freshness::default(), deadline, |_| true).await?;
+        let (reads, all) = (self.reads(), self.reads().all());
+        let (command, _) = ended(reads, &all, id, &Freshness::default(), deadline, |_| true).await?;
         Ok(command)
+    }
+
+    /// A command as it is where its group lives, or of a creation, whose group is empty, anywhere; `None` if it is not known
+    /// there.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn command(&self, group: &str, id: &str) -> Result<Option<Command>, Unanswered> {
+        let (touched, id) = (self.homes(group)?, id.to_owned());
+        let answer = move |views: &[ReadView<'_>]| Ok(view::command(views, &id)?);
+        Ok(self.reads().read(touched, &Freshness::default(), answer).await?)
+    }
+
+    /// The same once all is folded there that the log has now: one that is not known then was never in it.
+    ///
+    /// # Errors
+    /// It is not folded within a bound, or the stores cannot be read now.
+    pub async fn command_now(&self, group: &str, id: &str) -> Result<Option<Command>, Unanswered> {
+        self.reads().fold_up(&self.homes(group)?).await?;
+        self.command(group, id).await
+    }
+
+    fn homes(&self, group: &str) -> Result<Vec<Partition>, Problem> {
+        if group.is_empty() { Ok(self.reads().all()) } else { Ok(vec![self.reads().home_of(group)?]) }
+    }
+
+    /// Waits until a position is folded, as far as this process does so; false if it is not by the deadline.
+    pub async fn reached(&self, position: &Position, deadline: Instant) -> bool {
+        self.reads().reached(position, deadline).await
     }
 
     /// Commands of ids less than one, the last asked for first, and where to go on.

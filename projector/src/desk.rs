@@ -10,6 +10,8 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, CommandType};
 use serde::{Deserialize, Serialize};
 
+use crate::asked::Unanswered;
+
 /// A call of a desk that is under way.
 pub type Handed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -291,6 +293,9 @@ pub enum Refusal {
     /// This process cannot reach the provider on behalf of the number.
     #[error("{0}")]
     NoProvider(String),
+    /// What became of the command under the idempotency key cannot be read now.
+    #[error("what became of the command under this key is not known now: {0}")]
+    NotKnown(#[from] Unanswered),
     /// As many commands as allowed are under way.
     #[error("as many commands as allowed are under way")]
     Busy,

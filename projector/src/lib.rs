@@ -12,6 +12,7 @@
 mod api;
 mod asked;
 mod background;
+mod consumer;
 pub mod desk;
 mod failures;
 mod feed;
@@ -41,4 +42,4 @@ pub use asked::Unanswered;
 pub use partition::fold::record_of;
 pub use projector::{Projector, Settings, StartError};
 pub use server::{Entrance, Io, Opening, serve};
-pub use token::{Scope, Token};
+pub use token::{Holder, Scope, Token};

@@ -83,6 +83,30 @@ impl Partition {
         self.forget();
     }
 
+    /// Takes note of how far a store is that was opened anew. A commit that failed in its last sync may be there whole,
+    /// and nobody was told of it; one of a store that was set aside is not.
+    fn found(&self, progress: &v1::Progress) {
+        if progress.sequence < self.status.borrow().applied {
+            self.forget_progress();
+        }
+        if progress.sequence == self.status.borrow().applied {
+            return;
+        }
+        // How many changes it brought is not known. That there are any is enough: the publisher looks.
+        self.feed.committed(1);
+        self.unreadable.notify_one();
+        self.stands_at(progress);
+    }
+
+    /// Tells how far the store is.
+    pub(crate) fn stands_at(&self, progress: &v1::Progress) {
+        let now = status_of(progress);
+        self.status.send_modify(|status| {
+            status.folded = now.folded;
+            status.moved_to(now.applied, now.applied_log_time_ms, now.digest);
+        });
+    }
+
     /// Forgets what was remembered of a store: it fails, or another one takes its place.
     pub(crate) fn forget(&self) {
         self.shown.clear();
@@ -204,7 +228,7 @@ impl Loop {
     }
 
     /// A store that takes no writes, most often for want of room, is opened anew until it does. Nothing of the batch that
-    /// failed was visible; it is read from the log again.
+    /// failed was visible; what the store does not have of it is read from the log again.
     async fn open_again(&mut self, mut error: store::Error) -> Result<(), Stop> {
         let since = Instant::now();
         loop {
@@ -220,9 +244,7 @@ impl Loop {
             let opened = tokio::task::spawn_blocking(move || store.reopen()).await;
             match opened.unwrap_or_else(|panic| Err(self.panicked(panic))) {
                 Ok(progress) => {
-                    if progress.sequence < self.partition.status.borrow().applied {
-                        self.partition.forget_progress();
-                    }
+                    self.partition.found(&progress);
                     self.tail.start_over(identity_of(&progress));
                     return Ok(());
                 }
@@ -232,8 +254,14 @@ impl Loop {
         }
     }
 
-    /// Folds a batch and tells the tail how far that went.
+    /// Folds a batch and tells the tail how far that went. One that does not follow what the store has is left: another
+    /// store took its place since, and the tail goes on from there.
     async fn fold(&mut self, batch: Vec<Item>) -> Result<(), store::Error> {
+        let before = self.partition.store.view()?.progress();
+        if batch.first().is_some_and(|first| first.sequence != before.sequence + 1) {
+            self.tail.start_over(identity_of(&before));
+            return Ok(());
+        }
         let partition = self.partition.clone();
         let metrics = self.metrics.clone();
         let created = self.tail.identity().created.clone().unwrap_or_default();
@@ -255,6 +283,8 @@ impl Loop {
         match verified.await.unwrap_or_else(|panic| Err(self.panicked(panic))) {
             Ok(()) => Ok(()),
             Err(error) if error.is_damage() => self.start_over(&error).await,
+            // Neither sound nor damaged, as far as is known; opening reads it through again.
+            Err(error) if error.may_pass() => self.open_again(error).await,
             Err(error) => Err(Stop::store(&error)),
         }
     }
@@ -289,10 +319,13 @@ impl Loop {
     }
 }
 
-fn identity_of(progress: &v1::Progress) -> Identity {
+pub(crate) fn identity_of(progress: &v1::Progress) -> Identity {
     Identity {
         created: (!progress.stream_created.is_empty()).then(|| progress.stream_created.clone()),
         sequence: progress.sequence,
         log_time_ms: progress.log_time_ms,
     }
 }
+
+#[cfg(test)]
+mod tests;

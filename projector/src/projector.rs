@@ -166,11 +166,13 @@ impl Projector {
             settings.rebuild_bytes,
             ended,
         );
-        let reads = Arc::new(Reads::new(settings.partitions, partitions, settings.wait_ms_max));
+        let log = async_nats::jetstream::new(client.clone());
+        let reads = Reads::new(settings.partitions, partitions, settings.wait_ms_max).of_log(log.clone());
+        let reads = Arc::new(reads);
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
         let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
-        let api = api.with_past(Past::new(async_nats::jetstream::new(client))).with_rebuilds(rebuilds);
+        let api = api.with_past(Past::new(log)).with_rebuilds(rebuilds);
         Ok(Self { api, stores, loops })
     }
 

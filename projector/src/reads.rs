@@ -1,21 +1,25 @@
 //! How answers come about: which partitions one touches, how fresh it must be, and one look at the
 //! stores that nothing can change while it lasts.
 
+mod all;
+mod ends;
+mod judged;
 mod shown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream;
 use groupfold_schemas::log::partition_of;
 use groupfold_schemas::position::Position;
-use tokio::sync::Semaphore;
+use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
 use crate::api::problem::Problem;
 use crate::partition::Partition;
-use crate::status::Run;
 use crate::store::{self, ReadView};
+use judged::follow;
 pub(crate) use shown::{Shown, Told};
 
 /// Answers worked out at the same time; each holds a thread.
@@ -34,6 +38,10 @@ pub(crate) struct Reads {
     wait_ms_max: u64,
     turns: Arc<Semaphore>,
     waiting: Semaphore,
+    /// Absent where there is none.
+    log: Option<jetstream::Context>,
+    /// When it was last looked where it ends.
+    looked: Mutex<Option<Instant>>,
 }
 
 /// How fresh an answer must be.
@@ -57,7 +65,14 @@ impl Reads {
             wait_ms_max,
             turns: Arc::new(Semaphore::new(READS_MAX)),
             waiting: Semaphore::new(WAITING_MAX),
+            log: None,
+            looked: Mutex::default(),
         }
+    }
+
+    /// With the log that is folded.
+    pub(crate) fn of_log(self, log: jetstream::Context) -> Self {
+        Self { log: Some(log), ..self }
     }
 
     /// All partitions that this process owns.
@@ -83,15 +98,6 @@ impl Reads {
             .values()
             .flat_map(|partition| reason(partition).into_iter().chain(feed(partition)))
             .collect()
-    }
-
-    /// Comes about when any partition has applied something, or otherwise changed, since this was called.
-    pub(crate) fn changed(&self) -> impl Future<Output = ()> + use<> {
-        let mut each: Vec<_> = self.owned.values().map(|partition| partition.status.subscribe()).collect();
-        async move {
-            let one = each.iter_mut().map(|status| Box::pin(status.changed()));
-            let _ = futures_util::future::select_all(one).await;
-        }
     }
 
     /// How long a reader may wait at most.
@@ -128,11 +134,7 @@ impl Reads {
         let all = async {
             for partition in touched {
                 let wanted = min.get(partition.id).unwrap_or_default();
-                let mut status = partition.status.subscribe();
-                let over = status
-                    .wait_for(|status| status.applied >= wanted || matches!(status.run, Run::Stopped(_)));
-                // One that stopped will not get there: no use in waiting on.
-                let there = over.await.is_ok_and(|status| status.applied >= wanted);
+                let there = follow(partition, |status| status.applied >= wanted).await;
                 if !there {
                     return false;
                 }
@@ -219,6 +221,15 @@ impl Reads {
     }
 }
 
+/// Comes about when any of the partitions has applied something, or otherwise changed, since this was called.
+pub(crate) fn changed(touched: &[Partition]) -> impl Future<Output = ()> + use<> {
+    let mut each: Vec<_> = touched.iter().map(|partition| partition.status.subscribe()).collect();
+    async move {
+        let one = each.iter_mut().map(|status| Box::pin(status.changed()));
+        let _ = futures_util::future::select_all(one).await;
+    }
+}
+
 /// What came of a look at the stores.
 enum Attempt<T, F> {
     Done(Result<T, Problem>),
@@ -267,8 +278,12 @@ pub(crate) fn report(problem: &Problem, touched: &[Partition]) {
 }
 
 fn not_reached(min: &Position, touched: &[Partition]) -> Problem {
-    let present = touched.iter().map(|partition| (partition.id, partition.status.borrow().applied));
-    Problem::position_not_reached(min, &present.collect())
+    Problem::position_not_reached(min, &applied(touched))
+}
+
+/// How far partitions are.
+pub(crate) fn applied(touched: &[Partition]) -> Position {
+    touched.iter().map(|partition| (partition.id, partition.status.borrow().applied)).collect()
 }
 
 /// The position that an answer over these views reflects.

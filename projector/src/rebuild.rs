@@ -20,12 +20,15 @@ use std::time::Instant;
 use async_nats::jetstream;
 use futures_util::{TryStreamExt as _, stream};
 use groupfold_schemas::log::partition_of;
+use groupfold_schemas::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::background;
-use crate::partition::Partition;
+use crate::partition::{Partition, identity_of};
 use crate::scan;
+use crate::status::Stop;
 use crate::store::{self, Side, Store};
+use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
 pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
@@ -81,8 +84,15 @@ pub(crate) enum Error {
         "partition {partition}: the stream was recreated since the store was folded: {found}, not {known}"
     )]
     OtherStream { partition: u16, known: String, found: String },
+    #[error("partition {partition}: the log is not the one that the store was folded from: {stop}")]
+    OtherLog { partition: u16, stop: Stop },
     #[error("partition {partition}: there is no previous store of this log to go back to")]
     NoPrevious { partition: u16 },
+    #[error(
+        "partition {partition}: the live store started over and stands at {live}, the other one at {other}, which is \
+         kept: try again when the live one has folded as much"
+    )]
+    Ahead { partition: u16, live: u64, other: u64 },
     #[error("interrupted: start it again, it goes on from where it was")]
     Interrupted,
 }
@@ -135,10 +145,10 @@ impl Rebuilds {
     ) -> Result<Self, store::Error> {
         let root: PathBuf = data.join("store");
         Store::check_format(&root, partitions_total)?;
+        let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
+        let settings = |partition| store::Settings { root: root.clone(), partition, cache_bytes };
         let mut partitions = Vec::new();
-        for partition in (0..partitions_total).filter(|partition| root.join(partition.to_string()).is_dir()) {
-            let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
-            let settings = store::Settings { root: root.clone(), partition, cache_bytes };
+        for settings in (0..partitions_total).map(settings).filter(store::Settings::has_store) {
             partitions.push(Partition::at_rest(Store::at_rest(settings)?));
         }
         let rebuilds = Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown);
@@ -202,6 +212,9 @@ impl Rebuilds {
             outcome = all => outcome,
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
         };
+        if outcome.is_err() {
+            chosen.iter().for_each(forget_comparison);
+        }
         let mut job = self.lock();
         job.partition = None;
         job.remaining_seconds = None;
@@ -237,19 +250,18 @@ impl Rebuilds {
     async fn one(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
         let progress = partition.store.view()?.progress();
         self.same_stream(partition.id, &progress).await?;
+        if matches!(task, Task::Verify { scope } if scope.is_filtered()) {
+            self.same_log(partition.id, &progress).await?;
+        }
         match task {
-            Task::Rebuild { force } => self.rebuild(partition, &progress.stream_created, *force).await,
-            Task::Rollback => self.roll_back(partition, &progress.stream_created).await,
-            Task::Verify { scope } => self.verify(partition, &progress.stream_created, scope).await,
+            Task::Rebuild { force } => self.rebuild(partition, *force).await,
+            Task::Rollback => self.roll_back(partition).await,
+            Task::Verify { scope } => self.verify(partition, scope).await,
         }
     }
 
     /// The stream must be the one that the live store was folded from.
-    async fn same_stream(
-        &self,
-        partition: u16,
-        progress: &groupfold_schemas::v1::Progress,
-    ) -> Result<(), Error> {
+    async fn same_stream(&self, partition: u16, progress: &v1::Progress) -> Result<(), Error> {
         if progress.sequence == 0 {
             return Ok(());
         }
@@ -262,10 +274,20 @@ impl Rebuilds {
         Err(Error::OtherStream { partition, known: progress.stream_created.clone(), found })
     }
 
-    async fn rebuild(&self, live: &Partition, created: &str, force: bool) -> Result<Compared, Error> {
-        let fresh = self.rebuilt(live, created).await?;
+    /// As above, and as far as the store was. Of a whole partition what is read says so; some subjects of it do not.
+    async fn same_log(&self, partition: u16, progress: &v1::Progress) -> Result<(), Error> {
+        let stream = groupfold_schemas::log::stream(partition);
+        let differs = tail::differs(&self.context, &stream, identity_of(progress)).await;
+        match differs.map_err(|why| scan::Error::Unreadable { stream, why })? {
+            Some(stop) => Err(Error::OtherLog { partition, stop }),
+            None => Ok(()),
+        }
+    }
+
+    async fn rebuild(&self, live: &Partition, force: bool) -> Result<Compared, Error> {
+        let fresh = self.rebuilt(live).await?;
         let _turn = live.turn.lock().await;
-        self.last_messages(live, &fresh, created).await?;
+        self.last_messages(live, &fresh).await?;
         let mut compared = self.compare(live, &fresh, Scope::Whole).await?;
         compared.other_fold = live.store.fold_version()? != groupfold_fold::VERSION;
         if compared.is_equal() || compared.other_fold || force {
@@ -281,10 +303,18 @@ impl Rebuilds {
 
     /// A store folded anew, close behind the live one. One that an earlier attempt left and that turns out damaged is of
     /// no use: the next one is begun.
-    async fn rebuilt(&self, live: &Partition, created: &str) -> Result<Fresh, Error> {
+    async fn rebuilt(&self, live: &Partition) -> Result<Fresh, Error> {
         loop {
-            let fresh = self.fresh(live, Side::Rebuild, Scope::Whole)?;
-            match self.follow(live, &fresh, created, true).await {
+            let fresh = match self.fresh(live, Side::Rebuild, Scope::Whole) {
+                // Nobody folds a stopped store on: it would be ahead for ever.
+                Err(error @ Error::Ahead { .. }) if self.offline => {
+                    tracing::warn!(error = store::chain(&error), "the rebuild begins anew");
+                    live.store.remove_beside(Side::Rebuild)?;
+                    continue;
+                }
+                fresh => fresh?,
+            };
+            match self.follow(live, &fresh, true).await {
                 Err(Error::Store(error)) if fresh.resumed && error.is_damage() => {
                     let error = store::chain(&error);
                     tracing::warn!(
@@ -300,28 +330,22 @@ impl Rebuilds {
         }
     }
 
-    async fn roll_back(&self, live: &Partition, created: &str) -> Result<Compared, Error> {
-        if !live.store.has_beside(Side::Previous) {
-            return Err(Error::NoPrevious { partition: live.id });
-        }
+    async fn roll_back(&self, live: &Partition) -> Result<Compared, Error> {
         let fresh = self.fresh(live, Side::Previous, Scope::Whole)?;
-        if fresh.sequence()? == 0 && live.store.view()?.sequence() > 0 {
-            return Err(Error::NoPrevious { partition: live.id });
-        }
-        self.follow(live, &fresh, created, true).await?;
+        self.follow(live, &fresh, true).await?;
         let _turn = live.turn.lock().await;
-        self.last_messages(live, &fresh, created).await?;
+        self.last_messages(live, &fresh).await?;
         let sequence = fresh.sequence()?;
         self.swap(live, Side::Previous, fresh).await?;
         Ok(Compared { partition: live.id, sequence, swapped: true, ..Compared::default() })
     }
 
-    async fn verify(&self, live: &Partition, created: &str, scope: &Scope) -> Result<Compared, Error> {
+    async fn verify(&self, live: &Partition, scope: &Scope) -> Result<Compared, Error> {
         let fresh = self.fresh(live, Side::Verify, scope.clone())?;
-        self.follow(live, &fresh, created, false).await?;
+        self.follow(live, &fresh, false).await?;
         let compared = {
             let _turn = live.turn.lock().await;
-            self.last_messages(live, &fresh, created).await?;
+            self.last_messages(live, &fresh).await?;
             self.compare(live, &fresh, scope.clone()).await?
         };
         fresh.store.close();
@@ -335,16 +359,16 @@ impl Rebuilds {
     }
 
     /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.
-    async fn follow(&self, live: &Partition, fresh: &Fresh, created: &str, seal: bool) -> Result<(), Error> {
+    async fn follow(&self, live: &Partition, fresh: &Fresh, seal: bool) -> Result<(), Error> {
         for _ in 0..ROUNDS_MAX {
-            let target = live.store.view()?.sequence();
+            let target = live.store.view()?.progress();
             let sealed = fresh.is_sealed()?;
-            if target.saturating_sub(fresh.sequence()?) <= NEAR_EVENTS && (sealed || !seal) {
+            if target.sequence.saturating_sub(fresh.sequence()?) <= NEAR_EVENTS && (sealed || !seal) {
                 break;
             }
-            self.fold(live.id, fresh, target, created, "folding").await?;
+            self.fold(live.id, fresh, &target, "folding").await?;
             if seal && !sealed {
-                self.say(live.id, "working out digests", target, target);
+                self.say(live.id, "working out digests", target.sequence, target.sequence);
                 fresh.seal().await?;
             }
         }
@@ -352,19 +376,21 @@ impl Rebuilds {
     }
 
     /// While the loop waits: both then stand at the same position.
-    async fn last_messages(&self, live: &Partition, fresh: &Fresh, created: &str) -> Result<(), Error> {
-        let target = live.store.view()?.sequence();
-        self.fold(live.id, fresh, target, created, "last messages").await
+    async fn last_messages(&self, live: &Partition, fresh: &Fresh) -> Result<(), Error> {
+        let target = live.store.view()?.progress();
+        self.fold(live.id, fresh, &target, "last messages").await?;
+        ahead(live.id, target.sequence, fresh.sequence()?)
     }
 
+    /// As far as the live store was.
     async fn fold(
         &self,
         partition: u16,
         fresh: &Fresh,
-        to: u64,
-        created: &str,
+        target: &v1::Progress,
         phase: &'static str,
     ) -> Result<(), Error> {
+        let to = target.sequence;
         let (begun, from) = (Instant::now(), fresh.sequence()?);
         self.say(partition, phase, from, to);
         let done = |sequence: u64| {
@@ -379,15 +405,16 @@ impl Rebuilds {
             let rest = to.saturating_sub(sequence) as f64;
             job.remaining_seconds = (rate > 0.0).then(|| rest / rate);
         };
-        fresh.fold_to(to, created, done).await
+        fresh.fold_to(to, &target.stream_created, done).await
     }
 
     async fn compare(&self, live: &Partition, fresh: &Fresh, scope: Scope) -> Result<Compared, Error> {
         let at = fresh.sequence()?;
         self.say(live.id, "comparing", at, at);
         let (live, fresh) = (Arc::clone(&live.store), Arc::clone(&fresh.store));
-        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope));
-        Ok(work.await??)
+        let shutdown = self.shutdown.clone();
+        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope, &shutdown));
+        work.await?
     }
 
     async fn swap(&self, live: &Partition, side: Side, fresh: Fresh) -> Result<(), Error> {
@@ -398,10 +425,7 @@ impl Rebuilds {
         let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store, stay_open)).await;
         live.forget();
         swapped??;
-        let digest = store::digest_of(&progress).unwrap_or_default();
-        live.status.send_modify(|status| {
-            status.moved_to(progress.sequence, progress.log_time_ms, digest);
-        });
+        live.stands_at(&progress);
         tracing::warn!(partition = live.id, side = ?side, sequence = at, "store swapped");
         Ok(())
     }
@@ -418,3 +442,19 @@ impl Rebuilds {
         job.remaining_seconds = None;
     }
 }
+
+/// What was folded to be compared is of no use to the next attempt, and takes room that the live store may lack.
+fn forget_comparison(live: &Partition) {
+    if let Err(error) = live.store.remove_beside(Side::Verify) {
+        tracing::warn!(partition = live.id, error = store::chain(&error), "a comparison is left behind");
+    }
+}
+
+/// Where a live store was set aside as damaged since, it is folded anew, and what was to take its place is ahead of it.
+/// Swapped then, its positions would go back for whoever folds on, and changes it has not told of would never be told.
+fn ahead(partition: u16, live: u64, other: u64) -> Result<(), Error> {
+    if other > live { Err(Error::Ahead { partition, live, other }) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests;

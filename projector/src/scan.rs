@@ -2,18 +2,23 @@
 //! exports read by.
 //!
 //! A plain pull consumer, made anew after the last message whenever it fails. A stretch that is read whole
-//! (without subjects) must be contiguous: a hole is an error, never skipped. What an operator said is lost for good comes as
-//! empty messages, see [`crate::loss`].
+//! (without subjects) must be contiguous: a hole is an error, never skipped. Of some subjects
+//! the messages are counted. What an operator said is lost for good comes as empty messages, see [`crate::loss`].
+
+mod count;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::datetime::DateTime;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
+use groupfold_schemas::log;
 
+use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::tail::has_message;
 
@@ -23,7 +28,6 @@ const PULL_MESSAGES: usize = 5_000;
 const AHEAD_BYTES: usize = 16 * 1024 * 1024;
 const AROUND_BYTES: usize = 64 * 1024;
 const HEARTBEAT: Duration = Duration::from_secs(5);
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Attempts in a row without a message before reading is given up.
 const ATTEMPTS_MAX: u32 = 20;
 /// Silence of a broker that still has messages, after which it is asked for the very next one: it knows how many there
@@ -99,13 +103,24 @@ pub enum Error {
     },
 }
 
-/// First and last sequence of a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Which stream it is, and its first and last sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ends {
+    /// When it was created, as the broker says: one of its name made anew numbers its messages anew.
+    pub created: String,
     /// First sequence that is there; one above `last` if there is none.
     pub first: u64,
     /// Last sequence that was given; zero if none was.
     pub last: u64,
+}
+
+impl Ends {
+    /// Those that the broker tells of a stream.
+    #[must_use]
+    pub fn of(info: &jetstream::stream::Info) -> Self {
+        let (created, state) = (info.created.to_string(), &info.state);
+        Self { created, first: state.first_sequence, last: state.last_sequence }
+    }
 }
 
 /// First and last sequence of a stream, as the broker says.
@@ -115,8 +130,7 @@ pub struct Ends {
 pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Error> {
     let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
     let found = context.get_stream(stream).await.map_err(|error| unreadable(error.to_string()))?;
-    let state = &found.cached_info().state;
-    Ok(Ends { first: state.first_sequence, last: state.last_sequence })
+    Ok(Ends::of(found.cached_info()))
 }
 
 /// The first message that is there, from one sequence to another; a question to the broker for each that is not.
@@ -144,7 +158,8 @@ pub struct Scan {
     stretch: Stretch,
     /// The last sequence that was handed out.
     last: Option<u64>,
-    messages: Option<pull::Stream>,
+    /// What comes, and what it is read by.
+    messages: Option<(pull::Stream, Ephemeral)>,
     attempts: u32,
     silence_max: Duration,
     /// The broker has no more of it.
@@ -155,6 +170,8 @@ pub struct Scan {
     lost: Option<RangeInclusive<u64>>,
     /// When the log took what was handed out last.
     log_time_ms: i64,
+    /// Messages handed out.
+    found: u64,
 }
 
 impl Scan {
@@ -173,6 +190,7 @@ impl Scan {
             whole: over,
             lost: None,
             log_time_ms: 0,
+            found: 0,
         }
     }
 
@@ -205,6 +223,7 @@ impl Scan {
                 Ok(batch) if batch.is_empty() => {}
                 Ok(batch) => {
                     self.attempts = 0;
+                    self.found += batch.len() as u64;
                     self.log_time_ms = batch.last().map_or(self.log_time_ms, |last| last.log_time_ms);
                     return Ok(Some(batch));
                 }
@@ -231,6 +250,11 @@ impl Scan {
         };
         let stream = &self.stretch.stream;
         let filtered = !self.stretch.subjects.is_empty();
+        if filtered {
+            // Beyond the end of the stream there is nothing to ask for one by one.
+            let last = ends(&self.context, stream).await.map_err(|error| retry(&error))?.last;
+            first = first.min(last.saturating_add(1));
+        }
         while filtered && first > 1 {
             // Behind the last message of the subjects nothing shows where the loss begins.
             if has_message(&self.context, stream, first - 1).await.map_err(Fault::Retry)? {
@@ -268,20 +292,40 @@ impl Scan {
         (first..=end).map(found).collect()
     }
 
-    /// Looks whether the stretch really is over where the broker says so before its last sequence: it leaves out what it
-    /// cannot read from its files.
+    /// Looks whether the stretch really is over where the broker says so: it leaves out what it cannot read from its
+    /// files, and what an older copy of them does not have.
     async fn end(&mut self) -> Result<(), Fault> {
-        let Stretch { stream, to, .. } = &self.stretch;
-        if self.last.is_some_and(|last| last >= *to) {
-            self.whole = true;
-            return Ok(());
-        }
-        let there = has_message(&self.context, stream, *to).await.map_err(Fault::Retry)?;
-        if !there && *to <= ends(&self.context, stream).await.map_err(|error| retry(&error))?.last {
+        let Stretch { stream, to, subjects, .. } = &self.stretch;
+        if self.last.is_none_or(|last| last < *to)
+            && !has_message(&self.context, stream, *to).await.map_err(Fault::Retry)?
+        {
             return Err(Fault::Final(Error::Lost { stream: stream.clone(), expected: *to }));
+        }
+        // Of the log nothing is taken away, so that all of it is counted.
+        if let (false, Some(partition)) = (subjects.is_empty(), log::partition_of_stream(stream)) {
+            let lacking = count::lacking(&self.context, &self.stretch, self.found).await?;
+            if lacking > 0 {
+                self.look_through(partition, lacking).await?;
+            }
         }
         self.whole = true;
         Ok(())
+    }
+
+    /// Looks whether what may be missing is, and which it is: reads all of the stretch, unless an operator said that as many
+    /// are lost. In a box, since that is a scan, too.
+    fn look_through(&self, partition: u16, lacking: u64) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(async move {
+            let accepted =
+                loss::accepted_in(&self.context, partition).await.map_err(|error| retry(&error))?;
+            if accepted >= lacking {
+                return Ok(());
+            }
+            let stretch = Stretch { subjects: Vec::new(), ..self.stretch.clone() };
+            let mut scan = Self::new(self.context.clone(), stretch).with_silence_max(self.silence_max);
+            while scan.next_batch(PULL_MESSAGES).await.map_err(Fault::Final)?.is_some() {}
+            Ok(())
+        })
     }
 
     async fn attempt(&mut self, most: usize) -> Result<Vec<Found>, Fault> {
@@ -290,7 +334,7 @@ impl Scan {
             self.messages = opened;
         }
         let mut batch = Vec::new();
-        let Some(messages) = self.messages.as_mut() else { return Ok(batch) };
+        let Some((messages, _)) = self.messages.as_mut() else { return Ok(batch) };
         let Ok(mut next) = tokio::time::timeout(self.silence_max, messages.next()).await else {
             return Err(self.silent().await);
         };
@@ -366,7 +410,7 @@ impl Scan {
     }
 
     /// A consumer after what was read; `None`, and the end, if nothing is left.
-    async fn open(&mut self) -> Result<Option<pull::Stream>, Fault> {
+    async fn open(&mut self) -> Result<Option<(pull::Stream, Ephemeral)>, Fault> {
         let deliver_policy = match (self.last, self.stretch.from) {
             (Some(last), _) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
             (None, From::Sequence(from)) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
@@ -378,28 +422,19 @@ impl Scan {
         let config = pull::Config {
             description: Some("groupfold reader".to_owned()),
             deliver_policy,
-            ack_policy: AckPolicy::None,
             filter_subjects: self.stretch.subjects.clone(),
-            inactive_threshold: CONSUMER_IDLE_MAX,
-            memory_storage: true,
-            num_replicas: 1,
+            inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
         };
-        let stream = self.context.get_stream_no_info(&self.stretch.stream).await;
-        let consumer = stream.map_err(|error| retry(&error))?.create_consumer(config).await;
+        let consumer = Ephemeral::make(&self.context, &self.stretch.stream, config).await;
         let consumer = consumer.map_err(|error| retry(&error))?;
         if consumer.cached_info().num_pending == 0 {
             self.over = true;
             return Ok(None);
         }
         let ahead = AHEAD_BYTES.max(self.context.client().max_payload().saturating_add(AROUND_BYTES));
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(PULL_MESSAGES)
-            .max_bytes_per_batch(ahead)
-            .heartbeat(HEARTBEAT)
-            .messages();
-        messages.await.map(Some).map_err(|error| retry(&error))
+        let messages = consumer.messages(PULL_MESSAGES, ahead, HEARTBEAT).await;
+        messages.map(|messages| Some((messages, consumer))).map_err(|error| retry(&error))
     }
 }
 

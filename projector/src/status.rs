@@ -195,6 +195,11 @@ impl Status {
         }
     }
 
+    /// True if all up to a sequence is folded, and what comes next will be.
+    pub(crate) fn knows(&self, sequence: u64) -> bool {
+        self.caught_up && self.applied >= sequence && !matches!(self.run, Run::Stopped(_))
+    }
+
     /// Messages of the log that are not folded yet.
     pub(crate) fn lag_events(&self) -> u64 {
         self.log_end.saturating_sub(self.applied)

@@ -52,6 +52,9 @@ use writes::{Writes, put};
 /// longer by a page's own bound.
 pub const VALUE_BYTES_MAX: usize = 32 * 1024;
 
+/// What a device says that could not read or write.
+const EIO: i32 = 5;
+
 const PROGRESS_KEY: &[u8] = b"P";
 const UNREADABLE_PREFIX: u8 = b'U';
 /// Version of the fold that a store was begun with.
@@ -343,8 +346,12 @@ impl Store {
         if !crash::syncs() {
             return Ok(());
         }
+        let synced = match crash::refuses() {
+            true => Err(std::io::Error::from_raw_os_error(EIO)),
+            false => open.device.sync_data(),
+        };
         let path = self.folder().join("db");
-        open.device.sync_data().map_err(|source| Error::Io { doing: "sync", path, source })
+        synced.map_err(|source| Error::Io { doing: "sync", path, source })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<File>> {

@@ -13,17 +13,18 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
+use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::status::{Run, Status, Stop};
 
-pub(crate) use fence::{Identity, Info as StreamInfo, has_message, look, millis};
+pub(crate) use fence::{Identity, Info as StreamInfo, differs, has_message, look, millis};
 use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.
@@ -39,8 +40,6 @@ const AROUND_BYTES: usize = 64 * 1024;
 const BATCH_MESSAGES_MAX: usize = 10_000;
 /// The broker says that it is there at least this often; two missed and the consumer is made anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-/// How long the broker keeps a consumer that nobody pulls from.
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the stream is asked for its end and fenced again.
@@ -96,6 +95,7 @@ pub(crate) struct Tail {
 /// A consumer that delivers.
 struct Reading {
     messages: pull::Stream,
+    _consumer: Ephemeral,
     connects: u64,
     asked: Instant,
     /// When something came last, or what had come was folded.
@@ -221,28 +221,26 @@ impl Tail {
         self.connected()?;
         let connects = self.connects();
         let end = self.fence(true).await?;
-        let stream = self.context.get_stream_no_info(&self.stream).await.map_err(retry)?;
         let config = pull::Config {
             description: Some("groupfold projector".to_owned()),
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next_sequence() },
-            ack_policy: AckPolicy::None,
-            inactive_threshold: CONSUMER_IDLE_MAX,
-            memory_storage: true,
-            num_replicas: 1,
+            inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(retry)?;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(self.batch_events_max.max(PULL_MESSAGES))
-            .max_bytes_per_batch(ahead_bytes(self.client.max_payload()))
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(retry)?;
+        let consumer = Ephemeral::make(&self.context, &self.stream, config).await.map_err(retry)?;
+        let most = self.batch_events_max.max(PULL_MESSAGES);
+        let messages = consumer.messages(most, ahead_bytes(self.client.max_payload()), HEARTBEAT).await;
+        let messages = messages.map_err(retry)?;
         let now = Instant::now();
-        self.reading =
-            Some(Reading { messages, connects, asked: now, delivered: now, begun: now, proved: false });
+        self.reading = Some(Reading {
+            messages,
+            _consumer: consumer,
+            connects,
+            asked: now,
+            delivered: now,
+            begun: now,
+            proved: false,
+        });
         let position = self.identity.sequence;
         tracing::info!(position, log_end = end, "reading");
         self.status.send_modify(|status| status.run = Run::Running);

@@ -44,6 +44,12 @@ impl Drop for Folder {
     }
 }
 
+/// A client that reaches no broker and goes on trying: for what needs one and asks it nothing.
+pub(crate) async fn nobodys_client() -> async_nats::Client {
+    let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
+    options.connect("127.0.0.1:1").await.unwrap()
+}
+
 /// A record of a group at a second; an event without a group has an empty one.
 pub(crate) fn record(group: &str, second: i64, kind: Kind) -> v1::Record {
     let mut record = v1::Record {

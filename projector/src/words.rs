@@ -40,7 +40,7 @@ pub fn of_key(key: &Key) -> String {
         Key::GroupOutcome { group, event_id } => {
             format!("outcome of something asked of group {group}, event {event_id}")
         }
-        Key::View { message, user } => format!("view of message {message} by user {user}"),
+        Key::View { message, user, .. } => format!("view of message {message} by user {user}"),
     }
 }
 

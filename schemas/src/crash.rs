@@ -1,8 +1,8 @@
 //! Points at which a test ends the process, as `kill -9` would: between any two steps that a crash may fall between.
 //!
 //! Development builds alone have them. A release build has none: [`at`] is empty there, and [`arm`] refuses.
-//! Beside them one fault that is no crash: [`NO_SYNC`] has the store believe the operating system, so that a test
-//! of power cuts can be seen to fail.
+//! Beside them two faults that are no crash: [`NO_SYNC`] has the store believe the operating system, so that a test
+//! of power cuts can be seen to fail; and [`BAD_SYNC`] has a device that refuses once.
 
 /// A step after which the process can be told to die, and its name.
 macro_rules! points {
@@ -92,6 +92,9 @@ points! {
 /// What to arm for a store that never syncs its device.
 pub const NO_SYNC: &str = "commit.no_sync";
 
+/// What to arm for a device that refuses the first sync of a store, with an input/output error.
+pub const BAD_SYNC: &str = "commit.bad_sync";
+
 /// Why a point cannot be armed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -111,8 +114,9 @@ mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    use super::{Error, NO_SYNC, Point};
+    use super::{BAD_SYNC, Error, NO_SYNC, Point};
 
+    static REFUSING: AtomicBool = AtomicBool::new(false);
     static SYNCLESS: AtomicBool = AtomicBool::new(false);
     static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
 
@@ -123,6 +127,10 @@ mod armed {
     pub fn arm(spec: &str) -> Result<(), Error> {
         if spec == NO_SYNC {
             SYNCLESS.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
+        if spec == BAD_SYNC {
+            REFUSING.store(true, Ordering::SeqCst);
             return Ok(());
         }
         let unknown = || Error::Unknown(spec.to_owned());
@@ -148,6 +156,11 @@ mod armed {
     /// True unless the store is told to believe the operating system.
     pub fn syncs() -> bool {
         !SYNCLESS.load(Ordering::SeqCst)
+    }
+
+    /// True once, if the device is told to refuse.
+    pub fn refuses() -> bool {
+        REFUSING.swap(false, Ordering::SeqCst)
     }
 }
 
@@ -178,9 +191,15 @@ mod armed {
     pub fn syncs() -> bool {
         true
     }
+
+    /// False.
+    #[inline(always)]
+    pub fn refuses() -> bool {
+        false
+    }
 }
 
-pub use armed::{arm, at, is_armed, syncs};
+pub use armed::{arm, at, is_armed, refuses, syncs};
 
 #[cfg(test)]
 mod tests {

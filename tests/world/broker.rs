@@ -8,14 +8,16 @@ use std::time::{Duration, Instant};
 
 use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
+use groupfold_schemas::log;
 use groupfold_tests::{
     Groupfold, Nats, NatsOptions, NatsServer, Options, Process, Scratch, http, nats_server_binary, post,
     wait_until, workspace,
 };
 use reqwest::multipart;
+use serde_json::json;
 
 use crate::commands::verbs::picture;
-use crate::hook::{created, lifecycle};
+use crate::hook::{created, joined, lifecycle, participants};
 
 const SOON: Duration = Duration::from_secs(60);
 
@@ -270,4 +272,34 @@ async fn cluster() -> Result<(Scratch, Vec<Process>), String> {
     }
     assert!(leaders[0].starts_with("groupfold-") && leaders.iter().all(|l| *l == leaders[0]), "{leaders:?}");
     Ok((scratch, nodes))
+}
+
+/// It once filed events under the partitions that it knew, where no reader of the new log looks for them, and was ready.
+#[tokio::test]
+async fn a_log_that_is_made_anew_with_other_partitions_takes_nothing_of_a_receiver_that_knew_the_old_one() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let webhook = |n: i64| participants(&[joined("G", &format!("55{n}"), 1_767_225_600 + n)]);
+    assert_eq!(groupfold.post(&webhook(0)).await.status, 200);
+    let context = jetstream::new(nats.client().await);
+    let names = (0..8).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned));
+    for name in names {
+        context.delete_stream(name).await.unwrap();
+    }
+    let ready = async |reason: &str| {
+        wait_until(reason, SOON, async || {
+            let ready = groupfold.get("/readyz").await.to_string();
+            if ready.contains(reason) { Ok(()) } else { Err(ready) }
+        })
+        .await;
+    };
+    assert_eq!(groupfold.post(&webhook(1)).await.status, 503);
+    ready("is missing").await;
+    let url = nats.url();
+    let args = ["provision", "--partitions", "16", "--nats-url", url.as_str()];
+    let output = Groupfold::command().args(args).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    ready("it was made anew with 16 partitions, not 8").await;
+    let refused = groupfold.post(&webhook(2)).await;
+    assert_eq!((refused.status, &refused.json["reason"]), (503, &json!("log_made_anew")), "{refused}");
 }

@@ -2,9 +2,11 @@
 
 mod clocks;
 mod fates;
+mod judged;
 mod killed;
 mod others;
 mod refusals;
+mod told;
 pub(crate) mod verbs;
 
 use std::time::Duration;

@@ -245,3 +245,23 @@ fn where_nothing_runs_a_verb_names_a_flag_that_it_has() {
         assert!(help.contains(&format!("{flag} ")), "{verb} has no {flag}");
     }
 }
+
+/// It once looked into ./groupfold-data then, and advised to start a second pipeline there.
+#[tokio::test]
+async fn with_a_setting_at_fault_it_still_looks_at_the_folder_that_the_settings_name() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let mut command = Groupfold::command();
+    command.args(["doctor", "--output", "json"]).env("GROUPFOLD_REPLICAS", "2");
+    let output = command.env("GROUPFOLD_DATA", groupfold.data()).output().unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    named(findings, "settings", "fail", "replicas", "");
+    assert!(findings.iter().any(|one| one["what"] == "process" && one["level"] == "ok"), "{findings:#?}");
+}
+
+#[tokio::test]
+async fn provision_finds_the_broker_of_what_runs_on_the_folder() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let output = run(&groupfold.data(), &["provision", "--check"], &[]);
+    assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -153,3 +153,19 @@ async fn no_phone_number_link_or_secret_is_logged() {
         assert!(!log.contains(secret), "{secret} in {log}");
     }
 }
+
+/// It was told only once the projector had read it: whoever waited for a lag of zero was served old state.
+#[tokio::test]
+async fn what_was_just_acknowledged_is_within_the_end_of_the_log_that_the_api_tells() {
+    let groupfold = up(&[]).await;
+    for n in 0..60 {
+        let answer = groupfold.post(&participants(&[joined("G1", &format!("55{n}"), T + n)])).await;
+        let position = answer.json["position"].as_str().expect("a position").to_owned();
+        let (partition, sequence) = position.split_once(':').expect("partition:sequence");
+        let sequence: u64 = sequence.parse().expect("a sequence");
+        let progress = groupfold.get("/v1/position").await.json;
+        let partitions = progress["partitions"].as_array().expect("partitions");
+        let own = &partitions[partition.parse::<usize>().expect("a partition")];
+        assert!(own["log_end"].as_u64() >= Some(sequence), "{position}: {own}");
+    }
+}

@@ -1,5 +1,7 @@
 //! Failures and the way back, as the person on call types it.
 
+mod replayed;
+
 use std::collections::BTreeMap;
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -43,8 +45,8 @@ pub(crate) async fn digest(groupfold: &Groupfold) -> Value {
     groupfold.caught_up().await.json["digest"].clone()
 }
 
-/// Puts an item into the stream of failures as an older build would have left it that could not read it.
-pub(crate) async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<String> {
+/// What the receiver makes of a body of events.
+fn records(body: &[u8]) -> Vec<v1::Record> {
     let delivery = Delivery {
         received_time_ms: T * 1000,
         request_id: "0123456789abcdef0123456789abcdef",
@@ -54,10 +56,18 @@ pub(crate) async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<Stri
         ignore_other_fields: true,
         replayed: false,
     };
+    let event = |item| match item {
+        Item::Event(record) => *record,
+        other => panic!("an event: {other:?}"),
+    };
+    adapt(body, &delivery).into_iter().map(event).collect()
+}
+
+/// Puts an item into the stream of failures as an older build would have left it that could not read it.
+pub(crate) async fn fail_in_the_past(nats: &NatsServer, body: &[u8]) -> Vec<String> {
     let jetstream = async_nats::jetstream::new(nats.client().await);
     let mut ids = Vec::new();
-    for item in adapt(body, &delivery) {
-        let Item::Event(record) = item else { panic!("an event: {item:?}") };
+    for record in records(body) {
         let failed = v1::FailedWebhook {
             failed_id: format!("{:0>32}", &record.event_id[..16]),
             provider: record.provider,

@@ -175,3 +175,13 @@ async fn a_message_that_is_removed_behind_its_back_is_named() {
         "{wrong:?}"
     );
 }
+
+/// It once said nothing of the stores then, and that all adds up.
+#[tokio::test]
+async fn stores_that_cannot_be_asked_do_not_add_up() {
+    let (_nats, groupfold) = quick().await;
+    let found = answer(&groupfold, &["audit", "--api-url", "http://127.0.0.1:1"], 3);
+    let stores = found["checks"].as_array().unwrap().iter().find(|check| check["what"] == "stores");
+    let said = stores.and_then(|check| check["found"].as_str()).unwrap_or_default();
+    assert!(said.starts_with("not looked at: "), "{found}");
+}

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use groupfold_tests::numbered::{self, Fate, GROUPS};
-use groupfold_tests::{Groupfold, Load, LoadOptions, Options, Process, wait_until};
+use groupfold_tests::{Groupfold, Load, LoadOptions, NatsServer, Options, Process, wait_until};
+
+use crate::hook::{joined, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
 
@@ -102,4 +104,27 @@ async fn a_second_up_on_the_same_data_folder_is_refused_in_one_line() {
     let line = String::from_utf8(output.stderr).unwrap();
     assert_eq!((output.status.code(), line.trim().lines().count()), (Some(1), 1), "{line}");
     assert!(line.contains("in use by another groupfold"), "{line}");
+}
+
+/// Nothing follows: whoever waits for the next event to set it right waits for ever.
+#[tokio::test]
+async fn a_commit_whose_last_sync_fails_counts_once_the_store_is_open_again() {
+    let nats = NatsServer::start().await;
+    let env = vec![("GROUPFOLD_CRASH".to_owned(), "commit.bad_sync".to_owned())];
+    let mut groupfold = Groupfold::up(Options { env, ..Options::on(&nats) }).await;
+    let joins = [joined("G1", "15551", 1_767_225_600)];
+    assert_eq!(groupfold.post(&participants(&joins)).await.status, 200);
+    wait_until("the store is opened anew", BOUND, async || {
+        let log = groupfold.process().log();
+        if log.contains("the store takes no writes") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    wait_until("it is ready, with the event", BOUND, async || {
+        let ready = groupfold.get("/readyz").await;
+        let members = groupfold.get("/v1/groups/G1/members").await;
+        let has_it = members.json["members"][0]["wa_id"] == "15551";
+        if ready.status == 200 && has_it { Ok(()) } else { Err(format!("{ready} {members}")) }
+    })
+    .await;
+    assert!(crate::feed::settled(&groupfold, &nats).await.len() > 0, "what it changed is published");
 }

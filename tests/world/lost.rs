@@ -2,6 +2,7 @@
 //! Whoever reads the log to its end says what is missing.
 
 mod accepted;
+mod group;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -98,6 +99,8 @@ async fn verify_rebuild_audit_and_exports_end_and_name_the_lost_message() {
     let export = ["events", "export", "--format", "jsonl", "--out", &out];
     // Each waits for the broker to be silent long enough, and so all at once.
     let (verify, audit, export) = tokio::join!(run(&["verify"]), run(&["audit"]), run(&export));
+    let beside = groupfold.data().join(format!("store/{}.verify", log::partition_of(GROUP, 8)));
+    assert!(!beside.exists(), "what was folded to compare with is removed");
     let rebuild = run(&["rebuild"]).await;
     for (verb, code, output) in
         [("verify", 1, verify), ("audit", 3, audit), ("export", 1, export), ("rebuild", 1, rebuild)]

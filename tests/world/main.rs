@@ -11,6 +11,7 @@ mod attacks;
 mod broker;
 mod codegen;
 mod commands;
+mod consumers;
 mod consuming;
 mod deploy;
 mod doctor;

@@ -83,7 +83,7 @@ impl Oracle {
             self.records.iter().find(|r| said::receipt(r).is_some_and(|receipt| receipt.message == message));
         let viewed = self.records.iter().find(|r| policy::view(r).is_some_and(|(of, _)| of == message));
         let group = reported.or(viewed).map(|r| r.group_id.clone()).unwrap_or_default();
-        receipts::of(&self.story(&group), message, &policy::views(&self.records, message))
+        receipts::of(&self.story(&group), message, &policy::views(&self.records, message, &group))
     }
 
     fn story(&self, group: &str) -> Story<'_> {

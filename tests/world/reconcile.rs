@@ -198,6 +198,27 @@ async fn missed_joins_and_leaves_become_known_and_a_late_webhook_takes_their_pla
     assert_eq!(members(&world.group("G").await, "member"), ["5513"]);
 }
 
+/// It is in what was read, and stands before the time that its webhook tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_happens_while_a_group_is_read_is_told_once() {
+    let world = World::new(&[]).await;
+    world.hear(&lifecycle(&[created("G", "Tea", T)])).await;
+    world.hear(&participants(&[joined("G", "5511", T + 10), joined("G", "5512", T + 20)])).await;
+    world.graph.put("G", There::with(&["5511", "5513"]));
+    let done = world.reconcile(&["--execute"], 0).await;
+    world.folded(done["position"].as_str().expect("a position")).await;
+    let found_out = async || {
+        let lines = world.lines("G").await.into_iter().filter(|line| line.get("between").is_some());
+        lines.map(|line| line["between"]["by"].as_str().expect("a time").to_owned()).collect::<Vec<_>>()
+    };
+    let [read, _] = &found_out().await[..] else { panic!("two are found out: {:?}", world.lines("G").await) };
+    let second = read.parse::<jiff::Timestamp>().expect("a time").as_second() + 1;
+    world.hear(&participants(&[joined("G", "5513", second), left("G", "5512", second)])).await;
+    assert_eq!(found_out().await, Vec::<String>::new());
+    assert_eq!(members(&world.group("G").await, "member"), ["5511", "5513"]);
+    assert_eq!(members(&world.group("G").await, "left"), ["5512"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_needs_two_witnesses() {
     let world = World::new(&[]).await;

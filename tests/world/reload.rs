@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::commands::{ask, ended};
-use crate::hook::{joined, participants};
+use crate::hook::{created, joined, lifecycle, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
@@ -87,6 +87,53 @@ async fn a_token_that_is_taken_back_is_refused_and_a_new_one_let_in_without_a_re
     assert!(metrics.contains("groupfold_settings_stale 0"), "{metrics}");
 }
 
+/// Whoever repeats a request under its key is told the same, whichever tokens came and went.
+#[tokio::test]
+async fn an_idempotency_key_stays_its_holders_when_other_tokens_go_or_their_own_is_changed() {
+    let scratch = Scratch::new("reload-keys");
+    let (config, plain) = (scratch.path().join("groupfold.toml"), scratch.path().join("tokens"));
+    let named = |of: &str| {
+        format!("[[api.tokens]]\nname = \"ana\"\ntoken = \"{}\"\nscopes = [\"operate\"]\n", token_of(of))
+    };
+    std::fs::write(&config, named("ana")).unwrap();
+    std::fs::write(&plain, format!("{}\n{}\n", token_of("a"), token_of("b"))).unwrap();
+    let args = vec!["--config".to_owned(), config.display().to_string()];
+    let env = vec![("GROUPFOLD_API_TOKEN_FILE".to_owned(), plain.display().to_string())];
+    let mut groupfold = Groupfold::up(Options { args, env, ..Options::default() }).await;
+    groupfold.post(&lifecycle(&[created("G1", "Tea", T)])).await;
+    assert_eq!(groupfold.get("/v1/groups/G1").await.status, 200);
+    let say = async |groupfold: &Groupfold, method: Method, of: &str, key: &str| {
+        let url = groupfold.api_url("/v1/groups/G1/archive?wait_ms=30000");
+        let request = http::client().request(method, url).bearer_auth(token_of(of));
+        let answer = request.header("idempotency-key", key).send().await.unwrap();
+        let answer = http::read(answer).await.unwrap();
+        assert_eq!(answer.status, 200, "{answer}");
+        answer.json["event_id"].as_str().unwrap().to_owned()
+    };
+    let mut before = Vec::new();
+    for of in ["a", "b", "ana"] {
+        before.push(say(&groupfold, Method::PUT, of, "order-17").await);
+    }
+    say(&groupfold, Method::DELETE, "b", "order-18").await;
+
+    std::fs::write(&plain, format!("{}\n", token_of("b"))).unwrap();
+    looks_and_says(&mut groupfold, TAKEN).await;
+    std::fs::write(&config, named("ana-anew")).unwrap();
+    wait_until("all is read again", BOUND, async || {
+        groupfold.process().signal("HUP");
+        let status = [status(&groupfold, &token_of("a")).await, status(&groupfold, &token_of("ana")).await];
+        if status == [401, 401] { Ok(()) } else { Err(format!("{status:?}")) }
+    })
+    .await;
+    for (of, at) in [("b", 1), ("ana-anew", 2)] {
+        assert_eq!(say(&groupfold, Method::PUT, of, "order-17").await, before[at], "{of}");
+    }
+    assert_eq!(groupfold.get("/v1/groups/G1").await.json["archived"], false, "nothing was said anew");
+    before.sort();
+    before.dedup();
+    assert_eq!(before.len(), 3, "equal keys of three are three");
+}
+
 #[tokio::test]
 async fn an_app_secret_is_changed_without_a_restart() {
     let scratch = Scratch::new("reload-secrets");
@@ -157,4 +204,13 @@ async fn an_access_token_is_changed_without_a_restart() {
     looks_and_says(&mut groupfold, TAKEN).await;
     let created = create(&groupfold).await;
     assert_eq!(created["status"], "succeeded", "{created}");
+}
+
+/// SIGHUP once ended it on the spot, and left its nats-server behind: the runbook's way to have files read again.
+#[tokio::test]
+async fn a_process_whose_secrets_come_from_no_file_outlives_sighup() {
+    let mut groupfold = Groupfold::up(Options::default()).await;
+    looks_and_says(&mut groupfold, "SIGHUP changes nothing here").await;
+    let answer = groupfold.post(&participants(&[joined("G1", "5511", T)])).await;
+    assert_eq!(answer.status, 200, "{answer}");
 }

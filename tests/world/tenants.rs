@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use groupfold_schemas::log::partition_of;
 use groupfold_tests::{Answer, Groupfold, Options, Scratch, http, wait_until};
 use serde_json::{Value, json};
 
@@ -11,6 +12,7 @@ const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 /// Tokens of the test and their hashes, as `groupfold token hash` makes them.
 const TENANT: &str = "token-of-the-tenant";
+const NEIGHBOUR: &str = "token-of-the-neighbour";
 const EVERYBODY: &str = "token-of-everybody";
 const OTHER_NUMBER: &str = "999000999000999";
 /// What only webhooks of the other number say.
@@ -39,9 +41,12 @@ impl World {
         let file = scratch.path().join("groupfold.toml");
         let config = format!(
             "api_token = \"{}\"\n[[api.tokens]]\nname = \"tenant\"\nhash = \"{}\"\n\
-             scopes = [\"read\", \"operate\"]\nphone_number_ids = [\"{NUMBER}\"]\n",
+             scopes = [\"read\", \"operate\"]\nphone_number_ids = [\"{NUMBER}\"]\n\
+             [[api.tokens]]\nname = \"neighbour\"\nhash = \"{}\"\n\
+             scopes = [\"read\"]\nphone_number_ids = [\"{OTHER_NUMBER}\"]\n",
             hash(EVERYBODY),
-            hash(TENANT)
+            hash(TENANT),
+            hash(NEIGHBOUR)
         );
         std::fs::write(&file, config).unwrap();
         let args = vec!["--config".to_owned(), file.display().to_string()];
@@ -89,6 +94,48 @@ fn tells_nothing(of: &str, asked: &str, answer: &str) {
         .fold(answer.to_owned(), |a, p| a.replace(p, ""));
     for secret in SECRETS {
         assert!(!answer.contains(secret), "{of} {asked} tells {secret}: {answer}");
+    }
+}
+
+/// Whoever tells a view names any message: it need not be theirs.
+#[tokio::test]
+async fn a_view_that_another_tenant_tells_of_a_message_neither_hides_nor_alters_its_receipts() {
+    let world = World::new().await;
+    world.tell("MINE", NUMBER, "15551110001", "My subject", "MYLINK").await;
+    let view = async |message: &str| {
+        let url = world.groupfold.api_url(&format!("/v1/messages/{message}/views"));
+        let body = json!({ "group_id": "MINE", "user_id": "evil" });
+        http::read(http::client().post(url).bearer_auth(TENANT).json(&body).send().await.unwrap())
+            .await
+            .unwrap()
+    };
+    wait_until("the group is known", BOUND, async || {
+        let answer = world.ask("GET", "/v1/groups/MINE", TENANT).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    // In the same partition, and in all others: before and behind.
+    for partition in 0..8 {
+        let groups = (0..).map(|n| format!("THEIRS{n}"));
+        let group = groups.into_iter().find(|group| partition_of(group, 8) == partition).unwrap();
+        let message = format!("wamid.{group}");
+        // Before a receipt tells whose it is.
+        let told = view(&message).await;
+        assert_eq!(told.status, 200, "{told}");
+        world.tell(&group, OTHER_NUMBER, "15559990001", "Their subject", "THEIRLINK").await;
+        let path = format!("/v1/messages/{message}/receipts");
+        for token in [NEIGHBOUR, EVERYBODY] {
+            let answer = wait_until("the receipt is told", BOUND, async || {
+                let answer = world.ask("GET", &path, token).await;
+                if answer.json["counts"]["read"] == 1 { Ok(answer) } else { Err(answer) }
+            })
+            .await;
+            let (group_of, users) = (&answer.json["group_id"], &answer.json["users"]);
+            assert_eq!((group_of, users), (&json!(group), &json!([])), "partition {partition}: {answer}");
+        }
+        assert_eq!(world.ask("GET", &path, TENANT).await.status, 404);
+        let told = view(&message).await;
+        assert_eq!((told.status, told.json["code"].as_str()), (404, Some("message_not_found")), "{told}");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use groupfold_projector::refold::past as refold;
 use groupfold_schemas::v1::Record;
 use groupfold_schemas::v1::event::Kind;
@@ -219,6 +220,28 @@ async fn a_moment_that_cannot_be_answered_is_named() {
     }
     let several = groupfold.get(&format!("/v1/groups/G?at={other}:7,{position}")).await;
     assert_eq!((several.status, several.position()), (200, Some(position.as_str())), "{several}");
+}
+
+/// As many as may look back at a time, and they wait for what nobody tells.
+#[tokio::test]
+async fn who_waits_for_a_position_keeps_nobody_from_looking_back() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let answer = groupfold.post(&participants(&[joined("G", "15550001111", T)])).await;
+    let position = answer.json["position"].as_str().unwrap().to_owned();
+    assert_eq!(read_at(&groupfold, "/v1/groups/G", &position).await.status, 200);
+    let partition = log::partition_of("G", PARTITIONS);
+    let far = format!("/v1/groups/G?at={partition}:99999999&wait_ms=30000");
+    let waiting = join_all((0..4).map(|_| groupfold.get(&far)));
+    let looking = async {
+        for _ in 0..3 {
+            let answer = groupfold.get(&format!("/v1/groups/G?at={position}")).await;
+            assert_eq!(answer.status, 200, "{answer}");
+        }
+    };
+    tokio::select! {
+        answers = waiting => panic!("they did not wait: {answers:?}"),
+        () = looking => {}
+    }
 }
 
 #[tokio::test]

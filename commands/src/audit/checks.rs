@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::Life;
 use super::streams::{Content, Streams};
+use super::{Life, Stores};
 use crate::print;
 
 /// Ids named in one line.
@@ -27,7 +27,7 @@ impl Check {
     }
 }
 
-pub(super) fn all(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<Check> {
+pub(super) fn all(lives: &[Life], streams: &Streams, position: &Stores) -> Vec<Check> {
     let mut checks = Vec::new();
     for life in lives {
         checks.push(conserved(life));
@@ -57,7 +57,13 @@ pub(super) fn all(lives: &[Life], streams: &Streams, position: Option<&Value>) -
         checks.push(Check::new("records", true, found));
     }
     checks.push(settled(streams));
-    checks.extend(position.map(|position| stores(streams, position)).unwrap_or_default());
+    match position {
+        Stores::At(position) => checks.extend(stores(streams, position)),
+        Stores::NotNamed => {
+            checks.push(Check::new("stores", true, "not looked at: --api-url names who serves them"));
+        }
+        Stores::Silent(why) => checks.push(Check::new("stores", false, format!("not looked at: {why}"))),
+    }
     checks
 }
 
@@ -211,7 +217,8 @@ mod tests {
     }
 
     fn wrong(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<String> {
-        let checks = all(lives, streams, position).into_iter().filter(|check| !check.holds);
+        let position = position.map_or(Stores::NotNamed, |position| Stores::At(position.clone()));
+        let checks = all(lives, streams, &position).into_iter().filter(|check| !check.holds);
         checks.map(|check| format!("{}: {}", check.what, check.found)).collect()
     }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::{Config, Fault, KEYS, Layers, Origin, tokens};
+use crate::broker::shown;
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -116,7 +117,7 @@ pub(super) fn show(layers: &Layers, output: Output) -> String {
         let shown = if key.secret {
             setting.values.iter().map(|_| "****".to_owned()).collect()
         } else {
-            setting.values.clone()
+            setting.values.iter().map(|value| shown(value)).collect()
         };
         Some((key.name, key.many, shown, setting.origin.to_string()))
     });

@@ -1,3 +1,4 @@
+use crate::cli::Output;
 use groupfold_projector::{Scope, Token};
 
 use super::*;
@@ -30,6 +31,19 @@ fn all_faults_are_told_at_once_with_key_value_origin_and_expectation() {
         && line.contains("--webhook-addr")));
     assert!(all.iter().any(|line| line.contains("partitions") && line.contains("from 1 to 256")));
     assert!(all.iter().any(|line| line.contains("meta_app_secret") && line.contains("not empty")));
+}
+
+#[test]
+fn long_bounds_are_not_blacked_out_as_phone_numbers_and_passwords_in_urls_are() {
+    let given = flags(&[("cache_bytes", "5"), ("meta_graph_url", "https://me:hush@graph.example")]);
+    let faults = Config::typed(&Layers::gather(&given, |_| None).unwrap()).unwrap_err();
+    let all: Vec<String> = faults.into_iter().map(|Fault(line)| crate::redact::redact(&line)).collect();
+    assert!(all.iter().any(|line| line.contains("cache_bytes") && !line.contains("redacted")), "{all:?}");
+    assert!(all.iter().any(|line| line.contains("****@graph.example")), "{all:?}");
+    assert!(!all.concat().contains("hush"), "{all:?}");
+    let given = flags(&[("nats_monitor_url", "http://me:hush@broker:8222")]);
+    let shown = super::args::show(&Layers::gather(&given, |_| None).unwrap(), Output::Table);
+    assert!(!shown.contains("hush") && shown.contains("broker:8222"), "{shown}");
 }
 
 #[test]

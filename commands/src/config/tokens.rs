@@ -1,6 +1,6 @@
 //! Tokens of the API, as flags, environment and the config file tell of them.
 
-use groupfold_projector::{Scope, Token};
+use groupfold_projector::{Holder, Scope, Token};
 
 use super::{Fault, Setting};
 
@@ -98,7 +98,8 @@ fn token(value: &toml::Value, texts: &mut Vec<String>) -> Result<Token, String> 
             Some(number.filter(|n| *n > 0).ok_or("requests_per_second: expected a whole number from 1 on")?)
         }
     };
-    Ok(Token { name: name.to_owned(), sha256, scopes, phone_number_ids, requests_per_second })
+    let (name, holder) = (name.to_owned(), Holder::Name);
+    Ok(Token { name, holder, sha256, scopes, phone_number_ids, requests_per_second })
 }
 
 fn scopes(value: &toml::Value) -> Result<Vec<Scope>, String> {

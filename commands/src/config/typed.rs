@@ -9,7 +9,7 @@ use groupfold_projector::Token;
 use groupfold_schemas::log::PARTITIONS_MAX;
 
 use super::{Fault, Flags, KEYS, Layers, Origin, tokens};
-use crate::broker::Access;
+use crate::broker::{self, Access};
 use crate::exit::Failure;
 use crate::provider::{self, Tokens};
 use crate::tls;
@@ -184,6 +184,19 @@ impl FromStr for Format {
     }
 }
 
+/// A bound; the thousands of a long one apart, as it were blacked out for a phone number otherwise.
+fn legible(bound: u64) -> String {
+    let digits = bound.to_string();
+    if digits.len() < 10 {
+        return digits;
+    }
+    let apart = |(place, digit): (usize, char)| {
+        let comma = place > 0 && (digits.len() - place).is_multiple_of(3);
+        comma.then_some(',').into_iter().chain([digit])
+    };
+    digits.chars().enumerate().flat_map(apart).collect()
+}
+
 /// Where the access token is sent to: nowhere in the clear but to this machine.
 struct GraphUrl(reqwest::Url);
 
@@ -251,7 +264,7 @@ impl Reader<'_> {
     }
 
     fn within(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
-        let expected = format!("a whole number from {min} to {max}");
+        let expected = format!("a whole number from {min} to {}", legible(max));
         let number: u64 = self.one(name, &expected)?;
         if (min..=max).contains(&number) {
             return Some(number);
@@ -397,7 +410,11 @@ impl Reader<'_> {
 
     fn fault(&mut self, name: &str, value: &str, origin: &Origin, expected: &str) {
         let secret = KEYS.iter().any(|key| key.name == name && key.secret);
-        let shown = if secret && !value.is_empty() { "****".to_owned() } else { format!("{value:?}") };
+        let shown = if secret && !value.is_empty() {
+            "****".to_owned()
+        } else {
+            format!("{:?}", broker::shown(value))
+        };
         self.faults.push(Fault(format!("{name}: {shown} (from {origin}); expected {expected}")));
     }
 }

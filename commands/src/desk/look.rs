@@ -4,10 +4,11 @@ use groupfold_fold::view::Group;
 use groupfold_projector::desk::{JoinRequest, Look, Looked, Refusal, Wish};
 use groupfold_schemas::v1::Evidence;
 
+use super::effects::{later, new_link};
 use super::group::Place;
-use super::run::{Work, new_link};
+use super::run::Work;
 use super::{Inner, new_id, now_ms};
-use crate::provider::{Answer, Call, Done, InviteLink};
+use crate::provider::{Answer, Call, Done, InviteLink, before_second};
 
 impl Inner {
     pub(super) async fn look(&self, group: Group, look: Look) -> Result<Looked, Refusal> {
@@ -33,14 +34,14 @@ impl Inner {
             }
             Look::InviteLink => {
                 let call = Call::GetInviteLink { group: group.group_id.clone() };
-                // What is read speaks of no later moment: a reset meanwhile is newer.
-                let began_ms = now_ms();
-                let answer = self.provider.call(number, &call).await;
+                let (answer, began_ms) = self.provider.call_timed(number, &call, None).await;
                 let Answer::Done(Done::InviteLink(InviteLink(link))) = answer else {
                     return Err(refusal(&answer));
                 };
                 if group.invite_link.as_deref() != Some(link.as_str()) {
-                    self.learn_link(&group, &link, began_ms).await?;
+                    // What is read speaks of no later moment: a reset meanwhile is newer. What was known before is older.
+                    let time_ms = later(before_second(began_ms), group.invite_link_told_ms);
+                    self.learn_link(&group, &link, time_ms).await?;
                 }
                 Ok(Looked::InviteLink(link))
             }

@@ -5,7 +5,7 @@ use groupfold_fold::view::Group;
 use groupfold_schemas::command::spelling;
 use groupfold_schemas::v1::Participant;
 
-use crate::reconcile::Reading;
+use crate::reconcile::{Reading, are_two};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum There {
@@ -38,12 +38,11 @@ fn among(person: Option<&Participant>, reading: &Reading) -> There {
     if listed.iter().any(|other| names(other).any(|name| known.contains(&name))) {
         return There::Yes;
     }
-    // Two who have a name of one kind, and not the same, are two.
-    let differs = |other: &Participant| {
-        let both = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some();
-        both(&person.wa_id, &other.wa_id) || both(&person.user_id, &other.user_id)
-    };
-    if reading.is_whole() && listed.iter().all(differs) { There::No } else { There::CannotSay }
+    if reading.is_whole() && listed.iter().all(|other| are_two(person, other)) {
+        There::No
+    } else {
+        There::CannotSay
+    }
 }
 
 fn names(person: &Participant) -> impl Iterator<Item = &str> {
@@ -68,7 +67,7 @@ mod tests {
     fn listed(people: Vec<Participant>, total: i32) -> Reading {
         let info =
             GroupInfo { participants: Some(people), participants_total: Some(total), ..Default::default() };
-        Reading { info, requests: None, link: None, taken_ms: 0 }
+        Reading { info, requests: None, link: None, taken_ms: 0, until_ms: 0 }
     }
 
     #[test]

@@ -10,11 +10,12 @@ use groupfold_schemas::command::text_digest;
 use groupfold_schemas::v1::{self, CommandItem, CommandResult, Evidence, Outcome};
 use tokio::time::sleep;
 
+use super::effects::{later, new_link};
 use super::people::{There, of_request, spelled};
 use super::record::{Station, of_items};
-use super::run::{Work, new_link};
+use super::run::Work;
 use super::{Inner, now_ms};
-use crate::provider::{Answer, Call, Done, GroupListed, InviteLink};
+use crate::provider::{Answer, Call, Done, GroupListed, InviteLink, before_second};
 use crate::reconcile::{Known, Read, Reading, read, record_of};
 
 /// How often the provider is looked at before it is believed that nothing was done: it may still be at it.
@@ -237,9 +238,9 @@ impl Inner {
     }
 
     async fn link_reset(&self, work: &Work, command: &Command) -> Seen {
-        let began_ms = now_ms();
         let call = Call::GetInviteLink { group: work.place.group_id.clone() };
-        let answer = self.provider.call(&work.place.phone_number_id, &call).await;
+        let told_ms = self.link_told_ms(&work.place.group_id).await;
+        let (answer, began_ms) = self.provider.call_timed(&work.place.phone_number_id, &call, None).await;
         let Answer::Done(Done::InviteLink(InviteLink(link))) = answer else { return unanswered(&answer) };
         let sent = command.state.sent.as_ref().and_then(|station| station.value.as_ref());
         let (result, reason) = match sent.and_then(|sent| sent.link_before.as_ref()) {
@@ -249,7 +250,8 @@ impl Inner {
             Some(_) => (CommandResult::Succeeded, "the link is another one"),
             None => (CommandResult::Unknown, "the link before is not known"),
         };
-        let also = vec![work.event(began_ms, "link", Evidence::Snapshot, new_link(&link))];
+        let time_ms = later(before_second(began_ms), told_ms);
+        let also = vec![work.event(time_ms, "link", Evidence::Snapshot, new_link(&link))];
         Seen { also, ..Seen::new(result, reason) }
     }
 }

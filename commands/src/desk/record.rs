@@ -5,6 +5,7 @@ use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, CommandItem, CommandResult, CommandType, Evidence, Outcome, Record};
 use prost::Message as _;
 
+use super::now_ms;
 use super::rules::Broken;
 use super::run::Work;
 use crate::provider::{Advice, Answer, Done, ItemFate, Refusal};
@@ -83,7 +84,8 @@ impl Work {
         self.event(time_ms, name, evidence, kind)
     }
 
-    /// An event of ours that this command brings about; `name` tells it from its others.
+    /// An event of ours that this command brings about; `name` tells it from its others. `time_ms` is by the provider's clock
+    /// where its own events stand beside it.
     pub(super) fn event(&self, time_ms: i64, name: &str, evidence: Evidence, kind: Kind) -> Record {
         let id = [b"command".as_slice(), self.command_id.as_bytes(), name.as_bytes()];
         Record {
@@ -93,9 +95,9 @@ impl Work {
             phone_number_id: self.place.phone_number_id.clone(),
             group_id: self.place.group_id.clone(),
             provider_time_ms: time_ms,
-            // Our own clock, but told once: the same event never comes with another time.
+            // For most our own clock's, but told once: the same event never comes with another time.
             time_quality: v1::TimeQuality::Provider.into(),
-            received_time_ms: time_ms,
+            received_time_ms: now_ms(),
             evidence: evidence.into(),
             field: "commands".to_owned(),
             event: Some(v1::Event { kind: Some(kind) }),

@@ -6,12 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use groupfold_fold::view::{CLOCKS_MS, Command, CommandStatus};
 use groupfold_projector::desk::Wish;
-use groupfold_schemas::command::text_digest;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::id::{hex, sha256};
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
-use groupfold_schemas::v1::event::Kind;
-use groupfold_schemas::v1::{CommandType, Evidence, JoinRequestOutcome, Setting};
+use groupfold_schemas::v1::CommandType;
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
@@ -20,7 +19,7 @@ use super::group::Place;
 use super::record::Station;
 use super::rules::Broken;
 use super::{Inner, call, now_ms, turns};
-use crate::provider::{Answer, Call, Done, InviteLink};
+use crate::provider::Call;
 
 /// Between attempts to write what the provider answered: it is told nowhere else.
 const WRITE_AGAIN: Duration = Duration::from_secs(1);
@@ -37,6 +36,8 @@ pub(super) struct Work {
     pub(super) upload: Option<Bytes>,
     /// Unix milliseconds.
     pub(super) deadline_ms: i64,
+    /// Where it stands in the log; empty of one that was found there.
+    pub(super) position: Position,
 }
 
 impl Work {
@@ -49,7 +50,7 @@ impl Work {
         deadline: Duration,
     ) -> Self {
         let deadline_ms = now_ms.saturating_add(i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX));
-        Self { command_id, place, wish, upload, deadline_ms }
+        Self { command_id, place, wish, upload, deadline_ms, position: Position::default() }
     }
 
     /// A command that stands in the log; `None` if this build cannot read what it asks for.
@@ -66,6 +67,7 @@ impl Work {
             wish: serde_json::from_slice(&requested.body).ok()?,
             upload: None,
             deadline_ms: requested.deadline_ms,
+            position: Position::default(),
         })
     }
 
@@ -134,10 +136,19 @@ impl Inner {
             turn = turn => turn,
             () = self.stop.cancelled() => return,
         };
-        let at = Instant::now();
-        let known = self.projector.command_ended(&work.command_id, at).await.ok().flatten();
-        // What is not folded yet was asked for a moment ago.
-        let status = known.map_or(CommandStatus::Requested, |command| command.status);
+        // Whoever refused it told so before: what is folded up to its own place knows.
+        let folded = tokio::select! {
+            folded = self.projector.reached(&work.position, work.deadline()) => folded,
+            () = self.stop.cancelled() => return,
+        };
+        let group = &work.place.group_id;
+        let status = match self.projector.command(group, &work.command_id).await {
+            Ok(known) if folded => known.map_or(CommandStatus::Requested, |command| command.status),
+            // A creation breaks no rule, and may stand in a partition that cannot be read from here.
+            _ if group.is_empty() => CommandStatus::Requested,
+            // Whoever looks next tries again.
+            _ => return,
+        };
         if status == CommandStatus::Requested && !self.stop.is_cancelled() {
             match self.claims.claim(&work.command_id).await {
                 Ok(true) => self.send(&mut work).await,
@@ -168,14 +179,16 @@ impl Inner {
         let of = work.wish.command_type();
         let since = now_ms() - CLOCKS_MS;
         let known = self.projector.outcomes_since(&work.place.group_id, of, since).await;
-        let sent = Station::Sent(known.unwrap_or_default(), self.link_before(work).await);
+        let mut before = self.before(work).await;
+        let sent = Station::Sent(known.unwrap_or_default(), before.link.take());
         if self.append(vec![work.record(now_ms(), sent)]).await.is_err() {
             return;
         }
         crash::at(Point::CommandSent);
         let number = &work.place.phone_number_id;
         // Once its time is over it is looked for: it is not begun any more.
-        let answer = self.provider.call_until(number, &work.call(), work.deadline()).await;
+        let (answer, began_ms) = self.provider.call_timed(number, &work.call(), Some(work.deadline())).await;
+        let mut records = self.effects(work, &answer, began_ms, &before);
         crash::at(Point::CommandCalled);
         let told = work.answered(&answer);
         tracing::info!(
@@ -184,64 +197,9 @@ impl Inner {
             code = told.code,
             "a command is answered"
         );
-        let mut records = self.effects(work, &answer).await;
         records.push(work.record(now_ms(), Station::Answered(told)));
         self.write_at_last(records).await;
         crash::at(Point::CommandAnswered);
-    }
-
-    /// What tells the link that a reset replaces. Others reset links too, and no webhook tells of it: the provider knows.
-    async fn link_before(&self, work: &Work) -> Option<String> {
-        if work.wish != Wish::ResetInviteLink {
-            return None;
-        }
-        let call = Call::GetInviteLink { group: work.place.group_id.clone() };
-        let number = &work.place.phone_number_id;
-        match self.provider.call_until(number, &call, work.deadline()).await {
-            Answer::Done(Done::InviteLink(InviteLink(link))) => Some(text_digest(&link)),
-            _ => None,
-        }
-    }
-
-    /// What the answer tells that no webhook does.
-    async fn effects(&self, work: &Work, answer: &Answer) -> Vec<v1::Record> {
-        let event = |name: &str, kind| work.event(now_ms(), name, Evidence::ApiReply, kind);
-        match answer {
-            Answer::Done(Done::InviteLink(InviteLink(link))) => vec![event("link", new_link(link))],
-            Answer::Done(Done::JoinRequestsHandled(handled)) => {
-                let rejected = work.wish.command_type() == CommandType::RequestsReject;
-                let handled = if rejected { handled.as_slice() } else { &[] };
-                let closed = self.closed(work, handled, JoinRequestOutcome::Rejected).await;
-                closed.into_iter().map(|(id, kind)| event(&id, kind)).collect()
-            }
-            Answer::Partly { items, .. } if work.wish.command_type() == CommandType::RequestsReject => {
-                let done = items.iter().filter(|item| item.refused.is_none());
-                let done: Vec<_> = done.map(|item| item.item.clone()).collect();
-                let closed = self.closed(work, &done, JoinRequestOutcome::Rejected).await;
-                closed.into_iter().map(|(id, kind)| event(&id, kind)).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
-    /// Whose requests these were: an event about a request that nobody told us of says nothing.
-    async fn closed(&self, work: &Work, ids: &[String], outcome: JoinRequestOutcome) -> Vec<(String, Kind)> {
-        if ids.is_empty() {
-            return Vec::new();
-        }
-        let group = self.projector.group(&work.place.group_id).await.ok().flatten();
-        let members = group.map(|group| group.members).unwrap_or_default();
-        let of = |id: &String| {
-            let member = members.iter().find(|member| member.join_request_id.as_ref() == Some(id))?;
-            let closed = v1::JoinRequestClosed {
-                participant: Some(member.names.clone()),
-                join_request_id: Some(id.clone()),
-                outcome: outcome.into(),
-                ..Default::default()
-            };
-            Some((id.clone(), Kind::JoinRequestClosed(closed)))
-        };
-        ids.iter().filter_map(of).collect()
     }
 
     /// Writes what is told nowhere else, however long the broker is away.
@@ -267,15 +225,4 @@ impl Inner {
             self.reconcile(work, &command).await;
         }
     }
-}
-
-pub(super) fn new_link(link: &str) -> Kind {
-    let value = v1::setting_value::Value::Text(link.to_owned());
-    let change = v1::SettingChange {
-        setting: Setting::InviteLink.into(),
-        new: Some(v1::SettingValue { value: Some(value) }),
-        outcome: v1::Outcome::Succeeded.into(),
-        ..Default::default()
-    };
-    Kind::SettingsUpdated(v1::SettingsUpdated { changes: vec![change], errors: Vec::new() })
 }

@@ -5,6 +5,7 @@ use groupfold_schemas::log;
 
 use super::broker::Log;
 use super::{Findings, Patient};
+use crate::broker::shown;
 use crate::health::{self, PartitionProgress};
 
 const LAG_SECONDS_MAX: f64 = 60.0;
@@ -23,7 +24,7 @@ pub(super) async fn look(patient: &Patient, log: Option<&Log>, findings: &mut Fi
     match health::readiness(api).await {
         Ok(ready) if ready.reasons.is_empty() => {
             let claims = ready.durability.map(|name| format!(", durability {name}")).unwrap_or_default();
-            findings.ok("ready", format!("{api} takes requests{claims}"));
+            findings.ok("ready", format!("{} takes requests{claims}", shown(api)));
         }
         Ok(ready) => {
             for reason in ready.reasons {

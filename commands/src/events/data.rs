@@ -180,6 +180,7 @@ pub(crate) fn of_kind(kind: &Kind) -> Json<'_> {
                 "participants_total": e.participants_total.map(i64::from), "participants": participants.collect::<Json<'_>>(),
                 "participants_complete": e.participants_complete,
                 "join_requests_complete": e.join_requests_complete,
+                "read_until": (e.read_until_ms != 0).then(|| super::shape::rfc3339(e.read_until_ms)),
             })
         }
     }

@@ -7,6 +7,7 @@ mod arrays;
 mod columns;
 mod lay;
 mod lines;
+mod lock;
 mod manifest;
 mod sink;
 
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 
 use self::columns::DAY_MS;
 use self::lay::{Found, Laid, Layout, What};
+use self::lock::Lock;
 use self::manifest::{Asked, Manifest};
 use self::sink::Sink;
 use super::reader::{self, Reader};
@@ -125,6 +127,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
         _ => None,
     };
     let asked = asked(&args, redactor.as_ref());
+    let _lock = Lock::take(&args.out)?;
     let mut manifest = Manifest::begin(&args.out, asked, args.resume)?;
     let mut range = args.range.clone();
     range.from = manifest.from.parse().ok();
@@ -132,6 +135,8 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let log = args.reach.open().await?;
     let mut parts = reader::parts(&log, &args.filters, &range).await?;
     let watermark = manifest.watermark()?;
+    manifest.of_log(&parts)?;
+    reader::check_reaches(&parts, &watermark)?;
     if !args.dedupe {
         reader::after(&mut parts, &watermark)?;
     }

@@ -73,6 +73,10 @@ pub(crate) struct Part {
     pub(crate) from: scan::From,
     /// The first sequence that the log still has.
     first: u64,
+    /// The last that it has now.
+    last: u64,
+    /// When its stream was created.
+    pub(crate) created: String,
     /// The last sequence, itself included.
     pub(crate) to: u64,
     /// Nothing that the log took at this time or later, Unix milliseconds.
@@ -110,9 +114,22 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
                 Some(last) => (last.min(ends.last), None),
             },
         };
-        parts.push(Part { partition, from, first: ends.first, to, before_ms });
+        let (first, last, created) = (ends.first, ends.last, ends.created);
+        parts.push(Part { partition, from, first, last, created, to, before_ms });
     }
     Ok(parts)
+}
+
+/// Fails where a log does not reach as far as somebody has read it: it was shortened, or is another one.
+pub(crate) fn check_reaches(parts: &[Part], position: &Position) -> Result<(), Failure> {
+    for Part { partition, last, .. } in parts {
+        if let Some(read) = position.get(*partition).filter(|read| read > last) {
+            return Err(Failure::Failed(format!(
+                "{partition}:{read} was read before and the log ends with {partition}:{last}: it is another log, or was shortened"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Reads on from a position of all partitions, to the ends that the parts have.

@@ -4,7 +4,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use groupfold_ingest::meta::Item;
-use groupfold_ingest::replay::partitions_of;
 use groupfold_projector::refold::{self, Difference, Refolded};
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{log, v1};
@@ -185,48 +184,6 @@ pub(super) async fn current(
     refold::group(&log.context, log.partitions, group, u64::MAX, skip)
         .await
         .map_err(|error| Failure::failed(&format!("cannot fold the group {group}"), &error))
-}
-
-/// True if a record is in the log already.
-pub(super) async fn is_known(log: &Log, record: &v1::Record, seen: &mut Seen) -> Result<bool, Failure> {
-    let key = if record.group_id.is_empty() { None } else { Some(record.group_id.clone()) };
-    let key = key.unwrap_or_else(|| format!("\0{}", record.account));
-    if seen.of != key {
-        seen.ids = if record.group_id.is_empty() {
-            ids_without_group(log, record).await?
-        } else {
-            current(log, &record.group_id, &BTreeMap::new()).await?.event_ids
-        };
-        seen.of = key;
-    }
-    Ok(!seen.ids.insert(record.event_id.clone()))
-}
-
-/// The events of the group, or account, that was looked at last.
-#[derive(Default)]
-pub(super) struct Seen {
-    of: String,
-    ids: BTreeSet<String>,
-}
-
-async fn ids_without_group(log: &Log, record: &v1::Record) -> Result<BTreeSet<String>, Failure> {
-    use groupfold_projector::scan::{self, From, Scan, Stretch};
-    const BATCH: usize = 1_000;
-    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    let Some(partition) = partitions_of(record, log.partitions).into_iter().next() else {
-        return Ok(BTreeSet::new());
-    };
-    let stream = log::stream(partition);
-    let to = scan::ends(&log.context, &stream).await.map_err(failed)?.last;
-    let subject = log::event_subject(partition, &record.account, fate::kind(record), None);
-    let stretch = Stretch { stream, from: From::Sequence(1), to, subjects: vec![subject] };
-    let mut scan = Scan::new(log.context.clone(), stretch);
-    let mut ids = BTreeSet::new();
-    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
-        let read = |found: &scan::Found| groupfold_projector::record_of(&found.payload).ok();
-        ids.extend(batch.iter().filter_map(read).map(|record| record.event_id));
-    }
-    Ok(ids)
 }
 
 /// The preview as asked for.

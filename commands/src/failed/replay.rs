@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::catalog::{Catalog, Entry, outcome};
+use super::known::Known;
 use super::lease::Lease;
-use super::preview::{self, Seen};
+use super::preview;
 use super::{DiscardArgs, ReplayArgs, fate};
 use crate::cli::Output;
 use crate::exit::Failure;
@@ -79,7 +80,7 @@ struct Report {
 struct Work<'a> {
     log: &'a Log,
     writer: replay::Log,
-    seen: Seen,
+    known: Known,
     report: Report,
 }
 
@@ -87,7 +88,7 @@ impl<'a> Work<'a> {
     fn new(log: &'a Log, selected: usize) -> Self {
         let writer = replay::Log::new(log.client.clone(), log.partitions);
         let report = Report { selected: selected as u64, ..Report::default() };
-        Self { log, writer, seen: Seen::default(), report }
+        Self { log, writer, known: Known::default(), report }
     }
 
     async fn all(
@@ -152,12 +153,24 @@ impl<'a> Work<'a> {
                 Item::Event(record) => {
                     event_ids.push(record.event_id.clone());
                     // What the projector could not read is in the log, yet not in the state.
-                    let unread = failed.cause == Cause::UnreadableRecord.name();
-                    if !unread && preview::is_known(self.log, &record, &mut self.seen).await? {
-                        continue;
-                    }
+                    let appended = if failed.cause == Cause::UnreadableRecord.name() {
+                        self.writer.append_again(*record, &fate::delivery(), &failed.failed_id).await
+                    } else {
+                        let missing = self.known.missing(self.log, &record).await?;
+                        if missing.is_empty() {
+                            continue;
+                        }
+                        self.writer.append(*record, &fate::delivery(), &missing).await
+                    };
                     fresh += 1;
-                    self.writer.append(*record, &fate::delivery()).await.map(|_| ())
+                    match appended {
+                        // Nothing is settled: it is as large tomorrow, and the broker may take more then.
+                        Ok(None) => {
+                            *self.report.again.entry(failed.cause).or_default() += 1;
+                            return Ok(Ok(()));
+                        }
+                        appended => appended.map(|_| ()),
+                    }
                 }
             };
             if let Err(error) = appended {

@@ -87,8 +87,6 @@ pub(crate) struct GroupInfo {
     pub(crate) created_at_ms: Option<i64>,
     /// Without the business itself.
     pub(crate) participants_total: Option<i32>,
-    /// The provider's clock when it answered, Unix milliseconds.
-    pub(crate) answered_at_ms: Option<i64>,
     /// `None`: the answer holds no list, which says nothing about who is in the group.
     pub(crate) participants: Option<Vec<v1::Participant>>,
 }

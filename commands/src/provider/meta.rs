@@ -19,7 +19,7 @@ use tokio::sync::watch;
 pub(super) use table::verdict;
 pub(crate) use table::{CURSOR_EXPIRED, GROUP_UNKNOWN, NOT_FOUND};
 
-use super::answer::{Advice, Answer, Done, Refusal, Unsure};
+use super::answer::{Advice, Answer, Refusal, Unsure};
 use super::{Call, Settings, Tokens};
 use crate::exit::Failure;
 
@@ -94,18 +94,14 @@ impl Meta {
         };
         let status = response.status();
         let retry_after = retry_after(&response);
-        let answered_at_ms = date_ms(&response);
-        if let Some(told_ms) = answered_at_ms {
+        if let Some(told_ms) = date_ms(&response) {
             self.ahead_ms.store(told_ms - jiff::Timestamp::now().as_millisecond(), Ordering::Relaxed);
         }
         let body = match read(response).await {
             Ok(body) => body,
             Err(unsure) => return Sent::Failed(Answer::Unknown(unsure)),
         };
-        let mut answer = answer::of(call, status, &body, retry_after);
-        if let Answer::Done(Done::Group(info)) = &mut answer {
-            info.answered_at_ms = answered_at_ms;
-        }
+        let answer = answer::of(call, status, &body, retry_after);
         let is_slow = |refusal: &Refusal| table::is_slow(refusal.code);
         match &answer {
             Answer::Refused(refusal) if is_slow(refusal) => Sent::Slow { retry_after, answer },

@@ -262,9 +262,11 @@ async fn too_many_calls_are_tried_again_and_what_may_have_been_done_is_not() {
     // Reading changes nothing, so it is asked again.
     let info = Reply::json(200, json!({"id": GROUP}));
     let (provider, server) = self::provider(vec![Reply::json(500, json!({})), Reply::Hang, info]).await;
-    let answer = provider.call(NUMBER, &Call::GroupInfo { group: group() }).await;
+    let (answer, began_ms) = provider.call_timed(NUMBER, &Call::GroupInfo { group: group() }, None).await;
     assert!(matches!(answer, Answer::Done(Done::Group(_))), "{answer:?}");
-    assert_eq!(server.requests().len(), 3);
+    let requests = server.requests();
+    assert_eq!(requests.len(), 3);
+    assert!(began_ms > requests[1].at_ms, "it is as old as the attempt that was answered");
 }
 
 #[tokio::test]

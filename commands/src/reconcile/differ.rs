@@ -65,13 +65,33 @@ pub(super) fn differences(known: &Known, reading: &Reading) -> Vec<Difference> {
     found
 }
 
-/// All members were listed, under names that tell whether a known one is among them. Somebody listed without a number
-/// may be one who is known by the number alone: then nobody is taken for gone.
+/// All members were listed, under names that tell whether a known one is among them: then whoever is not has gone.
 pub(super) fn is_whole(known: &Known, reading: &Reading) -> bool {
     let listed: Vec<&Participant> = reading.info.participants.iter().flatten().collect();
-    let hidden = missing(&listed, &known.members).into_iter().any(|member| member.wa_id.is_none());
-    let by_number = missing_of(&known.members, &listed).into_iter().any(|member| member.user_id.is_none());
-    reading.is_whole() && !(hidden && by_number)
+    reading.is_whole()
+        && are_told_apart(&missing(&listed, &known.members), &missing_of(&known.members, &listed))
+}
+
+/// The same of those who wait to be let in; who was is listed among the members.
+pub(super) fn are_requests_whole(known: &Known, reading: &Reading) -> bool {
+    let Some(requests) = &reading.requests else { return false };
+    let members = reading.info.participants.iter().flatten();
+    let listed: Vec<&Participant> =
+        requests.iter().map(|request| &request.participant).chain(members).collect();
+    let known_people: Vec<Participant> = known.pending.iter().chain(&known.members).cloned().collect();
+    are_told_apart(&missing(&listed, &known_people), &missing_of(&known.pending, &listed))
+}
+
+/// None of the one is one of the others under another name: somebody who is known by the number alone may be listed
+/// by the user id alone, and the other way round.
+fn are_told_apart(some: &[&Participant], others: &[&Participant]) -> bool {
+    some.iter().all(|one| others.iter().all(|other| are_two(one, other)))
+}
+
+/// Two who have a name of one kind, and not the same, are two.
+pub(crate) fn are_two(a: &Participant, b: &Participant) -> bool {
+    let both = |a: &Option<String>, b: &Option<String>| a.is_some() && b.is_some();
+    both(&a.wa_id, &b.wa_id) || both(&a.user_id, &b.user_id)
 }
 
 fn people(found: &mut Vec<Difference>, known: &Known, reading: &Reading) {
@@ -94,7 +114,7 @@ fn people(found: &mut Vec<Difference>, known: &Known, reading: &Reading) {
         found.push(Difference::new("join_request_missed", None, Some(name(person))));
     }
     let somewhere: Vec<&Participant> = waiting.iter().copied().chain(members.into_iter().flatten()).collect();
-    if is_whole(known, reading) {
+    if is_whole(known, reading) && are_requests_whole(known, reading) {
         for person in missing_of(&known.pending, &somewhere) {
             found.push(Difference::new("join_request_gone", Some(name(person)), None));
         }
@@ -158,7 +178,7 @@ mod tests {
             participants: Some(members.iter().map(|wa_id| who(wa_id)).collect()),
             ..Default::default()
         };
-        Reading { info, requests: None, link: None, taken_ms: 0 }
+        Reading { info, requests: None, link: None, taken_ms: 0, until_ms: 0 }
     }
 
     fn told(known: &Known, reading: &Reading) -> Vec<(&'static str, Option<String>, Option<String>)> {
@@ -203,6 +223,29 @@ mod tests {
         let what: Vec<_> = told(&known(), &reading).into_iter().map(|(what, ..)| what).collect();
         assert_eq!(what, ["member_missed"]);
         assert!(!is_whole(&known(), &reading));
+    }
+
+    #[test]
+    fn somebody_known_by_the_user_id_alone_may_be_one_who_is_listed_by_the_number() {
+        let hidden = || Participant { user_id: Some("U".to_owned()), ..Default::default() };
+        let mut known = Known { members: vec![who("1"), hidden()], pending: Vec::new(), ..known() };
+        let what = |known: &Known, reading: &Reading| -> Vec<_> {
+            differences(known, reading).into_iter().map(|difference| difference.what).collect()
+        };
+        assert_eq!(what(&known, &reading(&["1", "2"], 2)), ["member_missed"]);
+        assert!(!is_whole(&known, &reading(&["1", "2"], 2)));
+        assert!(is_whole(&known, &reading(&["1"], 1)), "nobody is listed who may be the one");
+        // Of those who wait it is the same.
+        known.pending = vec![hidden()];
+        known.members = vec![who("1")];
+        let mut waiting = reading(&["1"], 1);
+        waiting.requests = Some(Vec::new());
+        assert_eq!(what(&known, &waiting), ["join_request_gone"]);
+        let participant = who("2");
+        let request = JoinRequest { join_request_id: "R".to_owned(), participant, created_at_ms: None };
+        waiting.requests = Some(vec![request]);
+        assert_eq!(what(&known, &waiting), ["join_request_missed"]);
+        assert!(!waiting.snapshot(true, are_requests_whole(&known, &waiting)).join_requests_complete);
     }
 
     #[test]

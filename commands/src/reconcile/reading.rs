@@ -3,7 +3,8 @@
 use groupfold_schemas::v1::{GroupSnapshot, Role, SnapshotParticipant};
 
 use crate::provider::{
-    Answer, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND, Provider, Refusal,
+    Answer, CLOCK_EARLY_MS, Call, Done, GROUP_UNKNOWN, GroupInfo, InviteLink, JoinRequest, NOT_FOUND,
+    Provider, Refusal, before_second,
 };
 
 /// A group as the provider has it.
@@ -13,8 +14,10 @@ pub(crate) struct Reading {
     /// `None`: not asked for, or the provider did not say.
     pub(crate) requests: Option<Vec<JoinRequest>>,
     pub(crate) link: Option<InviteLink>,
-    /// The last moment that the reading surely speaks of, Unix milliseconds.
+    /// The last moment that the reading surely speaks of, by the provider's clock, Unix milliseconds.
     pub(crate) taken_ms: i64,
+    /// Nothing is in it that happened after this, by the same clock.
+    pub(crate) until_ms: i64,
 }
 
 /// What became of reading a group.
@@ -31,16 +34,14 @@ pub(crate) enum Read {
 
 /// Reads a group: settings and members, pending requests where there can be any, the invite link if wanted.
 pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str, link: bool) -> Read {
-    let began = jiff::Timestamp::now().as_millisecond();
     let call = Call::GroupInfo { group: group.to_owned() };
-    let info = match provider.call(phone_number_id, &call).await {
+    let (answer, began_ms) = provider.call_timed(phone_number_id, &call, None).await;
+    let taken_ms = before_second(began_ms);
+    let info = match answer {
         Answer::Done(Done::Group(info)) => *info,
-        Answer::Refused(Refusal { code: GROUP_UNKNOWN | NOT_FOUND, .. }) => {
-            return Read::Absent { taken_ms: moment(began, None) };
-        }
+        Answer::Refused(Refusal { code: GROUP_UNKNOWN | NOT_FOUND, .. }) => return Read::Absent { taken_ms },
         other => return Read::Failed(reason(&other)),
     };
-    let taken_ms = moment(began, info.answered_at_ms);
     let mut requests = None;
     if info.join_approval_mode.as_deref() == Some("approval_required") {
         match provider.all_join_requests(phone_number_id, group).await {
@@ -60,16 +61,8 @@ pub(crate) async fn read(provider: &Provider, phone_number_id: &str, group: &str
             other => return Read::Failed(reason(&other)),
         }
     }
-    Read::Present(Box::new(Reading { info, requests, link: found, taken_ms }))
-}
-
-/// The last millisecond before the second in which the call began, by the provider's clock where it told the
-/// time: webhooks carry that clock's seconds, and one of the same second must win over what was read in it.
-fn moment(began_ms: i64, answered_ms: Option<i64>) -> i64 {
-    let second = |ms: i64| ms.div_euclid(1000) * 1000;
-    // The answer's second is at most as late as the answer, and the call took no negative time.
-    let took = (jiff::Timestamp::now().as_millisecond() - began_ms).max(0);
-    second(answered_ms.map_or(began_ms, |answered| answered - took)) - 1
+    let until_ms = provider.clock_ms().saturating_add(CLOCK_EARLY_MS);
+    Read::Present(Box::new(Reading { info, requests, link: found, taken_ms, until_ms }))
 }
 
 /// Why an answer is not the one hoped for, in words without secrets.
@@ -92,8 +85,8 @@ impl Reading {
         listed.is_some() && (total.is_none() || total == listed)
     }
 
-    /// As an event tells it. `whole` is whether all members of the group were listed.
-    pub(super) fn snapshot(&self, whole: bool) -> GroupSnapshot {
+    /// As an event tells it: whether all members of the group were listed, and all who wait.
+    pub(super) fn snapshot(&self, members_whole: bool, requests_whole: bool) -> GroupSnapshot {
         let info = &self.info;
         let members = info.participants.iter().flatten().map(|participant| SnapshotParticipant {
             participant: Some(participant.clone()),
@@ -122,8 +115,9 @@ impl Reading {
             created_at_ms: info.created_at_ms,
             participants_total: info.participants_total,
             participants: members.chain(pending).collect(),
-            participants_complete: whole,
-            join_requests_complete: self.requests.is_some(),
+            participants_complete: members_whole,
+            join_requests_complete: requests_whole,
+            read_until_ms: self.until_ms,
         }
     }
 }

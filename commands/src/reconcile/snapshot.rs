@@ -15,8 +15,8 @@ const FIELD: &str = "snapshot";
 pub(crate) fn record(known: &Known, read: &Read, run: &str) -> Option<Record> {
     let (time_ms, kind) = match read {
         Read::Present(reading) => {
-            let whole = differ::is_whole(known, reading);
-            (reading.taken_ms, Kind::GroupSnapshot(reading.snapshot(whole)))
+            let whole = (differ::is_whole(known, reading), differ::are_requests_whole(known, reading));
+            (reading.taken_ms, Kind::GroupSnapshot(reading.snapshot(whole.0, whole.1)))
         }
         Read::Absent { taken_ms } => (*taken_ms, Kind::GroupDeleted(GroupDeleted {})),
         Read::Failed(_) => return None,

@@ -43,6 +43,9 @@ pub(crate) enum Error {
     /// No stream listens on the subject.
     #[error("no stream takes the subject")]
     NoStream,
+    /// It was made anew with other partitions than those known.
+    #[error("the log was made anew with other partitions: this receiver must be started again")]
+    OtherLog,
     /// An equal message was on its way until the deadline.
     #[error("a duplicate of the message is still in flight")]
     DuplicateInFlight,
@@ -80,6 +83,7 @@ impl Error {
             Self::Stalled => "broker_stalled",
             Self::Unacknowledged => "unacknowledged",
             Self::NoStream => "no_stream",
+            Self::OtherLog => "log_made_anew",
             Self::DuplicateInFlight => "duplicate_in_flight",
             Self::Unready(_) => "stream_not_ready",
             Self::Full(_) => "log_full",
@@ -100,6 +104,7 @@ impl Error {
             | Self::DuplicateInFlight
             | Self::Unready(_) => true,
             Self::Stalled
+            | Self::OtherLog
             | Self::Full(_)
             | Self::RateLimited(_)
             | Self::TooLarge

@@ -213,7 +213,14 @@ fn what_was_published_and_not_answered_may_be_in_the_log_and_what_was_refused_is
     {
         assert!(error.is_unknown(), "{error}");
     }
-    for error in [Error::Disconnected, Error::Stalled, Error::NoStream, Error::TooLarge, refusal(10077)] {
+    for error in [
+        Error::Disconnected,
+        Error::Stalled,
+        Error::OtherLog,
+        Error::NoStream,
+        Error::TooLarge,
+        refusal(10077),
+    ] {
         assert!(!error.is_unknown(), "{error}");
     }
 }

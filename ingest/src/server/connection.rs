@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
+use super::patience::Patience;
 use super::preface::{First, Protocol, Rewound};
 use super::stream::Stream;
 use super::{Shared, refuse};
@@ -39,6 +40,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// An HTTP/2 connection without requests is ended after this time.
 const IDLE_MAX: Duration = Duration::from_secs(60);
+/// What is still under way on it by then has this time: longer than a webhook may take, so that none is cut.
+const LAST_MAX: Duration = Duration::from_secs(30);
 
 type Handled = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
 
@@ -58,8 +61,8 @@ pub(super) async fn serve(shared: &Arc<Shared>, stream: TcpStream) {
         protocol = tokio::time::timeout(deadline, first.protocol(&mut stream)) => protocol,
     };
     match protocol {
-        Ok(Ok(Some(Protocol::Http1))) => http1(shared, first.put_back(stream)).await,
-        Ok(Ok(Some(Protocol::Http2))) => http2(shared, first.put_back(stream)).await,
+        Ok(Ok(Some(Protocol::Http1))) => http1(shared, Patience::new(first.put_back(stream))).await,
+        Ok(Ok(Some(Protocol::Http2))) => http2(shared, Patience::new(first.put_back(stream))).await,
         Ok(Ok(None) | Err(_)) => {}
         Err(_late) if first.any() => late(shared, stream).await,
         Err(_late) => {}
@@ -72,7 +75,7 @@ async fn late(shared: &Shared, stream: Stream) {
     refuse::late(stream).await;
 }
 
-async fn http1(shared: &Arc<Shared>, stream: Rewound) {
+async fn http1(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     let service = service_fn(|request: Request<Incoming>| -> Handled {
         Box::pin(request::answer(Arc::clone(&shared.door), shared.work.clone(), request))
     });
@@ -95,7 +98,7 @@ async fn http1(shared: &Arc<Shared>, stream: Rewound) {
     let ended = until(ended, shared).await;
     let late_head = ended.is_err_and(|error| error.is_timeout());
     let parts = connection.into_parts();
-    let stream = parts.io.into_inner().into_stream();
+    let stream = parts.io.into_inner().into_inner().into_stream();
     if late_head && !parts.read_buf.is_empty() {
         late(shared, stream).await;
     } else {
@@ -114,7 +117,7 @@ async fn until<T>(connection: impl Future<Output = T>, shared: &Shared) -> T {
     connection.await
 }
 
-async fn http2(shared: &Arc<Shared>, stream: Rewound) {
+async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     let requests = Arc::new(AtomicUsize::new(0));
     let service = service_fn(|request: Request<Incoming>| {
         let (door, work) = (Arc::clone(&shared.door), shared.work.clone());
@@ -144,8 +147,8 @@ async fn http2(shared: &Arc<Shared>, stream: Rewound) {
         () = shared.drain.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
-    // An error here is the peer's, and it is told by the protocol.
-    let _ = connection.await;
+    // An error here is the peer's, and it is told by the protocol. One that gives its streams no window ends never.
+    let _ = tokio::time::timeout(LAST_MAX, connection).await;
 }
 
 /// Requests of one connection under way.

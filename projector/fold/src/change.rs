@@ -157,7 +157,7 @@ impl<'a, S: Source> Telling<'a, S> {
                     let old = if let Some(Value::Receipt(old)) = old { Some(old) } else { None };
                     found.extend(diff::receipts(message, reported(record), old, new));
                 }
-                (Key::View { message, user }, old, Value::View(new)) => {
+                (Key::View { message, user, .. }, old, Value::View(new)) => {
                     let old = if let Some(Value::View(old)) = old { Some(old) } else { None };
                     found.extend(diff::views(message, user, old, new));
                 }

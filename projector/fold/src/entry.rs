@@ -14,7 +14,7 @@
 //! | `o` | group, event id | [`v1::CommandOutcome`]: by the group it is about |
 //! | `q` | provider's request, event id | [`v1::CommandOutcome`]: by the request it answers |
 //! | `r` | message, name | [`v1::MemberReceipt`] |
-//! | `v` | message, user of the platform | [`v1::View`] |
+//! | `v` | message, user of the platform, group | [`v1::View`] |
 //! | `w` | group | [`v1::Window`] |
 //!
 //! The store keeps its own keys under `P` (progress), `U` (unreadable records), `D` (digests of groups), `O`
@@ -113,6 +113,8 @@ pub enum Key {
         message: String,
         /// The platform's id of the user.
         user: String,
+        /// The group that it was told in; empty where an older fold kept it.
+        group: String,
     },
 }
 
@@ -282,7 +284,10 @@ impl Key {
             Self::Command { command } => KeyWriter::new(b'c').text(command),
             Self::Outcome { request, event_id } => KeyWriter::new(b'q').text(request).text(event_id),
             Self::GroupOutcome { group, event_id } => KeyWriter::new(b'o').text(group).text(event_id),
-            Self::View { message, user } => KeyWriter::new(b'v').text(message).text(user),
+            Self::View { message, user, group } if group.is_empty() => {
+                KeyWriter::new(b'v').text(message).text(user)
+            }
+            Self::View { message, user, group } => KeyWriter::new(b'v').text(message).text(user).text(group),
         }
         .0
     }
@@ -316,7 +321,14 @@ impl Key {
             b'c' => Self::Command { command: text },
             b'q' => Self::Outcome { request: text, event_id: reader.text()? },
             b'o' => Self::GroupOutcome { group: text, event_id: reader.text()? },
-            b'v' => Self::View { message: text, user: reader.text()? },
+            b'v' => Self::View {
+                message: text,
+                user: reader.text()?,
+                group: match reader.0 {
+                    [] => String::new(),
+                    _ => reader.text().filter(|group| !group.is_empty())?,
+                },
+            },
             _ => return None,
         };
         reader.0.is_empty().then_some(key)

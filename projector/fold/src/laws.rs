@@ -1,5 +1,6 @@
 //! The fold's laws on short stories, in every order.
 
+mod answers;
 mod bytes;
 mod persons;
 mod policy;

@@ -10,8 +10,10 @@ use crate::identity::{
 };
 use crate::view::{Between, MemberStatus, is_policy};
 
+mod meanwhile;
 mod step;
 
+use meanwhile::Meanwhile;
 use step::step;
 
 /// How a person stands to a group, see [`MemberStatus`].
@@ -26,8 +28,8 @@ pub(crate) struct Membership {
     pub(crate) joined_between: Option<Between>,
     pub(crate) left_between: Option<Between>,
     pub(crate) join_request_id: Option<String>,
-    /// A request stands: the next join answers it.
-    requested: bool,
+    /// When the request was told that stands: the next join answers it.
+    pub(crate) requested_ms: Option<i64>,
     /// When last something was told of how the person stands.
     told_ms: i64,
     pub(crate) username: Option<String>,
@@ -52,6 +54,7 @@ struct Snapshots {
     /// When all members were listed last: who is no member since was none then.
     members_whole_ms: Option<i64>,
     requests_whole_ms: Option<i64>,
+    meanwhile: Meanwhile,
 }
 
 /// A group's persons and history.
@@ -140,7 +143,8 @@ impl Roster {
     fn replay(&mut self, facts: Vec<(FactAt, v1::Fact)>) {
         // A change stands behind the facts of its second, which still speak of the old name.
         let mut changes: VecDeque<Applied> = self.identity.applied().to_vec().into();
-        let mut snapshots = Snapshots::default();
+        let meanwhile = Meanwhile::of(&facts, |fact, time_ms| self.person(fact, time_ms));
+        let mut snapshots = Snapshots { meanwhile, ..Snapshots::default() };
         for (at, fact) in facts {
             while let Some(change) = changes.pop_front_if(|change| time_of(change) < at.time_ms) {
                 self.changed(change);
@@ -167,8 +171,16 @@ impl Roster {
         fact.participant.as_ref().and_then(|participant| self.identity.person(&names(participant), time_ms))
     }
 
+    /// Whoever asks by the request that a rejection closes: it may name nobody else.
+    fn asker(&self, fact: &v1::Fact) -> Option<PersonKey> {
+        let closed =
+            fact.join_request_id.as_ref().filter(|_| fact.kind() == FactKind::JoinRequestRejected)?;
+        let asks = |m: &Membership| m.requested_ms.is_some() && m.join_request_id.as_ref() == Some(closed);
+        self.members.iter().find(|(_, membership)| asks(membership)).map(|(person, _)| person.clone())
+    }
+
     fn line(&mut self, at: FactAt, fact: v1::Fact) {
-        let person = self.person(&fact, at.time_ms);
+        let person = self.person(&fact, at.time_ms).or_else(|| self.asker(&fact));
         let mut via = fact.via();
         if let Some(person) = &person {
             let old = self.members.get(person);
@@ -192,6 +204,9 @@ impl Roster {
         }
         let Some(person) = self.person(&fact, at.time_ms) else { return };
         snapshots.named.entry(at.event_id.clone()).or_default().insert(person.clone());
+        if snapshots.meanwhile.tells(&at.event_id, &person, fact.kind()) {
+            return;
+        }
         let old = self.members.get(&person);
         let was = old.map(|old| old.status);
         let whole_ms = match fact.kind() {
@@ -220,7 +235,8 @@ impl Roster {
                 }
                 _ => return None,
             };
-            (!named.contains(person)).then(|| (person.clone(), kind))
+            let told = || snapshots.meanwhile.tells(&at.event_id, person, kind);
+            (!named.contains(person) && !told()).then(|| (person.clone(), kind))
         };
         let gone: Vec<(PersonKey, FactKind)> = self.members.iter().filter_map(missing).collect();
         for (person, kind) in gone {

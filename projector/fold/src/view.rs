@@ -76,6 +76,8 @@ pub struct Group {
     pub join_approval_mode: Option<String>,
     /// A bearer secret: whoever has it can join.
     pub invite_link: Option<String>,
+    /// When that link was told, by the provider's clock, Unix milliseconds.
+    pub invite_link_told_ms: Option<i64>,
     /// Unix milliseconds.
     pub created_at_ms: Option<i64>,
     /// Unix milliseconds.
@@ -103,7 +105,8 @@ pub struct Group {
 ///      └──────────────────────── join ──────────────┴────────────┘
 /// ```
 ///
-/// The last fact by (time, rank, event id) decides.
+/// The last fact by (time, rank, event id) decides; but a rejection, which an answer alone tells, closes no other request than its
+/// own, and puts nobody out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum MemberStatus {
     /// In the group.
@@ -164,6 +167,8 @@ pub struct Member {
     pub left_between: Option<Between>,
     /// The last request to join.
     pub join_request_id: Option<String>,
+    /// When the request was told that waits for an answer, by the provider's clock, Unix milliseconds.
+    pub request_told_ms: Option<i64>,
 }
 
 /// The 24 hours after a member's message.
@@ -227,6 +232,8 @@ pub struct Receipts {
     pub message_id: String,
     /// The group it belongs to, if a receipt told, or who told of a view.
     pub group_id: Option<String>,
+    /// True if a receipt told the group: what a view alone tells is the word of whoever told it.
+    pub is_reported: bool,
     /// Earliest `sent`, Unix milliseconds.
     pub sent_at_ms: Option<i64>,
     /// The failure, if one was reported.

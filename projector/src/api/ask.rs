@@ -22,7 +22,7 @@ use super::commands::{Command, ended};
 use super::convert;
 use super::problem::{Problem, ProblemBody};
 use crate::desk::{Ask, JoinRequest, Look, Looked, Wish};
-use crate::reads::{Freshness, position_of};
+use crate::reads::{self, Freshness, position_of};
 use crate::store::ReadView;
 use body::{CreateGroup, JoinRequestIds, PinMessage, RemoveMembers, UpdateGroup};
 pub(super) use request::{Asker, Body};
@@ -74,7 +74,7 @@ pub(crate) struct Accepted {
 pub(crate) struct Ended {
     #[serde(flatten)]
     pub(crate) command: Command,
-    /// The new link, of a reset: whoever has it can join.
+    /// The new link, of a reset: whoever has it can join. Absent where it cannot be read now.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) invite_link: Option<String>,
 }
@@ -314,6 +314,8 @@ impl OnGroup {
     }
 
     async fn take_with(self, wish: Wish, upload: Option<Bytes>) -> Result<Response, Problem> {
+        let home = self.api.reads.home_of(&self.group_id)?;
+        self.api.reads.fold_up(&[home]).await?;
         let group = group_now(&self.api, self.group_id).await?;
         take(&self.api, self.asker, Some(group), wish, upload).await
     }
@@ -351,21 +353,37 @@ async fn take(
     let Asker { caller, actor, idempotency_key } = asker;
     let (at_once, resets) = (answered_at_once(&wish), wish == Wish::ResetInviteLink);
     let group_id = group.as_ref().map(|group| group.group_id.clone());
+    // A command stands where its group does, and a creation where nobody knows before.
+    let home = group_id.as_deref().map(|id| api.reads.home_of(id)).transpose()?;
+    let touched = home.map_or_else(|| api.reads.all(), |home| vec![home]);
     let ask = Ask { wish, group, upload, actor, idempotency_key };
     let taken = api.desk()?.ask(ask).await.map_err(|refusal| Problem::refusal(&refusal))?;
+    // From here on it is in the log, and may be sent: whatever cannot be read of it is no answer.
     let known_before = taken.position.is_empty();
     if !at_once && !known_before {
         return Ok(accepted(taken.command_id, "requested", &taken.position));
     }
     let wait_ms = if at_once { AT_ONCE_MS } else { 0 };
-    let min_position = Some(taken.position).filter(|position| !position.is_empty());
-    let Answer { body: command, position } =
-        ended(api, &caller, &taken.command_id, Freshness { min_position, wait_ms }).await?;
+    let min_position = Some(taken.position.clone()).filter(|position| !position.is_empty());
+    let freshness = Freshness { min_position, wait_ms };
+    let Answer { body: command, position } = match ended(api, &caller, &touched, &taken.command_id, freshness)
+        .await
+    {
+        Ok(answer) => answer,
+        Err(problem) => {
+            tracing::warn!(command_id = taken.command_id, %problem, "a command was taken and cannot be read");
+            // One that was known before was read up to here.
+            let position = if known_before { reads::applied(&touched) } else { taken.position };
+            return Ok(accepted(taken.command_id, "requested", &position));
+        }
+    };
     if !at_once || matches!(command.status, "requested" | "sent" | "accepted") {
         return Ok(accepted(command.command_id, command.status, &position));
     }
     let invite_link = match group_id {
-        Some(id) if resets && command.status == "succeeded" => group_now(api, id).await?.invite_link,
+        Some(id) if resets && command.status == "succeeded" => {
+            group_now(api, id).await.ok().and_then(|group| group.invite_link)
+        }
         _ => None,
     };
     Ok(Answer { body: Ended { command, invite_link }, position }.into_response())

@@ -18,7 +18,6 @@ use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use groupfold_fold::entry::{Key, Source as _, Value};
-use groupfold_schemas::id::sha256;
 use groupfold_schemas::v1;
 use ring::hmac;
 use ring::rand::SystemRandom;
@@ -30,7 +29,7 @@ use super::params::Params;
 use super::problem::Problem;
 use crate::reads::position_of;
 use crate::store::{self, ReadView};
-use crate::token::{Scope, Token};
+use crate::token::{Holder, Scope, Token, hashes};
 use rate::Bucket;
 
 /// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
@@ -76,12 +75,17 @@ impl Caller {
 
     /// Whoever reaches an API without tokens.
     pub(crate) fn anyone() -> Self {
-        Self::new(Token::all("anyone", ""))
+        Self::new(Token { holder: Holder::Process, ..Token::all("anyone", "") })
     }
 
     /// The name that audit lines have.
     pub(crate) fn name(&self) -> &str {
         &self.0.token.name
+    }
+
+    /// An idempotency key, as nobody else has it.
+    pub(crate) fn key(&self, key: &str) -> String {
+        self.0.token.key(key)
     }
 
     /// True if the token has this scope.
@@ -175,13 +179,15 @@ impl Tokens {
         if let Some(anyone) = &self.anyone {
             return Some(anyone.clone());
         }
-        let hash = sha256([bearer(headers)?.as_bytes()]);
+        let hashes = hashes(bearer(headers)?);
         // All are compared, so that time does not tell which one came close.
         let mut found = None;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         for (tag, caller) in known.iter() {
-            if hmac::verify(&self.key, &hash, tag.as_ref()).is_ok() {
-                found = Some(caller);
+            for hash in &hashes {
+                if hmac::verify(&self.key, hash, tag.as_ref()).is_ok() {
+                    found = Some(caller);
+                }
             }
         }
         found.cloned()

@@ -126,10 +126,29 @@ pub(crate) async fn follow(
     let subjects = feed.subjects(&params)?;
     let wanted = place::Wanted::read(&headers, &params)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
-    let info = follow::look(&feed.client).await.map_err(|why| Problem::feed_unavailable(&why))?;
+    let info = follow::look(&feed.client).await.map_err(unavailable)?;
+    if let Some(position) = wanted.position()
+        && info.first_sequence > 1
+    {
+        let asked = position.iter().filter(|(partition, _)| is_of(&subjects, *partition));
+        let ours = api.reads.all();
+        let published = |partition| {
+            ours.iter().find(|one| one.id == partition).map_or(0, |one| one.feed.published().sequence)
+        };
+        let taken = follow::taken_after(&feed.client, asked, published).await.map_err(unavailable)?;
+        if let Some(partition) = taken {
+            let why = format!("changes of partition {partition} that follow it are not kept any more");
+            return Err(Problem::place_gone(&format!("position {position}"), &why));
+        }
+    }
     let Place { next, after } = wanted.place(&info)?;
     let tag = place::tag(&info.created);
-    let following = follow::Following::new(&feed.client, info.created, next, subjects);
+    let mut following = follow::Following::new(&feed.client, info.created, next, subjects);
+    // Before the answer: 200 means that changes are delivered.
+    following.begin().await.map_err(|gone| match gone {
+        follow::Gone::Unavailable(why) => unavailable(why),
+        follow::Gone::Recreated | follow::Gone::Overtaken => moved(),
+    })?;
     let (shutdown, metrics) = (feed.shutdown, api.metrics);
     let reader = stream::Reader { following, after, tag, next, heartbeat, caller, shutdown, permit, metrics };
     let mut response = Response::new(Body::from_stream(reader.start()));
@@ -139,6 +158,24 @@ pub(crate) async fn follow(
     // Proxies that collect answers would hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     Ok(response)
+}
+
+/// True if subjects, none of them for all, may be of this partition.
+fn is_of(subjects: &[String], partition: u16) -> bool {
+    let partition = partition.to_string();
+    let named =
+        |subject: &String| subject.split('.').nth(2).is_some_and(|name| name == "*" || name == partition);
+    subjects.is_empty() || subjects.iter().any(named)
+}
+
+fn unavailable(why: String) -> Problem {
+    tracing::warn!(reason = why, "a reader of changes was turned away");
+    Problem::feed_unavailable(&why)
+}
+
+/// Between two looks at the stream. The next request finds out what is left.
+fn moved() -> Problem {
+    Problem::feed_unavailable("the stream of changes was cut just now: ask again")
 }
 
 impl Params {

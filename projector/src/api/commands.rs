@@ -13,6 +13,7 @@ use super::params::{IdList, Limit, Params, id_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, id_of, shape};
 use crate::asked;
+use crate::partition::Partition;
 use crate::reads::position_of;
 use crate::store::ReadView;
 
@@ -99,21 +100,24 @@ pub(crate) async fn show(
     path: Result<Path<String>, PathRejection>,
     params: Params,
 ) -> Result<Answer<Command>, Problem> {
-    let id = id_of(path)?;
-    ended(&api, &caller, &id, params.freshness()?).await
+    let (id, freshness) = (id_of(path)?, params.freshness()?);
+    api.reads.serves(&freshness)?;
+    let found = ended(&api, &caller, &api.reads.all(), &id, freshness).await;
+    found.map_err(|problem| api.reads.elsewhere(problem))
 }
 
-/// The command once it has ended, or as it is when the time to wait is over.
+/// The command once it has ended, or as it is when the time to wait is over, as these partitions know it.
 pub(crate) async fn ended(
     api: &Api,
     caller: &Caller,
+    touched: &[Partition],
     id: &str,
     freshness: crate::reads::Freshness,
 ) -> Result<Answer<Command>, Problem> {
     let deadline = tokio::time::Instant::now() + api.reads.longest_wait(&freshness);
     // Whoever may not see it waits as for one that never was.
     let seen = |command: &view::Command| caller.may_see(number_of(command));
-    let (found, position) = asked::ended(&api.reads, id, &freshness, deadline, seen).await?;
+    let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen).await?;
     let command = found.ok_or_else(|| Problem::command_not_found(id, &position))?;
     Ok(Answer { body: of(command, &position.to_string()), position })
 }
@@ -157,7 +161,7 @@ pub(crate) async fn list(
         let commands = page.commands.into_iter().map(|command| of(command, &text)).collect();
         Ok(Answer { body: CommandPage { commands, cursor, position: text }, position })
     };
-    api.reads.read(api.reads.all(), &freshness, answer).await
+    api.reads.read_all(&freshness, answer).await
 }
 
 fn number_of(command: &view::Command) -> &str {

@@ -149,6 +149,7 @@ pub(crate) fn member_state(member_id: &str, state: v1::MemberState) -> Option<sh
         joined_between: found_between(state.joined_after_ms, state.joined_by_ms),
         left_between: found_between(state.left_after_ms, state.left_by_ms),
         join_request_id: state.join_request_id,
+        request_told_ms: None,
     }))
 }
 

@@ -68,10 +68,9 @@ pub(crate) async fn list(
         policy: PolicyFilter::new(&params)?,
     };
     let (limit, after) = (params.limit(LIMIT)?, params.cursor_id(IdList::Groups)?);
-    let touched = api.reads.all();
     let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref());
-    api.reads.read(touched, &freshness, answer).await
+    api.reads.read_all(&freshness, answer).await
 }
 
 struct Filter {

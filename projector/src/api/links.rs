@@ -10,8 +10,8 @@ use super::problem::Problem;
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The property that holds a link.
 const PROPERTY: &[u8] = br#""invite_link":""#;
-/// Where links lead; people put them into subjects and descriptions too.
-const HOST: &[u8] = b"chat.whatsapp.com/";
+/// Where links lead, to browsers and to the app; people put them into subjects and descriptions too.
+const PLACES: [&[u8]; 2] = [b"chat.whatsapp.com", b"whatsapp://chat"];
 const HIDDEN: &[u8] = b"[hidden]";
 
 /// The answer without invite links. A stream of events hides them itself, event by event.
@@ -32,8 +32,8 @@ pub(super) async fn hidden(response: Response) -> Response {
 
 /// JSON, as it is printed here, without invite links: the property is null, and of a link in a text the code is gone.
 pub(super) fn hide(json: Bytes) -> Bytes {
-    if !json.windows(HOST.len()).any(is_host) && !json.windows(PROPERTY.len()).any(|bytes| bytes == PROPERTY)
-    {
+    let has_place = (0..json.len()).any(|at| place(&json[at..]).is_some());
+    if !has_place && !json.windows(PROPERTY.len()).any(|bytes| bytes == PROPERTY) {
         return json;
     }
     let mut out = Vec::with_capacity(json.len());
@@ -43,12 +43,19 @@ pub(super) fn hide(json: Bytes) -> Bytes {
             out.extend(&PROPERTY[..PROPERTY.len() - 1]);
             out.extend(b"null");
             rest = after_string(&rest[PROPERTY.len()..]);
-        } else if rest.get(..HOST.len()).is_some_and(is_host) {
-            out.extend(&rest[..HOST.len()]);
-            out.extend(HIDDEN);
-            rest = &rest[HOST.len()..];
-            let end = rest.iter().position(|byte| !is_code(*byte)).unwrap_or(rest.len());
-            rest = &rest[end..];
+        } else if let Some(place) = place(rest) {
+            out.extend(&rest[..place]);
+            rest = &rest[place..];
+            let end = rest.iter().position(|byte| !is_of_address(*byte)).unwrap_or(rest.len());
+            // A path, a port, a question; letters go on with another name, and a full stop alone ends a sentence.
+            if let [first, more @ ..] = &rest[..end]
+                && !first.is_ascii_alphanumeric()
+                && more.iter().any(u8::is_ascii_alphanumeric)
+            {
+                out.push(*first);
+                out.extend(HIDDEN);
+                rest = &rest[end..];
+            }
         } else {
             out.push(*first);
             rest = &rest[1..];
@@ -68,12 +75,16 @@ fn after_string(mut rest: &[u8]) -> &[u8] {
     }
 }
 
-fn is_host(bytes: &[u8]) -> bool {
-    bytes.eq_ignore_ascii_case(HOST)
+/// How long the place is that begins here, if one does.
+fn place(bytes: &[u8]) -> Option<usize> {
+    let is_here =
+        |place: &&&[u8]| bytes.get(..place.len()).is_some_and(|here| here.eq_ignore_ascii_case(place));
+    PLACES.iter().find(is_here).map(|place| place.len())
 }
 
-fn is_code(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'/' | b'%')
+/// What may stand in a link behind its place: the code, wherever it is put.
+fn is_of_address(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-_~.%/?#&=+:@!$*;".contains(&byte)
 }
 
 #[cfg(test)]
@@ -97,10 +108,28 @@ mod tests {
         let expected = json!({
             "a": { "invite_link": null, "via": "invite_link", "members": [] },
             "b": { "invite_link": null },
-            "description": "join \"here\": https://Chat.WhatsApp.com/[hidden]?x, é \\",
+            "description": "join \"here\": https://Chat.WhatsApp.com/[hidden], é \\",
             "trick": "\"invite_link\":\"not one\"",
             "c": { "invite_link": null },
         });
         assert_eq!(hidden, expected);
+    }
+
+    #[test]
+    fn a_link_is_hidden_however_its_code_is_put() {
+        for (text, expected) in [
+            ("chat.whatsapp.com/?code=AbC", "chat.whatsapp.com/[hidden]"),
+            ("chat.whatsapp.com:443/AbC", "chat.whatsapp.com:[hidden]"),
+            ("chat.whatsapp.com./AbC now", "chat.whatsapp.com.[hidden] now"),
+            ("chat.whatsapp.com%2FAbC", "chat.whatsapp.com%[hidden]"),
+            ("WhatsApp://chat?code=AbC", "WhatsApp://chat?[hidden]"),
+            ("whatsapp://chat/?code=AbC", "whatsapp://chat/[hidden]"),
+            ("(chat.whatsapp.com/invite/AbC)", "(chat.whatsapp.com/[hidden])"),
+            ("see chat.whatsapp.com.", "see chat.whatsapp.com."),
+            ("chat.whatsapp.community", "chat.whatsapp.community"),
+        ] {
+            let hidden = hide(Bytes::from(json!({ "text": text }).to_string()));
+            assert_eq!(serde_json::from_slice::<Value>(&hidden).unwrap()["text"], expected);
+        }
     }
 }

@@ -51,13 +51,12 @@ impl Past {
         at: &At,
         freshness: Freshness,
     ) -> Result<Then, Problem> {
-        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
-        let turn = turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
         let sequence = match at {
             At::Position(position) => {
                 position.get(home.id).ok_or_else(|| Problem::at_elsewhere(position, home.id))?
             }
             At::Time(time_ms) => {
+                let _turn = self.turn().await?;
                 bounded(refold::sequence_at(&self.context, home.id, *time_ms), home.id).await?
             }
         };
@@ -66,9 +65,17 @@ impl Past {
         wanted.join(&position);
         let freshness = Freshness { min_position: Some(wanted), ..freshness };
         reads.reach(&freshness, std::slice::from_ref(home)).await?;
+        // Whoever waits for what nobody has told yet keeps nobody else waiting.
+        let turn = self.turn().await?;
         let folding = refold::fold(&self.context, home.id, subjects, sequence);
         let memory = bounded(folding, home.id).await?;
+        bounded(refold::same_log(&self.context, home), home.id).await?;
         Ok(Then { memory, position, turn })
+    }
+
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
+        turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)
     }
 }
 

@@ -33,9 +33,9 @@ pub(crate) async fn show(
     caller: Caller,
     params: Params,
 ) -> Result<Answer<shape::Progress>, Problem> {
-    let touched = api.reads.all();
     let freshness = params.freshness()?;
-    api.reads.reach(&freshness, &touched).await?;
+    let touched = api.reads.reach_all(&freshness).await?;
+    api.reads.look_at_ends(&touched).await;
     let mut answer = progress(&touched);
     if let Some(group) = params.group() {
         let home = api.reads.home_of(&group)?;

@@ -15,6 +15,8 @@ use crate::store;
 
 /// Of what is said of a group, and of what is asked of it.
 const NOT_MODERATOR: &str = "not_moderator";
+/// Another request under a key that was used.
+pub(crate) const KEY_REUSED: &str = "idempotency_key_reused";
 
 /// An answer that is none.
 #[derive(Debug)]
@@ -132,6 +134,12 @@ impl Problem {
         Self::absent("message_not_found", "The message is not known", detail, position)
     }
 
+    /// As if it were not known: whose it is, is nobody's business.
+    pub(crate) fn message_elsewhere(id: &str, group: &str, position: &Position) -> Self {
+        let detail = format!("no receipt up to {position} tells message {id:?} in group {group:?}");
+        Self::absent("message_not_found", "The message is not known", detail, position)
+    }
+
     pub(crate) fn bad_label(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad_label", "The label cannot be taken", detail)
     }
@@ -180,14 +188,15 @@ impl Problem {
                     if *code == NOT_MODERATOR { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
                 Self::new(status, code, "The group does not allow it", detail)
             }
-            Refusal::KeyReused => {
-                Self::new(unprocessable, "idempotency_key_reused", "The key was used before", detail)
-            }
+            Refusal::KeyReused => Self::new(unprocessable, KEY_REUSED, "The key was used before", detail),
             Refusal::NoProvider(_) => {
                 let title = "The provider cannot be reached from here";
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
             }
             Refusal::Busy => Self::busy(),
+            Refusal::NotKnown(_) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
+            }
             Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
             Refusal::Provider { advice: "retry_later", .. } => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -254,11 +263,27 @@ impl Problem {
         Self::new(StatusCode::MISDIRECTED_REQUEST, "partition_not_owned", title, detail)
     }
 
+    /// Instead of an absence that what other processes serve may disprove.
+    pub(crate) fn or_elsewhere(self, others: &[u16]) -> Self {
+        let others: Vec<String> = others.iter().map(u16::to_string).collect();
+        let detail = format!("{}; other processes serve partitions {}", self.detail, others.join(", "));
+        Self { detail, position: self.position, ..Self::partition_not_owned(0) }
+    }
+
     /// Instead of an absence that a log not yet folded may disprove.
     pub(crate) fn catching_up(partition: u16) -> Self {
         let detail = format!("partition {partition} has not folded the log up to its end since it started");
         let title = "Not known yet";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)
+    }
+
+    /// What would be judged by a state that is not the log's.
+    pub(crate) fn behind(partition: u16, applied: u64, end: u64) -> Self {
+        let detail = format!(
+            "partition {partition} has folded the log up to {applied} of {end}, and what is asked is judged by all of it: \
+             ask again, with the same Idempotency-Key"
+        );
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
     }
 
     /// True if it says that something is not there.
@@ -280,8 +305,8 @@ impl Problem {
     }
 
     /// The place in the change feed to go on from is there no longer.
-    pub(crate) fn event_gone(id: &str, why: &str) -> Self {
-        let detail = format!("event {id}: {why}; read the state, then follow the changes from its position");
+    pub(crate) fn place_gone(place: &str, why: &str) -> Self {
+        let detail = format!("{place}: {why}; read the state, then follow the changes from its position");
         Self::new(StatusCode::GONE, "event_gone", "The feed cannot be resumed", detail)
     }
 
@@ -323,7 +348,6 @@ impl Problem {
     }
 
     /// Stable name of the problem.
-    #[cfg(test)]
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
@@ -420,6 +444,7 @@ mod tests {
             (Problem::internal(), 500, "internal", None),
             (damaged.into(), 500, "store_unreadable", None),
             (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
+            (Problem::behind(3, 1, 2), 503, "catching_up", Some(("retry-after", "1"))),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
             (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
             (full.into(), 503, "store_closed", Some(("retry-after", "1"))),

@@ -41,14 +41,13 @@ pub(crate) async fn of_message(
 ) -> Result<Answer<shape::Receipts>, Problem> {
     let id = id_of(path)?;
     let (freshness, at) = (params.freshness()?, params.at()?);
-    let touched = api.reads.all();
     let Some(at) = at else {
         let answer = move |views: &[ReadView<'_>]| {
             let (receipts, view) = find(views, &id, &caller)?;
             let position = position_of(std::slice::from_ref(view));
             Ok(Answer { body: convert::receipts(receipts, &position), position })
         };
-        return api.reads.read(touched, &freshness, answer).await;
+        return api.reads.read_all(&freshness, answer).await;
     };
     // The present state alone tells where a message lives.
     let message = id.clone();
@@ -56,7 +55,7 @@ pub(crate) async fn of_message(
         let (receipts, view) = find(views, &message, &caller)?;
         Ok((receipts.group_id, view.partition()))
     };
-    let (group, partition) = api.reads.read(touched, &freshness, home).await?;
+    let (group, partition) = api.reads.read_all(&freshness, home).await?;
     let home = api.reads.owned(partition)?;
     let subjects = refold::message_subjects(partition, group.as_deref());
     let then = api.past()?.then(&api.reads, &home, subjects, &at, freshness).await?;
@@ -75,20 +74,22 @@ fn find<'a, 'b>(
     id: &str,
     caller: &Caller,
 ) -> Result<(view::Receipts, &'a ReadView<'b>), Problem> {
-    let mut found = None;
+    let mut found = Vec::new();
     for view in views {
-        match view::receipts(view, id)? {
-            // A report that left the group out went to the account's partition: the group's knows more.
-            Some(receipts) if receipts.group_id.is_some() => {
-                if caller.may_see_group(view, receipts.group_id.as_deref().unwrap_or_default())? {
-                    return Ok((receipts, view));
-                }
-                found = None;
-                break;
-            }
-            Some(receipts) if found.is_none() && caller.sees_all() => found = Some((receipts, view)),
-            Some(_) | None => {}
+        found.extend(view::receipts(view, id)?.map(|receipts| (receipts, view)));
+    }
+    // A report that left the group out went to the account's partition: the group's knows more. And a view may be told in
+    // any group: what a receipt tells in another partition goes before it.
+    let trust = |receipts: &view::Receipts| (receipts.is_reported, receipts.group_id.is_some());
+    let most = found.iter().map(|(receipts, _)| trust(receipts)).max();
+    for (receipts, view) in found {
+        let may_see = match receipts.group_id.as_deref() {
+            Some(group) => caller.may_see_group(view, group)?,
+            None => caller.sees_all(),
+        };
+        if may_see && Some(trust(&receipts)) == most {
+            return Ok((receipts, view));
         }
     }
-    found.ok_or_else(|| Problem::message_not_found(id, &position_of(views)))
+    Err(Problem::message_not_found(id, &position_of(views)))
 }

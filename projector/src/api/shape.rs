@@ -431,7 +431,7 @@ pub(crate) struct PartitionPosition {
     pub(crate) partition: u16,
     /// Last sequence that is folded and on the device.
     pub(crate) applied: u64,
-    /// Last sequence of the log, as far as is known.
+    /// Last sequence of the log, as the broker says it now; where it does not, as far as is known.
     pub(crate) log_end: u64,
     pub(crate) state: PartitionState,
     /// Stable code of why it stopped, or of why its store takes no writes now: `disk_full` or `store_unwritable`.

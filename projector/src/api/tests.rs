@@ -2,6 +2,8 @@
 
 mod commands;
 mod document;
+mod elsewhere;
+mod judged;
 mod policy;
 mod tenants;
 
@@ -20,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::*;
-use crate::desk::{Ask, Handed, Look, Looked, Refusal, Taken, Unwritten};
+use crate::desk::{Ask, Handed, Look, Looked, Refusal, Taken, Unwritten, Wish};
 use crate::partition::Partition;
 use crate::status::{Run, Stop};
 use crate::testing::{Folder, created, joined, put, receipt, record, who};
@@ -80,8 +82,29 @@ impl Desk for StoreDesk {
         })
     }
 
-    fn ask(&self, _: Ask) -> Handed<'_, Result<Taken, Refusal>> {
-        Box::pin(async { Err(Refusal::Busy) })
+    /// Takes a command, after which nobody but its own partition can be read; a message is not folded any more, what
+    /// else is asked for has ended.
+    fn ask(&self, ask: Ask) -> Handed<'_, Result<Taken, Refusal>> {
+        Box::pin(async move {
+            let id = partition_of(&ask.group.ok_or(Refusal::Busy)?.group_id, PARTITIONS);
+            for other in self.0.iter().filter(|partition| partition.id != id) {
+                other.store.close();
+            }
+            let home = self.0.iter().find(|partition| partition.id == id).ok_or(Refusal::Busy)?;
+            let command_id = groupfold_schemas::command::command_id(8, [1; 10]);
+            let mut sequence = home.status.borrow().applied + 1;
+            if matches!(ask.wish, Wish::SendMessage { .. }) {
+                home.status.send_modify(|status| {
+                    status.run = Run::Stopped(Stop::MissingSequence { expected: sequence, found: None });
+                });
+            } else {
+                commands::stations(&command_id)
+                    .iter()
+                    .for_each(|station| put(home, std::slice::from_ref(station)));
+                sequence += 1;
+            }
+            Ok(Taken { command_id, position: [(id, sequence)].into_iter().collect() })
+        })
     }
 
     fn look(&self, _: groupfold_fold::view::Group, _: Look) -> Handed<'_, Result<Looked, Refusal>> {

@@ -153,9 +153,11 @@ fn place_of(entry: &view::Entry) -> EntryCursor {
 
 #[cfg(test)]
 mod tests {
-    use groupfold_schemas::v1::{ActorKind, FactKind, JoinVia};
+    use groupfold_schemas::v1::event::Kind;
+    use groupfold_schemas::v1::{self, ActorKind, FactKind, JoinVia};
 
     use super::*;
+    use crate::testing::record;
 
     fn entry(at_ms: i64, id: &str) -> view::Entry {
         view::Entry {
@@ -174,6 +176,35 @@ mod tests {
 
     fn ids(entries: &[shape::Entry]) -> Vec<&str> {
         entries.iter().map(|entry| entry.id.as_str()).collect()
+    }
+
+    #[test]
+    fn pages_of_an_accounts_history_have_each_entry_once_also_within_a_second() {
+        let error = |n: i32| {
+            let error = v1::ProviderError { code: n.to_string(), ..Default::default() };
+            record("", 1, Kind::AccountError(v1::AccountError { errors: vec![error] }))
+        };
+        let failed = |n: i32| {
+            let failed = v1::GroupCreateFailed { subject: Some(n.to_string()), ..Default::default() };
+            record("", 1, Kind::GroupCreateFailed(failed))
+        };
+        let mut memory = Memory::default();
+        memory.apply(&(0..6).flat_map(|n| [error(n), failed(n)]).collect::<Vec<_>>()).unwrap();
+        let whole = view::account_timeline(&memory, "WABA", |_| true).unwrap();
+        assert_eq!(whole.len(), 12);
+        for limit in 1..=12 {
+            let (mut told, mut after) = (Vec::new(), None);
+            for _ in 0..=whole.len() {
+                let (entries, cursor) = page(&whole, after.as_ref(), limit, Lang::English);
+                told.extend(entries.into_iter().map(|entry| entry.id));
+                after = cursor.map(|_| place_of(&whole[told.len() - 1]));
+                if after.is_none() {
+                    break;
+                }
+            }
+            let expected: Vec<_> = whole.iter().map(|entry| entry.id.clone()).collect();
+            assert_eq!(told, expected, "limit {limit}");
+        }
     }
 
     #[test]

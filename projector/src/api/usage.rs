@@ -52,8 +52,7 @@ pub(crate) async fn show(
     let (from_ms, to_ms) = params.time_range()?;
     let (by, after) = (params.usage_by()?, params.cursor_usage()?);
     let question = Question { from_ms, to_ms, by, after, caller };
-    let touched = api.reads.all();
-    api.reads.reach(&params.freshness()?, &touched).await?;
+    let touched = api.reads.reach_all(&params.freshness()?).await?;
     let turn = tokio::time::timeout(TURN_WAIT, TURNS.acquire()).await;
     let turn = turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
     let work = tokio::task::spawn_blocking(move || {

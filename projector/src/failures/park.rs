@@ -36,7 +36,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     context.set_timeout(ACK_WAIT);
-    let mut parking = Parking { context, done: BTreeMap::new(), parked: None };
+    let mut parking = Parking { context, done: BTreeMap::new(), waiting: BTreeMap::new(), parked: None };
     loop {
         let round = async {
             let more = parking.round(&partitions).await;
@@ -61,36 +61,69 @@ pub(super) async fn run(
 
 struct Parking {
     context: Context,
-    /// Up to which sequence all is parked, by partition.
+    /// Up to which sequence all is parked or waits, by partition.
     done: BTreeMap<u16, u64>,
+    /// What could not be fetched, such as from a stream without a leader: by partition, tried again in each round.
+    waiting: BTreeMap<u16, Vec<v1::Unreadable>>,
     /// Ids that were parked before this process; read when the first one is met.
     parked: Option<HashSet<String>>,
 }
 
 impl Parking {
-    /// Parks what is found; true if there may be more.
+    /// Parks what is found and what could not be parked before; true if there may be more. The stream of failures may
+    /// refuse for all; what cannot be fetched holds up nothing else.
     async fn round(&mut self, partitions: &[Partition]) -> Result<bool, Error> {
         let mut more = false;
         for partition in partitions {
             let after = self.done.get(&partition.id).copied().unwrap_or_default();
-            let (found, created) = {
+            let (mut found, created) = {
                 // A store that is closed for a moment is looked at in the next round.
                 let Ok(view) = partition.store.view() else { continue };
                 (view.unreadable_after(after, ROUND_MAX)?, view.progress().stream_created)
             };
             more |= found.len() == ROUND_MAX;
-            for record in found {
+            let waiting = self.waiting.remove(&partition.id).unwrap_or_default();
+            found.splice(..0, waiting);
+            let mut found = found.into_iter();
+            while let Some(record) = found.next() {
                 // Of what is lost there are no bytes to keep.
-                if record.reason != LOST {
-                    self.park(partition.id, &created, &record).await?;
+                if record.reason == LOST {
+                    self.passed(partition.id, record.sequence);
+                    continue;
                 }
-                self.done.insert(partition.id, record.sequence);
+                match self.park(partition.id, &created, &record).await {
+                    Ok(Ok(())) => self.passed(partition.id, record.sequence),
+                    Ok(Err(error)) => {
+                        let sequence = record.sequence;
+                        tracing::warn!(partition = partition.id, sequence, %error, "a record that cannot be read is not parked yet");
+                        self.passed(partition.id, sequence);
+                        self.waiting.entry(partition.id).or_default().push(record);
+                    }
+                    Err(error) => {
+                        let seen = self.done.get(&partition.id).copied().unwrap_or_default();
+                        // Those that are beyond are found again by the store.
+                        let left = [record].into_iter().chain(found).filter(|record| record.sequence <= seen);
+                        self.waiting.entry(partition.id).or_default().extend(left);
+                        return Err(error);
+                    }
+                }
             }
         }
         Ok(more)
     }
 
-    async fn park(&mut self, partition: u16, created: &str, record: &v1::Unreadable) -> Result<(), Error> {
+    fn passed(&mut self, partition: u16, sequence: u64) {
+        let done = self.done.entry(partition).or_default();
+        *done = sequence.max(*done);
+    }
+
+    /// The inner error is why the record's message cannot be had.
+    async fn park(
+        &mut self,
+        partition: u16,
+        created: &str,
+        record: &v1::Unreadable,
+    ) -> Result<Result<(), Error>, Error> {
         let sequence = record.sequence;
         let parts = ["unreadable", created, &partition.to_string(), &sequence.to_string()];
         let failed_id = EventId::hash(parts.map(str::as_bytes)).as_str().to_owned();
@@ -99,10 +132,16 @@ impl Parking {
             none => none.insert(known(&self.context).await?),
         };
         if parked.contains(&failed_id) {
-            return Ok(());
+            return Ok(Ok(()));
         }
-        let stream = self.context.get_stream_no_info(log::stream(partition)).await?;
-        let message = stream.direct_get(sequence).await?;
+        let fetched = async {
+            let stream = self.context.get_stream_no_info(log::stream(partition)).await?;
+            Ok::<_, Error>(stream.direct_get(sequence).await?)
+        };
+        let message = match fetched.await {
+            Ok(message) => message,
+            Err(error) => return Ok(Err(error)),
+        };
         let at = format!("{partition}:{sequence}");
         let log_time_ms = crate::tail::millis(message.time);
         let mut failed = failure(&failed_id, record, &at, message.subject.as_str(), log_time_ms);
@@ -118,7 +157,7 @@ impl Parking {
         self.context.send_publish(subject, publish).await?.await?;
         tracing::warn!(partition, sequence, reason = record.reason, failed_id, "record parked as a failure");
         parked.insert(failed_id);
-        Ok(())
+        Ok(Ok(()))
     }
 }
 

@@ -1,12 +1,18 @@
 //! Following the stream of changes for one reader: from a place on, of some subjects, as long as the reader stays.
 
-use std::time::Duration;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::header;
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, Message};
 use futures_util::StreamExt as _;
+use futures_util::future::try_join_all;
+use groupfold_schemas::change::Mark;
 use groupfold_schemas::log;
 
+use crate::consumer::{self, Ephemeral};
 use crate::tail::{self, StreamInfo};
 
 /// Messages and bytes that the broker sends ahead of one reader.
@@ -14,36 +20,120 @@ const AHEAD_MESSAGES: usize = 256;
 const AHEAD_BYTES: usize = 1024 * 1024;
 /// The broker says that it is there at least this often; two missed and the consumer is made anew.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(60);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How often it is looked whether retention comes near, where a filter hides what it took, and near it is with so many
+/// messages less: then at each that comes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+const NEAR: u64 = 10_000;
+/// How long attempts may fail before the reader is told.
+const UNFOLLOWED_MAX: Duration = Duration::from_secs(10);
 /// Bound of one request to the broker.
 const REQUEST_WAIT: Duration = Duration::from_secs(3);
 
 /// Why there is nothing more to follow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Gone {
     /// The stream is not the one that the place is of.
     Recreated,
     /// Retention took what comes next.
     Overtaken,
+    /// The broker does not let it be followed, and says why.
+    Unavailable(String),
 }
 
 /// The stream as one reader follows it.
 pub(crate) struct Following {
+    place: Place,
+    connected: Option<Connected>,
+    /// Kept where a reader has something to do meanwhile: begun anew each time it might never end.
+    connecting: Option<Connecting>,
+    /// Since when attempts have failed.
+    failing: Option<Instant>,
+    /// A message behind others that did not come.
+    held: Option<(u64, Message)>,
+    /// Up to here, itself left out, nothing that was asked for was taken before it came.
+    sound: u64,
+    /// When the stream was looked at last, and its first sequence then.
+    looked: Option<(Instant, u64)>,
+    /// The same look, kept as [`Self::connecting`] is.
+    looking: Option<Looking>,
+}
+
+/// What to read, and from where on.
+#[derive(Clone)]
+struct Place {
     context: Context,
     subjects: Vec<String>,
     created: String,
     next: u64,
-    messages: Option<pull::Stream>,
-    /// What delivers them, and how many of them came.
-    consumer: Option<PullConsumer>,
+}
+
+/// What delivers, and how many messages came.
+struct Connected {
+    messages: pull::Stream,
+    consumer: Ephemeral,
     came: u64,
 }
+
+type Looking = Pin<Box<dyn Future<Output = Result<StreamInfo, String>> + Send>>;
+type Connecting = Pin<Box<dyn Future<Output = Result<Connected, Gone>> + Send>>;
 
 /// What the broker says of the stream of changes.
 pub(crate) async fn look(client: &async_nats::Client) -> Result<StreamInfo, String> {
     look_at(&context(client)).await
+}
+
+/// A partition of which changes after this position may be gone; `None` if all are kept. They are where the first that is
+/// kept is one that the position reflects, or the last that was published is: as its publisher knows, if it is one of ours,
+/// and remembers at the broker.
+pub(crate) async fn taken_after(
+    client: &async_nats::Client,
+    position: impl Iterator<Item = (u16, u64)>,
+    published: impl Fn(u16) -> u64,
+) -> Result<Option<u16>, String> {
+    let context = context(client);
+    let each = position.map(async |(partition, sequence)| {
+        let first = Kept::First(log::partition_changes(partition)).sequence(&context).await?;
+        if first.is_some_and(|first| first <= sequence) {
+            return Ok(None);
+        }
+        let remembered = Kept::Last(log::change_mark_subject(partition)).sequence(&context).await?;
+        let end = remembered.unwrap_or_default().max(published(partition));
+        Ok((end > sequence).then_some(partition))
+    });
+    let taken: Result<Vec<_>, String> = try_join_all(each).await;
+    taken.map(|taken| taken.into_iter().flatten().next())
+}
+
+/// Which message of a subject to ask for.
+enum Kept {
+    /// The first of the changes.
+    First(String),
+    /// The last of the marks.
+    Last(String),
+}
+
+impl Kept {
+    /// Sequence of the event that it follows from.
+    async fn sequence(&self, context: &Context) -> Result<Option<u64>, String> {
+        let stream = match self {
+            Self::First(_) => log::CHANGES_STREAM,
+            Self::Last(_) => log::CHANGE_MARKS_STREAM,
+        };
+        let stream = context.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
+        let found = match self {
+            Self::First(subject) => stream.get_first_raw_message_by_subject(subject, 1).await,
+            Self::Last(subject) => stream.get_last_raw_message_by_subject(subject).await,
+        };
+        let message = match found {
+            Ok(message) => message,
+            Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+            Err(error) => return Err(error.to_string()),
+        };
+        let id = message.headers.get(header::NATS_MESSAGE_ID);
+        Ok(id.and_then(|id| Mark::from_id(id.as_str())).map(|(_, mark)| mark.sequence))
+    }
 }
 
 async fn look_at(context: &Context) -> Result<StreamInfo, String> {
@@ -64,91 +154,145 @@ impl Following {
         next: u64,
         subjects: Vec<String>,
     ) -> Self {
-        let context = context(client);
-        Self { context, subjects, created, next, messages: None, consumer: None, came: 0 }
+        let place = Place { context: context(client), subjects, created, next };
+        let (connected, connecting, failing) = (None, None, None);
+        let (held, looked, looking) = (None, None, None);
+        Self { place, connected, connecting, failing, held, sound: next, looked, looking }
+    }
+
+    /// Has the broker begin to deliver, or says at once why it does not.
+    pub(crate) async fn begin(&mut self) -> Result<(), Gone> {
+        self.connected = Some(self.place.clone().connect().await?);
+        Ok(())
     }
 
     /// The next message and its sequence: waits until there is one. May be dropped while it waits.
     pub(crate) async fn next(&mut self) -> Result<(u64, Message), Gone> {
         loop {
-            if self.messages.is_none()
-                && let Err(why) = self.connect().await?
-            {
-                tracing::debug!(reason = why, "changes cannot be followed");
-                tokio::time::sleep(PAUSE).await;
-                continue;
+            if let Some((sequence, _)) = &self.held {
+                self.passed_over(*sequence).await?;
+                if let Some((sequence, message)) = self.held.take() {
+                    self.place.next = sequence + 1;
+                    return Ok((sequence, message));
+                }
             }
-            let Some(messages) = self.messages.as_mut() else { continue };
-            let Some(Ok(message)) = messages.next().await else {
-                self.messages = None;
+            let Some(connected) = self.connected.as_mut() else {
+                self.connect().await?;
                 continue;
             };
-            self.came += 1;
+            let Some(Ok(message)) = connected.messages.next().await else {
+                self.connected = None;
+                continue;
+            };
+            connected.came += 1;
             let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { continue };
-            if sequence >= self.next {
-                self.next = sequence + 1;
-                return Ok((sequence, message));
+            if sequence >= self.place.next {
+                self.held = Some((sequence, message));
             }
         }
+    }
+
+    /// Looks whether the broker left anything out before this message: it delivers what is there, and says nothing of what
+    /// retention took. Without a filter each sequence comes.
+    async fn passed_over(&mut self, sequence: u64) -> Result<(), Gone> {
+        if sequence == self.place.next && self.sound == self.place.next {
+            self.sound = sequence + 1;
+            return Ok(());
+        }
+        if self.place.subjects.is_empty() {
+            return if sequence == self.place.next { Ok(()) } else { Err(Gone::Overtaken) };
+        }
+        let is_far = |first| first <= 1 || first + NEAR < self.sound;
+        let far = |(at, first): (Instant, u64)| at.elapsed() < LOOK_EVERY && is_far(first);
+        if self.looked.is_some_and(far) {
+            return Ok(());
+        }
+        let context = &self.place.context;
+        let looking = self.looking.get_or_insert_with(|| {
+            let context = context.clone();
+            Box::pin(async move { look_at(&context).await })
+        });
+        let info = looking.await;
+        self.looking = None;
+        // What cannot be asked now is asked with the next one.
+        let Ok(info) = info else { return Ok(()) };
+        self.looked = Some((Instant::now(), info.first_sequence));
+        self.check(&info)?;
+        self.sound = sequence + 1;
+        Ok(())
+    }
+
+    /// Nothing between what was found sound and what came since was taken before it came.
+    fn check(&self, info: &StreamInfo) -> Result<(), Gone> {
+        if info.created != self.place.created {
+            return Err(Gone::Recreated);
+        }
+        if info.first_sequence > self.sound { Err(Gone::Overtaken) } else { Ok(()) }
     }
 
     /// The sequence that comes next, past what is not asked for: up to the end of the stream, if all that is asked for has
     /// come by then. A place that stood still would be overtaken by retention, though nothing was missed.
-    pub(crate) async fn moved_on(&mut self) -> u64 {
-        if !self.subjects.is_empty()
-            && let Ok(end) = look_at(&self.context).await
-            && end.created == self.created
-            && self.has_all().await
+    pub(crate) async fn moved_on(&mut self) -> Result<u64, Gone> {
+        if !self.place.subjects.is_empty()
+            && self.held.is_none()
+            && let Ok(end) = look_at(&self.place.context).await
         {
-            self.next = self.next.max(end.last_sequence + 1);
+            self.check(&end)?;
+            if let Some(connected) = self.connected.as_mut()
+                && connected.consumer.has_delivered_all(connected.came).await
+            {
+                self.place.next = self.place.next.max(end.last_sequence + 1);
+                self.sound = self.place.next;
+            }
         }
-        self.next
+        Ok(self.place.next)
     }
 
-    /// True if the broker has delivered all that there is of the subjects, and nothing of it is on its way.
-    async fn has_all(&mut self) -> bool {
-        let Some(consumer) = self.consumer.as_mut().filter(|_| self.messages.is_some()) else { return false };
-        let info = consumer.info().await;
-        info.is_ok_and(|info| info.num_pending == 0 && info.delivered.consumer_sequence == self.came)
+    /// One attempt, or what is left of it. An error when they have failed for too long.
+    async fn connect(&mut self) -> Result<(), Gone> {
+        let place = &self.place;
+        let connecting = self.connecting.get_or_insert_with(|| Box::pin(place.clone().connect()));
+        let connected = connecting.await;
+        self.connecting = None;
+        match connected {
+            Ok(connected) => (self.connected, self.failing) = (Some(connected), None),
+            Err(Gone::Unavailable(why)) => {
+                if self.failing.get_or_insert_with(Instant::now).elapsed() >= UNFOLLOWED_MAX {
+                    return Err(Gone::Unavailable(why));
+                }
+                tracing::debug!(reason = why, "changes cannot be followed");
+                let place = self.place.clone();
+                self.connecting = Some(Box::pin(async {
+                    tokio::time::sleep(PAUSE).await;
+                    place.connect().await
+                }));
+            }
+            Err(gone) => return Err(gone),
+        }
+        Ok(())
     }
+}
 
-    async fn connect(&mut self) -> Result<Result<(), String>, Gone> {
-        let info = match look_at(&self.context).await {
-            Ok(info) => info,
-            Err(why) => return Ok(Err(why)),
-        };
+impl Place {
+    async fn connect(self) -> Result<Connected, Gone> {
+        let info = look_at(&self.context).await.map_err(Gone::Unavailable)?;
         if info.created != self.created || info.last_sequence + 1 < self.next {
             return Err(Gone::Recreated);
         }
         if info.first_sequence > self.next {
             return Err(Gone::Overtaken);
         }
-        Ok(self.consume().await)
-    }
-
-    async fn consume(&mut self) -> Result<(), String> {
-        let stream = self.context.get_stream_no_info(log::CHANGES_STREAM).await;
-        let stream = stream.map_err(|error| error.to_string())?;
         let config = pull::Config {
             description: Some("groupfold change feed".to_owned()),
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
-            filter_subjects: self.subjects.clone(),
-            ack_policy: AckPolicy::None,
-            inactive_threshold: CONSUMER_IDLE_MAX,
-            memory_storage: true,
-            num_replicas: 1,
+            filter_subjects: self.subjects,
+            inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(|error| error.to_string())?;
-        let messages = consumer
-            .stream()
-            .max_messages_per_batch(AHEAD_MESSAGES)
-            .max_bytes_per_batch(AHEAD_BYTES)
-            .heartbeat(HEARTBEAT)
-            .messages()
-            .await
-            .map_err(|error| error.to_string())?;
-        (self.messages, self.consumer, self.came) = (Some(messages), Some(consumer), 0);
-        Ok(())
+        let consumer = Ephemeral::make(&self.context, log::CHANGES_STREAM, config).await;
+        let consumer = consumer.map_err(|error| Gone::Unavailable(error.to_string()))?;
+        let messages = consumer.messages(AHEAD_MESSAGES, AHEAD_BYTES, HEARTBEAT).await;
+        let messages = messages.map_err(|error| Gone::Unavailable(error.to_string()))?;
+        Ok(Connected { messages, consumer, came: 0 })
     }
 }

@@ -96,6 +96,10 @@ impl Publisher {
             crash::at(Point::FeedPublished);
             self.end = End { mark, sequence };
             self.partition.feed.advanced(mark, count);
+            // Also where there is always more: whoever begins after a position is told by it whether all is kept.
+            if self.remember_at <= Instant::now() {
+                self.remember().await;
+            }
             if shutdown.is_cancelled() {
                 return Ok(());
             }

@@ -8,15 +8,26 @@ use groupfold_fold::entry::{Key, Value, group_of};
 
 use super::report::{Compared, Difference, NAMED_MAX, Scope, Wrong};
 use sled::IVec;
+use tokio_util::sync::CancellationToken;
 
+use super::Error;
 use crate::store::{self, ReadView, Store};
 use crate::words;
 
-/// Compares what a scope covers.
+/// Entries walked through before it is looked whether to go on: whoever closes the live store waits until then.
+const LOOK_EVERY: u64 = 256;
+
+/// Compares what a scope covers, until it is told to stop.
 ///
 /// # Errors
-/// One is closed, or the new store cannot be read. What cannot be read of the live one is a difference.
-pub(super) fn compare(live: &Store, fresh: &Store, scope: &Scope) -> Result<Compared, store::Error> {
+/// One is closed, or the new store cannot be read, or it was told to stop. What cannot be read of the live one is a
+/// difference.
+pub(super) fn compare(
+    live: &Store,
+    fresh: &Store,
+    scope: &Scope,
+    shutdown: &CancellationToken,
+) -> Result<Compared, Error> {
     let (live, fresh) = (live.view()?, fresh.view()?);
     let progress = live.progress();
     let report = Compared { partition: live.partition(), sequence: progress.sequence, ..Compared::default() };
@@ -24,6 +35,8 @@ pub(super) fn compare(live: &Store, fresh: &Store, scope: &Scope) -> Result<Comp
         live: &live,
         fresh: &fresh,
         scope,
+        shutdown,
+        walked: 0,
         report,
         message: None,
         groups: BTreeMap::new(),
@@ -51,6 +64,8 @@ struct Comparison<'a> {
     live: &'a ReadView<'a>,
     fresh: &'a ReadView<'a>,
     scope: &'a Scope,
+    shutdown: &'a CancellationToken,
+    walked: u64,
     report: Compared,
     /// The message looked at last, and its group: receipts stand side by side.
     message: Option<(String, Option<String>)>,
@@ -63,13 +78,15 @@ struct Comparison<'a> {
 impl Comparison<'_> {
     /// Walks through both stores side by side, by key. Returns the digest of what the log has, and that of what the
     /// live store has; `None` if its entries cannot all be read.
-    fn both(&mut self) -> Result<(Digest, Option<Digest>), store::Error> {
+    fn both(&mut self) -> Result<(Digest, Option<Digest>), Error> {
         let (mut log, mut store) = (Digest::default(), Some(Digest::default()));
         let mut live = self.live.entries()?;
         let mut ahead = self.step(&mut live, &mut store);
         for entry in self.fresh.entries()? {
             let (key, value) = entry?;
+            self.go_on()?;
             while let Some((extra, bytes)) = ahead.take_if(|(ahead, _)| *ahead < key) {
+                self.go_on()?;
                 self.extra(&extra, &bytes, &mut store);
                 ahead = self.step(&mut live, &mut store);
             }
@@ -101,10 +118,17 @@ impl Comparison<'_> {
             wrong.into_iter().for_each(|wrong| self.note_key(&key, wrong));
         }
         while let Some((extra, bytes)) = ahead {
+            self.go_on()?;
             self.extra(&extra, &bytes, &mut store);
             ahead = self.step(&mut live, &mut store);
         }
         Ok((log, store))
+    }
+
+    fn go_on(&mut self) -> Result<(), Error> {
+        self.walked += 1;
+        let looks = self.walked.is_multiple_of(LOOK_EVERY);
+        if looks && self.shutdown.is_cancelled() { Err(Error::Interrupted) } else { Ok(()) }
     }
 
     /// The next entry of the live store; from the first that cannot be read on there is none.

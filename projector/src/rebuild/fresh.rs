@@ -10,8 +10,8 @@ use groupfold_fold::apply::{Contributions, Digest, Known, Working};
 use groupfold_schemas::{log, v1};
 use tokio::task::JoinHandle;
 
-use super::Error;
 use super::report::Scope;
+use super::{Error, ahead};
 use crate::partition::fold::read;
 use crate::scan::{Found, From, Scan, Stretch};
 use crate::store::{self, Side, Store, VALUE_BYTES_MAX};
@@ -44,8 +44,11 @@ struct Portion {
 }
 
 impl Fresh {
-    /// The store beside the live one: what an earlier attempt left if that is of the same log and fold and not
-    /// ahead, an empty one otherwise.
+    /// The store beside the live one: what an earlier attempt left if that is of the same log and fold, an empty one
+    /// otherwise. The previous one is never begun anew.
+    ///
+    /// # Errors
+    /// It is ahead of the live one, or there is no previous one. What is there is left as it is.
     pub(super) fn open(
         live: &Store,
         side: Side,
@@ -55,7 +58,11 @@ impl Fresh {
     ) -> Result<Self, Error> {
         let resumed = match side {
             Side::Verify => None,
-            Side::Rebuild | Side::Previous => resumable(live, side)?,
+            Side::Rebuild => resumable(live, side)?,
+            Side::Previous => {
+                let partition = live.partition();
+                Some(resumable(live, side)?.ok_or(Error::NoPrevious { partition })?)
+            }
         };
         let (store, resumed) = match resumed {
             Some(store) => (store, true),
@@ -177,21 +184,28 @@ fn resumable(live: &Store, side: Side) -> Result<Option<Store>, Error> {
     if !live.has_beside(side) {
         return Ok(None);
     }
+    // Only what can be folded again is given up for damage.
+    let useless = |error: &store::Error| error.is_damage() && side == Side::Rebuild;
     let store = match live.open_beside(side) {
-        Err(error) if error.is_damage() => return Ok(None),
+        Err(error) if useless(&error) => return Ok(None),
         opened => opened?,
     };
     let (left, present) = (store.view()?.progress(), live.view()?.progress());
-    let same_log = left.stream_created == present.stream_created;
+    // An empty one knows of no log.
+    let same_log = present.sequence == 0 || left.stream_created == present.stream_created;
+    if same_log {
+        ahead(live.partition(), present.sequence, left.sequence)?;
+    }
     let same_fold = side == Side::Previous || store.fold_version()? == groupfold_fold::VERSION;
-    if left.sequence == 0 || left.sequence > present.sequence || !same_log || !same_fold {
+    let empty = left.sequence == 0 && (side == Side::Rebuild || present.sequence > 0);
+    if empty || !same_log || !same_fold {
         return Ok(None);
     }
     match left.digest.is_empty() {
         // What is ahead of the position is merged again; damage shows on the way, and it is begun anew.
         true => Ok(Some(store)),
         false => match store.verify() {
-            Err(error) if error.is_damage() => Ok(None),
+            Err(error) if useless(&error) => Ok(None),
             verified => Ok(verified.map(|()| Some(store))?),
         },
     }

@@ -4,13 +4,18 @@
 //! subjects and on that of identity changes. So a group is folded from them alone, up to a sequence, and the
 //! outcome is what the store held for it when it had applied that sequence.
 
+use std::sync::Arc;
+
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::{log, v1};
 
+use crate::consumer::Ephemeral;
 use crate::partition::fold::record_of;
+use crate::partition::{Partition, identity_of};
 use crate::scan::{self, From, Scan, Stretch};
+use crate::tail;
 
 /// Most log messages that one refolding takes; a group with more is not refolded.
 pub const EVENTS_MAX: usize = 100_000;
@@ -90,6 +95,20 @@ pub async fn fold(
     Ok(memory)
 }
 
+/// Checks that the log is the one that the store was folded from: what another one has at a position, or an older copy that
+/// grew again, was never the state. To be asked after folding, so that it holds of what was read.
+pub(crate) async fn same_log(context: &jetstream::Context, home: &Partition) -> Result<(), Error> {
+    let stream = log::stream(home.id);
+    let unreadable = |why: String| scan::Error::Unreadable { stream: stream.clone(), why };
+    let store = Arc::clone(&home.store);
+    let progress = tokio::task::spawn_blocking(move || store.view().map(|view| view.progress())).await?;
+    let progress = progress.map_err(|error| unreadable(error.to_string()))?;
+    match tail::differs(context, &stream, identity_of(&progress)).await.map_err(unreadable)? {
+        Some(stop) => Err(unreadable(stop.to_string()).into()),
+        None => Ok(()),
+    }
+}
+
 /// The last sequence that the log of a partition had taken at a time (Unix milliseconds, the whole of that
 /// millisecond included), by the time that the broker stamps on each message; zero if it had none.
 ///
@@ -103,18 +122,10 @@ pub async fn sequence_at(context: &jetstream::Context, partition: u16, time_ms: 
     let config = pull::Config {
         description: Some("groupfold, sequence at a time".to_owned()),
         deliver_policy: DeliverPolicy::ByStartTime { start_time },
-        ack_policy: AckPolicy::None,
         inactive_threshold: std::time::Duration::from_secs(5),
-        memory_storage: true,
-        num_replicas: 1,
         ..pull::Config::default()
     };
-    let stream = context.get_stream_no_info(&name).await.map_err(|error| unreadable(error.to_string()))?;
-    let consumer = stream.create_consumer(config).await.map_err(|error| unreadable(error.to_string()))?;
-    let info = consumer.cached_info();
-    let (sequence, consumer) = (info.delivered.stream_sequence, info.name.clone());
-    if let Err(error) = stream.delete_consumer(&consumer).await {
-        tracing::debug!(%error, "a consumer is left to end by itself");
-    }
-    Ok(sequence)
+    let consumer = Ephemeral::make(context, &name, config).await;
+    let consumer = consumer.map_err(|error| unreadable(error.to_string()))?;
+    Ok(consumer.cached_info().delivered.stream_sequence)
 }

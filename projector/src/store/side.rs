@@ -46,6 +46,9 @@ impl Side {
     }
 }
 
+/// Those that may take the live one's place.
+const SWAPPED: [Side; 2] = [Side::Rebuild, Side::Previous];
+
 /// So many of a portion's keys, or a few more, are written by one batch of the database: written one by one, as a commit
 /// does, the file is longer by two fifths. The more, the more memory: by the square.
 const BATCH_MAX: usize = 250;
@@ -62,6 +65,11 @@ impl Settings {
 
     fn out(&self, side: Side) -> PathBuf {
         self.root.join(format!("{}.out-{}", self.partition, side.name()))
+    }
+
+    /// True if there is a live store, or one that a swap cut short left on its way out: [`settle`] brings one back.
+    pub(crate) fn has_store(&self) -> bool {
+        self.folder().is_dir() || SWAPPED.iter().any(|side| self.out(*side).is_dir())
     }
 
     fn discarded(&self) -> PathBuf {
@@ -281,9 +289,10 @@ fn put_away(settings: &Settings, side: Side) -> Result<(), Error> {
     sync_folder(&settings.root)
 }
 
-/// Finishes a swap that a crash cut short, or takes it back where the new store is not there.
+/// Finishes a swap that a crash cut short, or takes it back where the new store is not there; and removes what a
+/// comparison left that was killed.
 pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
-    for side in [Side::Rebuild, Side::Previous] {
+    for side in SWAPPED {
         if !settings.out(side).is_dir() {
             continue;
         }
@@ -298,6 +307,7 @@ pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
         }
         put_away(settings, side)?;
     }
+    remove(&settings.side(Side::Verify))?;
     remove(&settings.discarded())
 }
 

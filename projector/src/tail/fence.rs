@@ -56,6 +56,29 @@ pub(crate) async fn look(context: &jetstream::Context, stream: &str) -> Result<I
     }
 }
 
+/// Checks that a stream is the one that a store was folded from, as far as it was. Why it is not; `None` if it is.
+///
+/// # Errors
+/// What the broker said.
+pub(crate) async fn differs(
+    context: &jetstream::Context,
+    stream: &str,
+    mut identity: Identity,
+) -> Result<Option<Stop>, String> {
+    let info = look(context, stream).await?;
+    if let Err(stop) = identity.check(&info) {
+        return Ok(Some(stop));
+    }
+    match check_message(context, stream, &identity).await {
+        Ok(()) => Ok(None),
+        Err(Fault::Stop(stop)) => Ok(Some(stop)),
+        Err(Fault::Retry(why)) => Err(why),
+        Err(Fault::Hole { expected, found }) => {
+            Ok(Some(Stop::MissingSequence { expected, found: Some(found) }))
+        }
+    }
+}
+
 /// The message at our position must be the one that we applied: a stream restored from an older copy
 /// and grown past our position has another one there. One that retention took meanwhile tells nothing.
 pub(super) async fn check_message(

@@ -112,6 +112,7 @@ pub struct JoinRequested {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct JoinRequestClosed {
+    /// May be absent from a rejection, which an answer tells: whoever asked by that request is meant.
     #[prost(message, optional, tag = "1")]
     pub participant: ::core::option::Option<Participant>,
     #[prost(string, optional, tag = "2")]
@@ -291,6 +292,10 @@ pub struct GroupSnapshot {
     /// Absent requests are closed only when the list of pending ones is known to be whole.
     #[prost(bool, tag = "50")]
     pub join_requests_complete: bool,
+    /// When the reading had ended, by the provider's clock, Unix milliseconds. What happened since the record's time may be in
+    /// it or not: where it was reported it is not found out as well.
+    #[prost(int64, tag = "51")]
+    pub read_until_ms: i64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct SnapshotParticipant {
@@ -1440,6 +1445,9 @@ pub struct Fact {
     pub members_whole: bool,
     #[prost(bool, tag = "51")]
     pub requests_whole: bool,
+    /// Of a snapshot: when the reading had ended.
+    #[prost(int64, tag = "52")]
+    pub read_until_ms: i64,
     /// In the history of an account: the business number that it was reported for, if it was for one.
     #[prost(string, tag = "60")]
     pub phone_number_id: ::prost::alloc::string::String,

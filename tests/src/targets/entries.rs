@@ -109,7 +109,7 @@ fn kinds_of_keys() -> &'static [Key] {
         keys.extend([
             Key::Command { command: "c".to_owned() },
             Key::GroupOutcome { group: "G".to_owned(), event_id: "e".to_owned() },
-            Key::View { message: "M".to_owned(), user: "u".to_owned() },
+            Key::View { message: "M".to_owned(), user: "u".to_owned(), group: "G".to_owned() },
         ]);
         keys.sort();
         keys.dedup_by_key(|key| std::mem::discriminant(key));

@@ -157,10 +157,6 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
             }
             (None, ..) => false,
         };
-        let request =
-            facts.iter().rev().map(|fact| (fact, fact.said.join_request.is_some())).find(|(fact, names)| {
-                (is(fact, &[8]) && (*names || !fact.silent)) || (is(fact, &[9, 10]) && *names)
-            });
         lines.push(format!(
             "member {}: {status} {} via {} joined {} left {} request {:?}",
             name_of(story, person, &who),
@@ -168,10 +164,21 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
             joined.map_or("Unknown".to_owned(), |joined| via(&facts[..=joined])),
             when(joined.map(|joined| facts[joined])),
             when(left_at.map(|ended| facts[ended])),
-            request.and_then(|(fact, _)| fact.said.join_request.clone()),
+            request(&facts),
         ));
     }
     lines
+}
+
+/// The last request to join that was named.
+pub(super) fn request(facts: &[&Lived]) -> Option<String> {
+    let mut last = facts.iter().rev().map(|fact| (fact, fact.said.join_request.is_some()));
+    let found = last.find(|(fact, names)| match fact.said.rank {
+        8 => *names || !fact.silent,
+        9 | 10 => *names,
+        _ => false,
+    });
+    found.and_then(|(fact, _)| fact.said.join_request.clone())
 }
 
 fn when(fact: Option<&Lived>) -> String {

@@ -79,10 +79,10 @@ pub(super) fn view(record: &Record) -> Option<(String, String)> {
     Some((e.message_id.clone(), e.user_id.clone()))
 }
 
-/// Who of the platform saw a message, and when first.
-pub(super) fn views(records: &[Record], message: &str) -> Vec<String> {
+/// Who of the platform saw a message, as told in its group, and when first.
+pub(super) fn views(records: &[Record], message: &str, group: &str) -> Vec<String> {
     let mut first: BTreeMap<String, i64> = BTreeMap::new();
-    for record in records {
+    for record in records.iter().filter(|record| record.group_id == group) {
         if let Some((_, user)) = view(record).filter(|(of, _)| of == message) {
             let time = first.entry(user).or_insert(record.provider_time_ms);
             *time = record.provider_time_ms.min(*time);

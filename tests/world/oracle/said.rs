@@ -27,6 +27,8 @@ pub(crate) struct Said {
     pub(crate) read: bool,
     /// Of a snapshot: all members, and all requests, were listed.
     pub(crate) whole: (bool, bool),
+    /// Of a snapshot: when it had been read.
+    pub(crate) until: i64,
 }
 
 /// A change of number or user id.
@@ -114,6 +116,7 @@ pub(crate) fn facts(record: &Record) -> Vec<Said> {
         text: None,
         read: record.evidence() == v1::Evidence::Snapshot,
         whole: (false, false),
+        until: 0,
     };
     let one = |rank| vec![Said { rank, ..blank.clone() }];
     let about = |rank, who: &Participant| Said { rank, who: Some(Who::new(who)), ..blank.clone() };
@@ -178,7 +181,7 @@ fn snapshot(event: &v1::GroupSnapshot, blank: &Said) -> Vec<Said> {
         }
     }
     let whole = (event.participants_complete, event.join_requests_complete);
-    facts.push(Said { rank: TAKEN, whole, ..blank.clone() });
+    facts.push(Said { rank: TAKEN, whole, until: event.read_until_ms, ..blank.clone() });
     facts
 }
 

@@ -194,6 +194,7 @@ pub(super) const KINDS: &[Kind] = &[
                 Of::Flag,
                 "whether the list of those who wait is known to be whole",
             ),
+            field("read_until", Of::Time, "when the reading had ended; its beginning is the event's time"),
         ],
     ),
     kind(

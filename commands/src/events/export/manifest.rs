@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Format;
 use crate::data::write_private;
+use crate::events::reader::Part;
 use crate::events::select::Filters;
 use crate::events::shape::{SCHEMA_VERSION, rfc3339};
 use crate::exit::Failure;
@@ -60,6 +61,9 @@ pub(super) struct Manifest {
     by_day: bool,
     /// Where it goes on.
     watermark: String,
+    /// When the log's streams were created, by partition: one made anew numbers its messages anew.
+    #[serde(default)]
+    streams_created: BTreeMap<u16, String>,
     range: Vec<Stretch>,
     /// When the log took the first and the last event.
     first_log_time: Option<String>,
@@ -121,6 +125,7 @@ impl Manifest {
             redacted,
             by_day,
             watermark: String::new(),
+            streams_created: BTreeMap::new(),
             range: Vec::new(),
             first_log_time: None,
             last_log_time: None,
@@ -156,6 +161,23 @@ impl Manifest {
         manifest.stretches =
             manifest.range.iter().map(|one| (one.partition, (one.first, one.last))).collect();
         Ok(manifest)
+    }
+
+    /// Fails where the files hold events of another log than this one.
+    pub(super) fn of_log(&mut self, parts: &[Part]) -> Result<(), Failure> {
+        for part in parts {
+            let known = self.streams_created.entry(part.partition).or_insert_with(|| part.created.clone());
+            if *known != part.created {
+                return Err(Failure::Failed(format!(
+                    "{} tells of a log whose partition {} was created at {known}, this one's was at {}: \
+                     it was made anew, or is another; choose another --out",
+                    self.path.display(),
+                    part.partition,
+                    part.created
+                )));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -212,7 +212,6 @@ fn info(group: &Value) -> Option<GroupInfo> {
         suspended,
         created_at_ms: seconds(group.get("creation_timestamp")),
         participants_total: number(group.get("total_participant_count")).and_then(|n| n.try_into().ok()),
-        answered_at_ms: None,
         participants,
     })
 }

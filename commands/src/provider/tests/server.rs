@@ -7,6 +7,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use super::now_ms;
+
 pub(super) enum Reply {
     Json {
         status: u16,
@@ -29,6 +31,8 @@ pub(super) struct Request {
     pub(super) line: String,
     head: String,
     pub(super) body: Vec<u8>,
+    /// When it was here, Unix milliseconds.
+    pub(super) at_ms: i64,
 }
 
 impl Request {
@@ -86,7 +90,7 @@ async fn read(stream: &mut TcpStream) -> Option<Request> {
         if let Some(end) = end {
             let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
             let line = head.lines().next()?.rsplit_once(' ')?.0.to_owned();
-            let mut request = Request { line, head, body: bytes.split_off(end + 4) };
+            let mut request = Request { line, head, body: bytes.split_off(end + 4), at_ms: now_ms() };
             let length = request.header("content-length").parse::<usize>();
             let chunked = request.header("transfer-encoding") == "chunked";
             let whole = |body: &[u8]| match &length {

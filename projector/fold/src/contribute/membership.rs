@@ -94,6 +94,7 @@ impl Contribution<'_> {
         let taken = v1::Fact {
             members_whole: event.participants_complete,
             requests_whole: event.join_requests_complete,
+            read_until_ms: event.read_until_ms,
             ..Default::default()
         };
         self.fact(FactKind::SnapshotTaken, "", taken);

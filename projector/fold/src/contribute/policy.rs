@@ -50,6 +50,6 @@ impl Contribution<'_> {
         };
         self.entries.push((Key::Message { message: message.clone() }, Value::Message(head)));
         let view = v1::View { stamp: self.stamp(0) };
-        self.entries.push((Key::View { message, user }, Value::View(view)));
+        self.entries.push((Key::View { message, user, group: self.group() }, Value::View(view)));
     }
 }

@@ -24,7 +24,8 @@ fn keys() -> Vec<(Key, Option<&'static str>)> {
         (Key::Command { command: text("c") }, None),
         (Key::Outcome { request: text("r"), event_id: text("e") }, None),
         (Key::GroupOutcome { group: text("G"), event_id: text("e") }, Some("G")),
-        (Key::View { message: text("M"), user: text("u") }, None),
+        (Key::View { message: text("M"), user: text("u"), group: text("G") }, None),
+        (Key::View { message: text("M"), user: text("u"), group: String::new() }, None),
     ]
 }
 

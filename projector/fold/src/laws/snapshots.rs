@@ -21,6 +21,15 @@ fn snapshot(second: i64, members: &[&[&str]]) -> Record {
     )
 }
 
+/// The same, read to its end at another second.
+fn snapshot_until(second: i64, until: i64, members: &[&[&str]]) -> Record {
+    let mut record = snapshot(second, members);
+    if let Some(v1::Event { kind: Some(Kind::GroupSnapshot(snapshot)) }) = &mut record.event {
+        snapshot.read_until_ms = until * 1000;
+    }
+    record
+}
+
 fn read(second: i64, kind: Kind) -> Record {
     let mut record = at(second, kind);
     record.provider_time_ms -= 1;
@@ -164,4 +173,43 @@ fn what_one_snapshot_shows_has_an_order() {
     let kinds: Vec<_> = told.into_iter().map(|line| line.kind).collect();
     let expected = [FactKind::JoinRequested, FactKind::JoinRequestRevoked, FactKind::MemberJoined];
     assert_eq!(kinds, expected.map(EntryKind::Fact));
+}
+
+/// What happened while a group was read is in what was read, and told of a later time than that: it was told twice.
+#[test]
+fn what_is_reported_while_a_group_is_read_is_not_found_out_as_well() {
+    let known = [joined(1, &["w:1"]), joined(2, &["w:2"]), requested(3, &["w:3"])];
+    let snapshot = snapshot_until(9, 11, &[&["w:1"], &["w:4"]]);
+    let told = [ended(9, EndReason::Left, &["w:2"]), joined(10, &["w:3"]), joined(11, &["w:4"])];
+    let story = [&known[..], &[snapshot], &told].concat();
+    let kinds = |story: &[Record]| -> Vec<_> {
+        lines(story).into_iter().map(|line| (line.kind, line.between.is_some())).collect()
+    };
+    let all = [
+        FactKind::MemberJoined,
+        FactKind::MemberJoined,
+        FactKind::JoinRequested,
+        FactKind::MemberLeft,
+        FactKind::MemberJoined,
+        FactKind::MemberJoined,
+    ];
+    assert_eq!(kinds(&story), all.map(|kind| (EntryKind::Fact(kind), false)));
+    let group = group(&story);
+    assert_eq!(who_is(&group, MemberStatus::Member), ["1", "3", "4"]);
+    let asked = group.members.iter().find(|member| member.names.wa_id.as_deref() == Some("3")).unwrap();
+    assert_eq!((asked.via, asked.joined_at_ms), (JoinVia::JoinRequest, Some(10_000)));
+}
+
+/// Reported of a later time, something else is told: who came and went and came again is listed by the first time.
+#[test]
+fn what_is_reported_after_a_group_was_read_is_another_thing() {
+    let story = [joined(1, &["w:1"]), snapshot_until(9, 11, &[&["w:2"]]), joined(12, &["w:1"])];
+    let told: Vec<_> = lines(&story).into_iter().map(|line| (line.kind, line.between.is_some())).collect();
+    let expected = [
+        (FactKind::MemberJoined, false),
+        (FactKind::MemberJoined, true),
+        (FactKind::MemberGone, true),
+        (FactKind::MemberJoined, false),
+    ];
+    assert_eq!(told, expected.map(|(kind, found)| (EntryKind::Fact(kind), found)));
 }

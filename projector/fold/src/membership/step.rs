@@ -24,7 +24,7 @@ pub(super) fn step(
         joined_between: None,
         left_between: None,
         join_request_id: None,
-        requested: false,
+        requested_ms: None,
         told_ms: fact.time_ms,
         username: None,
         display_name: None,
@@ -35,21 +35,22 @@ pub(super) fn step(
         FactKind::MemberJoined => {
             next.status = MemberStatus::Member;
             next.role = v1::Role::Member;
-            next.via = if begun.requested { JoinVia::JoinRequest } else { fact.via() };
+            next.via = if begun.requested_ms.is_some() { JoinVia::JoinRequest } else { fact.via() };
             (next.joined_at_ms, next.joined_between) = (time_ms, between);
             (next.left_at_ms, next.left_between) = (None, None);
-            next.requested = false;
+            next.requested_ms = None;
         }
         FactKind::JoinRequested => {
             next.status = MemberStatus::Pending;
-            next.requested = true;
-            if fact.join_request_id.is_some() || !(snapshot && begun.requested) {
+            next.requested_ms = Some(fact.time_ms);
+            if fact.join_request_id.is_some() || !(snapshot && begun.requested_ms.is_some()) {
                 next.join_request_id.clone_from(&fact.join_request_id);
             }
         }
+        FactKind::JoinRequestRejected if is_of_another_request(&begun, fact) => return None,
         FactKind::JoinRequestRevoked | FactKind::JoinRequestRejected => {
             next.status = MemberStatus::Revoked;
-            next.requested = false;
+            next.requested_ms = None;
             if fact.join_request_id.is_some() {
                 next.join_request_id.clone_from(&fact.join_request_id);
             }
@@ -58,7 +59,7 @@ pub(super) fn step(
             let removed = fact.kind() == FactKind::MemberRemoved;
             next.status = if removed { MemberStatus::Removed } else { MemberStatus::Left };
             (next.left_at_ms, next.left_between) = (time_ms, between);
-            next.requested = false;
+            next.requested_ms = None;
         }
         FactKind::MemberPromoted if old.is_some() => next.role = v1::Role::Admin,
         FactKind::MemberDemoted if old.is_some() => next.role = v1::Role::Member,
@@ -68,4 +69,12 @@ pub(super) fn step(
     next.username = named.and_then(|p| p.username.clone()).or(next.username);
     next.display_name = named.and_then(|p| p.display_name.clone()).or(next.display_name);
     Some(next)
+}
+
+/// What only an answer tells has no time that is surely between the provider's: a rejection puts nobody out, and closes no
+/// request but its own.
+fn is_of_another_request(begun: &Membership, fact: &v1::Fact) -> bool {
+    let stands = begun.requested_ms.and(begun.join_request_id.as_ref());
+    begun.status == MemberStatus::Member
+        || stands.zip(fact.join_request_id.as_ref()).is_some_and(|(stands, closed)| stands != closed)
 }

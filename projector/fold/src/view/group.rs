@@ -40,6 +40,7 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
     let unconfirmed = unconfirmed(&head);
     let newest = window.as_ref().and_then(|window| window.stamp.as_ref());
     let policy = Policy::of(roster.lines.iter().map(|line| &line.fact), newest);
+    let told_ms = |register: &v1::TextRegister| register.stamp.as_ref().map(|stamp| stamp.time_ms);
     let requested_subject = head.create_failed.and_then(|failed| failed.value);
     Ok(Some(Group {
         group_id: group_id.to_owned(),
@@ -52,6 +53,7 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
         description: head.description.and_then(|register| register.value),
         picture: head.picture.and_then(|register| register.value),
         join_approval_mode: head.join_approval_mode.and_then(|register| register.value),
+        invite_link_told_ms: head.invite_link.as_ref().and_then(told_ms),
         invite_link: head.invite_link.and_then(|register| register.value),
         created_at_ms: head.created.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
         deleted_at_ms: head.deleted.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
@@ -99,6 +101,7 @@ fn member(member_id: String, names: v1::Participant, membership: &Membership) ->
         joined_between: membership.joined_between,
         left_between: membership.left_between,
         join_request_id: membership.join_request_id.clone(),
+        request_told_ms: membership.requested_ms,
     }
 }
 

@@ -22,9 +22,11 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
     };
     let reported = reported(source, message)?;
     let named = |register: Option<v1::TextRegister>| register?.value.filter(|id| !id.is_empty());
-    let group_id = named(message_head.group_id).or_else(|| named(message_head.viewed_in));
-    let users = users(source, message_id)?;
+    let told = named(message_head.group_id);
+    let is_reported = told.is_some();
+    let group_id = told.or_else(|| named(message_head.viewed_in));
     let group = group_id.as_deref().unwrap_or_default();
+    let users = users(source, message_id, group)?;
     let account = head(source, group)?.and_then(|head| head.origin).unwrap_or_default().account;
     let roster = Roster::load(source, group, &account, reported.iter().map(|(alias, _)| alias.clone()))?;
 
@@ -32,6 +34,7 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
     Ok(Some(Receipts {
         message_id: message_id.to_owned(),
         group_id,
+        is_reported,
         sent_at_ms: time_of(message_head.sent.as_ref()),
         failed: message_head.failed,
         members: persons.into_iter().map(|one| member(one.person, &one.receipt)).collect(),
@@ -39,16 +42,21 @@ pub fn receipts<S: Source>(source: &S, message_id: &str) -> Result<Option<Receip
     }))
 }
 
-/// Who of the platform saw a message, by id.
-fn users<S: Source>(source: &S, message_id: &str) -> Result<Vec<UserView>, S::Error> {
+/// Who of the platform saw a message, by id, and when first. A view told in another group is none of this message's:
+/// whoever tells it need not know whose the message is.
+fn users<S: Source>(source: &S, message_id: &str, of: &str) -> Result<Vec<UserView>, S::Error> {
     let entries = source.scan(&Prefix::Views { message: message_id.to_owned() })?.into_iter();
-    let views = entries.filter_map(|entry| match entry {
-        (Key::View { user, .. }, Value::View(view)) => {
-            Some(UserView { user_id: user, viewed_at_ms: view.stamp?.time_ms })
+    let mut first: BTreeMap<String, i64> = BTreeMap::new();
+    for entry in entries {
+        let (Key::View { user, group, .. }, Value::View(v1::View { stamp: Some(stamp) })) = entry else {
+            continue;
+        };
+        if group.is_empty() || group == of {
+            let time_ms = first.entry(user).or_insert(stamp.time_ms);
+            *time_ms = stamp.time_ms.min(*time_ms);
         }
-        _ => None,
-    });
-    Ok(views.collect())
+    }
+    Ok(first.into_iter().map(|(user_id, viewed_at_ms)| UserView { user_id, viewed_at_ms }).collect())
 }
 
 /// What each name did with a message.

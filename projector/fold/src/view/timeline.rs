@@ -23,16 +23,15 @@ pub fn timeline<S: Source>(source: &S, group_id: &str) -> Result<Option<Vec<Entr
     let is_found = |line: &Line| found.is_some_and(|found| found.at == line.at);
     let lines =
         roster.lines.iter().filter(|line| !is_deletion(line) || line.between.is_none() || is_found(line));
-    let mut entries: Vec<(i64, u32, Entry)> = lines
+    let entries: Vec<(i64, u32, Entry)> = lines
         .map(|line| (line.fact.time_ms, line.at.rank, entry(&roster, line)))
         .chain(roster.changes.iter().map(|(change, person)| changed(&roster, change, person)))
         .collect();
-    entries.sort_by(|(a_ms, a_rank, a), (b_ms, b_rank, b)| (a_ms, a_rank, &a.id).cmp(&(b_ms, b_rank, &b.id)));
-    Ok(Some(entries.into_iter().map(|(_, _, entry)| entry).collect()))
+    Ok(Some(in_order(entries)))
 }
 
-/// The events of an account that have no group, by time and id: those of the business numbers that may be seen. What
-/// was reported for no number has an empty one.
+/// The events of an account that have no group, by time, rank and id, as those of a group are: those of the business
+/// numbers that may be seen. What was reported for no number has an empty one.
 ///
 /// # Errors
 /// The source cannot be read.
@@ -44,13 +43,17 @@ pub fn account_timeline<S: Source>(
     let entries = source.scan(&Prefix::AccountFacts { account: account.to_owned() })?;
     let entry = |entry| match entry {
         (Key::AccountFact { at, .. }, Value::Fact(fact)) if may_see(&fact.phone_number_id) => {
-            Some(bare(&at, &fact))
+            Some((fact.time_ms, at.rank, bare(&at, &fact)))
         }
         _ => None,
     };
-    let mut lines: Vec<Entry> = entries.into_iter().filter_map(entry).collect();
-    lines.sort_by(|a, b| (a.at_ms, &a.id).cmp(&(b.at_ms, &b.id)));
-    Ok(lines)
+    Ok(in_order(entries.into_iter().filter_map(entry).collect()))
+}
+
+/// By time (Unix milliseconds), rank and id: what pages are cut by.
+fn in_order(mut entries: Vec<(i64, u32, Entry)>) -> Vec<Entry> {
+    entries.sort_by(|(a_ms, a_rank, a), (b_ms, b_rank, b)| (a_ms, a_rank, &a.id).cmp(&(b_ms, b_rank, &b.id)));
+    entries.into_iter().map(|(_, _, entry)| entry).collect()
 }
 
 fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {

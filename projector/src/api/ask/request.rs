@@ -23,7 +23,7 @@ const HEADER_BYTES_MAX: usize = 128;
 pub(crate) struct Asker {
     pub(in crate::api) caller: Caller,
     pub(in crate::api) actor: Option<String>,
-    /// Of two tokens, equal keys are two.
+    /// Of two holders, equal keys are two.
     pub(in crate::api) idempotency_key: Option<String>,
 }
 
@@ -33,7 +33,7 @@ impl FromRequestParts<Api> for Asker {
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
         let Ok(caller) = Caller::from_request_parts(parts, api).await;
         let key = header(&parts.headers, KEY_HEADER)?;
-        let idempotency_key = key.map(|key| format!("{} {key}", caller.name()));
+        let idempotency_key = key.map(|key| caller.key(&key));
         Ok(Self { actor: header(&parts.headers, ACTOR_HEADER)?, idempotency_key, caller })
     }
 }

@@ -94,6 +94,11 @@ impl Wanted {
         }
     }
 
+    /// The position to begin after.
+    pub(super) fn position(&self) -> Option<&Position> {
+        if let Self::Position(position) = self { Some(position) } else { None }
+    }
+
     /// Finds the place in a stream, or says that it is there no longer.
     pub(super) fn place(self, info: &StreamInfo) -> Result<Place, Problem> {
         let everything = |next| Place { next, after: After::default() };
@@ -105,11 +110,12 @@ impl Wanted {
                 after: After { position: Some(position), now: info.last_sequence },
             }),
             Self::After(id) if id.tag != tag(&info.created) || id.sequence > info.last_sequence => {
-                Err(Problem::event_gone(&id.to_string(), "the stream of changes was made anew since"))
+                Err(Problem::place_gone(&format!("event {id}"), "the stream of changes was made anew since"))
             }
-            Self::After(id) if id.sequence + 1 < info.first_sequence => {
-                Err(Problem::event_gone(&id.to_string(), "changes that follow it are not kept any more"))
-            }
+            Self::After(id) if id.sequence + 1 < info.first_sequence => Err(Problem::place_gone(
+                &format!("event {id}"),
+                "changes that follow it are not kept any more",
+            )),
             Self::After(id) => Ok(everything(id.sequence + 1)),
         }
     }

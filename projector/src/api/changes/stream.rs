@@ -50,6 +50,7 @@ enum Cut {
     Shutdown,
     Gone,
     Token,
+    Unavailable,
 }
 
 impl Cut {
@@ -59,6 +60,17 @@ impl Cut {
             Self::Shutdown => "shutdown",
             Self::Gone => "gone",
             Self::Token => "token_taken_back",
+            Self::Unavailable => "unavailable",
+        }
+    }
+}
+
+fn cut(gone: Gone) -> Cut {
+    match gone {
+        Gone::Recreated | Gone::Overtaken => Cut::Gone,
+        Gone::Unavailable(why) => {
+            tracing::warn!(reason = why, "changes cannot be followed: a reader is cut");
+            Cut::Unavailable
         }
     }
 }
@@ -108,7 +120,7 @@ impl Reader {
                 _ = beat.tick() => {
                     // Whoever is told nothing for long keeps a place all the same.
                     if told == self.next && let Ok(next) = timeout(LOOK_MAX, self.following.moved_on()).await {
-                        self.next = next;
+                        self.next = next.map_err(cut)?;
                     }
                     let place = if told < self.next { format!("id: {}\n", self.id(self.next - 1)) } else { String::new() };
                     // No room: then events are on their way, and no comment is needed.
@@ -117,9 +129,7 @@ impl Reader {
                     }
                     continue;
                 }
-                next = self.following.next() => next.map_err(|gone| match gone {
-                    Gone::Recreated | Gone::Overtaken => Cut::Gone,
-                })?,
+                next = self.following.next() => next.map_err(cut)?,
             };
             let event = self.event(sequence, &message);
             if let Some(event) = event {

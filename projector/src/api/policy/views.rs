@@ -1,6 +1,6 @@
 //! That a user of the platform saw a message.
 
-use groupfold_fold::entry::{Key, Source, Value};
+use groupfold_fold::entry::{Key, Source as _, Value};
 use groupfold_schemas::id::GroupId;
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
@@ -12,7 +12,7 @@ use crate::api::ask::{Headers, OfMessage};
 use crate::api::id_of;
 use crate::api::problem::Problem;
 use crate::reads::{Freshness, position_of};
-use crate::store::{self, ReadView};
+use crate::store::ReadView;
 
 /// Tell that a user of the platform saw a message
 ///
@@ -30,13 +30,10 @@ pub(crate) async fn add(path: GroupPath, order: Order) -> Result<Written, Proble
     groupfold_schemas::id::MessageId::parse(&message_id)
         .map_err(|error| Problem::bad_id(format!("the message id {error}")))?;
     let ViewWanted { user_id: user, group_id } = order.json_or_none::<ViewWanted>()?;
-    let group_id = match group_id {
-        Some(group_id) => {
-            GroupId::parse(&group_id).map_err(|error| Problem::bad_body(&format!("group_id {error}")))?;
-            group_id
-        }
-        None => group_of(&order, message_id.clone()).await?,
-    };
+    if let Some(group_id) = &group_id {
+        GroupId::parse(group_id).map_err(|error| Problem::bad_body(&format!("group_id {error}")))?;
+    }
+    let group_id = group_of(&order, message_id.clone(), group_id).await?;
     let user = user.or_else(|| order.actor.clone());
     let user =
         user.ok_or_else(|| Problem::bad_body("user_id is needed where no Groupfold-Actor is named"))?;
@@ -45,26 +42,32 @@ pub(crate) async fn add(path: GroupPath, order: Order) -> Result<Written, Proble
     order.tell(group_id, kind).await
 }
 
-/// The group of a message that state knows and the caller may see.
-async fn group_of(order: &Order, message_id: String) -> Result<String, Problem> {
+/// The group that a view of a message is told in: the one that is named, unless a receipt tells another; else the one that
+/// state knows, if the caller may see it.
+async fn group_of(order: &Order, message_id: String, wanted: Option<String>) -> Result<String, Problem> {
     let (reads, caller) = (&order.api.reads, order.caller.clone());
     let find = move |views: &[ReadView<'_>]| {
+        let (mut reported, mut viewed) = (Vec::new(), Vec::new());
         for view in views {
-            if let Some(group) = named_in(view, &message_id)?
-                && caller.may_see_group(view, &group)?
-            {
+            let Some(Value::Message(head)) = view.get(&Key::Message { message: message_id.clone() })? else {
+                continue;
+            };
+            let named = |register: Option<v1::TextRegister>| register?.value.filter(|id| !id.is_empty());
+            reported.extend(named(head.group_id).map(|group| (group, view)));
+            viewed.extend(named(head.viewed_in).map(|group| (group, view)));
+        }
+        if let Some(wanted) = wanted {
+            return match reported.is_empty() || reported.iter().any(|(group, _)| *group == wanted) {
+                true => Ok(wanted),
+                false => Err(Problem::message_elsewhere(&message_id, &wanted, &position_of(views))),
+            };
+        }
+        for (group, view) in if reported.is_empty() { viewed } else { reported } {
+            if caller.may_see_group(view, &group)? {
                 return Ok(group);
             }
         }
         Err(Problem::message_without_group(&message_id, &position_of(views)))
     };
-    reads.read(reads.all(), &Freshness::default(), find).await
-}
-
-fn named_in(view: &ReadView<'_>, message_id: &str) -> Result<Option<String>, store::Error> {
-    let Some(Value::Message(head)) = view.get(&Key::Message { message: message_id.to_owned() })? else {
-        return Ok(None);
-    };
-    let named = [head.group_id, head.viewed_in].into_iter().flatten().filter_map(|register| register.value);
-    Ok(named.into_iter().find(|group| !group.is_empty()))
+    reads.read_all(&Freshness::default(), find).await
 }

@@ -21,7 +21,7 @@ use crate::api::answer::POSITION_HEADER;
 use crate::api::ask::{Asker, Body};
 use crate::api::auth::Caller;
 use crate::api::params::Params;
-use crate::api::problem::Problem;
+use crate::api::problem::{KEY_REUSED, Problem};
 use crate::api::{Api, shape};
 use crate::desk::Refusal;
 use crate::reads::{Freshness, position_of};
@@ -117,6 +117,9 @@ impl Order {
         let home = self.api.reads.home_of(&group_id)?;
         let (record, group) = (self.record(&group_id, kind)?, group_id.clone());
         let caller = self.caller.clone();
+        if commands {
+            self.api.reads.fold_up(std::slice::from_ref(&home)).await?;
+        }
         let draft = move |views: &[ReadView<'_>]| {
             let position = position_of(views);
             let view = views.first().ok_or_else(|| Problem::group_not_found(&group, &position))?;
@@ -144,7 +147,12 @@ impl Order {
             let same = move |views: &[ReadView<'_>]| {
                 views.first().map_or(Ok(None), |view| repeated(view, &record)).map(|_| ())
             };
-            self.api.reads.read(vec![home], &Freshness::default(), same).await?;
+            match self.api.reads.read(vec![home], &Freshness::default(), same).await {
+                Err(problem) if problem.code() == KEY_REUSED => return Err(problem),
+                // It is in the log, whether that can be read now or not.
+                Err(_) => return Ok(Written::new(event_id, group_id, position, false)),
+                Ok(()) => {}
+            }
         }
         Ok(Written::new(event_id, group_id, position, true))
     }

@@ -23,7 +23,8 @@ fn some(dice: &mut Dice, members: u64) -> Entries {
         let message = ["m", "m.1", "m\0", "m\0\u{1}"][usize::try_from(dice.below(4)).unwrap()];
         let key = match dice.below(12) {
             0 => Key::Message { message: message.to_owned() }.encode(),
-            1 => Key::View { message: message.to_owned(), user: "u".to_owned() }.encode(),
+            1 => Key::View { message: message.to_owned(), user: "u".to_owned(), group: "g".to_owned() }
+                .encode(),
             _ => receipt_key(message, dice.below(members)),
         };
         let bytes = [0, 30, 90, 3_000][usize::try_from(dice.below(4)).unwrap()];

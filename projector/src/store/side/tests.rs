@@ -63,6 +63,15 @@ fn a_live_store_renamed_away_comes_back_where_nothing_can_take_its_place() {
 }
 
 #[test]
+fn what_a_killed_comparison_left_is_removed_when_the_live_store_opens() {
+    let folder = Folder::new();
+    let (settings, _) = two(&folder, Side::Verify);
+    assert!(settings.side(Side::Verify).is_dir());
+    assert_eq!(subject(&settings).as_deref(), Some("first"));
+    assert!(!settings.side(Side::Verify).exists());
+}
+
+#[test]
 fn what_cannot_be_removed_is_told() {
     let folder = Folder::new();
     std::fs::write(folder.settings(3).discarded(), b"no folder").unwrap();

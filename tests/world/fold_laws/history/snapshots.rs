@@ -36,7 +36,11 @@ impl Story {
             1 => Some(format!("{what} {n}")),
             _ => None,
         };
+        // It takes a while to read a group: what is told of that while may be in it or not.
+        let longer = i64::try_from(self.dice.below(5)).expect("it is small");
+        let read_until_ms = if self.dice.percent(60) { (self.second + longer) * 1000 } else { 0 };
         let snapshot = v1::GroupSnapshot {
+            read_until_ms,
             subject: text(&mut self.dice, "subject"),
             description: text(&mut self.dice, "description"),
             join_approval_mode: text(&mut self.dice, "mode"),

@@ -1,0 +1,41 @@
+use prometheus_client::registry::Registry;
+
+use super::*;
+use crate::testing::{Folder, created, items, joined, nobodys_client, put};
+
+async fn looped(partition: &Partition) -> Loop {
+    let metrics = Metrics::register(&mut Registry::default());
+    let (client, shutdown) = (nobodys_client().await, CancellationToken::new());
+    Loop::new(partition.clone(), client, 100, metrics, shutdown).unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_that_does_not_follow_what_the_store_has_is_left_and_the_tail_goes_on_from_there() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = looped(&partition).await;
+    assert_eq!(looped.tail.identity().sequence, 1);
+    // As a store does that takes its place.
+    put(&partition, &[joined("G", 2, "1"), joined("G", 3, "2")]);
+    let late = items(2, &[joined("G", 2, "1")]);
+    looped.fold(late).await.unwrap();
+    let progress = partition.store.view().unwrap().progress();
+    assert_eq!((progress.sequence, progress.events_applied), (3, 3), "nothing is folded twice");
+    assert_eq!(looped.tail.identity().sequence, 3);
+    looped.fold(items(4, &[joined("G", 4, "3")])).await.unwrap();
+    assert_eq!((looped.tail.identity().sequence, partition.status.borrow().applied), (4, 4));
+}
+
+/// It stopped for good, though the same error of a commit is tried again.
+#[tokio::test]
+async fn a_store_that_cannot_be_looked_into_for_damage_now_is_opened_anew() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = looped(&partition).await;
+    partition.store.rest();
+    looped.look_into_damage().await.unwrap();
+    assert_eq!(partition.store.view().unwrap().sequence(), 1);
+    assert_eq!(looped.tail.identity().sequence, 1);
+}

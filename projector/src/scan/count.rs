@@ -1,0 +1,66 @@
+//! How many messages of some subjects the broker has in a stretch. It delivers none that it cannot read from its files, and
+//! says nothing about that: of what is read whole the sequences tell, of some subjects their number alone.
+
+use std::time::Duration;
+
+use async_nats::jetstream::Context;
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+
+use super::{Fault, From, Stretch, retry, start_time};
+
+/// How long the broker keeps a consumer that could not be taken away.
+const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(5);
+
+/// Messages behind a stretch beyond which its own are not counted: the broker would read through its files to count those
+/// behind, and take nothing in meanwhile.
+const BEHIND_MAX: u64 = 100_000;
+
+/// How many messages the broker may lack: of the subjects in the stretch, or of the whole stream. Zero if `found` are all,
+/// as far as it counts; more than there are at times, for in the midst of a file it counts those alone that it can read.
+///
+/// # Errors
+/// The broker does not tell, or its log grows meanwhile.
+pub(super) async fn lacking(context: &Context, stretch: &Stretch, found: u64) -> Result<u64, Fault> {
+    let stream = context.get_stream(&stretch.stream).await.map_err(|error| retry(&error))?;
+    let state = &stream.cached_info().state;
+    let holes = (state.last_sequence + 1).saturating_sub(state.first_sequence).saturating_sub(state.messages);
+    if state.last_sequence.saturating_sub(stretch.to) > BEHIND_MAX {
+        return Ok(holes);
+    }
+    let after = DeliverPolicy::ByStartSequence { start_sequence: stretch.to.saturating_add(1) };
+    let from = match stretch.from {
+        From::Sequence(from) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
+        From::LogTime(time_ms) => {
+            DeliverPolicy::ByStartTime { start_time: start_time(time_ms).map_err(Fault::Retry)? }
+        }
+    };
+    let behind = pending(context, stretch, after).await?;
+    let all = pending(context, stretch, from).await?;
+    let lacking = all.saturating_sub(behind).saturating_sub(found);
+    // What comes in between is counted with all alone.
+    if lacking > 0 && pending(context, stretch, after).await? != behind {
+        return Err(Fault::Retry("the log grows while its messages are counted".to_owned()));
+    }
+    Ok(lacking.max(holes))
+}
+
+/// Messages that a consumer which begins there would be sent. Nothing is read.
+async fn pending(context: &Context, stretch: &Stretch, deliver_policy: DeliverPolicy) -> Result<u64, Fault> {
+    let config = pull::Config {
+        description: Some("groupfold, messages of a stretch".to_owned()),
+        deliver_policy,
+        ack_policy: AckPolicy::None,
+        filter_subjects: stretch.subjects.clone(),
+        inactive_threshold: CONSUMER_IDLE_MAX,
+        memory_storage: true,
+        num_replicas: 1,
+        ..pull::Config::default()
+    };
+    let stream = context.get_stream_no_info(&stretch.stream).await.map_err(|error| retry(&error))?;
+    let consumer = stream.create_consumer(config).await.map_err(|error| retry(&error))?;
+    let (pending, name) = (consumer.cached_info().num_pending, consumer.cached_info().name.clone());
+    if let Err(error) = stream.delete_consumer(&name).await {
+        tracing::debug!(%error, "a consumer is left to end by itself");
+    }
+    Ok(pending)
+}

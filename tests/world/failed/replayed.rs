@@ -1,0 +1,122 @@
+//! What a replay that stopped half way, or came soon after, leaves in the log.
+
+use groupfold_schemas::{frame, log, v1};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
+use serde_json::json;
+
+use super::{BOUND, T, answer, digest, fail_in_the_past, quick, records};
+use crate::hook::{created, joined, lifecycle, messages, number_changed, participants};
+
+/// A group of each partition.
+fn groups() -> Vec<String> {
+    let group = |partition| {
+        let names = (0..).map(|n| format!("G{n}"));
+        names.into_iter().find(|name| log::partition_of(name, 8) == partition).unwrap()
+    };
+    (0..8).map(group).collect()
+}
+
+async fn bound(nats: &NatsServer, partition: u16, full: bool) {
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let mut stream = jetstream.get_stream(log::stream(partition)).await.unwrap();
+    let info = stream.info().await.unwrap();
+    let messages = i64::try_from(info.state.messages).unwrap();
+    let mut config = info.config.clone();
+    config.max_messages = if full { messages } else { -1 };
+    jetstream.update_stream(config).await.unwrap();
+}
+
+/// The second replay once found it in the first partition and called it a duplicate.
+#[tokio::test]
+async fn a_change_of_number_that_came_to_some_partitions_alone_is_replayed_into_the_others() {
+    let (nats, groupfold) = quick().await;
+    let groups = groups();
+    for group in &groups {
+        groupfold.post(&participants(&[joined(group, "5511", T)])).await;
+    }
+    digest(&groupfold).await;
+    fail_in_the_past(&nats, &messages(&[number_changed("wamid.1", "5511", "5599", T + 9)])).await;
+    bound(&nats, 5, true).await;
+    let replay = ["replay", "--cause", "unknown_type", "--execute"];
+    let stopped = answer(&groupfold, &replay, 75);
+    assert!(stopped["stopped"].as_str().is_some_and(|why| why.contains("log_full")), "{stopped}");
+    bound(&nats, 5, false).await;
+    let before = digest(&groupfold).await;
+    let done = answer(&groupfold, &replay, 0);
+    assert_eq!((&done["landed"], &done["duplicate"]), (&json!(1), &json!(0)), "{done}");
+    wait_until("the rest is folded", BOUND, async || {
+        let now = digest(&groupfold).await;
+        if now == before { Err(now) } else { Ok(()) }
+    })
+    .await;
+    for group in &groups {
+        let member = &groupfold.get(&format!("/v1/groups/{group}/members")).await.json["members"][0];
+        assert_eq!(member["wa_id"], "5599", "{group}: {member}");
+    }
+    // Once in each partition: those that had it were left alone.
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    for partition in 0..8 {
+        let mut stream = jetstream.get_stream(log::stream(partition)).await.unwrap();
+        assert_eq!(stream.info().await.unwrap().state.messages, 2, "partition {partition}");
+    }
+}
+
+/// The broker once took it for the message that it remembered, and the replay called that landed.
+#[tokio::test]
+async fn what_could_not_be_read_is_replayed_while_the_broker_still_remembers_it() {
+    let (nats, groupfold) = quick().await;
+    groupfold.post(&lifecycle(&[created("G", "Team", T)])).await;
+    let record = records(&participants(&[joined("G", "5511", T + 1)])).remove(0);
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let partition = log::partition_of("G", 8);
+    let subject = log::event_subject(partition, &record.account, "participants_joined", Some("G"));
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert("Nats-Msg-Id", record.event_id.as_str());
+    let garbage = vec![9, 0, 0, 0, 0, 1];
+    let taken = jetstream.publish_with_headers(subject.clone(), headers, garbage.into()).await.unwrap();
+    let sequence = taken.await.unwrap().sequence;
+    // As a build parked it that did not know the version yet.
+    let failed = v1::FailedWebhook {
+        failed_id: "00000000000000000000000000000077".to_owned(),
+        group_id: "G".to_owned(),
+        cause: "unreadable_record".to_owned(),
+        raw: frame::encode(&record).into(),
+        log_position: format!("{partition}:{sequence}"),
+        log_subject: subject,
+        ..Default::default()
+    };
+    let subject = log::failed_subject("meta", &failed.cause);
+    jetstream.publish(subject, frame::encode(&failed).into()).await.unwrap().await.unwrap();
+    let done = answer(&groupfold, &["replay", &failed.failed_id, "--execute"], 0);
+    assert_eq!(done["landed"], 1, "{done}");
+    wait_until("the member is there", BOUND, async || {
+        let group = groupfold.get("/v1/groups/G").await.json;
+        if group["counts"]["member"] == 1 { Ok(()) } else { Err(group) }
+    })
+    .await;
+}
+
+/// It was called landed and settled, though it had gone back among the failures.
+#[tokio::test]
+async fn what_is_too_large_for_the_broker_fails_again_and_stays() {
+    let config = "max_payload: 3300000".to_owned();
+    let nats =
+        NatsServer::start_with(NatsOptions { sync_always: false, config, ..NatsOptions::default() }).await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let detail = "x".repeat(8_000);
+    let failed = |n| {
+        json!({ "input": format!("55{n}"), "errors": [{ "code": 131_026, "message": "m", "title": "t",
+                                                      "error_data": { "details": detail } }] })
+    };
+    let removal = json!({ "timestamp": T.to_string(), "group_id": "G", "type": "group_participants_remove",
+                          "request_id": "r", "initiated_by": "business", "removed_participants": [],
+                          "failed_participants": (0..270).map(failed).collect::<Vec<_>>() });
+    fail_in_the_past(&nats, &participants(&[removal])).await;
+    let done = answer(&groupfold, &["replay", "--group", "G", "--execute"], 1);
+    assert_eq!(
+        (&done["landed"], &done["failed_again"]),
+        (&json!(0), &json!({ "unknown_type": 1 })),
+        "{done}"
+    );
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1);
+}
