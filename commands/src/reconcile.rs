@@ -19,7 +19,7 @@ use serde_json::json;
 pub(crate) use self::differ::are_two;
 pub(crate) use self::known::Known;
 pub(crate) use self::reading::{Read, Reading, read};
-use self::round::{Found, Round, append};
+use self::round::{Appended, Found, Round, append};
 pub(crate) use self::snapshot::record as record_of;
 use crate::cli::Output;
 use crate::config::{Config, Flags};
@@ -164,9 +164,9 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     let round = Round { provider: &both.provider, reach: &both.reach, links: args.links };
     let found = round.compare(groups, Duration::from_millis(args.settle_ms)).await?;
     let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
-    let mut appended = None;
+    let mut appended = Appended::default();
     if args.execute && !differing.is_empty() {
-        appended = Some(append(&both.log().await?, &differing, &run_id()).await?);
+        appended = append(&both.log().await?, &differing, &run_id()).await;
     }
     let failed: Vec<(&str, &str)> = found
         .iter()
@@ -175,7 +175,7 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
             _ => None,
         })
         .collect();
-    let position = appended.as_ref().map(|(_, position)| position.to_string());
+    let position = Some(appended.position.to_string()).filter(|position| !position.is_empty());
     print::line(&match args.output {
         Output::Json => json!({
             "groups": found.len(),
@@ -184,14 +184,18 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
                 "differences": found.differences.iter().map(differ::Difference::to_json).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
             "failed": failed.iter().map(|(group, why)| json!({ "group_id": group, "reason": why })).collect::<Vec<_>>(),
-            "appended": appended.as_ref().map_or(0, |(count, _)| *count),
+            "appended": appended.count,
+            "not_appended": appended.refused.iter().map(|(group, why)| json!({ "group_id": group, "reason": why })).collect::<Vec<_>>(),
             "position": position,
         })
         .to_string(),
-        Output::Table => text(&found, &differing, &failed, position.as_deref()),
+        Output::Table => text(&found, &differing, &failed, &appended.refused, position.as_deref()),
     })?;
     if !failed.is_empty() {
         return Err(Failure::Again(format!("{} group(s) could not be read", failed.len())));
+    }
+    if !appended.refused.is_empty() {
+        return Err(Failure::Again(format!("{} group(s) were not appended", appended.refused.len())));
     }
     if differing.is_empty() || args.execute {
         return Ok(());
@@ -216,7 +220,13 @@ async fn groups(reach: &Reach, args: &ReconcileArgs) -> Result<Vec<Known>, Failu
     Ok(groups)
 }
 
-fn text(found: &[Found], differing: &[&Found], failed: &[(&str, &str)], position: Option<&str>) -> String {
+fn text(
+    found: &[Found],
+    differing: &[&Found],
+    failed: &[(&str, &str)],
+    refused: &[(String, String)],
+    position: Option<&str>,
+) -> String {
     let mut lines = Vec::new();
     if !differing.is_empty() {
         let mut table = print::table(["GROUP", "WHAT", "KNOWN", "PROVIDER"]);
@@ -235,6 +245,7 @@ fn text(found: &[Found], differing: &[&Found], failed: &[(&str, &str)], position
     }
     lines.extend(failed.iter().map(|(group, why)| format!("{group}: not read: {why}")));
     lines.push(format!("{} group(s) compared, {} differ", found.len() - failed.len(), differing.len()));
+    lines.extend(refused.iter().map(|(group, why)| format!("{group}: not appended: {why}")));
     lines.extend(position.map(|position| format!("appended, at position {position}")));
     lines.join("\n")
 }

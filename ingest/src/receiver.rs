@@ -1,6 +1,6 @@
 //! The receiver: started once, cheap to clone, served on a listener.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_nats::Client;
 use prometheus_client::registry::Registry;
@@ -79,6 +79,8 @@ pub(crate) struct Inner {
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) bytes: Arc<Semaphore>,
     pub(crate) tally: Arc<Tally>,
+    /// What tells the door to close, once it is open.
+    closing: OnceLock<CancellationToken>,
     /// Ends the watch over the broker with the last clone.
     _watch: DropGuard,
 }
@@ -128,12 +130,14 @@ impl Receiver {
             bytes: Arc::new(Semaphore::new(settings.bytes_in_flight_max)),
             settings,
             tally,
+            closing: OnceLock::new(),
             _watch: stop.drop_guard(),
         })))
     }
 
     /// Accepts until `shutdown`, then finishes what is in flight within the drain budget.
     pub async fn serve(&self, listener: TcpListener, shutdown: CancellationToken) -> DrainReport {
+        let _ = self.0.closing.set(shutdown.clone());
         let report = server::serve(Arc::clone(&self.0), listener, shutdown).await;
         if report.cut == 0 {
             self.0.tally.close(self.0.broker.client()).await;
@@ -157,7 +161,11 @@ impl Receiver {
     /// Why the receiver should get no traffic; empty when it should.
     #[must_use]
     pub fn readiness(&self) -> Vec<String> {
-        self.0.broker.reasons()
+        let mut reasons = self.0.broker.reasons();
+        if self.0.closing.get().is_some_and(CancellationToken::is_cancelled) {
+            reasons.push("receiver: stopping".to_owned());
+        }
+        reasons
     }
 
     /// What an acknowledgement is worth now.

@@ -104,6 +104,12 @@ impl Log {
         self.everywhere(message.ok_or_else(too_large)?).await
     }
 
+    /// Partitions that a record goes to.
+    #[must_use]
+    pub fn partitions_of(&self, record: &v1::Record) -> Vec<u16> {
+        partitions_of(record, self.partitions)
+    }
+
     async fn everywhere(&self, message: Message) -> Result<Appended, Error> {
         let mut appended = Appended { position: Position::default(), duplicate: true };
         for to in &message.destinations {

@@ -1,5 +1,6 @@
 //! The event stream: exports read back by readers that are not ours, interrupted and resumed, redacted; the tail.
 
+mod another;
 mod replay;
 
 use std::collections::{BTreeMap, BTreeSet};

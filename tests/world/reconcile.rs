@@ -5,6 +5,7 @@ mod graph;
 
 use std::time::Duration;
 
+use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
 use serde_json::{Value, json};
 
@@ -15,7 +16,7 @@ const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
 
 struct World {
-    _nats: NatsServer,
+    nats: NatsServer,
     groupfold: Groupfold,
     graph: Graph,
 }
@@ -29,7 +30,7 @@ impl World {
         options.args.extend(settings.iter().map(|&text| text.to_owned()));
         options.env.push(("GROUPFOLD_META_ACCESS_TOKEN".to_owned(), TOKEN.to_owned()));
         let groupfold = Groupfold::up(options).await;
-        Self { _nats: nats, groupfold, graph }
+        Self { nats, groupfold, graph }
     }
 
     async fn verb(&self, args: &[&str], expected: i32) -> Value {
@@ -235,6 +236,34 @@ async fn a_deletion_needs_two_witnesses() {
         (&line["kind"], &line["between"]["after"]),
         (&json!("group_deleted"), &json!("2026-01-01T00:00:00Z"))
     );
+}
+
+/// The first refusal once ended the round: while one stream was full no group of any other one was put right.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_refuses_holds_up_its_own_groups_alone() {
+    let world = World::new(&[]).await;
+    let (first, other) =
+        ("A", ["B", "C", "D", "E"].into_iter().find(|name| home(name) != home("A")).unwrap());
+    for group in [first, other] {
+        world.hear(&lifecycle(&[created(group, "Tea", T)])).await;
+        world.graph.put(group, There::with(&["5511"]));
+    }
+    let jetstream = async_nats::jetstream::new(world.nats.client().await);
+    let mut stream = jetstream.get_stream(log::stream(home(first))).await.unwrap();
+    let info = stream.info().await.unwrap();
+    let full = i64::try_from(info.state.messages).unwrap();
+    let config = async_nats::jetstream::stream::Config { max_messages: full, ..info.config.clone() };
+    jetstream.update_stream(config).await.unwrap();
+    let report = world.reconcile(&["--execute"], 75).await;
+    assert_eq!(report["appended"], 1, "{report}");
+    let refused = report["not_appended"].as_array().unwrap();
+    assert_eq!((refused.len(), &refused[0]["group_id"]), (1, &json!(first)), "{report}");
+    world.folded(report["position"].as_str().expect("a position")).await;
+    assert_eq!(members(&world.group(other).await, "member"), ["5511"]);
+}
+
+fn home(group: &str) -> u16 {
+    log::partition_of(group, 8)
 }
 
 #[tokio::test(flavor = "multi_thread")]

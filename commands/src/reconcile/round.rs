@@ -49,8 +49,12 @@ impl Round<'_> {
             tokio::time::sleep(settle).await;
         }
         for first in doubtful {
-            let known = known::group(self.reach, &first.known.group_id).await?;
-            sure.push(self.look(known).await);
+            sure.push(match known::group(self.reach, &first.known.group_id).await {
+                Ok(known) => self.look(known).await,
+                Err(failure) => {
+                    Found { read: Read::Failed(failure.to_string()), differences: Vec::new(), ..first }
+                }
+            });
         }
         self.confirm_deletions(&mut sure).await;
         sure.sort_by(|a, b| a.known.group_id.cmp(&b.known.group_id));
@@ -88,19 +92,38 @@ impl Round<'_> {
     }
 }
 
-/// Appends what was read of the groups that differ; returns how many, and where they stand.
-pub(super) async fn append(
-    log: &replay::Log,
-    found: &[&Found],
-    run: &str,
-) -> Result<(u64, Position), Failure> {
-    let (mut count, mut position) = (0, Position::default());
+/// What became of the groups that differ.
+#[derive(Default)]
+pub(super) struct Appended {
+    pub(super) count: u64,
+    pub(super) position: Position,
+    /// Groups whose stream does not take it now, and why: the next round tries again.
+    pub(super) refused: Vec<(String, String)>,
+}
+
+/// Appends what was read of the groups that differ. A stream that refuses one is not asked again: each waits for a while.
+pub(super) async fn append(log: &replay::Log, found: &[&Found], run: &str) -> Appended {
+    let mut appended = Appended::default();
+    let mut refusing: BTreeMap<Vec<u16>, String> = BTreeMap::new();
     for found in found {
         let Some(record) = snapshot::record(&found.known, &found.read, run) else { continue };
-        let appended = log.append_ours(&record).await;
-        let appended = appended.map_err(|error| Failure::Again(with_causes("", &error)))?;
-        position.join(&appended.position);
-        count += 1;
+        let partitions = log.partitions_of(&record);
+        let refused = match refusing.get(&partitions) {
+            Some(why) => why.clone(),
+            None => match log.append_ours(&record).await {
+                Ok(stored) => {
+                    appended.position.join(&stored.position);
+                    appended.count += 1;
+                    continue;
+                }
+                Err(error) => {
+                    let why = with_causes("", &error);
+                    refusing.insert(partitions, why.clone());
+                    why
+                }
+            },
+        };
+        appended.refused.push((found.known.group_id.clone(), refused));
     }
-    Ok((count, position))
+    appended
 }

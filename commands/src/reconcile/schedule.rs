@@ -124,7 +124,7 @@ impl Schedule {
         }
     }
 
-    /// True if all groups could be read.
+    /// True if all groups could be read, and appended where they differ.
     async fn round(&self) -> Result<bool, Failure> {
         let mut groups = known::groups(&self.reach, None).await?;
         groups.retain(Known::lives);
@@ -136,9 +136,14 @@ impl Schedule {
             let what: Vec<&str> = found.differences.iter().map(|difference| difference.what).collect();
             tracing::warn!(group = found.known.group_id, ?what, "the provider has it otherwise");
         }
-        append(&self.log, &differing, &super::run_id()).await?;
+        // Before anything that the log may refuse: then of all times it must be seen.
         self.metrics.tell(&found);
-        tracing::info!(groups = found.len(), differing = differing.len(), unread, "reconciled");
-        Ok(unread == 0)
+        let appended = append(&self.log, &differing, &super::run_id()).await;
+        for (group, why) in &appended.refused {
+            tracing::warn!(group, why, "what the provider has was not appended");
+        }
+        let refused = appended.refused.len();
+        tracing::info!(groups = found.len(), differing = differing.len(), unread, refused, "reconciled");
+        Ok(unread == 0 && refused == 0)
     }
 }
