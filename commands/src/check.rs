@@ -26,7 +26,7 @@ pub(crate) struct CheckArgs {
     #[arg(long, value_name = "Y")]
     crit: Option<f64>,
     /// How to say it
-    #[arg(long, value_enum, default_value = "text")]
+    #[arg(long, visible_alias = "output", value_enum, default_value = "text")]
     format: Format,
     /// Data folder of the pipeline that runs here
     #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
@@ -55,6 +55,7 @@ enum What {
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     /// A line for people
+    #[value(alias = "table")]
     Text,
     /// For scripts
     Json,

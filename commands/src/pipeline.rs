@@ -42,9 +42,10 @@ pub(crate) async fn bind(setting: &str, addr: SocketAddr) -> Result<(TcpListener
 /// The shape of the log that the settings ask for. An existing log's number of partitions is taken over where
 /// the settings name none.
 pub(crate) async fn plan(client: &async_nats::Client, config: &Config) -> Result<Plan, Failure> {
-    let partitions = match config.partitions {
-        Some(partitions) => partitions,
-        None => discover(client).await?.unwrap_or(PARTITIONS_DEFAULT),
+    let partitions = match (config.partitions, discover(client).await?) {
+        (Some(expected), Some(found)) if expected != found => return Err(other_partitions(found, expected)),
+        (Some(partitions), _) => partitions,
+        (None, found) => found.unwrap_or(PARTITIONS_DEFAULT),
     };
     Ok(Plan { partitions, replicas: config.replicas, max_bytes: config.log_bytes_max, ..Plan::default() })
 }
@@ -72,11 +73,16 @@ async fn partitions(client: &async_nats::Client, config: &Config) -> Result<u16,
         Failure::Missing("there is no log on this broker: run `groupfold provision` first".to_owned())
     })?;
     match config.partitions {
-        Some(expected) if expected != found => Err(Failure::Usage(format!(
-            "partitions: the log has {found}, the settings say {expected}; leave the setting out, or use another broker"
-        ))),
+        Some(expected) if expected != found => Err(other_partitions(found, expected)),
         _ => Ok(found),
     }
+}
+
+/// Nothing that another start mends: the code of wrong settings keeps whoever supervises the process from trying.
+fn other_partitions(found: u16, expected: u16) -> Failure {
+    Failure::Usage(format!(
+        "partitions: the log has {found}, the settings say {expected}; leave the setting out, or use another broker"
+    ))
 }
 
 fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
@@ -85,18 +91,15 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
 
 /// The settings without which no webhook can come in; returns the verify token.
 pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
-    if config.meta_app_secrets.is_empty() {
-        return Err(Failure::Usage(
-            "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)"
-                .into(),
-        ));
-    }
-    config.meta_verify_token.clone().ok_or_else(|| {
-        Failure::Usage(
-            "meta_verify_token: is needed for Meta's handshake (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)"
-                .into(),
-        )
-    })
+    let missing: Vec<&str> = [
+        (config.meta_app_secrets.is_empty(), "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)"),
+        (config.meta_verify_token.is_none(), "meta_verify_token: is needed for Meta's handshake (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)"),
+    ]
+    .into_iter()
+    .filter_map(|(is_missing, line)| is_missing.then_some(line))
+    .collect();
+    let token = config.meta_verify_token.clone().filter(|_| missing.is_empty());
+    token.ok_or_else(|| Failure::Usage(missing.join("\n  ")))
 }
 
 /// What an address begins with.

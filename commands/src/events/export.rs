@@ -122,6 +122,10 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     if args.by_day && args.format != Format::Parquet {
         return Err(Failure::Usage("--by-day is for --format parquet: other formats are one file".into()));
     }
+    if args.out.as_os_str() == "-" {
+        let line = "--out: a file is needed, as a manifest stands beside it; `groupfold events tail` writes to stdout";
+        return Err(Failure::Usage(line.into()));
+    }
     let redactor = match (&args.redact_key, args.redact) {
         (Some(key), true) => Some(Redactor::new(key)?),
         _ => None,

@@ -15,7 +15,7 @@ use super::{
     info(
         title = "groupfold",
         description = "What WhatsApp told about groups, folded into state. All times are RFC 3339 in UTC. \
-            Every answer under /v1 carries the log position that it reflects, also as the header \
+            Every answer of state carries the log position that it reflects, also as the header \
             `Groupfold-Position`.",
     ),
     paths(
