@@ -203,9 +203,7 @@ impl Appender<'_> {
             }
             messages.push(message);
         }
-        if messages.len() > 1 {
-            receipt.count_repeated(&mut messages);
-        }
+        receipt.count_repeated(&mut messages);
         messages
     }
 }

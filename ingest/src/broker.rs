@@ -36,7 +36,15 @@ const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Connection {
     epoch: u64,
-    connected: bool,
+    pub(crate) connected: bool,
+}
+
+impl Connection {
+    /// Waits until this one is lost. Connections are looked at now and then: what is told late of how it was made is no
+    /// loss of it.
+    pub(crate) async fn lost(self, told: &mut watch::Receiver<Self>) {
+        while told.changed().await.is_ok() && *told.borrow_and_update() == self {}
+    }
 }
 
 /// The broker as the receiver sees it.
@@ -98,6 +106,11 @@ impl Broker {
 
     pub(crate) fn is_connected(&self) -> bool {
         self.client.connection_state() == State::Connected
+    }
+
+    /// The connection at hand.
+    pub(crate) fn connection(&self) -> Connection {
+        connection_of(&self.client)
     }
 
     /// Changes when the connection at hand is lost.
@@ -271,4 +284,24 @@ impl Broker {
 fn connection_of(client: &Client) -> Connection {
     let epoch = client.statistics().connects.load(Ordering::Relaxed);
     Connection { epoch, connected: client.connection_state() == State::Connected }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_is_lost_once_it_is_not_the_one_and_not_when_it_is_told_of_late() {
+        let of = |epoch, connected| Connection { epoch, connected };
+        let lost = |tell: &[Connection]| {
+            // What was known when the connection was made already.
+            let (teller, mut told) = watch::channel(of(1, false));
+            for now in tell {
+                teller.send_replace(*now);
+            }
+            futures_util::FutureExt::now_or_never(of(2, true).lost(&mut told)).is_some()
+        };
+        assert!(!lost(&[]) && !lost(&[of(2, true)]));
+        assert!(lost(&[of(2, false)]) && lost(&[of(3, true)]) && lost(&[of(2, true), of(2, false)]));
+    }
 }

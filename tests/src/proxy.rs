@@ -19,6 +19,8 @@ pub enum Way {
     Open,
     /// Keeps it back until another way is taken; nothing is lost.
     Stalled,
+    /// Keeps back what the broker says alone, until another way is taken.
+    Unanswered,
     /// Takes it and hands nothing on: each side believes that the other is there. Connections do not outlive it.
     HalfOpen,
     /// Hands on all but the broker's acknowledgements of publishes.
@@ -136,7 +138,8 @@ async fn pump(
     loop {
         let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
         let bytes = &buffer[..count];
-        let Ok(way) = orders.wait_for(|order| order.way != Way::Stalled).await.map(|order| order.way) else {
+        let kept_back = |way| way == Way::Stalled || (acks.is_some() && way == Way::Unanswered);
+        let Ok(way) = orders.wait_for(|order| !kept_back(order.way)).await.map(|order| order.way) else {
             return;
         };
         if way == Way::HalfOpen {

@@ -194,7 +194,17 @@ async fn the_shipped_cluster_elects_a_leader_and_keeps_three_copies_of_everythin
         let output = Groupfold::command().args(args).args(["--nats-url", &url]).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
     };
-    run(&["provision", "--replicas", "3"]);
+    // A leader is known before it knows all its peers.
+    wait_until("the cluster takes streams of three copies", SOON, async || {
+        let args = ["provision", "--replicas", "3", "--nats-url", &url];
+        let output = Groupfold::command().args(args).output().unwrap();
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    })
+    .await;
     let provider =
         ["--meta-access-token", "t", "--meta-graph-url", "http://127.0.0.1:1/v25.0", "--replicas", "3"];
     let options = Options { nats: Nats::Url(url.clone()), ..Options::default() };

@@ -7,6 +7,7 @@
     reason = "this is test code: what cannot be done ends the test and says why"
 )]
 
+mod append;
 mod attacks;
 mod broker;
 mod codegen;

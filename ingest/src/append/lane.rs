@@ -72,8 +72,8 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
         Ok(wire) => wire,
         Err(error) => return tracing::error!(%error, "nothing can be published: the client has ended"),
     };
-    let lost = broker.watch_connection();
-    let mut lane = Lane { broker, metrics, wire, lost, flight: Flight::default() };
+    let (told, connection) = (broker.watch_connection(), broker.connection());
+    let mut lane = Lane { broker, metrics, wire, told, connection, flight: Flight::default() };
     let mut some = Vec::new();
     loop {
         let all_at_once = lane.broker.batches();
@@ -117,8 +117,10 @@ struct Lane {
     broker: Arc<Broker>,
     metrics: Metrics,
     wire: Wire,
-    /// Changes when the connection at hand is lost.
-    lost: watch::Receiver<Connection>,
+    /// Of connections lost and made.
+    told: watch::Receiver<Connection>,
+    /// The one over which the first in flight went.
+    connection: Connection,
     flight: Flight,
 }
 
@@ -127,7 +129,8 @@ impl Lane {
     /// and send it at a time when nobody waits for it.
     async fn each(&mut self, some: Vec<Waiting>) {
         if self.flight.is_empty() {
-            self.lost.mark_unchanged();
+            self.told.mark_unchanged();
+            self.connection = self.broker.connection();
         }
         if !self.broker.is_connected() {
             for (_, outcome) in some {
@@ -152,7 +155,7 @@ impl Lane {
         let sent = tokio::select! {
             biased;
             () = sent => true,
-            _ = self.lost.changed() => false,
+            () = self.connection.lost(&mut self.told) => false,
             () = sleep_until(patience) => false,
         };
         if !sent {
@@ -174,7 +177,7 @@ impl Lane {
         let answers = tokio::select! {
             biased;
             answers = self.wire.answers() => answers,
-            _ = self.lost.changed() => None,
+            () = self.connection.lost(&mut self.told) => None,
             () = sleep_until(patience) => None,
         };
         let Some(answers) = answers else { return self.flight.lose() };

@@ -76,8 +76,9 @@ impl Wire {
 
     /// The number of the next publish.
     pub(super) fn number(&mut self) -> u64 {
+        let number = self.next;
         self.next += 1;
-        self.next - 1
+        number
     }
 
     /// What the log answers next, as much as is there, each behind the number of its publish; `None` if the client has
@@ -99,8 +100,8 @@ impl Wire {
     /// is in the log: for one duplicate among them the broker refuses them all.
     pub(super) async fn whole(&mut self, messages: &[Outgoing]) -> Result<u64, Error> {
         let (count, number_of_commit) = (messages.len() as u64, self.number());
-        let mut lost = self.broker.watch_connection();
-        if !self.broker.is_connected() {
+        let (mut told, connection) = (self.broker.watch_connection(), self.broker.connection());
+        if !connection.connected {
             return Err(Error::Disconnected);
         }
         let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
@@ -129,7 +130,7 @@ impl Wire {
         let (stored, taken) = tokio::select! {
             biased;
             taken = taken => taken?,
-            _ = lost.changed() => return Err(Error::Unacknowledged),
+            () = connection.lost(&mut told) => return Err(Error::Unacknowledged),
             () = sleep_until(patience) => return Err(Error::Unacknowledged),
         };
         crash::at(Point::AppendOne);
