@@ -104,7 +104,12 @@ async fn a_lost_connection_ends_waits_for_what_went_over_it_and_nothing_was_refu
             "{refused}"
         );
         proxy.take(Way::Open);
-        nats.restart().await;
+        let taken = wait_until("the new connection is used as soon as it is there", BOUND, async || {
+            let answer = groupfold.post(&webhook(201..202)).await;
+            if answer.status == 200 { Ok(answer) } else { Err(answer) }
+        });
+        let ((), taken) = tokio::join!(nats.restart(), taken);
+        assert_eq!(taken.json["appended"], 1, "{taken}");
         let answer = answer.await.unwrap();
         assert_eq!((answer.status, &answer.json["duplicate"]), (200, &joins.into()), "{answer}");
         assert_eq!(acks(&groupfold, "rejected").await, 0, "what was not published is not refused");
