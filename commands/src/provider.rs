@@ -159,9 +159,11 @@ impl Provider {
             return Answer::Refused(Refusal::of_faults(&faults));
         }
         let mut attempt = 1;
+        // What the provider said before tells more than that there was no time to ask it again.
+        let mut held_back = Answer::Refused(Refusal::of("held_back", Advice::RetryLater));
         loop {
             let Ok(pass) = tokio::time::timeout_at(give_up, self.gates.enter(phone_number_id)).await else {
-                return Answer::Refused(Refusal::of("held_back", Advice::RetryLater));
+                return held_back;
             };
             *began_ms = now_ms();
             let sent = self.meta.send(phone_number_id, call).await;
@@ -182,6 +184,7 @@ impl Provider {
                 return answer;
             }
             tracing::debug!(call = call.name(), phone_number_id, attempt, "asked again");
+            held_back = answer;
             attempt += 1;
             tokio::time::sleep(pause).await;
         }
