@@ -311,5 +311,5 @@ async fn a_log_that_is_made_anew_with_other_partitions_takes_nothing_of_a_receiv
     assert!(output.status.success(), "{output:?}");
     ready("it was made anew with 16 partitions, not 8").await;
     let refused = groupfold.post(&webhook(2)).await;
-    assert_eq!((refused.status, &refused.json["reason"]), (503, &json!("log_made_anew")), "{refused}");
+    assert_eq!((refused.status, &refused.json["code"]), (503, &json!("log_made_anew")), "{refused}");
 }

@@ -4,12 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 
 use futures_util::{Stream, StreamExt as _, stream};
-use groupfold_schemas::position::Position;
 use serde_json::json;
 
 use super::known::{self, Known};
 use super::reading::{Read, read};
-use super::round::{Found, append};
+use super::round::{Appended, Found};
 use super::{Both, ImportArgs};
 use crate::cli::Output;
 use crate::exit::Failure;
@@ -58,34 +57,34 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
     let (log, run) = (both.log().await?, super::run_id());
-    let (mut imported, mut position, mut failed) = (0, Position::default(), BTreeMap::new());
+    let (mut appended, mut failed) = (Appended::default(), BTreeMap::new());
     let bar = progress::bar(chosen.len() as u64, "importing");
     let mut reads = pin!(reads(&both, &args, &account, &known, chosen));
     // Each as soon as it is read: cut short, what was read is taken in, and known the next time.
     while let Some(found) = reads.next().await {
-        let (count, at) = append(&log, &[&found], &run).await?;
-        imported += count;
-        position.join(&at);
+        appended.append(&log, &found, &run).await;
         if let Read::Failed(why) = found.read {
             failed.insert(found.known.group_id, why);
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
+    let Appended { count: imported, position, refused, .. } = appended;
+    failed.extend(refused.into_iter().map(|(group, why)| (group, format!("not appended: {why}"))));
     print::line(&match args.output {
         Output::Json => {
             json!({ "imported": imported, "failed": failed, "position": position.to_string() }).to_string()
         }
         Output::Table => {
             let lines: String =
-                failed.iter().map(|(group, why)| format!("\n{group}: not read: {why}")).collect();
+                failed.iter().map(|(group, why)| format!("\n{group}: not taken in: {why}")).collect();
             format!("{imported} group(s) imported, at position {position}{lines}")
         }
     })?;
     match failed.len() {
         0 => Ok(()),
         n => Err(Failure::Again(format!(
-            "{n} group(s) could not be read; the same command again does the rest"
+            "{n} group(s) could not be taken in; the same command again does the rest"
         ))),
     }
 }

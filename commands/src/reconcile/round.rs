@@ -99,31 +99,37 @@ pub(super) struct Appended {
     pub(super) position: Position,
     /// Groups whose stream does not take it now, and why: the next round tries again.
     pub(super) refused: Vec<(String, String)>,
+    /// Why streams refused: they are not asked again, for each time takes a while.
+    refusing: BTreeMap<Vec<u16>, String>,
 }
 
-/// Appends what was read of the groups that differ. A stream that refuses one is not asked again: each waits for a while.
-pub(super) async fn append(log: &replay::Log, found: &[&Found], run: &str) -> Appended {
-    let mut appended = Appended::default();
-    let mut refusing: BTreeMap<Vec<u16>, String> = BTreeMap::new();
-    for found in found {
-        let Some(record) = snapshot::record(&found.known, &found.read, run) else { continue };
+impl Appended {
+    /// Appends what was read of a group.
+    pub(super) async fn append(&mut self, log: &replay::Log, found: &Found, run: &str) {
+        let Some(record) = snapshot::record(&found.known, &found.read, run) else { return };
         let partitions = log.partitions_of(&record);
-        let refused = match refusing.get(&partitions) {
-            Some(why) => why.clone(),
-            None => match log.append_ours(&record).await {
+        if !self.refusing.contains_key(&partitions) {
+            match log.append_ours(&record).await {
                 Ok(stored) => {
-                    appended.position.join(&stored.position);
-                    appended.count += 1;
-                    continue;
+                    self.position.join(&stored.position);
+                    self.count += 1;
+                    return;
                 }
                 Err(error) => {
-                    let why = with_causes("", &error);
-                    refusing.insert(partitions, why.clone());
-                    why
+                    self.refusing.insert(partitions.clone(), with_causes("", &error));
                 }
-            },
-        };
-        appended.refused.push((found.known.group_id.clone(), refused));
+            }
+        }
+        let why = self.refusing.get(&partitions).cloned().unwrap_or_default();
+        self.refused.push((found.known.group_id.clone(), why));
+    }
+}
+
+/// Appends what was read of the groups that differ.
+pub(super) async fn append(log: &replay::Log, found: &[&Found], run: &str) -> Appended {
+    let mut appended = Appended::default();
+    for found in found {
+        appended.append(log, found, run).await;
     }
     appended
 }
