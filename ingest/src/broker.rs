@@ -30,6 +30,8 @@ const PROBE_FRESH: Duration = Duration::from_secs(15);
 const DURABILITY_INTERVAL: Duration = Duration::from_secs(30);
 /// The same while streams are missing: those that come may be of another log.
 const MISSING_INTERVAL: Duration = Duration::from_secs(1);
+/// Between two looks at least.
+const LOOK_PAUSE: Duration = Duration::from_millis(500);
 /// How long a refusal by the log keeps the receiver unready. Without traffic nobody would learn that
 /// there is room again, so it ends by itself.
 const REFUSAL_HOLDS: Duration = Duration::from_secs(10);
@@ -309,6 +311,8 @@ impl Broker {
                 self.look_for_streams().await;
                 self.determine_durability().await;
             }
+            // Each webhook that finds no stream asks for a look.
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
     }
 }

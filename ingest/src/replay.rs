@@ -35,6 +35,14 @@ pub struct Error {
     source: append::Error,
 }
 
+impl Error {
+    /// True if this message alone is refused, not whatever comes.
+    #[must_use]
+    pub fn is_of_message(&self) -> bool {
+        matches!(self.source, append::Error::TooLarge)
+    }
+}
+
 /// What became of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Appended {
@@ -68,8 +76,8 @@ impl Log {
         self.everywhere(message).await.map(Some)
     }
 
-    /// Appends a record that the log has and nobody could read. It goes in under the failure's id: under its own the
-    /// broker takes it for the one that it remembers, and nothing comes after it.
+    /// Appends a record that a partition has and nobody could read there. It goes in under the failure's id: under its own
+    /// the broker takes it for the one that it remembers, and nothing comes after it.
     ///
     /// # Errors
     /// As [`Self::append`].
@@ -77,9 +85,14 @@ impl Log {
         &self,
         record: v1::Record,
         delivery: &Delivery<'_>,
+        partition: Option<u16>,
         failed_id: &str,
     ) -> Result<Option<Appended>, Error> {
-        let Some(message) = self.message(record, delivery) else { return Ok(None) };
+        let Some(mut message) = self.message(record, delivery) else { return Ok(None) };
+        // Each partition has a failure of its own.
+        if message.destinations.iter().any(|to| to.partition == partition) {
+            message.destinations.retain(|to| to.partition == partition);
+        }
         self.everywhere(Message { id: format!("again-{failed_id}-{}", message.id), ..message })
             .await
             .map(Some)

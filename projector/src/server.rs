@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use connection::Connection;
 pub(crate) use places::CONNECTIONS_MAX;
-use places::Places;
+use places::{Places, SPARE_LIFE};
 
 /// How long answers under way may take once it is time to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -96,7 +96,8 @@ pub async fn serve(
                 opened = timeout(place.head_max, opening) => opened,
             };
             if let Ok(Ok(stream)) = opened {
-                answer(Connection::new(stream, place), router, shutdown).await;
+                let life = if place.spare { SPARE_LIFE } else { Duration::MAX };
+                let _ = timeout(life, answer(Connection::new(stream, place), router, shutdown)).await;
             }
         });
     }

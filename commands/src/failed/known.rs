@@ -42,6 +42,17 @@ impl Known {
     }
 }
 
+impl Known {
+    /// Takes back that these partitions have a record: it was not appended.
+    pub(super) fn forget(&mut self, record_id: &str, partitions: &[u16]) {
+        for partition in partitions {
+            if let Some(ids) = self.ids.get_mut(partition) {
+                ids.remove(record_id);
+            }
+        }
+    }
+}
+
 /// The ids of a group's events in a partition.
 async fn read(log: &Log, partition: u16, group: &str) -> Result<BTreeSet<String>, Failure> {
     let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);

@@ -6,6 +6,7 @@ use std::time::Duration;
 use groupfold_ingest::meta::Item;
 use groupfold_ingest::replay;
 use groupfold_schemas::failure::Cause;
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, ResolutionOutcome};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -153,23 +154,32 @@ impl<'a> Work<'a> {
                 Item::Event(record) => {
                     event_ids.push(record.event_id.clone());
                     // What the projector could not read is in the log, yet not in the state.
+                    let (id, mut missing) = (record.event_id.clone(), Vec::new());
                     let appended = if failed.cause == Cause::UnreadableRecord.name() {
-                        self.writer.append_again(*record, &fate::delivery(), &failed.failed_id).await
+                        let at = failed.log_position.parse::<Position>().unwrap_or_default();
+                        let partition = at.iter().next().map(|(partition, _)| partition);
+                        self.writer
+                            .append_again(*record, &fate::delivery(), partition, &failed.failed_id)
+                            .await
                     } else {
-                        let missing = self.known.missing(self.log, &record).await?;
+                        missing = self.known.missing(self.log, &record).await?;
                         if missing.is_empty() {
                             continue;
                         }
                         self.writer.append(*record, &fate::delivery(), &missing).await
                     };
-                    fresh += 1;
                     match appended {
-                        // Nothing is settled: it is as large tomorrow, and the broker may take more then.
+                        // Nothing is settled: the broker may take more some day.
                         Ok(None) => {
+                            self.known.forget(&id, &missing);
+                            self.report.events += fresh;
                             *self.report.again.entry(failed.cause).or_default() += 1;
                             return Ok(Ok(()));
                         }
-                        appended => appended.map(|_| ()),
+                        appended => {
+                            fresh += 1;
+                            appended.map(|_| ())
+                        }
                     }
                 }
             };

@@ -1,7 +1,7 @@
 //! One round: groups read from the provider, compared with the projection, and appended where they differ.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, stream};
 use groupfold_ingest::replay;
@@ -18,6 +18,8 @@ use crate::provider::Provider;
 
 /// Groups read at once; the provider's limit on a number's calls is not published.
 const AT_ONCE: usize = 4;
+/// How long a stream that refused is not asked again.
+const REFUSES_FOR: Duration = Duration::from_secs(30);
 
 /// Both sides.
 pub(super) struct Round<'a> {
@@ -99,8 +101,8 @@ pub(super) struct Appended {
     pub(super) position: Position,
     /// Groups whose stream does not take it now, and why: the next round tries again.
     pub(super) refused: Vec<(String, String)>,
-    /// Why streams refused: they are not asked again, for each time takes a while.
-    refusing: BTreeMap<Vec<u16>, String>,
+    /// Why streams refused, and when: they are not asked again for a while, as each time takes some.
+    refusing: BTreeMap<Vec<u16>, (String, Instant)>,
 }
 
 impl Appended {
@@ -108,6 +110,7 @@ impl Appended {
     pub(super) async fn append(&mut self, log: &replay::Log, found: &Found, run: &str) {
         let Some(record) = snapshot::record(&found.known, &found.read, run) else { return };
         let partitions = log.partitions_of(&record);
+        self.refusing.retain(|_, (_, at)| at.elapsed() < REFUSES_FOR);
         if !self.refusing.contains_key(&partitions) {
             match log.append_ours(&record).await {
                 Ok(stored) => {
@@ -115,12 +118,16 @@ impl Appended {
                     self.count += 1;
                     return;
                 }
+                Err(error) if error.is_of_message() => {
+                    self.refused.push((found.known.group_id.clone(), with_causes("", &error)));
+                    return;
+                }
                 Err(error) => {
-                    self.refusing.insert(partitions.clone(), with_causes("", &error));
+                    self.refusing.insert(partitions.clone(), (with_causes("", &error), Instant::now()));
                 }
             }
         }
-        let why = self.refusing.get(&partitions).cloned().unwrap_or_default();
+        let why = self.refusing.get(&partitions).map(|(why, _)| why.clone()).unwrap_or_default();
         self.refused.push((found.known.group_id.clone(), why));
     }
 }

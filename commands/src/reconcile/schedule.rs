@@ -46,6 +46,10 @@ struct WhatLabel {
 impl Metrics {
     pub(crate) fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
+        // There from the beginning: of a counter that begins with its first failure no increase is seen.
+        for outcome in ["ok", "failed"] {
+            let _ = metrics.rounds.get_or_create(&OutcomeLabel { outcome });
+        }
         registry.register(
             "groupfold_reconcile_rounds",
             "Rounds of reconciling, by outcome: ok, or failed for some groups or all",

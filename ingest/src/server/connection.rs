@@ -40,7 +40,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// An HTTP/2 connection without requests is ended after this time.
 const IDLE_MAX: Duration = Duration::from_secs(60);
-/// What is still under way on it by then has this time: longer than a webhook may take, so that none is cut.
+/// What is still under way on it by then has this time at least, and as long as a webhook may take: none is cut.
 const LAST_MAX: Duration = Duration::from_secs(30);
 
 type Handled = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
@@ -148,7 +148,9 @@ async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     }
     connection.as_mut().graceful_shutdown();
     // An error here is the peer's, and it is told by the protocol. One that gives its streams no window ends never.
-    let _ = tokio::time::timeout(LAST_MAX, connection).await;
+    let settings = &shared.door.settings;
+    let longest = settings.body_deadline.saturating_add(settings.append_deadline);
+    let _ = tokio::time::timeout(LAST_MAX.max(longest), connection).await;
 }
 
 /// Requests of one connection under way.

@@ -130,7 +130,8 @@ pub(crate) async fn follow(
     if let Some(position) = wanted.position()
         && info.first_sequence > 1
     {
-        let asked = position.iter().filter(|(partition, _)| is_of(&subjects, *partition));
+        let there = |partition| partition < feed.partitions_total && is_of(&subjects, partition);
+        let asked = position.iter().filter(|(partition, _)| there(*partition));
         let ours = api.reads.all();
         let published = |partition| {
             ours.iter().find(|one| one.id == partition).map_or(0, |one| one.feed.published().sequence)
@@ -141,9 +142,9 @@ pub(crate) async fn follow(
             return Err(Problem::place_gone(&format!("position {position}"), &why));
         }
     }
-    let Place { next, after } = wanted.place(&info)?;
+    let Place { next, exact, after } = wanted.place(&info)?;
     let tag = place::tag(&info.created);
-    let mut following = follow::Following::new(&feed.client, info.created, next, subjects);
+    let mut following = follow::Following::new(&feed.client, info.created, next, exact, subjects);
     // Before the answer: 200 means that changes are delivered.
     following.begin().await.map_err(|gone| match gone {
         follow::Gone::Unavailable(why) => unavailable(why),

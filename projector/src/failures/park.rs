@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::{frame, log, v1};
@@ -71,45 +72,61 @@ struct Parking {
 
 impl Parking {
     /// Parks what is found and what could not be parked before; true if there may be more. The stream of failures may
-    /// refuse for all; what cannot be fetched holds up nothing else.
+    /// refuse for all. A record that the log has no more holds up nothing else, a stream that does not answer its own alone,
+    /// until the next round.
     async fn round(&mut self, partitions: &[Partition]) -> Result<bool, Error> {
         let mut more = false;
         for partition in partitions {
-            let after = self.done.get(&partition.id).copied().unwrap_or_default();
-            let (mut found, created) = {
+            let id = partition.id;
+            let after = self.done.get(&id).copied().unwrap_or_default();
+            let mut records = self.waiting.remove(&id).unwrap_or_default();
+            let room = ROUND_MAX.saturating_sub(records.len());
+            let (found, created) = {
                 // A store that is closed for a moment is looked at in the next round.
-                let Ok(view) = partition.store.view() else { continue };
-                (view.unreadable_after(after, ROUND_MAX)?, view.progress().stream_created)
-            };
-            more |= found.len() == ROUND_MAX;
-            let waiting = self.waiting.remove(&partition.id).unwrap_or_default();
-            found.splice(..0, waiting);
-            let mut found = found.into_iter();
-            while let Some(record) = found.next() {
-                // Of what is lost there are no bytes to keep.
-                if record.reason == LOST {
-                    self.passed(partition.id, record.sequence);
+                let Ok(view) = partition.store.view() else {
+                    self.waiting.insert(id, records);
                     continue;
-                }
-                match self.park(partition.id, &created, &record).await {
-                    Ok(Ok(())) => self.passed(partition.id, record.sequence),
+                };
+                (view.unreadable_after(after, room)?, view.progress().stream_created)
+            };
+            let full = room > 0 && found.len() == room;
+            records.extend(found);
+            let mut records = records.into_iter();
+            let mut answers = true;
+            while let Some(record) = records.next() {
+                let sequence = record.sequence;
+                // Of what is lost there are no bytes to keep.
+                let parked =
+                    if record.reason == LOST { Ok(Ok(())) } else { self.park(id, &created, &record).await };
+                match parked {
+                    Ok(Ok(())) => self.passed(id, sequence),
                     Ok(Err(error)) => {
-                        let sequence = record.sequence;
-                        tracing::warn!(partition = partition.id, sequence, %error, "a record that cannot be read is not parked yet");
-                        self.passed(partition.id, sequence);
-                        self.waiting.entry(partition.id).or_default().push(record);
+                        tracing::warn!(partition = id, sequence, %error, "a record that cannot be read is not parked yet");
+                        answers = is_gone(&error);
+                        if answers {
+                            self.passed(id, sequence);
+                            self.waiting.entry(id).or_default().push(record);
+                        } else {
+                            self.leave(id, [record].into_iter().chain(records));
+                            break;
+                        }
                     }
                     Err(error) => {
-                        let seen = self.done.get(&partition.id).copied().unwrap_or_default();
-                        // Those that are beyond are found again by the store.
-                        let left = [record].into_iter().chain(found).filter(|record| record.sequence <= seen);
-                        self.waiting.entry(partition.id).or_default().extend(left);
+                        self.leave(id, [record].into_iter().chain(records));
                         return Err(error);
                     }
                 }
             }
+            more |= full && answers;
         }
         Ok(more)
+    }
+
+    /// Keeps for the next round what was passed before; the store tells of the others again.
+    fn leave(&mut self, partition: u16, records: impl Iterator<Item = v1::Unreadable>) {
+        let done = self.done.get(&partition).copied().unwrap_or_default();
+        let left = records.filter(|record| record.sequence <= done);
+        self.waiting.entry(partition).or_default().extend(left);
     }
 
     fn passed(&mut self, partition: u16, sequence: u64) {
@@ -159,6 +176,13 @@ impl Parking {
         parked.insert(failed_id);
         Ok(Ok(()))
     }
+}
+
+/// True if the log says that it has the message no more, not that it does not say.
+fn is_gone(error: &Error) -> bool {
+    error
+        .downcast_ref::<DirectGetError>()
+        .is_some_and(|error| matches!(error.kind(), DirectGetErrorKind::NotFound))
 }
 
 /// The ids of all records that are parked.

@@ -7,8 +7,7 @@ use async_nats::header;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, Message};
-use futures_util::StreamExt as _;
-use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::log;
 
@@ -28,6 +27,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const NEAR: u64 = 10_000;
 /// How long attempts may fail before the reader is told.
 const UNFOLLOWED_MAX: Duration = Duration::from_secs(10);
+/// Partitions of a position that the broker is asked of at the same time.
+const ASKED_AT_ONCE: usize = 8;
 /// Bound of one request to the broker.
 const REQUEST_WAIT: Duration = Duration::from_secs(3);
 
@@ -52,8 +53,9 @@ pub(crate) struct Following {
     failing: Option<Instant>,
     /// A message behind others that did not come.
     held: Option<(u64, Message)>,
-    /// Up to here, itself left out, nothing that was asked for was taken before it came.
-    sound: u64,
+    /// Up to here, itself left out, nothing that was asked for was taken before it came. `None` of one who begins with
+    /// what is kept, until something came: what retention takes until then was not to be told.
+    sound: Option<u64>,
     /// When the stream was looked at last, and its first sequence then.
     looked: Option<(Instant, u64)>,
     /// The same look, kept as [`Self::connecting`] is.
@@ -93,7 +95,7 @@ pub(crate) async fn taken_after(
     published: impl Fn(u16) -> u64,
 ) -> Result<Option<u16>, String> {
     let context = context(client);
-    let each = position.map(async |(partition, sequence)| {
+    let each = position.map(async |(partition, sequence)| -> Result<Option<u16>, String> {
         let first = Kept::First(log::partition_changes(partition)).sequence(&context).await?;
         if first.is_some_and(|first| first <= sequence) {
             return Ok(None);
@@ -102,8 +104,8 @@ pub(crate) async fn taken_after(
         let end = remembered.unwrap_or_default().max(published(partition));
         Ok((end > sequence).then_some(partition))
     });
-    let taken: Result<Vec<_>, String> = try_join_all(each).await;
-    taken.map(|taken| taken.into_iter().flatten().next())
+    let taken: Vec<_> = stream::iter(each).buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
+    Ok(taken.into_iter().flatten().next())
 }
 
 /// Which message of a subject to ask for.
@@ -147,22 +149,25 @@ fn context(client: &async_nats::Client) -> Context {
 }
 
 impl Following {
-    /// From a sequence of the stream created at that time.
+    /// From a sequence of the stream created at that time, or where retention is about to take it, from the first that is
+    /// kept: `exact` says that nothing may be missing from there on.
     pub(crate) fn new(
         client: &async_nats::Client,
         created: String,
         next: u64,
+        exact: bool,
         subjects: Vec<String>,
     ) -> Self {
         let place = Place { context: context(client), subjects, created, next };
         let (connected, connecting, failing) = (None, None, None);
         let (held, looked, looking) = (None, None, None);
-        Self { place, connected, connecting, failing, held, sound: next, looked, looking }
+        let sound = exact.then_some(next);
+        Self { place, connected, connecting, failing, held, sound, looked, looking }
     }
 
     /// Has the broker begin to deliver, or says at once why it does not.
     pub(crate) async fn begin(&mut self) -> Result<(), Gone> {
-        self.connected = Some(self.place.clone().connect().await?);
+        self.connected = Some(self.place.clone().connect(self.sound.is_some()).await?);
         Ok(())
     }
 
@@ -195,16 +200,18 @@ impl Following {
     /// Looks whether the broker left anything out before this message: it delivers what is there, and says nothing of what
     /// retention took. Without a filter each sequence comes.
     async fn passed_over(&mut self, sequence: u64) -> Result<(), Gone> {
-        if sequence == self.place.next && self.sound == self.place.next {
-            self.sound = sequence + 1;
+        let Some(sound) = self.sound else {
+            self.sound = Some(sequence + 1);
+            return Ok(());
+        };
+        if sequence == self.place.next && sound == self.place.next {
+            self.sound = Some(sequence + 1);
             return Ok(());
         }
-        if self.place.subjects.is_empty() {
-            return if sequence == self.place.next { Ok(()) } else { Err(Gone::Overtaken) };
-        }
-        let is_far = |first| first <= 1 || first + NEAR < self.sound;
+        let is_far = |first| first <= 1 || first + NEAR < sound;
         let far = |(at, first): (Instant, u64)| at.elapsed() < LOOK_EVERY && is_far(first);
-        if self.looked.is_some_and(far) {
+        let filtered = !self.place.subjects.is_empty();
+        if filtered && self.looked.is_some_and(far) {
             return Ok(());
         }
         let context = &self.place.context;
@@ -218,7 +225,12 @@ impl Following {
         let Ok(info) = info else { return Ok(()) };
         self.looked = Some((Instant::now(), info.first_sequence));
         self.check(&info)?;
-        self.sound = sequence + 1;
+        if !filtered && sequence != self.place.next {
+            // Not by retention: whoever came again would meet it again.
+            let expected = self.place.next;
+            tracing::warn!(expected, found = sequence, "changes are missing in the midst of their stream");
+        }
+        self.sound = Some(sequence + 1);
         Ok(())
     }
 
@@ -227,7 +239,8 @@ impl Following {
         if info.created != self.place.created {
             return Err(Gone::Recreated);
         }
-        if info.first_sequence > self.sound { Err(Gone::Overtaken) } else { Ok(()) }
+        let taken = self.sound.is_some_and(|sound| info.first_sequence > sound);
+        if taken { Err(Gone::Overtaken) } else { Ok(()) }
     }
 
     /// The sequence that comes next, past what is not asked for: up to the end of the stream, if all that is asked for has
@@ -242,7 +255,7 @@ impl Following {
                 && connected.consumer.has_delivered_all(connected.came).await
             {
                 self.place.next = self.place.next.max(end.last_sequence + 1);
-                self.sound = self.place.next;
+                self.sound = Some(self.place.next);
             }
         }
         Ok(self.place.next)
@@ -250,8 +263,8 @@ impl Following {
 
     /// One attempt, or what is left of it. An error when they have failed for too long.
     async fn connect(&mut self) -> Result<(), Gone> {
-        let place = &self.place;
-        let connecting = self.connecting.get_or_insert_with(|| Box::pin(place.clone().connect()));
+        let (place, exact) = (&self.place, self.sound.is_some());
+        let connecting = self.connecting.get_or_insert_with(|| Box::pin(place.clone().connect(exact)));
         let connected = connecting.await;
         self.connecting = None;
         match connected {
@@ -262,9 +275,9 @@ impl Following {
                 }
                 tracing::debug!(reason = why, "changes cannot be followed");
                 let place = self.place.clone();
-                self.connecting = Some(Box::pin(async {
+                self.connecting = Some(Box::pin(async move {
                     tokio::time::sleep(PAUSE).await;
-                    place.connect().await
+                    place.connect(exact).await
                 }));
             }
             Err(gone) => return Err(gone),
@@ -274,12 +287,12 @@ impl Following {
 }
 
 impl Place {
-    async fn connect(self) -> Result<Connected, Gone> {
+    async fn connect(self, exact: bool) -> Result<Connected, Gone> {
         let info = look_at(&self.context).await.map_err(Gone::Unavailable)?;
         if info.created != self.created || info.last_sequence + 1 < self.next {
             return Err(Gone::Recreated);
         }
-        if info.first_sequence > self.next {
+        if exact && info.first_sequence > self.next {
             return Err(Gone::Overtaken);
         }
         let config = pull::Config {

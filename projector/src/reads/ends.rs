@@ -26,7 +26,7 @@ impl Reads {
         if context.client().connection_state() != State::Connected || looked.is_some_and(|at| at > came) {
             return;
         }
-        *looked = Some(Instant::now());
+        let began = Instant::now();
         let reading =
             partitions.iter().filter(|partition| matches!(partition.status.borrow().run, Run::Running));
         join_all(reading.map(|partition| async move {
@@ -39,5 +39,7 @@ impl Reads {
             });
         }))
         .await;
+        // Not before: whoever looks may be gone half way.
+        *looked = Some(began);
     }
 }

@@ -15,11 +15,14 @@ const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(5);
 /// behind, and take nothing in meanwhile.
 const BEHIND_MAX: u64 = 100_000;
 
+/// How often it is counted while the log grows; then the doubt is told.
+const COUNTS_MAX: usize = 3;
+
 /// How many messages the broker may lack: of the subjects in the stretch, or of the whole stream. Zero if `found` are all,
 /// as far as it counts; more than there are at times, for in the midst of a file it counts those alone that it can read.
 ///
 /// # Errors
-/// The broker does not tell, or its log grows meanwhile.
+/// The broker does not tell.
 pub(super) async fn lacking(context: &Context, stretch: &Stretch, found: u64) -> Result<u64, Fault> {
     let stream = context.get_stream(&stretch.stream).await.map_err(|error| retry(&error))?;
     let state = &stream.cached_info().state;
@@ -34,12 +37,19 @@ pub(super) async fn lacking(context: &Context, stretch: &Stretch, found: u64) ->
             DeliverPolicy::ByStartTime { start_time: start_time(time_ms).map_err(Fault::Retry)? }
         }
     };
-    let behind = pending(context, stretch, after).await?;
-    let all = pending(context, stretch, from).await?;
-    let lacking = all.saturating_sub(behind).saturating_sub(found);
-    // What comes in between is counted with all alone.
-    if lacking > 0 && pending(context, stretch, after).await? != behind {
-        return Err(Fault::Retry("the log grows while its messages are counted".to_owned()));
+    let mut lacking = 0;
+    for _ in 0..COUNTS_MAX {
+        let before = pending(context, stretch, after).await?;
+        let all = pending(context, stretch, from).await?;
+        lacking = all.saturating_sub(before).saturating_sub(found);
+        if lacking == 0 {
+            break;
+        }
+        // What came in between is counted with all, and may be what seems to be lacking.
+        let behind = pending(context, stretch, after).await?;
+        if behind == before || all.saturating_sub(behind) > found {
+            break;
+        }
     }
     Ok(lacking.max(holes))
 }

@@ -16,6 +16,8 @@ pub(crate) const CONNECTIONS_MAX: usize = 1024;
 pub(super) const SPARE_MAX: usize = 64;
 /// How long the head of their request may take.
 const SPARE_HEAD_MAX: Duration = Duration::from_secs(2);
+/// And how long all of it: a feed has no end.
+pub(super) const SPARE_LIFE: Duration = Duration::from_secs(10);
 /// Above that, as many at a time are told that there are too many; others are dropped without a word.
 const REFUSALS_MAX: usize = 64;
 const REFUSAL: &[u8] =

@@ -109,3 +109,38 @@ async fn a_position_after_which_changes_were_taken_is_410_and_that_of_the_state_
     let sequence = |text: &str| text.split_once(':').unwrap().1.parse::<u64>().unwrap();
     assert!(sequence(told["position"].as_str().unwrap()) > sequence(position), "{told}");
 }
+
+/// Each heartbeat once cut whoever began where retention was about to take what was of no concern, and cut it again when it
+/// came again.
+#[tokio::test]
+async fn who_begins_where_retention_takes_what_is_not_asked_for_is_not_cut() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    let told = settled(&groupfold, &nats).await;
+    let position = told.bodies().next().unwrap()["position"].as_str().unwrap().to_owned();
+    let context = jetstream::new(nats.client().await);
+    let mut listeners = Vec::new();
+    for from in ["beginning", &position] {
+        let query = format!("?from={from}&group=flood&heartbeat_ms=1000");
+        let mut listener = Listener::open(&groupfold, &query, None).await.unwrap();
+        listener.block().await.unwrap();
+        listeners.push(listener);
+    }
+    cut_short(&context).await;
+    for listener in &mut listeners {
+        // The second heartbeat after it is past any look that the first one found under way.
+        for _ in 0..2 {
+            timeout(BOUND, listener.block()).await.expect("a heartbeat").expect("it is not cut");
+        }
+    }
+    let partition = log::partition_of("flood", 8);
+    let subject = log::change_subject(partition, "subject", "flood");
+    let mut headers = HeaderMap::new();
+    headers.insert("Nats-Msg-Id", format!("{partition}:1000000:0").as_str());
+    context.publish_with_headers(subject, headers, "{}".into()).await.unwrap().await.unwrap();
+    for mut listener in listeners {
+        let event = timeout(BOUND, listener.event()).await.expect("the change comes").expect("it is not cut");
+        assert_ne!(event.kind.as_deref(), Some("cut"), "{:?}", event.data);
+    }
+}

@@ -51,6 +51,8 @@ pub(super) enum Wanted {
 pub(super) struct Place {
     /// Sequence of the first message that may be told.
     pub(super) next: u64,
+    /// Whether all that follow it must be there; else the first that is kept will do.
+    pub(super) exact: bool,
     /// Only what is after this is told.
     pub(super) after: After,
 }
@@ -101,12 +103,13 @@ impl Wanted {
 
     /// Finds the place in a stream, or says that it is there no longer.
     pub(super) fn place(self, info: &StreamInfo) -> Result<Place, Problem> {
-        let everything = |next| Place { next, after: After::default() };
+        let everything = |next, exact| Place { next, exact, after: After::default() };
         match self {
-            Self::Now => Ok(everything(info.last_sequence + 1)),
-            Self::Beginning => Ok(everything(info.first_sequence.max(1))),
+            Self::Now => Ok(everything(info.last_sequence + 1, true)),
+            Self::Beginning => Ok(everything(info.first_sequence.max(1), false)),
             Self::Position(position) => Ok(Place {
                 next: info.first_sequence.max(1),
+                exact: false,
                 after: After { position: Some(position), now: info.last_sequence },
             }),
             Self::After(id) if id.tag != tag(&info.created) || id.sequence > info.last_sequence => {
@@ -116,7 +119,7 @@ impl Wanted {
                 &format!("event {id}"),
                 "changes that follow it are not kept any more",
             )),
-            Self::After(id) => Ok(everything(id.sequence + 1)),
+            Self::After(id) => Ok(everything(id.sequence + 1, true)),
         }
     }
 }
@@ -151,7 +154,7 @@ mod tests {
     #[test]
     fn a_position_leaves_out_what_it_reflects_and_the_past_of_what_it_does_not_name() {
         let wanted = Wanted::Position("3:10".parse().unwrap());
-        let Place { next, after } = wanted.place(&info(1, 50)).unwrap();
+        let Place { next, after, .. } = wanted.place(&info(1, 50)).unwrap();
         assert_eq!(next, 1);
         assert!(!after.admits(20, 3, 10) && after.admits(20, 3, 11));
         assert!(!after.admits(50, 4, 99) && after.admits(51, 4, 1));
