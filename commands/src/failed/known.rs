@@ -40,9 +40,7 @@ impl Known {
         }
         Ok(missing)
     }
-}
 
-impl Known {
     /// Takes back that these partitions have a record: it was not appended.
     pub(super) fn forget(&mut self, record_id: &str, partitions: &[u16]) {
         for partition in partitions {

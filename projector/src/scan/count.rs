@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, pull};
+use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 
 use super::{Fault, From, Stretch, retry, start_time};
+use crate::consumer::Ephemeral;
 
 /// How long the broker keeps a consumer that could not be taken away.
 const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(5);
@@ -59,18 +60,10 @@ async fn pending(context: &Context, stretch: &Stretch, deliver_policy: DeliverPo
     let config = pull::Config {
         description: Some("groupfold, messages of a stretch".to_owned()),
         deliver_policy,
-        ack_policy: AckPolicy::None,
         filter_subjects: stretch.subjects.clone(),
         inactive_threshold: CONSUMER_IDLE_MAX,
-        memory_storage: true,
-        num_replicas: 1,
         ..pull::Config::default()
     };
-    let stream = context.get_stream_no_info(&stretch.stream).await.map_err(|error| retry(&error))?;
-    let consumer = stream.create_consumer(config).await.map_err(|error| retry(&error))?;
-    let (pending, name) = (consumer.cached_info().num_pending, consumer.cached_info().name.clone());
-    if let Err(error) = stream.delete_consumer(&name).await {
-        tracing::debug!(%error, "a consumer is left to end by itself");
-    }
-    Ok(pending)
+    let consumer = Ephemeral::make(context, &stretch.stream, config).await.map_err(|error| retry(&error))?;
+    Ok(consumer.cached_info().num_pending)
 }
