@@ -42,7 +42,7 @@ pub(crate) enum Verb {
     Group(GroupArgs),
     /// The event stream: follow it, or write it to files
     Events(EventsArgs),
-    /// Past events to somebody else, in order: an endpoint, signed, or a subject
+    /// Past events to somebody else, in order: an endpoint (with --secret signed), or a subject
     Replay(Box<ReplayArgs>),
     /// What could not be read: list, show, raw, replay, discard
     Failed(FailedArgs),
