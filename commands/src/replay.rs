@@ -1,6 +1,7 @@
 //! `groupfold replay`: past events to somebody else, in the order of the log.
 
 mod target;
+mod watermark;
 mod wrap;
 
 use std::path::PathBuf;
@@ -13,8 +14,8 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use self::target::{Delivered, Target};
+use self::watermark::Watermark;
 use crate::cli::Output;
-use crate::data::write_private;
 use crate::events::reader::{self, Event, Next, Reader};
 use crate::events::row;
 use crate::events::select::{Filters, Range};
@@ -99,9 +100,9 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     let target = Target::new(&args.to, log.client.clone())?;
     let body = args.body.unwrap_or(if target.is_http() { Body::Webhook } else { Body::Event });
     let mut parts = reader::parts(&log, &args.filters, &args.range).await?;
-    let mut at = noted(args.watermark.as_ref())?;
-    reader::check_reaches(&parts, &at)?;
-    reader::after(&mut parts, &at)?;
+    let mut watermark = Watermark::read(args.watermark.clone(), &parts)?;
+    reader::check_reaches(&parts, &watermark.at)?;
+    reader::after(&mut parts, &watermark.at)?;
     let lowest = parts.iter().map(|part| part.partition).min().unwrap_or_default();
     let bar = progress::bar(reader::length(&parts), "events");
     let mut reader = Reader::new(&log.context, parts, args.filters.clone());
@@ -137,17 +138,17 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
             Next::Unreadable { .. } => counts.unreadable += 1,
             Next::LeftOut { .. } => {}
         }
-        at.raise(partition, sequence);
+        watermark.at.raise(partition, sequence);
         if since >= NOTE_EVERY {
             since = 0;
-            if let Err(failure) = note(&target, args.watermark.as_ref(), &at).await {
+            if let Err(failure) = note(&target, &watermark).await {
                 break Err(failure);
             }
         }
     };
-    let noted = note(&target, args.watermark.as_ref(), &at).await;
+    let noted = note(&target, &watermark).await;
     bar.finish_and_clear();
-    say(&args, &counts, &at)?;
+    say(&args, &counts, &watermark.at)?;
     outcome.and(noted)?;
     if counts.stopped {
         let goes_on = if args.watermark.is_some() {
@@ -242,23 +243,10 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-fn noted(file: Option<&PathBuf>) -> Result<Position, Failure> {
-    let Some(file) = file else { return Ok(Position::default()) };
-    match std::fs::read_to_string(file) {
-        Ok(text) => {
-            text.trim().parse().map_err(|error| Failure::failed(&format!("{}", file.display()), &error))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Position::default()),
-        Err(error) => Err(Failure::failed(&format!("cannot read {}", file.display()), &error)),
-    }
-}
-
 /// Once everything up to there has left us.
-async fn note(target: &Target, file: Option<&PathBuf>, at: &Position) -> Result<(), Failure> {
+async fn note(target: &Target, watermark: &Watermark) -> Result<(), Failure> {
     target.flush().await?;
-    let Some(file) = file else { return Ok(()) };
-    write_private(file, format!("{at}\n").as_bytes())
-        .map_err(|error| Failure::failed(&format!("cannot write {}", file.display()), &error))
+    watermark.write()
 }
 
 fn say(args: &ReplayArgs, counts: &Counts, at: &Position) -> Result<(), Failure> {

@@ -6,7 +6,8 @@
 //! the merge looks one event ahead in each partition.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::path::Path;
 
 use async_nats::jetstream::Context;
 use groupfold_projector::scan::{self, Scan, Stretch};
@@ -126,6 +127,27 @@ pub(crate) fn check_reaches(parts: &[Part], position: &Position) -> Result<(), F
         if let Some(read) = position.get(*partition).filter(|read| read > last) {
             return Err(Failure::Failed(format!(
                 "{partition}:{read} was read before and the log ends with {partition}:{last}: it is another log, or was shortened"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Notes when each partition's stream was created, and fails where `file` knew another time: a log that is made anew
+/// numbers its messages anew. The partitions that `file` did not know are taken as they are.
+pub(crate) fn check_same(
+    known: &mut BTreeMap<u16, String>,
+    parts: &[Part],
+    file: &Path,
+    way_out: &str,
+) -> Result<(), Failure> {
+    for Part { partition, created, .. } in parts {
+        let known = known.entry(*partition).or_insert_with(|| created.clone());
+        if known != created {
+            return Err(Failure::Failed(format!(
+                "{} tells of a log whose partition {partition} was created at {known}, this one's was at {created}: \
+                 it was made anew, or is another; {way_out}",
+                file.display(),
             )));
         }
     }

@@ -41,6 +41,15 @@ type Node = (Alias, usize);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct PersonKey(Node);
 
+/// How well a name says who somebody was at a time: one that is held before one that is not, then one that was seen
+/// before one that was seen later, then the nearest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Rank {
+    held: bool,
+    seen: bool,
+    near: i64,
+}
+
 /// The persons of a group.
 #[derive(Debug, Default)]
 pub(crate) struct Identity {
@@ -141,12 +150,18 @@ impl Identity {
     /// The present names of a person: of each kind the one held last. A number that is not theirs any more is no
     /// name, unless it is all that there is.
     pub(crate) fn names(&self, person: &PersonKey) -> v1::Participant {
-        let mut best = self.best(person);
+        self.names_at(person, i64::MAX)
+    }
+
+    /// The names that a person had at a time, Unix milliseconds, as far as is known by now: what was theirs later alone
+    /// is left out.
+    pub(crate) fn names_at(&self, person: &PersonKey, time_ms: i64) -> v1::Participant {
+        let mut best = self.best(person, time_ms);
         if best.len() > 1 {
-            best.retain(|kind, (held, ..)| *held || *kind != AliasKind::WaId);
+            best.retain(|kind, (rank, _)| rank.held || *kind != AliasKind::WaId);
         }
         let mut names = v1::Participant::default();
-        for (_, _, (alias, _)) in best.into_values() {
+        for (_, (alias, _)) in best.into_values() {
             alias.put_into(&mut names);
         }
         names
@@ -154,18 +169,34 @@ impl Identity {
 
     /// The number that a person had last, be it somebody else's by now.
     pub(crate) fn last_number(&self, person: &PersonKey) -> Option<String> {
-        self.best(person).remove(&AliasKind::WaId).map(|(_, _, (number, _))| number.text.clone())
+        self.best(person, i64::MAX).remove(&AliasKind::WaId).map(|(_, (number, _))| number.text.clone())
     }
 
-    fn best<'a>(&'a self, person: &'a PersonKey) -> BTreeMap<AliasKind, (bool, i64, &'a Node)> {
+    fn best<'a>(&'a self, person: &'a PersonKey, time_ms: i64) -> BTreeMap<AliasKind, (Rank, &'a Node)> {
         let mut best = BTreeMap::new();
-        for node in self.nodes_of(person) {
-            let last = self.seen.get(node).map_or(i64::MIN, |seen| seen.1);
-            let rank = (self.is_held(node), last, node);
-            let best = best.entry(node.0.kind).or_insert(rank);
-            *best = rank.max(*best);
+        for node in self.nodes_of(person).iter().filter(|node| !self.is_later(node, time_ms)) {
+            let ranked = (self.rank(node, time_ms), node);
+            let best = best.entry(node.0.kind).or_insert(ranked);
+            *best = ranked.max(*best);
         }
         best
+    }
+
+    /// True for a name that became this person's after a time.
+    fn is_later(&self, (alias, epoch): &Node, time_ms: i64) -> bool {
+        let begin = epoch.checked_sub(1).and_then(|i| self.epochs.get(alias)?.get(i));
+        begin.is_some_and(|begin| *begin > (time_ms, Phase::Use))
+            || self.told.get(alias).is_some_and(|told_ms| *told_ms > time_ms)
+    }
+
+    fn rank(&self, node: &Node, time_ms: i64) -> Rank {
+        let (first, last) = self.seen.get(node).copied().unwrap_or((i64::MIN, i64::MIN));
+        let seen = first <= time_ms;
+        Rank {
+            held: self.is_held_at(node, time_ms),
+            seen,
+            near: if seen { last.min(time_ms) } else { first.saturating_neg() },
+        }
     }
 
     /// Never empty: a person that no entry of the group names is the one name asked for.
@@ -224,8 +255,14 @@ impl Identity {
     }
 
     /// True if nobody else has a name by now, and no change gave it up.
-    fn is_held(&self, (alias, epoch): &Node) -> bool {
-        self.epochs.get(alias).map_or(0, Vec::len) == *epoch && !self.former.contains(alias)
+    fn is_held(&self, node: &Node) -> bool {
+        self.is_held_at(node, i64::MAX)
+    }
+
+    /// True if a number was nobody else's yet at a time. Of an id it is not known when it was given up, if it was.
+    fn is_held_at(&self, (alias, epoch): &Node, time_ms: i64) -> bool {
+        let end = self.epochs.get(alias).and_then(|cuts| cuts.get(*epoch));
+        end.is_none_or(|end| *end > (time_ms, Phase::Use)) && !self.former.contains(alias)
     }
 
     fn cut(&mut self, alias: &Alias, at: At) {

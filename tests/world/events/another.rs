@@ -41,3 +41,24 @@ async fn what_was_read_of_another_log_is_not_gone_on_with() {
     assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
     assert!(said(&refused).contains("0:100000 was read before"), "{}", said(&refused));
 }
+
+/// A log that was made anew and has grown past the watermark was gone on with in its middle.
+#[tokio::test]
+async fn a_replay_does_not_go_on_in_another_log() {
+    let (first, second) = (World::with_events("60").await, World::with_events("400").await);
+    let watermark = first.path("watermark");
+    let args = ["--to", "nats:somebody.else", "--watermark", watermark.to_str().unwrap()];
+    assert!(first.run(&["replay"], &args).status.success());
+    let noted = std::fs::read_to_string(&watermark).unwrap();
+    let refused = second.run(&["replay"], &args);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(said(&refused).contains("choose another --watermark"), "{}", said(&refused));
+    assert_eq!(std::fs::read_to_string(&watermark).unwrap(), noted);
+    assert!(first.run(&["replay"], &args).status.success(), "of its own log it goes on");
+
+    let position = noted.lines().next().unwrap();
+    std::fs::write(&watermark, format!("{position}\n")).unwrap();
+    let older = first.run(&["replay"], &args);
+    assert!(older.status.success(), "a position alone was noted before: {}", said(&older));
+    assert_eq!(std::fs::read_to_string(&watermark).unwrap(), noted);
+}

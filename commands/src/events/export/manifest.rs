@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Format;
 use crate::data::write_private;
-use crate::events::reader::Part;
+use crate::events::reader::{self, Part};
 use crate::events::select::Filters;
 use crate::events::shape::{SCHEMA_VERSION, rfc3339};
 use crate::exit::Failure;
@@ -165,19 +165,7 @@ impl Manifest {
 
     /// Fails where the files hold events of another log than this one.
     pub(super) fn of_log(&mut self, parts: &[Part]) -> Result<(), Failure> {
-        for part in parts {
-            let known = self.streams_created.entry(part.partition).or_insert_with(|| part.created.clone());
-            if *known != part.created {
-                return Err(Failure::Failed(format!(
-                    "{} tells of a log whose partition {} was created at {known}, this one's was at {}: \
-                     it was made anew, or is another; choose another --out",
-                    self.path.display(),
-                    part.partition,
-                    part.created
-                )));
-            }
-        }
-        Ok(())
+        reader::check_same(&mut self.streams_created, parts, &self.path, "choose another --out")
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -93,7 +93,7 @@ fn entry(roster: &Roster, line: &Line) -> Entry {
         member: line
             .person
             .as_ref()
-            .map(|person| as_reported(roster, person, line.fact.participant.as_ref())),
+            .map(|person| as_reported(roster, person, line.fact.participant.as_ref(), line.at.time_ms)),
         via: if joined { line.via } else { v1::JoinVia::Unknown },
         between: line.between,
         ..bare(&at, &line.fact)
@@ -109,18 +109,18 @@ fn settings_suffix(fact: &v1::Fact) -> &'static str {
     }
 }
 
-/// A line of history calls people as they were called then, and fills in what was not said.
-fn as_reported(roster: &Roster, key: &PersonKey, reported: Option<&v1::Participant>) -> Person {
-    let present = roster.identity.names(key);
+/// A line of history calls people as they were called then, and fills in what was not said of what was theirs then.
+fn as_reported(roster: &Roster, key: &PersonKey, reported: Option<&v1::Participant>, time_ms: i64) -> Person {
+    let then = roster.identity.names_at(key, time_ms);
     let reported = reported.cloned().unwrap_or_default();
     let username = roster.user_name(key);
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
     let names = v1::Participant {
-        wa_id: filled(reported.wa_id).or(present.wa_id),
-        user_id: filled(reported.user_id).or(present.user_id),
-        parent_user_id: filled(reported.parent_user_id).or(present.parent_user_id),
-        username: filled(reported.username).or(username).or(present.username),
-        lid: filled(reported.lid).or(present.lid),
+        wa_id: filled(reported.wa_id).or(then.wa_id),
+        user_id: filled(reported.user_id).or(then.user_id),
+        parent_user_id: filled(reported.parent_user_id).or(then.parent_user_id),
+        username: filled(reported.username).or(username).or(then.username),
+        lid: filled(reported.lid).or(then.lid),
         input: filled(reported.input),
         display_name: filled(reported.display_name),
     };
@@ -132,11 +132,8 @@ fn changed(roster: &Roster, change: &Applied, person: &PersonKey) -> (i64, u32, 
     let stamp = rename.stamp.clone().unwrap_or_default();
     let number = rename.kind() != IdentityChangeKind::UserId;
     let current = rename.current.clone().unwrap_or_default();
-    let mut member = as_reported(roster, person, rename.previous.as_ref());
-    // Where the old number was hidden, the new one is not it.
-    if number && member.names.wa_id == current.wa_id {
-        member.names.wa_id = None;
-    }
+    // The moment before: where the old number was hidden, the new one is not it.
+    let member = as_reported(roster, person, rename.previous.as_ref(), stamp.time_ms.saturating_sub(1));
     let entry = Entry {
         id: stamp.event_id,
         at_ms: stamp.time_ms,
@@ -159,7 +156,7 @@ const FACTS_BEFORE_CHANGES: u32 = u32::MAX;
 mod tests {
     use super::*;
     use crate::entry::Memory;
-    use crate::story::{GROUP, joined, renamed};
+    use crate::story::{GROUP, ended, joined, renamed};
 
     #[test]
     fn a_line_calls_people_as_they_were_called_then() {
@@ -168,6 +165,37 @@ mod tests {
         let lines = timeline(&memory, GROUP).unwrap().unwrap();
         let member = lines[0].member.as_ref().unwrap();
         assert_eq!(member.names.wa_id.as_deref(), Some("1"));
+    }
+
+    /// A line that told an id alone was filled with the number that came years later.
+    #[test]
+    fn what_a_line_did_not_say_is_what_was_theirs_then() {
+        let mut memory = Memory::default();
+        let number = |line: &Entry| line.member.as_ref().unwrap().names.wa_id.clone();
+        let left = |second| ended(second, v1::EndReason::Left, &["u:A"]);
+        memory
+            .apply(&[
+                joined(1, &["u:A"]),
+                left(2),
+                joined(5, &["u:A", "w:1"]),
+                left(6),
+                renamed(7, &["w:1", "u:A"], &["w:2", "u:B"]),
+                joined(8, &["u:B"]),
+                joined(9, &["w:1"]),
+            ])
+            .unwrap();
+        let lines = timeline(&memory, GROUP).unwrap().unwrap();
+        let numbers: Vec<_> = lines.iter().map(|line| (line.at_ms / 1000, number(line))).collect();
+        let told = |second, number: &str| (second, Some(number.to_owned()));
+        assert_eq!(
+            numbers,
+            [told(1, "1"), told(2, "1"), told(5, "1"), told(6, "1"), told(8, "2"), told(9, "1")],
+            "a number that was told late is theirs from the beginning"
+        );
+        let user_id = |line: &Entry| line.member.as_ref().unwrap().names.user_id.clone();
+        assert_eq!(user_id(&lines[2]).as_deref(), Some("A"));
+        assert_eq!(user_id(&lines[4]).as_deref(), Some("B"));
+        assert_eq!(user_id(&lines[5]), None, "somebody else has the old number");
     }
 
     #[test]
