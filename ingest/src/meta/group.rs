@@ -152,5 +152,6 @@ fn deleted(mut common: Common) -> Draft {
 
 fn status(common: Common, kind: Kind) -> Draft {
     let key = common.key("ok", String::new(), "", String::new());
-    common.into_draft(kind, key)
+    // No business suspends its groups, whatever request id stands there.
+    Draft { actor: None, ..common.into_draft(kind, key) }
 }

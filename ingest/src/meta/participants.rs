@@ -39,7 +39,8 @@ pub(super) fn joined(node: &Node<'_, '_>, common: Common) -> Result<Draft> {
 pub(super) fn ended(node: &Node<'_, '_>, mut common: Common) -> Result<Draft> {
     let ended = person::participants(node, "removed_participants")?;
     let failed = failures(node)?;
-    if ended.is_empty() && failed.is_empty() {
+    // A removal that fails as a whole may name nobody.
+    if ended.is_empty() && failed.is_empty() && common.errors.is_empty() {
         return Err(node.missing("removed_participants", "a list of at least one participant"));
     }
     let initiated_by = node.text("initiated_by")?;
@@ -76,7 +77,7 @@ fn end_reason(
     failed: &[ParticipantFailure],
     has_request: bool,
 ) -> EndReason {
-    let echoes_a_command = !failed.is_empty() || ended.iter().any(|p| p.input.is_some());
+    let echoes_a_command = ended.is_empty() || !failed.is_empty() || ended.iter().any(|p| p.input.is_some());
     match initiated_by {
         Some("participant") => EndReason::Left,
         Some("business") => EndReason::Removed,

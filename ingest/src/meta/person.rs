@@ -101,8 +101,11 @@ pub(super) fn errors(node: &Node<'_, '_>) -> Result<Vec<ProviderError>> {
 
 /// Reads one error. Codes are numbers or texts and are kept as they are printed.
 pub(super) fn error(node: &Node<'_, '_>) -> Result<ProviderError> {
-    let data = node.object("error_data")?;
-    let details = data.map(|data| data.text("details")).transpose()?.flatten();
+    // An object with details, or the details.
+    let details = match node.object("error_data") {
+        Ok(data) => data.map(|data| data.text("details")).transpose()?.flatten(),
+        Err(_) => node.text("error_data").ok().flatten(),
+    };
     Ok(ProviderError {
         code: node.text("code")?.unwrap_or_default(),
         title: node.text("title")?.unwrap_or_default(),

@@ -28,14 +28,14 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
         time_ms.to_string(),
     ];
     let contacts = around.contacts.complete(&mut person);
-    let conversation = node.object("conversation")?;
+    let conversation = beside(node.object("conversation"));
     let receipt = Receipt {
         message_id,
         status: status.into(),
         scope: scope(status, known).into(),
         participant: known.then_some(person),
-        pricing: pricing(node, conversation.as_ref())?,
-        conversation: conversation.as_ref().map(read_conversation).transpose()?,
+        pricing: pricing(node, conversation.as_ref()),
+        conversation: conversation.as_ref().map(read_conversation),
         errors: person::errors(node)?,
         opaque_callback_data: node.text("biz_opaque_callback_data")?,
         identity_key_hash: node.text("recipient_identity_key_hash")?,
@@ -59,13 +59,19 @@ fn group_of(node: &Node<'_, '_>) -> Result<Option<String>> {
     if node.words("recipient_type")?.as_deref() == Some("group") {
         return node.required_id("recipient_id").map(|id| Some(id.into_owned()));
     }
-    // Only a group has participants. Its id is no number, which a person's would be.
+    // Only a group has participants. Its id is no phone number, which a person's would be.
     let of_participant = OF_PARTICIPANT.iter().any(|member| node.has(member));
     if of_participant && !node.has("recipient_type") {
         let recipient = node.id("recipient_id")?;
-        return Ok(recipient.filter(|id| !id.bytes().all(|b| b.is_ascii_digit() || b == b'+')));
+        return Ok(recipient.filter(|id| !is_phone_number(id)));
     }
     Ok(None)
+}
+
+/// A number has at most 15 digits (ITU-T E.164).
+fn is_phone_number(id: &str) -> bool {
+    let digits = id.strip_prefix('+').unwrap_or(id);
+    digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Members that name the person of a group's receipt.
@@ -113,22 +119,28 @@ fn scope(status: ReceiptStatus, person_known: bool) -> ReceiptScope {
 }
 
 /// Pricing stands in the status, or inside the conversation in the aggregated examples.
-fn pricing(node: &Node<'_, '_>, conversation: Option<&Node<'_, '_>>) -> Result<Option<Pricing>> {
-    let nested = conversation.map(|c| c.object("pricing")).transpose()?.flatten();
-    let Some(pricing) = node.object("pricing")?.or(nested) else { return Ok(None) };
-    Ok(Some(Pricing {
+fn pricing(node: &Node<'_, '_>, conversation: Option<&Node<'_, '_>>) -> Option<Pricing> {
+    let nested = conversation.and_then(|c| beside(c.object("pricing")));
+    let pricing = beside(node.object("pricing")).or(nested)?;
+    Some(Pricing {
         billable: pricing.flag("billable"),
-        pricing_model: pricing.text("pricing_model")?,
-        r#type: pricing.text("type")?,
-        category: pricing.text("category")?,
-    }))
+        pricing_model: beside(pricing.text("pricing_model")),
+        r#type: beside(pricing.text("type")),
+        category: beside(pricing.text("category")),
+    })
 }
 
-fn read_conversation(node: &Node<'_, '_>) -> Result<Conversation> {
-    let origin = node.object("origin")?;
-    Ok(Conversation {
-        id: node.text("id")?,
-        origin_type: origin.map(|origin| origin.text("type")).transpose()?.flatten(),
-        expires_at_s: time::optional(node, "expiration_timestamp")?.map(|ms| ms / 1000),
-    })
+fn read_conversation(node: &Node<'_, '_>) -> Conversation {
+    let origin = beside(node.object("origin"));
+    Conversation {
+        id: beside(node.text("id")),
+        origin_type: origin.and_then(|origin| beside(origin.text("type"))),
+        expires_at_s: beside(time::optional(node, "expiration_timestamp")).map(|ms| ms / 1000),
+    }
+}
+
+/// What stands beside who got what, and when: where it cannot be read it is none, and the receipt counts all the same. The
+/// original is kept.
+fn beside<T>(read: Result<Option<T>>) -> Option<T> {
+    read.ok().flatten()
 }

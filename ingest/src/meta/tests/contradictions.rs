@@ -364,3 +364,41 @@ fn account_errors_take_the_time_of_their_entry() {
     let record = record(vec![read(&body).remove(0)]);
     assert_eq!((record.time_quality(), record.provider_time_ms), (TimeQuality::Envelope, 1_767_225_601_000));
 }
+
+#[test]
+fn a_removal_that_fails_as_a_whole_may_name_nobody() {
+    let item = json!({"type": "group_participants_remove", "request_id": "1", "errors": [{"code": 131_207}]});
+    let event = event!(ParticipantsEnded, read(&participants(&item)));
+    assert_eq!((event.reason(), event.ended.len(), event.failed.len()), (EndReason::Removed, 0, 0));
+    assert_eq!(event.errors[0].code, "131207");
+    let nothing = json!({"type": "group_participants_remove", "request_id": "1"});
+    assert_eq!(failed(read(&participants(&nothing))).cause, "missing_field");
+}
+
+#[test]
+fn nobody_is_said_to_have_suspended_a_group() {
+    let item = json!({"type": "group_suspend", "request_id": "1"});
+    assert_eq!(record(read(&group("group_status_update", &item))).actor, None);
+}
+
+#[test]
+fn a_receipt_counts_whatever_stands_beside_it() {
+    for beside in [
+        json!({"conversation": {"id": "c", "expiration_timestamp": 0, "origin": "utility"}}),
+        json!({"conversation": []}),
+        json!({"pricing": []}),
+        json!({"pricing": {"category": {}}}),
+        json!({"status": "failed", "errors": [{"code": 131_026, "error_data": "not on WhatsApp"}]}),
+    ] {
+        let receipt = event!(Receipt, read(&status(&beside)));
+        if let Some(error) = receipt.errors.first() {
+            assert_eq!(error.details, "not on WhatsApp");
+        }
+    }
+}
+
+#[test]
+fn a_recipient_of_more_digits_than_a_phone_number_has_is_a_group() {
+    let item = json!({"recipient_type": null, "recipient_id": "120363404694233820", "recipient_participant_id": "1"});
+    assert_eq!(record(read(&status(&item))).group_id, "120363404694233820");
+}

@@ -59,6 +59,10 @@ impl Contribution<'_> {
         };
         let mut head = v1::GroupHead::default();
         match setting {
+            // That it changed is told, and not to what. A description that is taken away is an empty text.
+            Setting::Subject | Setting::Description | Setting::Picture if new.is_none() => {
+                self.setting_unconfirmed(change);
+            }
             Setting::Subject => head.subject = Some(text(new)),
             Setting::Description => head.description = Some(text(new)),
             Setting::Picture => head.picture = Some(picture(stamp.clone(), new)),
@@ -198,6 +202,30 @@ mod tests {
             _ => None,
         });
         assert_eq!(kept.map(|register| register.value.as_deref()).collect::<Vec<_>>(), [Some("s")]);
+    }
+
+    /// A success without the value took the name of the group away.
+    #[test]
+    fn what_changed_without_saying_to_what_is_unconfirmed_and_told_in_the_history() {
+        let [set, unsaid] = [Some("s"), None].map(|text| v1::SettingChange {
+            setting: Setting::Subject.into(),
+            new: text.map(|text| v1::SettingValue { value: Some(New::Text(text.to_owned())) }),
+            outcome: Outcome::Succeeded.into(),
+            ..Default::default()
+        });
+        let [first, second] = [(1, set), (2, unsaid)].map(|(second, change)| {
+            at(
+                second,
+                Kind::SettingsUpdated(v1::SettingsUpdated { changes: vec![change], errors: Vec::new() }),
+            )
+        });
+        let mut memory = crate::entry::Memory::default();
+        memory.apply(&[first, second]).unwrap();
+        let group = crate::view::group(&memory, crate::story::GROUP).unwrap().unwrap();
+        assert_eq!((group.subject.as_deref(), group.unconfirmed), (Some("s"), vec![Setting::Subject]));
+        let lines = crate::view::timeline(&memory, crate::story::GROUP).unwrap().unwrap();
+        let texts: Vec<_> = lines.iter().map(|line| line.text.as_deref()).collect();
+        assert_eq!(texts, [Some("s"), None]);
     }
 
     #[test]

@@ -156,7 +156,7 @@ const FACTS_BEFORE_CHANGES: u32 = u32::MAX;
 mod tests {
     use super::*;
     use crate::entry::Memory;
-    use crate::story::{GROUP, ended, joined, renamed};
+    use crate::story::{GROUP, changed, ended, joined, renamed};
 
     #[test]
     fn a_line_calls_people_as_they_were_called_then() {
@@ -196,6 +196,16 @@ mod tests {
         assert_eq!(user_id(&lines[2]).as_deref(), Some("A"));
         assert_eq!(user_id(&lines[4]).as_deref(), Some("B"));
         assert_eq!(user_id(&lines[5]), None, "somebody else has the old number");
+    }
+
+    #[test]
+    fn a_change_of_user_id_that_names_the_number_alone_is_from_the_id_that_was_known() {
+        let mut memory = Memory::default();
+        let change = changed(2, v1::IdentityChangeKind::UserId, &["w:1"], &["u:B"], "m");
+        memory.apply(&[joined(1, &["u:A", "w:1"]), change]).unwrap();
+        let line = timeline(&memory, GROUP).unwrap().unwrap().pop().unwrap();
+        let names = line.member.unwrap().names;
+        assert_eq!((names.user_id.as_deref(), line.text.as_deref()), (Some("A"), Some("B")));
     }
 
     #[test]
