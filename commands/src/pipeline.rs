@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::replay;
-use groupfold_ingest::{Receiver, Settings as ReceiverSettings, Stream};
+use groupfold_ingest::{Receiver, Settings as ReceiverSettings, StartError, Stream};
 use groupfold_projector::{Entrance, Holder, Io, Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
@@ -168,9 +168,10 @@ pub(crate) async fn receiver(
         monitor_url: broker.monitor_url.clone(),
         build: VERSION.to_owned(),
     };
-    Receiver::start(client, settings, registry)
-        .await
-        .map_err(|error| failed("the receiver cannot start", &error))
+    Receiver::start(client, settings, registry).await.map_err(|error| match error {
+        StartError::NoLog | StartError::Missing { .. } => Failure::Missing(with_causes("", &error)),
+        error => failed("the receiver cannot start", &error),
+    })
 }
 
 /// The tokens of the API, and among them one by which verbs of the same owner reach a guarded one; it lives as long

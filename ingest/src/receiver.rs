@@ -40,10 +40,10 @@ pub enum StartError {
     #[error("the log cannot be used")]
     Log(#[source] provision::Error),
     /// There is no log yet.
-    #[error("there is no log: provision the streams first")]
+    #[error("there is no log on this broker: run `groupfold provision` first")]
     NoLog,
     /// Some streams of the log are missing.
-    #[error("the log is not whole: {} missing; provision the streams again", .streams.join(", "))]
+    #[error("the log is not whole: {} missing; run `groupfold provision` again", .streams.join(", "))]
     Missing {
         /// Their names.
         streams: Vec<String>,

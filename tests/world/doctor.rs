@@ -265,3 +265,23 @@ async fn provision_finds_the_broker_of_what_runs_on_the_folder() {
     let output = run(&groupfold.data(), &["provision", "--check"], &[]);
     assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+/// A receiver once ended with 1 there.
+#[tokio::test]
+async fn on_a_broker_without_a_log_receiver_and_projector_end_with_69_and_name_the_verb_that_makes_one() {
+    let server = NatsServer::start().await;
+    let scratch = Scratch::new("no-log");
+    for verb in ["ingest", "project"] {
+        let mut command = Groupfold::command();
+        command.args([verb, "--nats-url", &server.url(), "--data", scratch.path().to_str().unwrap()]);
+        command.args(["--webhook-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0"]);
+        command.args(["--meta-app-secret", STRONG, "--meta-verify-token", STRONG]);
+        let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(69), "{verb}: {said}");
+        assert!(
+            said.contains("there is no log on this broker: run `groupfold provision` first"),
+            "{verb}: {said}"
+        );
+    }
+}
