@@ -85,12 +85,18 @@ impl Feed {
         (since.elapsed() > GRACE).then(|| format!("partition {partition}: change feed: {why}"))
     }
 
-    pub(crate) fn advanced(&self, to: Mark, by: u64) {
+    /// The stream goes so far, which is no news of whether it takes more; `by` changes that waited are there.
+    pub(crate) fn found(&self, to: Mark, by: u64) {
         self.0.send_modify(|state| {
             state.published = Some(state.published.unwrap_or_default().max(to));
             state.waiting = state.waiting.saturating_sub(by);
-            state.trouble = None;
         });
+    }
+
+    /// So many changes were published.
+    pub(crate) fn advanced(&self, to: Mark, by: u64) {
+        self.found(to, by);
+        self.well();
     }
 
     /// Commits up to now: to be asked for before the outbox is looked at.
@@ -107,13 +113,22 @@ impl Feed {
             }
             news
         });
+        self.well();
     }
 
-    fn troubled(&self, why: String) {
+    /// True if that is news.
+    fn troubled(&self, why: String) -> bool {
+        let mut is_news = false;
         self.0.send_modify(|state| {
-            let since = state.trouble.take().map_or_else(Instant::now, |(since, _)| since);
-            state.trouble = Some((since, why));
+            let before = state.trouble.take();
+            is_news = before.is_none();
+            state.trouble = Some((before.map_or_else(Instant::now, |(since, _)| since), why));
         });
+        is_news
+    }
+
+    fn well(&self) {
+        self.0.send_if_modified(|state| state.trouble.take().is_some());
     }
 
     async fn wait(&self) {
@@ -141,5 +156,20 @@ mod tests {
         feed.emptied(feed.commits());
         assert_eq!(feed.waiting(), 0);
         assert!(feed.wait().now_or_never().is_none());
+    }
+
+    /// Asking for the end cleared it, so that readiness came and went while nothing was published.
+    #[test]
+    fn trouble_lasts_until_something_is_published_or_nothing_waits() {
+        let feed = Feed::default();
+        let in_trouble = || feed.0.borrow().trouble.is_some();
+        assert!(feed.troubled("full".to_owned()), "it is told once");
+        feed.found(Mark::default(), 0);
+        assert!(in_trouble() && !feed.troubled("full still".to_owned()));
+        feed.advanced(Mark::default(), 1);
+        assert!(!in_trouble());
+        feed.troubled("gone".to_owned());
+        feed.emptied(feed.commits());
+        assert!(!in_trouble(), "nothing waits");
     }
 }

@@ -41,6 +41,7 @@ use groupfold_schemas::v1;
 pub use format::{Marker, VERSION, marker};
 pub(crate) use open::chain;
 pub use outbox::Outbox;
+pub(crate) use outbox::published;
 use shadow::{NOTHING, Shadow};
 pub(crate) use side::Side;
 use undo::Undo;

@@ -1,6 +1,7 @@
 //! The change feed on real parts: each change once and in order, whatever is killed.
 
 pub(crate) mod listener;
+mod past;
 mod retention;
 mod sse;
 pub(crate) mod told;

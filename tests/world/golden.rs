@@ -232,6 +232,8 @@ fn progress_of_every_release_reads_back() {
         digest: vec![7; 16].into(),
         events_applied: 1200,
         records_unreadable: 34,
+        published_sequence: 0,
+        published_index: 0,
     };
     let golden = golden("progress", &frame::encode(&progress));
     assert_eq!(frame::decode::<v1::Progress>(&golden).unwrap(), progress);

@@ -8,13 +8,14 @@ use groupfold_fold::change::mark_of;
 use groupfold_fold::entry::{Key, Source as _, Value};
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::crash::{self, Point};
+use groupfold_schemas::log;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Changes, End, Waiting};
+use super::stream::{Changes, End, Waiting, last_of};
 use crate::api::auth::number_of;
 use crate::partition::Partition;
-use crate::store::{self, ReadView};
+use crate::store::{self, ReadView, published};
 
 /// Changes of one batch: the broker takes 1,000.
 const BATCH_MAX: usize = 800;
@@ -52,7 +53,9 @@ impl Publisher {
                 pause = PAUSE;
             }
             tracing::debug!(reason = why, ?pause, "changes are not published");
-            self.partition.feed.troubled(why);
+            if self.partition.feed.troubled(why.clone()) {
+                tracing::warn!(partition = self.partition.id, reason = why, "changes are not published");
+            }
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 () = tokio::time::sleep(pause) => {}
@@ -69,21 +72,31 @@ impl Publisher {
             () = shutdown.cancelled() => return Ok(()),
             end = self.changes.end() => end?,
         };
+        let waiting = self.waiting(self.end.last.mark).await?;
+        if end.is_whole && end.last.mark < waiting.left_out {
+            // What waits behind it is folded on, and published when somebody has seen to it.
+            self.partition.feed.found(waiting.left_out, 0);
+            return Err(format!(
+                "{} lost what followed {}, up to {}: fold the partition again, and it is told from the log",
+                log::CHANGES_STREAM,
+                end.last.mark.id(self.partition.id),
+                waiting.left_out.id(self.partition.id),
+            ));
+        }
         // A message that retention took meanwhile does not take us back.
-        let mark = end.mark.max(self.partition.feed.published());
-        let published = self.waiting(self.end.mark).await?.changes;
-        let published = published.iter().filter(|change| mark_of(change) <= mark).count();
-        self.end = End { mark, sequence: end.sequence };
-        self.partition.feed.advanced(mark, published as u64);
+        let last = if end.last.mark < self.partition.feed.published() { self.end.last } else { end.last };
+        let published = waiting.changes.iter().filter(|change| mark_of(change) <= last.mark).count();
+        self.end = End { last, ..end };
+        self.partition.feed.found(last.mark, published as u64);
         loop {
             let commits = self.partition.feed.commits();
-            let waiting = self.waiting(self.end.mark).await?;
-            let Some(mark) = waiting.changes.last().map(mark_of) else {
+            let waiting = self.waiting(self.end.last.mark).await?;
+            let Some(last) = waiting.changes.last().map(last_of) else {
                 self.partition.feed.emptied(commits);
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
                     () = self.partition.feed.wait() => {}
-                    () = tokio::time::sleep_until(self.remember_at), if self.remembered < self.end.mark => {
+                    () = tokio::time::sleep_until(self.remember_at), if self.remembered < self.end.last.mark => {
                         self.remember().await;
                     }
                 }
@@ -94,8 +107,8 @@ impl Publisher {
             crash::at(Point::FeedBegin);
             let sequence = self.changes.publish(waiting, self.end.sequence).await?;
             crash::at(Point::FeedPublished);
-            self.end = End { mark, sequence };
-            self.partition.feed.advanced(mark, count);
+            self.end = End { last, is_whole: true, sequence };
+            self.partition.feed.advanced(last.mark, count);
             // Also where there is always more: whoever begins after a position is told by it whether all is kept.
             if self.remember_at <= Instant::now() {
                 self.remember().await;
@@ -119,9 +132,10 @@ impl Publisher {
 
     async fn remember(&mut self) {
         self.remember_at = Instant::now() + REMEMBER_EVERY;
-        if self.remembered < self.end.mark {
-            match self.changes.remember(self.end.mark).await {
-                Ok(()) => self.remembered = self.end.mark,
+        let mark = self.end.last.mark;
+        if self.remembered < mark {
+            match self.changes.remember(self.end).await {
+                Ok(()) => self.remembered = mark,
                 Err(why) => tracing::debug!(reason = why, "the end of the changes is not remembered"),
             }
         }
@@ -143,5 +157,5 @@ fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
             numbers.insert(change.group_id.clone(), number_of(&head).to_owned());
         }
     }
-    Ok(Waiting { changes, numbers })
+    Ok(Waiting { changes, numbers, left_out: published(&view.progress()) })
 }

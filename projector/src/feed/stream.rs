@@ -7,6 +7,7 @@ use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use async_nats::{Client, HeaderMap, Request, header};
 use bytes::Bytes;
+use groupfold_fold::change::mark_of;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::{log, v1};
 use serde::Deserialize;
@@ -20,6 +21,11 @@ const REQUEST_WAIT: Duration = Duration::from_secs(5);
 const LOG_HEADER: &str = "Groupfold-Log";
 /// Position of the event that a change follows from.
 const POSITION_HEADER: &str = "Groupfold-Position";
+/// When the log took that event, Unix milliseconds: of another past another event may have its position.
+const LOG_TIME_HEADER: &str = "Groupfold-Log-Time";
+/// Of what is remembered: creation time of the stream of changes, and the sequence of the last one there.
+const CHANGES_HEADER: &str = "Groupfold-Changes";
+const CHANGES_SEQUENCE_HEADER: &str = "Groupfold-Changes-Sequence";
 /// The filter that an expected last sequence is meant for.
 const EXPECTED_SUBJECT_HEADER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
@@ -31,11 +37,21 @@ struct Ack {
     error: Option<jetstream::Error>,
 }
 
+/// The last change that is told of an event, and when the log took that.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Last {
+    pub(super) mark: Mark,
+    /// Unix milliseconds; zero if unknown.
+    pub(super) log_time_ms: i64,
+}
+
 /// How far the stream goes for one partition.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct End {
     /// The last change of this log.
-    pub(super) mark: Mark,
+    pub(super) last: Last,
+    /// True if nothing that followed it was taken by retention.
+    pub(super) is_whole: bool,
     /// Sequence of the last message of the partition; zero without one.
     pub(super) sequence: u64,
 }
@@ -46,6 +62,8 @@ pub(super) struct Waiting {
     pub(super) changes: Vec<v1::Change>,
     /// Business numbers of their groups, where one is known.
     pub(super) numbers: BTreeMap<String, String>,
+    /// Up to where changes do not wait any more: they are published.
+    pub(super) left_out: Mark,
 }
 
 /// The stream of changes, as one partition writes it.
@@ -55,34 +73,67 @@ pub(super) struct Changes {
     partition: u16,
     /// Creation time of the partition's stream of events.
     log: String,
+    /// Creation time of the stream of changes.
+    created: String,
 }
 
 impl Changes {
     pub(super) fn new(client: Client, partition: u16) -> Self {
         let mut context = jetstream::new(client.clone());
         context.set_timeout(REQUEST_WAIT);
-        Self { client, context, partition, log: String::new() }
+        Self { client, context, partition, log: String::new(), created: String::new() }
     }
 
     /// Asks how far the partition's changes are published.
+    ///
+    /// # Errors
+    /// What the broker said, or that the stream tells of what the log does not have.
     pub(super) async fn end(&mut self) -> Result<End, String> {
-        self.log = tail::look(&self.context, &log::stream(self.partition)).await?.created;
-        let last = self.last(log::CHANGES_STREAM, &log::partition_changes(self.partition)).await?;
+        let changes = self.last(log::CHANGES_STREAM, &log::partition_changes(self.partition)).await?;
         let mark = self.last(log::CHANGE_MARKS_STREAM, &log::change_mark_subject(self.partition)).await?;
-        let told = |message: &Option<(u64, HeaderMap)>| {
-            let (_, headers) = message.as_ref()?;
-            self.mark_in(headers)
-        };
-        Ok(End {
-            mark: told(&last).max(told(&mark)).unwrap_or_default(),
-            sequence: last.map_or(0, |(sequence, _)| sequence),
-        })
+        // After what is told of it: it goes as far at least.
+        let stream = log::stream(self.partition);
+        let info = tail::look(&self.context, &stream).await?;
+        self.log = info.created;
+        let kept = tail::look(&self.context, log::CHANGES_STREAM).await?;
+        self.created = kept.created;
+        let told = |message: &Option<(u64, HeaderMap)>| self.last_in(&message.as_ref()?.1);
+        // While the stream has changes of the partition the last is how far it goes: retention takes the first. Where it
+        // has none, but reaches back to when it had, it lost them.
+        let there = told(&changes);
+        let lost = mark.as_ref().is_some_and(|(_, headers)| self.had(headers, kept.first_sequence));
+        let is_whole = there.is_some() || lost;
+        let last = there.or_else(|| told(&mark).filter(|_| !lost)).unwrap_or_default();
+        let Last { mark: Mark { sequence: told_of, .. }, log_time_ms } = last;
+        let ends = info.last_sequence;
+        if told_of > ends || tail::is_rewritten(&self.context, &stream, (told_of, log_time_ms)).await? {
+            return Err(format!(
+                "it tells of {0}:{told_of} of another past of the log, which ends with {0}:{ends}: remove the streams {1} \
+                 and {2}, then `groupfold provision`; readers begin anew",
+                self.partition,
+                log::CHANGES_STREAM,
+                log::CHANGE_MARKS_STREAM
+            ));
+        }
+        let sequence = changes.map_or(0, |(sequence, _)| sequence);
+        Ok(End { last, is_whole, sequence })
     }
 
-    fn mark_in(&self, headers: &HeaderMap) -> Option<Mark> {
+    /// True if this stream had a change of the partition at this sequence or later when that was remembered.
+    fn had(&self, remembered: &HeaderMap, from: u64) -> bool {
+        let sequence =
+            remembered.get(CHANGES_SEQUENCE_HEADER).and_then(|text| text.as_str().parse::<u64>().ok());
+        let of_this_stream =
+            remembered.get(CHANGES_HEADER).is_some_and(|created| created.as_str() == self.created);
+        of_this_stream && sequence.is_some_and(|sequence| sequence >= from.max(1))
+    }
+
+    fn last_in(&self, headers: &HeaderMap) -> Option<Last> {
         let of_this_log = headers.get(LOG_HEADER).is_some_and(|log| log.as_str() == self.log);
         let (_, mark) = Mark::from_id(headers.get(header::NATS_MESSAGE_ID)?.as_str())?;
-        of_this_log.then_some(mark)
+        // Earlier builds did not tell it.
+        let log_time_ms = headers.get(LOG_TIME_HEADER).and_then(|time| time.as_str().parse().ok());
+        of_this_log.then_some(Last { mark, log_time_ms: log_time_ms.unwrap_or_default() })
     }
 
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<(u64, HeaderMap)>, String> {
@@ -104,12 +155,12 @@ impl Changes {
 
     /// Adds changes behind the message of this sequence: all of them or none. Returns the sequence of the last.
     pub(super) async fn publish(&self, waiting: Waiting, behind: u64) -> Result<u64, String> {
-        let Waiting { changes, numbers } = waiting;
+        let Waiting { changes, numbers, .. } = waiting;
         let batch = self.client.new_inbox();
         let batch = batch.rsplit('.').next().unwrap_or("batch");
         let (mut commit, last) = (None, changes.len());
         for (at, change) in (1..).zip(changes) {
-            let mut headers = self.headers(groupfold_fold::change::mark_of(&change));
+            let mut headers = self.headers(last_of(&change));
             headers.insert(header::NATS_BATCH_ID, batch);
             headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
             if let Some(number) = numbers.get(&change.group_id) {
@@ -136,8 +187,9 @@ impl Changes {
         ack.error.map_or(Ok(ack.seq), |error| Err(error.to_string()))
     }
 
-    fn headers(&self, mark: Mark) -> HeaderMap {
+    fn headers(&self, Last { mark, log_time_ms }: Last) -> HeaderMap {
         let mut headers = HeaderMap::new();
+        headers.insert(LOG_TIME_HEADER, log_time_ms.to_string());
         headers.insert(header::NATS_MESSAGE_ID, mark.id(self.partition));
         headers.insert(POSITION_HEADER, format!("{}:{}", self.partition, mark.sequence));
         headers.insert(LOG_HEADER, self.log.as_str());
@@ -145,11 +197,18 @@ impl Changes {
     }
 
     /// Remembers how far it goes, for the day when retention has taken all of the partition's changes.
-    pub(super) async fn remember(&self, mark: Mark) -> Result<(), String> {
+    pub(super) async fn remember(&self, end: End) -> Result<(), String> {
         let subject = log::change_mark_subject(self.partition);
-        let headers = self.headers(mark);
+        let mut headers = self.headers(end.last);
+        headers.insert(CHANGES_HEADER, self.created.as_str());
+        headers.insert(CHANGES_SEQUENCE_HEADER, end.sequence.to_string());
         let sent = self.context.publish_with_headers(subject, headers, Bytes::new()).await;
         sent.map_err(|error| error.to_string())?.await.map_err(|error| error.to_string())?;
         Ok(())
     }
+}
+
+/// Where a change stands, as the last one.
+pub(super) fn last_of(change: &v1::Change) -> Last {
+    Last { mark: mark_of(change), log_time_ms: change.log_time_ms }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use groupfold_fold::apply::{Changes, Contributions, Known, Working};
 use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
 use groupfold_fold::entry::Memory;
+use groupfold_schemas::change::Mark;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, log, v1};
 
@@ -145,11 +146,15 @@ impl Commit<'_> {
         if messages.last().is_some_and(|last| last.sequence < published.sequence) {
             // Folded again: all that these events made different is told already.
             let mut working = Working::over(loaded);
-            for message in messages {
+            for message in &mut *messages {
                 let contributions = std::mem::take(&mut message.contributions);
                 working.apply(contributions).map_err(|error| self.damaged(error))?;
             }
-            return Ok((working.finish(), Outbox::default()));
+            let mut outbox = Outbox::default();
+            if let Some(last) = messages.last() {
+                outbox.leave_out(Mark { sequence: last.sequence, index: u32::MAX });
+            }
+            return Ok((working.finish(), outbox));
         }
         self.tell_changes(messages, loaded, published)
     }
@@ -159,7 +164,7 @@ impl Commit<'_> {
         &self,
         messages: &mut [Message],
         loaded: Memory,
-        published: groupfold_schemas::change::Mark,
+        published: Mark,
     ) -> Result<(Changes, Outbox), store::Error> {
         let view = self.partition.store.view()?;
         let mut outbox = Outbox::default();
@@ -175,10 +180,12 @@ impl Commit<'_> {
                 TellError::Entry(error) => self.damaged(error),
                 TellError::Source(error) => error,
             })?;
-            changes
-                .into_iter()
-                .filter(|change| mark_of(change) > published)
-                .for_each(|change| outbox.put(change));
+            for change in changes {
+                match mark_of(&change) {
+                    mark if mark > published => outbox.put(change),
+                    mark => outbox.leave_out(mark),
+                }
+            }
         }
         Ok((telling.finish(), outbox))
     }
@@ -189,6 +196,7 @@ impl Commit<'_> {
         let before = self.partition.store.view()?.progress();
         let digest = store::digest_of(&before).map_err(|error| self.damaged(error))?;
         let digest = digest.plus(changes.digest);
+        let left_out = outbox.left_out(&before);
         let progress = v1::Progress {
             stream: log::stream(self.partition.id),
             stream_created: self.stream_created.to_owned(),
@@ -197,6 +205,8 @@ impl Commit<'_> {
             digest: digest.to_bytes().to_vec().into(),
             events_applied: before.events_applied + (messages.len() - unreadable.len()) as u64,
             records_unreadable: before.records_unreadable + unreadable.len() as u64,
+            published_sequence: left_out.sequence,
+            published_index: left_out.index,
         };
         let folded = Folded { events: progress.events_applied, unreadable: progress.records_unreadable };
         let begun = Instant::now();

@@ -285,6 +285,7 @@ fn write(
         digest: before.digest.clone(),
         events_applied: before.events_applied + portion.messages - unreadable,
         records_unreadable: before.records_unreadable + unreadable,
+        ..before.clone()
     };
     if last.log_time_ms == 0 {
         progress.log_time_ms = before.log_time_ms;

@@ -23,6 +23,7 @@ pub struct Outbox {
     puts: Vec<(v1::Outgoing, usize)>,
     added: usize,
     removes: Vec<Vec<u8>>,
+    left_out: Mark,
 }
 
 impl Outbox {
@@ -46,6 +47,18 @@ impl Outbox {
     /// Takes out a parcel that is published, by its place.
     pub fn remove(&mut self, parcel: Mark) {
         self.removes.push(key(parcel));
+        self.leave_out(parcel);
+    }
+
+    /// Says that changes up to this one are not here, as they are published.
+    pub fn leave_out(&mut self, up_to: Mark) {
+        self.left_out = self.left_out.max(up_to);
+    }
+
+    /// Up to where changes are not here, with what the store says of those before.
+    #[must_use]
+    pub fn left_out(&self, before: &v1::Progress) -> Mark {
+        self.left_out.max(published(before))
     }
 
     /// How many changes it adds.
@@ -106,6 +119,12 @@ fn changes_in(value: &[u8]) -> Result<Vec<v1::Change>, frame::Error> {
 pub(super) fn check(partition: u16, value: &[u8]) -> Result<(), Error> {
     let read = changes_in(value).map(drop);
     read.map_err(|error| Error::Damaged { partition, source: Box::new(error) })
+}
+
+/// Up to where changes are not in the outbox, as the stream of changes had them.
+#[must_use]
+pub(crate) fn published(progress: &v1::Progress) -> Mark {
+    Mark { sequence: progress.published_sequence, index: progress.published_index }
 }
 
 /// A parcel stands under the place of its last change.

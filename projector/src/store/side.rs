@@ -22,7 +22,7 @@ use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
 use super::{
     CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open, pages,
-    put, unreadable_key,
+    published, put, unreadable_key,
 };
 
 /// Which store beside the live one.
@@ -213,6 +213,10 @@ impl Store {
         let open = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         // Cut short, it is done again before the next attempt of a swap.
         let mut writes = Writes::default();
+        let mark = published(&live.progress);
+        let (published_sequence, published_index) = (mark.sequence, mark.index);
+        let progress = v1::Progress { published_sequence, published_index, ..open.progress.clone() };
+        writes.put(PROGRESS_KEY, frame::encode(&progress));
         for prefix in CARRIED {
             for key in open.db.scan_prefix([*prefix]).keys() {
                 writes.remove(&key.map_err(|error| database(partition, error))?);

@@ -98,6 +98,23 @@ pub(super) async fn check_message(
     }
 }
 
+/// True if the stream holds another message of this sequence than the one that it took at this time. One that retention
+/// took meanwhile tells nothing.
+///
+/// # Errors
+/// What the broker said.
+pub(crate) async fn is_rewritten(
+    context: &jetstream::Context,
+    stream: &str,
+    (sequence, log_time_ms): (u64, i64),
+) -> Result<bool, String> {
+    match check_message(context, stream, &Identity { created: None, sequence, log_time_ms }).await {
+        Ok(()) => Ok(false),
+        Err(Fault::Stop(_) | Fault::Hole { .. }) => Ok(true),
+        Err(Fault::Retry(why)) => Err(why),
+    }
+}
+
 /// True if the stream holds a message of this sequence.
 pub(crate) async fn has_message(
     context: &jetstream::Context,

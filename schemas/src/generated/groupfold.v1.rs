@@ -1611,6 +1611,12 @@ pub struct Progress {
     pub events_applied: u64,
     #[prost(uint64, tag = "7")]
     pub records_unreadable: u64,
+    /// Changes up to this one do not wait to be published, as the stream of changes has them: sequence of the event, and
+    /// place among its changes. Zero if none was left out.
+    #[prost(uint64, tag = "8")]
+    pub published_sequence: u64,
+    #[prost(uint32, tag = "9")]
+    pub published_index: u32,
 }
 /// What a store keeps entries as that are next to each other and have the beginning of their keys in common: receipts of
 /// one message.

@@ -58,6 +58,15 @@ impl Told {
         }
     }
 
+    /// The other one begins with these, in each partition.
+    #[track_caller]
+    pub(crate) fn assert_begins(&self, other: &Self) {
+        for (partition, changes) in &self.0 {
+            let theirs = other.0.get(partition).map_or(&[][..], Vec::as_slice);
+            assert!(theirs.starts_with(changes), "partition {partition}");
+        }
+    }
+
     #[track_caller]
     pub(crate) fn assert_same(&self, other: &Self) {
         for partition in self.0.keys().chain(other.0.keys()) {

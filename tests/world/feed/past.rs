@@ -1,0 +1,129 @@
+//! A stream of changes that does not fit the log or the store any more: one of them was restored, or lost its end.
+
+use std::fs;
+use std::path::Path;
+
+use async_nats::jetstream;
+use groupfold_schemas::log;
+use groupfold_tests::{Groupfold, NatsServer, Options, wait_until};
+
+use super::told::Told;
+use super::{BOUND, post, provisioned, settled, story};
+
+const EVENTS: &str = "GROUPFOLD_EVENTS";
+
+async fn says_of_the_feed(projector: &Groupfold, what: &str) {
+    wait_until("readiness says what is wrong with the feed", BOUND, async || {
+        let answer = projector.get("/readyz").await;
+        let said = answer.text.contains("change feed") && answer.text.contains(what);
+        if answer.status == 503 && said { Ok(()) } else { Err(answer.text) }
+    })
+    .await;
+}
+
+/// Changes that were published and lost again were never told, and nothing said so.
+#[tokio::test]
+async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_again() {
+    let mut nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    post(&receiver, &story(0)).await;
+    settled(&projector, &nats).await;
+    let copied = nats.store_dir().with_extension("kept");
+    nats.stop().await;
+    copy_streams(&nats.store_dir(), &copied, log::CHANGES_STREAM);
+    nats.restart().await;
+    for round in 1..3 {
+        // A commit takes out of the outbox what is published by then.
+        post(&receiver, &story(round)).await;
+        settled(&projector, &nats).await;
+    }
+    let before = settled(&projector, &nats).await;
+    assert_eq!(projector.terminate().await, 0);
+    nats.stop().await;
+    copy_streams(&copied, &nats.store_dir(), log::CHANGES_STREAM);
+    nats.restart().await;
+
+    projector.start_anyhow().await;
+    says_of_the_feed(&projector, "fold the partition again").await;
+    post(&receiver, &story(3)).await;
+    let meanwhile = Told::read(&nats).await;
+
+    projector.terminate().await;
+    fs::remove_dir_all(projector.data().join("store")).unwrap();
+    projector.restart().await;
+    let after = settled(&projector, &nats).await;
+    assert!(after.len() > before.len());
+    before.assert_begins(&after);
+    meanwhile.assert_begins(&after);
+}
+
+/// What was new at positions that the log had had before was taken for told.
+#[tokio::test]
+async fn changes_of_another_past_of_the_log_are_not_gone_on_with() {
+    let mut nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    post(&receiver, &story(0)).await;
+    settled(&projector, &nats).await;
+    nats.stop().await;
+    let kept = nats.store_dir().with_extension("kept");
+    copy_streams(&nats.store_dir(), &kept, EVENTS);
+    nats.restart().await;
+    post(&receiver, &story(1)).await;
+    settled(&projector, &nats).await;
+
+    // The log goes back, the changes do not; its projector's store is folded again, as for any log that was shortened.
+    assert_eq!(projector.terminate().await, 0);
+    nats.stop().await;
+    copy_streams(&kept, &nats.store_dir(), EVENTS);
+    nats.restart().await;
+    fs::remove_dir_all(projector.data().join("store")).unwrap();
+    projector.start_anyhow().await;
+    says_of_the_feed(&projector, "of another past of the log").await;
+    // Also once the log has grown past it.
+    for round in 2..5 {
+        post(&receiver, &story(round)).await;
+    }
+    projector.terminate().await;
+    projector.start_anyhow().await;
+    says_of_the_feed(&projector, "of another past of the log").await;
+
+    let context = jetstream::new(nats.client().await);
+    for stream in [log::CHANGES_STREAM, log::CHANGE_MARKS_STREAM] {
+        context.delete_stream(stream).await.unwrap();
+    }
+    groupfold_ingest::provision::provision(&nats.client().await, &Default::default()).await.unwrap();
+    let told = settled(&projector, &nats).await;
+    let named = |name: &str| told.bodies().filter(|body| body["after"] == name).count();
+    assert_eq!((named("Name 1"), named("Name 4")), (0, 6), "what the log has, and nothing else");
+}
+
+/// Streams in a folder of the broker's whose names begin so, into another one, in place of those there.
+fn copy_streams(from: &Path, to: &Path, begin: &str) {
+    for account in fs::read_dir(from.join("jetstream")).unwrap() {
+        let streams = account.unwrap().path().join("streams");
+        for stream in fs::read_dir(&streams).into_iter().flatten() {
+            let stream = stream.unwrap().path();
+            let name = stream.file_name().unwrap().to_str().unwrap();
+            if name.starts_with(begin) {
+                let place = to.join(stream.strip_prefix(from).unwrap());
+                let _ = fs::remove_dir_all(&place);
+                copy(&stream, &place);
+            }
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (entry, place) = (entry.unwrap(), to.to_owned());
+        let place = place.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &place);
+        } else {
+            fs::copy(entry.path(), place).unwrap();
+        }
+    }
+}
