@@ -172,7 +172,7 @@ fn account(known: &[Known], args: &ImportArgs) -> Result<String, Failure> {
     let of_groups = known.iter().map(|known| &known.account).find(|account| !account.is_empty());
     args.account.as_ref().or(of_groups).cloned().ok_or_else(|| {
         Failure::Usage(format!(
-            "no group of number {} is known yet: name its WhatsApp Business Account by --account",
+            "no group of phone_number_id {} is known yet: name its WhatsApp Business Account by --account",
             args.phone_number_id
         ))
     })
