@@ -5,8 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Reach;
-use super::reach::{Body, Request};
 use super::tables;
+use crate::api::{Body, Request};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
@@ -140,8 +140,9 @@ pub(super) async fn run(verb: &PolicyVerb) -> Result<(), Failure> {
         [("groupfold-actor", said.actor.clone()), ("idempotency-key", said.idempotency_key.clone())];
     let body = body.map_or(Body::None, Body::Json);
     let waits = [("wait_ms", said.reach.wait_ms.map(|wait_ms| wait_ms.to_string()))];
-    let request = Request { method, path: &path, query: &waits, headers: &headers, body };
-    let answer = said.reach.send(request).await?;
+    let request =
+        Request { method, path: &path, query: &waits, headers: &headers, body, ..Request::default() };
+    let answer = said.reach.api.client()?.ask(request).await?;
     print::line(&match said.reach.output {
         Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),
         Output::Table => tables::written(&answer),

@@ -46,10 +46,10 @@ struct Row {
 }
 
 pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
-    let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
+    let both = Both::of(&args.flags, args.api_url.clone())?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
-    let known = known::groups(&both.reach, Some(&args.phone_number_id)).await?;
+    let known = known::groups(&both.api, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
     if !args.execute {
         return show(&rows, args.output);
