@@ -46,15 +46,18 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let found = streams::read(&log).await?;
     let checks = checks::all(&lives, &found, &position);
     let wrong: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
-    print::line(&match args.output {
-        Output::Json => json!({
-            "holds": wrong.is_empty(),
-            "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
-            "totals": totals(&lives),
-        })
-        .to_string(),
-        Output::Table => table(&checks, &lives),
-    })?;
+    print::either(
+        args.output,
+        || {
+            json!({
+                "holds": wrong.is_empty(),
+                "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
+                "totals": totals(&lives),
+            })
+            .to_string()
+        },
+        || table(&checks, &lives),
+    )?;
     if wrong.is_empty() {
         return Ok(());
     }

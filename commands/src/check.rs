@@ -1,12 +1,10 @@
 //! `groupfold check`: one number against two bounds, for a monitor.
 
-use std::io::Write;
-
 use serde_json::json;
 
 use crate::api::{Client, PipelineReach};
 use crate::exit::Failure;
-use crate::{failed, health};
+use crate::{failed, health, print};
 
 /// One number against two bounds, for a monitor.
 #[derive(clap::Args, Debug)]
@@ -121,7 +119,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Failure> {
         (Ok(measure), format) => tell(args.what, &measure, (warn, crit), format),
         (Err(failure), Format::Nagios) => {
             let line = crate::redact::redact(&failure.to_string()).replace(['|', '\n'], " ");
-            say(&format!("GROUPFOLD {} UNKNOWN - {line}", args.what.name().to_uppercase()))?;
+            print::text(&format!("GROUPFOLD {} UNKNOWN - {line}", args.what.name().to_uppercase()))?;
             Err(Failure::Monitor(3))
         }
         (Err(failure), _) => Err(failure),
@@ -159,7 +157,7 @@ async fn lag(args: &CheckArgs) -> Result<Measure, Failure> {
 
 async fn failures(args: &CheckArgs) -> Result<Measure, Failure> {
     let (count, oldest_ms) = failed::unresolved(&args.reach.log().open().await?).await?;
-    let oldest = oldest_ms.map(crate::print::time);
+    let oldest = oldest_ms.map(print::time);
     let since = oldest.as_ref().map(|time| format!(", the oldest since {time}")).unwrap_or_default();
     Ok(Measure {
         value: count as f64,
@@ -195,8 +193,8 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
     let Measure { value, words, details } = measure;
     let (name, unit) = (what.name(), what.unit());
     match format {
-        Format::Text => say(&format!("{}  {name}  — {words}", level.name()))?,
-        Format::Json => say(
+        Format::Text => print::text(&format!("{}  {name}  — {words}", level.name()))?,
+        Format::Json => print::json(
             &json!({ "check": name, "level": level.name(), "value": value, "unit": unit, "warn": warn, "crit": crit,
                      "text": words, "details": details })
             .to_string(),
@@ -204,7 +202,7 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
         Format::Nagios => {
             let (shout, state) = (name.to_uppercase(), level.name().to_uppercase());
             let words = words.replace('|', " ");
-            say(&format!("GROUPFOLD {shout} {state} - {words} | {name}={value}{unit};{warn};{crit};0"))?;
+            print::text(&format!("GROUPFOLD {shout} {state} - {words} | {name}={value}{unit};{warn};{crit};0"))?;
             return match level {
                 Level::Ok => Ok(()),
                 Level::Warning => Err(Failure::Monitor(1)),
@@ -216,11 +214,6 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
         Level::Ok => Ok(()),
         _ => Err(Failure::Found(format!("{name} is {}", level.name()))),
     }
-}
-
-/// A monitor reads one line; what it cannot read counts as unknown.
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::failed("cannot print", &error))
 }
 
 #[cfg(test)]

@@ -184,12 +184,7 @@ async fn ask(
 
 /// Prints what came of a task and says by the exit code how it ended.
 pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
-    print::line(&match output {
-        Output::Json => {
-            serde_json::to_string(job).map_err(|error| Failure::failed("cannot print the outcome", &error))?
-        }
-        Output::Table => table(job),
-    })?;
+    print::either(output, || serde_json::to_string(job).unwrap_or_default(), || table(job))?;
     match job.state {
         State::Done => Ok(()),
         State::Differs => {

@@ -170,8 +170,10 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         })
         .collect();
     let position = Some(appended.position.to_string()).filter(|position| !position.is_empty());
-    print::line(&match args.output {
-        Output::Json => json!({
+    print::either(
+        args.output,
+        || {
+            json!({
             "groups": found.len(),
             "differing": differing.iter().map(|found| json!({
                 "group_id": found.known.group_id,
@@ -182,9 +184,10 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
             "not_appended": appended.refused.iter().map(|(group, why)| json!({ "group_id": group, "reason": why })).collect::<Vec<_>>(),
             "position": position,
         })
-        .to_string(),
-        Output::Table => text(&found, &differing, &failed, &appended.refused, position.as_deref()),
-    })?;
+        .to_string()
+        },
+        || text(&found, &differing, &failed, &appended.refused, position.as_deref()),
+    )?;
     if !failed.is_empty() {
         return Err(Failure::Again(format!("{} group(s) could not be read", failed.len())));
     }

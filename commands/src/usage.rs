@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::group::Reach;
 use crate::print;
@@ -86,10 +85,11 @@ pub(crate) async fn run(args: UsageArgs) -> Result<(), Failure> {
             "there are more than {PAGES_MAX} pages; ask for less with --from and --to"
         )));
     }
-    print::line(&match reach.output {
-        Output::Json => serde_json::to_string_pretty(&sum.json(by)).unwrap_or_default(),
-        Output::Table => sum.table(by),
-    })
+    print::either(
+        reach.output,
+        || serde_json::to_string_pretty(&sum.json(by)).unwrap_or_default(),
+        || sum.table(by),
+    )
 }
 
 fn counts(of: &Value) -> [u64; COUNTS.len()] {

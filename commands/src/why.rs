@@ -45,10 +45,7 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
             hits.looked_at
         )));
     }
-    print::line(&match args.output {
-        Output::Json => to_json(&id, &hits, &applied).to_string(),
-        Output::Table => in_words(&hits, &applied),
-    })
+    print::either(args.output, || to_json(&id, &hits, &applied).to_string(), || in_words(&hits, &applied))
 }
 
 /// How far each partition is folded; unknown if no API answers.

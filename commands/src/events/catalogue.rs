@@ -23,7 +23,7 @@ pub(crate) struct CatalogueArgs {
 
 /// Prints or writes it.
 pub(crate) fn run(args: &CatalogueArgs) -> Result<(), Failure> {
-    let Some(folder) = &args.out else { return print::line(markdown::document().trim_end()) };
+    let Some(folder) = &args.out else { return print::text(markdown::document().trim_end()) };
     let schemas = folder.join("schemas");
     std::fs::create_dir_all(&schemas)
         .map_err(|error| Failure::failed(&format!("cannot write {}", schemas.display()), &error))?;
@@ -35,7 +35,7 @@ pub(crate) fn run(args: &CatalogueArgs) -> Result<(), Failure> {
     for (path, text) in files {
         std::fs::write(&path, text)
             .map_err(|error| Failure::failed(&format!("cannot write {}", path.display()), &error))?;
-        print::line(&path.display().to_string())?;
+        print::text(&path.display().to_string())?;
     }
     Ok(())
 }

@@ -287,10 +287,7 @@ fn given(fields: Value) -> Value {
 }
 
 fn show(output: Output, answer: &Value, table: tables::Table) -> Result<(), Failure> {
-    print::line(&match output {
-        Output::Json => serde_json::to_string_pretty(answer).unwrap_or_default(),
-        Output::Table => table(answer),
-    })
+    print::either(output, || serde_json::to_string_pretty(answer).unwrap_or_default(), || table(answer))
 }
 
 /// How the program ends: by what became of the command.

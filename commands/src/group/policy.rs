@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use super::Reach;
 use super::tables;
 use crate::api::{Body, Request};
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
 
@@ -143,8 +142,9 @@ pub(super) async fn run(verb: &PolicyVerb) -> Result<(), Failure> {
     let request =
         Request { method, path: &path, query: &waits, headers: &headers, body, ..Request::default() };
     let answer = said.reach.api.client()?.ask(request).await?;
-    print::line(&match said.reach.output {
-        Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),
-        Output::Table => tables::written(&answer),
-    })
+    print::either(
+        said.reach.output,
+        || serde_json::to_string_pretty(&answer).unwrap_or_default(),
+        || tables::written(&answer),
+    )
 }
