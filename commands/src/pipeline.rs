@@ -236,7 +236,7 @@ pub(crate) async fn beside(
     registry: &mut Registry,
 ) -> Result<Beside, Failure> {
     let log = replay::Log::new(client.clone(), partitions(&client, config).await?);
-    Ok(Beside::new(config, log, api_addr, own_token, provider, registry))
+    Beside::new(config, log, api_addr, own_token, provider, registry)
 }
 
 /// Health, durability and metrics of a process with a receiver, for the operator's address.

@@ -188,8 +188,5 @@ pub(super) async fn current(
 
 /// The preview as asked for.
 pub(super) fn show(preview: &Preview, output: crate::cli::Output) -> Result<(), Failure> {
-    match output {
-        crate::cli::Output::Json => print::line(&preview.to_json().to_string()),
-        crate::cli::Output::Table => print::line(&preview.to_text()),
-    }
+    print::either(output, || preview.to_json().to_string(), || preview.to_text())
 }
