@@ -99,17 +99,16 @@ impl Api {
     }
 
     fn desk(&self) -> Result<&Arc<dyn Desk>, Problem> {
-        self.desk.as_ref().ok_or_else(|| Problem::not_supported("nothing can be written here"))
+        self.desk.as_ref().ok_or_else(|| Problem::lacking("nothing can be written here"))
     }
 
     fn rebuilds(&self) -> Result<&Rebuilds, Problem> {
-        self.rebuilds
-            .as_ref()
-            .ok_or_else(|| Problem::not_supported("stores are folded from a log, and there is none here"))
+        let lacking = || Problem::lacking("stores are folded from a log, and there is none here");
+        self.rebuilds.as_ref().ok_or_else(lacking)
     }
 
     fn past(&self) -> Result<&Past, Problem> {
-        self.past.as_ref().ok_or_else(|| Problem::not_supported("at needs a log, and there is none here"))
+        self.past.as_ref().ok_or_else(|| Problem::lacking("at needs a log, and there is none here"))
     }
 
     /// All routes, with health and metrics of the process around.

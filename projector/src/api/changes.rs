@@ -121,7 +121,7 @@ pub(crate) async fn follow(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    let feed = api.feed.ok_or_else(|| Problem::not_supported("there is no change feed here"))?;
+    let feed = api.feed.ok_or_else(|| Problem::lacking("there is no change feed here"))?;
     let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
     let subjects = feed.subjects(&params)?;
     let wanted = place::Wanted::read(&headers, &params)?;

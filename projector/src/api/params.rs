@@ -186,7 +186,9 @@ impl Params {
     pub(crate) fn no_time_travel(&self) -> Result<(), Problem> {
         match self.get("at") {
             None => Ok(()),
-            Some(_) => Err(Problem::not_supported("at is not supported here, only of a group or a message")),
+            Some(_) => {
+                Err(Problem::not_supported("at is not read here: ask for a group or a message at a time"))
+            }
         }
     }
 
