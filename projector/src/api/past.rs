@@ -103,7 +103,7 @@ async fn bounded<T>(
 ) -> Result<T, Problem> {
     let failed = match tokio::time::timeout(REFOLD_DEADLINE, work).await {
         Ok(Ok(done)) => return Ok(done),
-        Ok(Err(refold::Error::TooMany)) => return Err(Problem::history_too_long(refold::EVENTS_MAX)),
+        Ok(Err(refold::Error::TooMany { most })) => return Err(Problem::history_too_long(most)),
         Ok(Err(refold::Error::BeginningGone { first, .. })) => {
             return Err(Problem::beginning_gone(partition, first));
         }
