@@ -82,20 +82,19 @@ impl<'a, S: Source> Telling<'a, S> {
         if step.0.is_empty() {
             return Ok(Vec::new());
         }
-        let groups = self.groups_of(record, &step)?;
-        let mut before = BTreeMap::new();
-        for group in &groups {
-            before.insert(group.clone(), self.show(group)?);
+        let mut groups = Vec::new();
+        for group in self.groups_of(record, &step)? {
+            let before = self.shown.remove(&group).map_or_else(|| self.look(&group), Ok)?;
+            groups.push((group, before));
         }
         let of_message = self.of_message(record, &step);
         self.working.take(step);
         self.forget_all_but_few();
         let mut changes = Vec::new();
-        for group in groups {
+        for (group, before) in groups {
             let after = self.look(&group)?;
-            let found = diff::groups(before.get(&group).and_then(Option::as_ref), after.as_ref());
-            self.shown.insert(group.clone(), after);
-            push(&mut changes, record, at, &group, found);
+            push(&mut changes, record, at, &group, diff::groups(before.as_ref(), after.as_ref()));
+            self.shown.insert(group, after);
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -129,10 +128,6 @@ impl<'a, S: Source> Telling<'a, S> {
 
     fn overlay(&self) -> Overlay<'_, S> {
         Overlay { below: self.source, above: &self.working }
-    }
-
-    fn show(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
-        self.shown.get(group).map_or_else(|| self.look(group), |shown| Ok(shown.clone()))
     }
 
     fn look(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
