@@ -107,8 +107,7 @@ impl<'a, S: Source> Telling<'a, S> {
 
     /// Groups that the record can make look different.
     fn groups_of(&self, record: &Record, step: &Step) -> Result<Vec<String>, Error<S::Error>> {
-        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
-        if let Some(Kind::IdentityChanged(event)) = kind {
+        if let Some(Kind::IdentityChanged(event)) = record.kind() {
             let mut groups = touched::groups(&self.overlay(), record, event)?;
             // Told within a group, it says of that group where it belongs, as every event does.
             if !record.group_id.is_empty() && !groups.contains(&record.group_id) {
@@ -167,7 +166,7 @@ impl<'a, S: Source> Telling<'a, S> {
 const SHOWN_MAX: usize = 256;
 
 fn reported(record: &Record) -> Option<v1::Participant> {
-    match record.event.as_ref()?.kind.as_ref()? {
+    match record.kind()? {
         Kind::Receipt(receipt) => receipt.participant.clone(),
         _ => None,
     }

@@ -81,7 +81,7 @@ fn there(payload: &[u8]) -> Result<(), &'static str> {
 }
 
 fn contributed(record: &v1::Record, known: &mut Known) -> Result<Contributions, &'static str> {
-    if record.event.as_ref().is_none_or(|event| event.kind.is_none()) {
+    if record.kind().is_none() {
         return Err(NO_EVENT);
     }
     let contributions = Contributions::unknown(record, known);
