@@ -125,14 +125,11 @@ impl Commit<'_> {
         match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
             None => self.commit(&messages, &changes, &outbox),
             // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
-            Some(len) => {
-                Err(self.damaged(format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")))
-            }
+            Some(len) => Err(store::Error::damaged(
+                self.partition.id,
+                format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}"),
+            )),
         }
-    }
-
-    fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> store::Error {
-        store::Error::Damaged { partition: self.partition.id, source: source.into() }
     }
 
     fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
@@ -147,7 +144,9 @@ impl Commit<'_> {
             let mut working = Working::over(loaded);
             for message in messages {
                 let contributions = std::mem::take(&mut message.contributions);
-                working.apply(contributions).map_err(|error| self.damaged(error))?;
+                working
+                    .apply(contributions)
+                    .map_err(|error| store::Error::damaged(self.partition.id, error))?;
             }
             return Ok((working.finish(), Outbox::default()));
         }
@@ -172,7 +171,7 @@ impl Commit<'_> {
             let Ok(record) = &message.record else { continue };
             let at = At { sequence: message.sequence, log_time_ms: message.log_time_ms };
             let changes = telling.apply(record, contributions, at).map_err(|error| match error {
-                TellError::Entry(error) => self.damaged(error),
+                TellError::Entry(error) => store::Error::damaged(self.partition.id, error),
                 TellError::Source(error) => error,
             })?;
             changes
@@ -187,7 +186,8 @@ impl Commit<'_> {
         let Some(last) = messages.last() else { return Ok(()) };
         let unreadable: Vec<v1::Unreadable> = messages.iter().filter_map(unreadable).collect();
         let before = self.partition.store.view()?.progress();
-        let digest = store::digest_of(&before).map_err(|error| self.damaged(error))?;
+        let digest =
+            store::digest_of(&before).map_err(|error| store::Error::damaged(self.partition.id, error))?;
         let digest = digest.plus(changes.digest);
         let progress = v1::Progress {
             stream: log::stream(self.partition.id),

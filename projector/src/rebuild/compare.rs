@@ -230,9 +230,8 @@ fn add(groups: &mut BTreeMap<String, Digest>, key: &[u8], way: Digest) {
 
 /// What a damaged database panics about is an error like any other.
 fn unpanicked<T>(partition: u16, read: impl FnOnce() -> Result<T, store::Error>) -> Result<T, store::Error> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(store::Error::Damaged { partition, source: "the database panicked while reading".into() })
-    })
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(store::Error::damaged(partition, "the database panicked while reading")))
 }
 
 /// The groups of some differences, each once.
