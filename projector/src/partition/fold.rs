@@ -14,7 +14,7 @@ use super::{Partition, bound};
 use crate::loss::LOST;
 use crate::metrics::Metrics;
 use crate::status::Folded;
-use crate::store::{self, Outbox, VALUE_BYTES_MAX};
+use crate::store::{self, Outbox};
 use crate::tail::Item;
 
 /// Most keys written by one commit, save for a single event that has more. The more, the fewer syncs while catching
@@ -122,14 +122,7 @@ struct Commit<'a> {
 impl Commit<'_> {
     fn chunk(&self, mut messages: Vec<Message>) -> Result<(), store::Error> {
         let (changes, outbox) = self.changes(&mut messages)?;
-        match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-            None => self.commit(&messages, &changes, &outbox),
-            // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
-            Some(len) => Err(store::Error::damaged(
-                self.partition.id,
-                format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}"),
-            )),
-        }
+        self.commit(&messages, &changes, &outbox)
     }
 
     fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {

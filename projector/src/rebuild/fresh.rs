@@ -14,7 +14,7 @@ use super::report::Scope;
 use super::{Error, ahead};
 use crate::partition::fold::read;
 use crate::scan::{Found, From, Scan, Stretch};
-use crate::store::{self, Side, Store, VALUE_BYTES_MAX};
+use crate::store::{self, Side, Store};
 
 /// Messages folded at a time in portions.
 const BATCH_EVENTS: usize = 1_000;
@@ -271,12 +271,6 @@ fn write(
     sealed: bool,
 ) -> Result<Digest, store::Error> {
     let changes = portion.working.finish();
-    if let Some(len) = changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-        return Err(store::Error::damaged(
-            store.partition(),
-            format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}"),
-        ));
-    }
     let before = store.view()?.progress();
     let unreadable = portion.unreadable.len() as u64;
     let mut progress = v1::Progress {
