@@ -36,7 +36,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 use crate::metrics::Metrics;
-use crate::reads::Reads;
+use crate::reads::{Reads, Turns};
 use crate::rebuild::Rebuilds;
 use crate::token::Token;
 use auth::Tokens;
@@ -52,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) tokens: Arc<Tokens>,
     metrics: Metrics,
     build: Arc<str>,
+    /// Turns to count deliveries.
+    counts: Turns,
     /// Absent where there is no log.
     past: Option<Past>,
     /// As well.
@@ -71,6 +73,7 @@ impl Api {
             tokens,
             metrics,
             build: build.into(),
+            counts: usage::turns(),
             past: None,
             feed: None,
             rebuilds: None,
