@@ -44,6 +44,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Active, Self::Suspended, Self::Deleted, Self::CreateFailed, Self::Unknown];
+
     /// Stable snake-case name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -122,6 +126,9 @@ pub enum MemberStatus {
 }
 
 impl MemberStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Member, Self::Pending, Self::Left, Self::Removed, Self::Revoked];
+
     /// Stable snake-case name.
     #[must_use]
     pub fn name(self) -> &'static str {
