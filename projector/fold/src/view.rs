@@ -13,6 +13,7 @@ pub use command::{CLOCKS_MS, Command, CommandPage, CommandStatus, command, comma
 pub use group::{group, status_of};
 pub(crate) use policy::is_policy;
 pub use policy::{Policy, policy, policy_of};
+pub(crate) use receipts::receipt_state;
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};
 pub use usage::{Delivery, deliveries, window_until};

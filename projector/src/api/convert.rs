@@ -18,7 +18,7 @@ pub(crate) fn time(unix_ms: i64) -> String {
     }
 }
 
-fn known_time(unix_ms: Option<i64>) -> Option<String> {
+pub(crate) fn known_time(unix_ms: Option<i64>) -> Option<String> {
     unix_ms.filter(|ms| *ms != 0).map(time)
 }
 
