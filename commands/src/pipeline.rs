@@ -138,9 +138,9 @@ pub(crate) async fn serve_api(
     entrances: Vec<Entrance>,
     ops: &Ops,
     stop: &CancellationToken,
-) -> std::io::Result<()> {
+) {
     let each = entrances.into_iter().map(|entrance| projector.serve(entrance, ops.clone(), stop.clone()));
-    futures_util::future::try_join_all(each).await.map(|_| ())
+    futures_util::future::join_all(each).await;
 }
 
 /// Starts the receiver.

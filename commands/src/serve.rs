@@ -93,12 +93,12 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     say(&format!("groupfold project is up\n  groups    {}/v1/groups\n", api_address.url));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));
     let beside = tokio::spawn(beside.run(told.clone()));
-    let served = pipeline::serve_api(&projector, entrances, &ops, &told).await;
+    pipeline::serve_api(&projector, entrances, &ops, &told).await;
     let _ = beside.await;
     desk.stop().await;
     fold.cancel();
     projector.stopped().await;
-    served.map_err(|error| Failure::failed("the API ended", &error))
+    Ok(())
 }
 
 /// A typing error is no failure of the receiver.

@@ -129,12 +129,11 @@ async fn serve(
         provider.abort();
     }
     match served {
-        Ok(Err(error)) => Err(Failure::failed("the API ended", &error)),
         Err(error) => Err(Failure::failed("the API ended", &error)),
-        Ok(Ok(())) if report.cut > 0 => {
+        Ok(()) if report.cut > 0 => {
             Err(Failure::Failed(format!("{} webhook(s) were cut when the drain budget ended", report.cut)))
         }
-        Ok(Ok(())) => Ok(()),
+        Ok(()) => Ok(()),
     }
 }
 
