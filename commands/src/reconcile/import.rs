@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::json;
 
+use super::folded;
 use super::known::{self, Known};
 use super::reading::{Read, read};
 use super::round::{Appended, Found};
@@ -49,14 +50,14 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
+    let log = if args.execute { Some(both.log().await?) } else { None };
+    folded::fold_up(&both.reach, log.as_ref()).await?.refuse()?;
     let known = known::groups(&both.reach, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
-    if !args.execute {
-        return show(&rows, args.output);
-    }
+    let Some(log) = log else { return show(&rows, args.output) };
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
-    let (log, run) = (both.log().await?, super::run_id());
+    let run = super::run_id();
     let (mut appended, mut failed) = (Appended::default(), BTreeMap::new());
     let bar = progress::bar(chosen.len() as u64, "importing");
     let mut reads = pin!(reads(&both, &args, &account, &known, chosen));

@@ -8,6 +8,7 @@ use groupfold_ingest::replay;
 use groupfold_schemas::position::Position;
 
 use super::differ::{self, Difference};
+use super::folded::{Behind, fold_up};
 use super::known::{self, Known};
 use super::reading::{self, Read, read};
 use super::snapshot;
@@ -25,6 +26,8 @@ const REFUSES_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Round<'a> {
     pub(super) provider: &'a Provider,
     pub(super) reach: &'a Reach,
+    /// Says where the log ends; at hand wherever something may be appended.
+    pub(super) log: Option<&'a replay::Log>,
     /// Compare invite links too: a call more for each group.
     pub(super) links: bool,
 }
@@ -37,8 +40,8 @@ pub(super) struct Found {
 }
 
 impl Round<'_> {
-    /// Reads and compares. What differs is looked at once more after a while, both sides anew: webhooks under way
-    /// are no difference.
+    /// Reads and compares. What differs is looked at once more after a while, both sides anew and ours whole: webhooks under
+    /// way are no difference.
     pub(super) async fn compare(&self, groups: Vec<Known>, settle: Duration) -> Result<Vec<Found>, Failure> {
         let bar = progress::bar(groups.len() as u64, "reading");
         let looks = stream::iter(groups).map(|known| self.look(known)).buffer_unordered(AT_ONCE);
@@ -50,7 +53,16 @@ impl Round<'_> {
         if !doubtful.is_empty() {
             tokio::time::sleep(settle).await;
         }
+        let behind = match doubtful.is_empty() {
+            true => Behind::default(),
+            false => fold_up(self.reach, self.log).await?,
+        };
         for first in doubtful {
+            if behind.has(&first.known.group_id, self.log) {
+                let read = Read::Failed(behind.to_string());
+                sure.push(Found { read, differences: Vec::new(), ..first });
+                continue;
+            }
             sure.push(match known::group(self.reach, &first.known.group_id).await {
                 Ok(known) => self.look(known).await,
                 Err(failure) => {
