@@ -30,6 +30,7 @@ mod golden;
 mod graph;
 mod hook;
 mod laws;
+mod life;
 mod lost;
 mod model;
 mod openapi;
