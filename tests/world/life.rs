@@ -1,8 +1,10 @@
-//! The life of a process before it is up: signals that come early, and a log that is not as the settings say.
+//! The life of a process before it is up: signals that come early, a log that is not as the settings say, and a folder
+//! that was moved.
 
+use std::path::Path;
 use std::time::Duration;
 
-use groupfold_tests::{Groupfold, NatsServer, Process, Scratch};
+use groupfold_tests::{Groupfold, NatsServer, Options, Process, Scratch, wait_until};
 use tokio::net::TcpListener;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -60,4 +62,28 @@ async fn on_a_log_of_other_partitions_every_part_ends_with_2() {
         assert_eq!(ended.code(), Some(2), "{verb}: {}", process.log());
         assert!(process.log().contains("the log has 2, the settings say 4"), "{verb}: {}", process.log());
     }
+}
+
+/// Two servers once ran on one folder then.
+#[tokio::test]
+async fn the_nats_server_that_a_killed_up_left_is_ended_though_its_folder_was_moved() {
+    let scratch = Scratch::new("moved");
+    let (here, there) = (scratch.path().join("here"), scratch.path().join("there"));
+    let mut groupfold = Groupfold::up(Options { data: Some(here.clone()), ..Options::default() }).await;
+    let left = std::fs::read_to_string(here.join("nats/nats.pid")).unwrap();
+    let left = Path::new("/proc").join(left.trim());
+    groupfold.kill9();
+    assert!(left.exists(), "it outlives its process");
+    std::fs::rename(&here, &there).unwrap();
+    groupfold.options().data = Some(there);
+    groupfold.restart().await;
+    wait_until(
+        "one server is left",
+        BOUND,
+        async || {
+            if left.exists() { Err("the one before runs") } else { Ok(()) }
+        },
+    )
+    .await;
+    assert_eq!(groupfold.terminate().await, 0);
 }
