@@ -162,10 +162,10 @@ fn unreadable(what: &str, answer: &Answer) -> Failure {
 pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
     let log = if args.execute { Some(both.log().await?) } else { None };
-    folded::fold_up(&both.reach, log.as_ref()).await?.refuse()?;
+    let behind = folded::fold_up(&both.reach, log.as_ref()).await?;
     let groups = groups(&both.reach, &args).await?;
     let round = Round { provider: &both.provider, reach: &both.reach, log: log.as_ref(), links: args.links };
-    let found = round.compare(groups, Duration::from_millis(args.settle_ms)).await?;
+    let found = round.compare(groups, &behind, Duration::from_millis(args.settle_ms)).await?;
     let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
     let mut appended = Appended::default();
     if let Some(log) = &log {

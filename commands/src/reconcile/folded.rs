@@ -30,12 +30,12 @@ impl Behind {
         log.map_or(!self.is_empty(), |log| self.partitions.contains(&log.home_of(group)))
     }
 
-    /// For a verb, which is tried again.
+    /// For what speaks of all groups.
     pub(super) fn refuse(&self) -> Result<(), Failure> {
         if self.is_empty() {
             return Ok(());
         }
-        Err(Failure::Again(format!("{self}: nothing is concluded from half of the log, try again")))
+        Err(Failure::Again(format!("{self}: try again")))
     }
 }
 
@@ -54,6 +54,11 @@ pub(super) async fn fold_up(reach: &Reach, log: Option<&replay::Log>) -> Result<
     let mut behind = Behind::default();
     for partition in told["partitions"].as_array().into_iter().flatten() {
         let Some(id) = partition["partition"].as_u64().and_then(|id| id.try_into().ok()) else { continue };
+        // It will fold nothing until somebody comes.
+        if !reads_on(&told, id) {
+            behind.partitions.insert(id);
+            continue;
+        }
         let end = match log {
             Some(log) => log.end_of(id).await.map_err(|error| {
                 Failure::Again(with_causes(&format!("the end of partition {id} is not known"), &error))

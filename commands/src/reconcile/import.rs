@@ -51,15 +51,21 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
     let log = if args.execute { Some(both.log().await?) } else { None };
-    folded::fold_up(&both.reach, log.as_ref()).await?.refuse()?;
+    let behind = folded::fold_up(&both.reach, log.as_ref()).await?;
     let known = known::groups(&both.reach, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
-    let Some(log) = log else { return show(&rows, args.output) };
+    let Some(log) = log else {
+        behind.refuse()?;
+        return show(&rows, args.output);
+    };
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
     let run = super::run_id();
     let (mut appended, mut failed) = (Appended::default(), BTreeMap::new());
     let bar = progress::bar(chosen.len() as u64, "importing");
+    let (unfolded, chosen): (Vec<_>, Vec<_>) =
+        chosen.into_iter().partition(|group| behind.has(group, Some(&log)));
+    failed.extend(unfolded.into_iter().map(|group| (group, behind.to_string())));
     let mut reads = pin!(reads(&both, &args, &account, &known, chosen));
     // Each as soon as it is read: cut short, what was read is taken in, and known the next time.
     while let Some(found) = reads.next().await {

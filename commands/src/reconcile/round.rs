@@ -42,7 +42,15 @@ pub(super) struct Found {
 impl Round<'_> {
     /// Reads and compares. What differs is looked at once more after a while, both sides anew and ours whole: webhooks under
     /// way are no difference.
-    pub(super) async fn compare(&self, groups: Vec<Known>, settle: Duration) -> Result<Vec<Found>, Failure> {
+    /// Groups of partitions that are `behind` are not read.
+    pub(super) async fn compare(
+        &self,
+        groups: Vec<Known>,
+        behind: &Behind,
+        settle: Duration,
+    ) -> Result<Vec<Found>, Failure> {
+        let (unfolded, groups): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|known| behind.has(&known.group_id, self.log));
         let bar = progress::bar(groups.len() as u64, "reading");
         let looks = stream::iter(groups).map(|known| self.look(known)).buffer_unordered(AT_ONCE);
         let mut found: Vec<Found> = looks.inspect(|_| bar.inc(1)).collect().await;
@@ -50,6 +58,7 @@ impl Round<'_> {
         found.sort_by(|a, b| a.known.group_id.cmp(&b.known.group_id));
         let (doubtful, mut sure): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|found| !found.differences.is_empty());
+        sure.extend(unfolded.into_iter().map(|known| not_folded(known, behind)));
         if !doubtful.is_empty() {
             tokio::time::sleep(settle).await;
         }
@@ -59,8 +68,7 @@ impl Round<'_> {
         };
         for first in doubtful {
             if behind.has(&first.known.group_id, self.log) {
-                let read = Read::Failed(behind.to_string());
-                sure.push(Found { read, differences: Vec::new(), ..first });
+                sure.push(not_folded(first.known, &behind));
                 continue;
             }
             sure.push(match known::group(self.reach, &first.known.group_id).await {
@@ -104,6 +112,11 @@ impl Round<'_> {
             (found.read, found.differences) = (Read::Failed(doubt), Vec::new());
         }
     }
+}
+
+/// A group of which half may be known.
+pub(super) fn not_folded(known: Known, behind: &Behind) -> Found {
+    Found { known, read: Read::Failed(behind.to_string()), differences: Vec::new() }
 }
 
 /// What became of the groups that differ.

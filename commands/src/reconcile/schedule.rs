@@ -13,7 +13,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::folded::fold_up;
-use super::known;
+use super::known::{self, Known};
 use super::reading::Read;
 use super::round::{Found, Round, append};
 use crate::exit::Failure;
@@ -145,10 +145,10 @@ impl Schedule {
     async fn round(&self) -> Result<Whole, Failure> {
         let behind = fold_up(&self.reach, Some(&self.log)).await?;
         let mut groups = known::groups(&self.reach, None).await?;
-        groups.retain(|known| known.lives() && !behind.has(&known.group_id, Some(&self.log)));
+        groups.retain(Known::lives);
         let round =
             Round { provider: &self.provider, reach: &self.reach, log: Some(&self.log), links: false };
-        let found = round.compare(groups, SETTLE.min(self.interval)).await?;
+        let found = round.compare(groups, &behind, SETTLE.min(self.interval)).await?;
         let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
         let unread = found.iter().filter(|found| matches!(found.read, Read::Failed(_))).count();
         for found in &differing {
