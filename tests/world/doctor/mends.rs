@@ -103,3 +103,18 @@ async fn parts_are_looked_for_where_their_settings_say_and_started_by_their_own_
     named(&findings, "process", "warn", "no other API is known", "--api-url");
     named(&findings, "data folder", "warn", "run.json is there", "groupfold project --data");
 }
+
+/// There is no broker to start, and no address to give.
+#[tokio::test]
+async fn a_broker_of_its_own_that_hangs_is_mended_by_its_up() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let pid = std::fs::read_to_string(groupfold.data().join("nats/nats.pid")).unwrap();
+    let say = |signal: &str| {
+        let told = std::process::Command::new("kill").args(["-s", signal, pid.trim()]).status().unwrap();
+        assert!(told.success(), "SIG{signal}");
+    };
+    say("STOP");
+    let (findings, _) = doctor(&groupfold.data(), &[], &[]);
+    say("CONT");
+    named(&findings, "broker", "fail", "does not answer", "restart groupfold up");
+}
