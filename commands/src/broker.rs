@@ -21,6 +21,10 @@ pub(crate) use find::VERSION as NATS_VERSION;
 const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 const RECONNECT_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// What is missing where no broker is named and none is started.
+pub(crate) const NO_BROKER: &str =
+    "nats_url: is needed here (--nats-url nats://HOST:PORT); `groupfold up` brings its own";
+
 /// A broker that can be talked to.
 #[derive(Debug)]
 pub(crate) struct Broker {
@@ -54,12 +58,7 @@ impl Broker {
 
     /// The broker elsewhere that the settings name; verbs that start none of their own need one.
     pub(crate) fn elsewhere(config: &Config) -> Result<Self, Failure> {
-        let url = config.nats_url.clone().ok_or_else(|| {
-            Failure::Usage(
-                "nats_url: is needed here (--nats-url nats://HOST:PORT); `groupfold up` brings its own"
-                    .into(),
-            )
-        })?;
+        let url = config.nats_url.clone().ok_or_else(|| Failure::Usage(NO_BROKER.to_owned()))?;
         Ok(Self::at(url, config))
     }
 

@@ -160,7 +160,8 @@ fn twin(
         )));
     }
     let values = if key.many {
-        whole.lines().map(str::trim).map(str::to_owned).collect()
+        // One that is empty is one secret that did not arrive.
+        whole.split('\n').map(str::trim).map(str::to_owned).collect()
     } else {
         vec![whole.to_owned()]
     };

@@ -140,6 +140,16 @@ impl Run {
         Some((self.demo_graph_url?, self.demo_access_token?))
     }
 
+    /// What ran on a data folder last and was killed: whoever ended by themselves left nothing.
+    pub(crate) fn left(data: &Path) -> Option<Self> {
+        serde_json::from_str(&std::fs::read_to_string(data.join(RUN_FILE)).ok()?).ok()
+    }
+
+    /// The verb that it is of.
+    pub(crate) fn verb(&self) -> &'static str {
+        if self.webhook_addr.is_some() { "up" } else { "project" }
+    }
+
     /// What runs on a data folder. A file left by a process that was killed does not count: its lock is free.
     /// `elsewhere`: the flag by which the verb reaches what runs elsewhere.
     pub(crate) fn find(data: &Path, elsewhere: &str) -> Result<Self, Failure> {

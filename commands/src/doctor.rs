@@ -15,11 +15,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
+use crate::api::Client;
 use crate::cli::Output;
 use crate::config::{Config, Fault, Flags, Layers};
 use crate::data::Run;
 use crate::exit::Failure;
-use crate::print;
+use crate::{health, pipeline, print};
 
 /// Look at everything that is known to go wrong.
 #[derive(clap::Args, Debug)]
@@ -105,9 +106,10 @@ struct Patient {
 /// Looks at everything and says what is wrong.
 pub(crate) async fn run(args: DoctorArgs) -> Result<(), Failure> {
     let mut findings = Findings::default();
-    let patient = Patient::of(&args, &mut findings)?;
+    let mut patient = Patient::of(&args, &mut findings)?;
+    patient.look_for_api(&mut findings).await;
     if let Some(config) = &patient.config {
-        settings::look(config, patient.run.as_ref(), &mut findings);
+        settings::look(config, &patient, &mut findings);
     }
     let log = broker::look(&patient, &mut findings).await;
     if let Some(log) = &log {
@@ -152,8 +154,8 @@ impl Patient {
                         data.display()
                     ),
                     format!(
-                        "groupfold up --data {0}, or name a pipeline elsewhere by --nats-url and --api-url",
-                        data.display()
+                        "{}, or name a pipeline elsewhere by --nats-url and --api-url",
+                        folder::start(&data)
                     ),
                 );
                 None
@@ -171,6 +173,38 @@ impl Patient {
             (None, None) => None,
         };
         Ok(Self { config, data, run, api })
+    }
+}
+
+impl Patient {
+    /// A receiver leaves no word in any folder, and a projector that does not run neither: the address of the settings is
+    /// tried where no other is known.
+    async fn look_for_api(&mut self, findings: &mut Findings) {
+        let Some(config) = &self.config else { return };
+        if self.api.is_some() || config.nats_url.is_none() {
+            return;
+        }
+        let (scheme, mut addr) = (pipeline::scheme(config.api_tls.as_ref()), config.api_addr);
+        if addr.ip().is_unspecified() {
+            addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        let url = format!("{scheme}://{addr}");
+        let token = config.api_tokens_plain.first().cloned();
+        if let Ok(api) = Client::new(&url, token.clone())
+            && health::readiness(&api).await.is_ok()
+        {
+            findings.ok("process", format!("a groupfold answers at {url}, the api_addr of the settings"));
+            self.api = Some((url, token));
+            return;
+        }
+        findings.warn(
+            "process",
+            format!(
+                "nothing runs on {}, nothing answers at {url}, and no other API is known: receivers and projectors were not looked at",
+                self.data.display()
+            ),
+            format!("groupfold doctor --api-url http://HOST:PORT …, for each of them; or {}", folder::start(&self.data)),
+        );
     }
 }
 

@@ -12,7 +12,7 @@ use groupfold_projector::{Entrance, Holder, Io, Ops, Projector, Settings as Proj
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::beside::Beside;
@@ -67,8 +67,8 @@ async fn discover(client: &async_nats::Client) -> Result<Option<u16>, Failure> {
     provision::discover(client).await.map_err(|error| failed("the log cannot be read", &error))
 }
 
-/// Partitions of the log as it was provisioned.
-async fn partitions(client: &async_nats::Client, config: &Config) -> Result<u16, Failure> {
+/// Partitions of the log as it was provisioned; settings that name another number are refused.
+pub(crate) async fn partitions(client: &async_nats::Client, config: &Config) -> Result<u16, Failure> {
     let found = discover(client).await?.ok_or_else(|| {
         Failure::Missing("there is no log on this broker: run `groupfold provision` first".to_owned())
     })?;
@@ -89,15 +89,20 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
     Failure::Failed(with_causes(what, error))
 }
 
-/// The settings without which no webhook can come in; returns the verify token.
-pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
-    let missing: Vec<&str> = [
+/// What no webhook can come in without and the settings do not have: the key of each, and why.
+pub(crate) fn missing_for_receiver(config: &Config) -> Vec<&'static str> {
+    [
         (config.meta_app_secrets.is_empty(), "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)"),
         (config.meta_verify_token.is_none(), "meta_verify_token: is needed for Meta's handshake (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)"),
     ]
     .into_iter()
     .filter_map(|(is_missing, line)| is_missing.then_some(line))
-    .collect();
+    .collect()
+}
+
+/// The settings without which no webhook can come in; returns the verify token.
+pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
+    let missing = missing_for_receiver(config);
     let token = config.meta_verify_token.clone().filter(|_| missing.is_empty());
     token.ok_or_else(|| Failure::Usage(missing.join("\n  ")))
 }
@@ -250,6 +255,24 @@ pub(crate) fn ops(receiver: &Receiver, registry: Registry) -> Ops {
 /// Signals that come so soon after one are its echo: GNU timeout, and whoever ends a group of processes as well as their
 /// first, send two in one breath and mean one.
 const ECHO: Duration = Duration::from_secs(1);
+
+/// What SIGHUP is told by. To be called first of all: from then on it ends no process, whatever is still being started, and
+/// what comes meanwhile is read later.
+pub(crate) fn hang_up() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot listen for signals", &error))
+}
+
+/// What is begun, or nothing when told to stop before it is done: there is nothing to drain.
+pub(crate) async fn unless_told<T>(
+    told: &CancellationToken,
+    begun: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        biased;
+        () = told.cancelled() => Ok(None),
+        done = begun => done.map(Some),
+    }
+}
 
 /// A token that is cancelled by Ctrl-C or SIGTERM. A second signal ends the process at once, but for an echo.
 pub(crate) fn until_told_to_stop() -> Result<CancellationToken, Failure> {

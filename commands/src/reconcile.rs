@@ -4,6 +4,7 @@
 //! of: it never overrides a newer webhook, and a webhook that comes late takes its place.
 
 mod differ;
+mod folded;
 mod import;
 mod known;
 mod reading;
@@ -34,7 +35,7 @@ use crate::provider::{Answer, Provider};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Without --execute nothing is changed. Needs an access token (--meta-access-token, or \
-                        GROUPFOLD_META_ACCESS_TOKEN).\nExit codes: 0 fine, 75 some groups could not be read."
+                        GROUPFOLD_META_ACCESS_TOKEN).\nExit codes: 0 fine, 75 some groups could not be read, or the log is not folded yet."
 )]
 pub(crate) struct ImportArgs {
     /// The business number whose groups to list
@@ -70,7 +71,7 @@ pub(crate) struct ImportArgs {
 #[command(
     after_help = "Without --execute nothing is changed. What differs is looked at twice, --settle-ms apart, so that \
                         webhooks under way are no difference.\nExit codes: 0 no difference (or all appended), 3 differences, 75 \
-                        some groups could not be read."
+                        some groups could not be read, or the log is not folded yet."
 )]
 pub(crate) struct ReconcileArgs {
     /// A group to look at; repeatable (default: all that live)
@@ -154,13 +155,15 @@ fn unreadable(what: &str, answer: &Answer) -> Failure {
 /// Compares, shows, and appends if told to.
 pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone())?;
+    let log = if args.execute { Some(both.log().await?) } else { None };
+    let behind = folded::fold_up(&both.api, log.as_ref()).await?;
     let groups = groups(&both.api, &args).await?;
-    let round = Round { provider: &both.provider, api: &both.api, links: args.links };
-    let found = round.compare(groups, Duration::from_millis(args.settle_ms)).await?;
+    let round = Round { provider: &both.provider, api: &both.api, log: log.as_ref(), links: args.links };
+    let found = round.compare(groups, &behind, Duration::from_millis(args.settle_ms)).await?;
     let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
     let mut appended = Appended::default();
-    if args.execute && !differing.is_empty() {
-        appended = append(&both.log().await?, &differing, &run_id()).await;
+    if let Some(log) = &log {
+        appended = append(log, &differing, &run_id()).await;
     }
     let failed: Vec<(&str, &str)> = found
         .iter()

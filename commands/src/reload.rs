@@ -7,7 +7,7 @@ use groupfold_ingest::Receiver;
 use groupfold_projector::{Projector, Token};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::Signal;
 
 use crate::config::{Config, Flags};
 use crate::exit::Failure;
@@ -56,15 +56,13 @@ impl Held {
 }
 
 impl Reload {
-    /// From now on SIGHUP ends no process, wherever its settings came from.
-    pub(crate) fn new(flags: Flags, config: &Config, registry: &mut Registry) -> Result<Self, Failure> {
+    /// Settings as they were read when `hang_up` was listened to already.
+    pub(crate) fn new(flags: Flags, config: &Config, hang_up: Signal, registry: &mut Registry) -> Self {
         let stale = Gauge::default();
         let help = "1 while files of the settings cannot be used, and the secrets and tokens of before hold";
         registry.register("groupfold_settings_stale", help, stale.clone());
-        let hang_up = signal(SignalKind::hangup());
-        let hang_up = hang_up.map_err(|error| Failure::failed("cannot listen for signals", &error))?;
         let from_files = !config.files.is_empty();
-        Ok(Self { flags, held: Held::of(config), hang_up, from_files, stale })
+        Self { flags, held: Held::of(config), hang_up, from_files, stale }
     }
 
     /// Reads the settings again every ten seconds and whenever SIGHUP comes, for as long as the process lives.

@@ -18,17 +18,22 @@ use crate::{pipeline, print, telemetry};
 
 /// The receiver alone. It keeps nothing, so several may run; health and metrics answer on the API address.
 pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
+    let (hang_up, told) = (pipeline::hang_up()?, pipeline::until_told_to_stop()?);
     let config = Config::load(&flags)?;
     telemetry::start(&config)?;
     pipeline::check_receiver(&config)?;
-    let told = pipeline::until_told_to_stop()?;
     let broker = Broker::elsewhere(&config)?;
-    let client = broker.connect().await?;
+    let reach = async {
+        let client = broker.connect().await?;
+        pipeline::partitions(&client, &config).await.map(|_| client)
+    };
+    let Some(client) = pipeline::unless_told(&told, reach).await? else { return Ok(()) };
     let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
     let ops_address = pipeline::api_address(&config).await?;
     let mut registry = Registry::default();
-    let receiver = pipeline::receiver(&config, &broker, client, &mut registry).await?;
-    let reload = Reload::new(flags, &config, &mut registry)?;
+    let starting = pipeline::receiver(&config, &broker, client, &mut registry);
+    let Some(receiver) = pipeline::unless_told(&told, starting).await? else { return Ok(()) };
+    let reload = Reload::new(flags, &config, hang_up, &mut registry);
     tokio::spawn(reload.run(Holders { receiver: Some(receiver.clone()), ..Holders::default() }));
     let router = ops_router(pipeline::ops(&receiver, registry));
     let stop_ops = CancellationToken::new();
@@ -56,12 +61,12 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
 
 /// One projector alone.
 pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
+    let (hang_up, told) = (pipeline::hang_up()?, pipeline::until_told_to_stop()?);
     let config = Config::load(&flags)?;
     telemetry::start(&config)?;
-    let told = pipeline::until_told_to_stop()?;
     let broker = Broker::elsewhere(&config)?;
     let data = DataFolder::take(&config.data)?;
-    let client = broker.connect().await?;
+    let Some(client) = pipeline::unless_told(&told, broker.connect()).await? else { return Ok(()) };
     let api_address = pipeline::api_address(&config).await?;
     let (entrances, api_addr) = (api_address.entrances, api_address.local);
     let mut registry = Registry::default();
@@ -71,7 +76,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     let (own, provider) = (own_token.clone(), pipeline::provider(&config, &mut registry)?);
     let beside =
         pipeline::beside(&config, client.clone(), api_addr, own, provider.clone(), &mut registry).await?;
-    let reload = Reload::new(flags, &config, &mut registry)?;
+    let reload = Reload::new(flags, &config, hang_up, &mut registry);
     let (projector, desk) =
         pipeline::projector(&config, client, tokens, provider.clone(), &mut registry, fold.clone()).await?;
     let api = Some((projector.clone(), own_token.clone()));

@@ -12,10 +12,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::exit::{Failure, with_causes};
+use crate::pipeline;
 use pinned::Pinned;
 
 /// How often files of certificates and of secrets are looked at. A renewed certificate has weeks.
@@ -54,10 +54,10 @@ enum Error {
 /// Loads the files, and again whenever they change or SIGHUP comes: what cannot be used is told and not taken. Settings
 /// that begin so name them.
 pub(crate) fn start(settings: &'static str, files: Files) -> Result<groupfold_ingest::Tls, Failure> {
+    // Before they are loaded: what is put there from then on is told.
+    let mut hang_up = pipeline::hang_up()?;
     let (config, mut print) = load(&files).map_err(|error| Failure::Usage(with_causes(settings, &error)))?;
     let (to, from) = watch::channel(config);
-    let mut hang_up =
-        signal(SignalKind::hangup()).map_err(|error| Failure::failed("cannot listen for signals", &error))?;
     tokio::spawn(async move {
         while !to.is_closed() {
             tokio::select! {

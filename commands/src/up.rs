@@ -6,6 +6,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use prometheus_client::registry::Registry;
+use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
@@ -33,6 +34,7 @@ pub(crate) const DEMO_VERIFY_TOKEN: &str = "demo-verify-token";
 
 /// Runs until told to stop; the broker is started first and ended last.
 pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+    let (hang_up, told) = (pipeline::hang_up()?, pipeline::until_told_to_stop()?);
     let mut config = Config::load(&args.flags)?;
     telemetry::start(&config)?;
     if args.demo {
@@ -52,23 +54,23 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     }
     let demo = if args.demo { Some(Demo::bind(&mut config).await?) } else { None };
     pipeline::check_receiver(&config)?;
-    let told = pipeline::until_told_to_stop()?;
     let data = DataFolder::take(&config.data)?;
     let broker = Broker::start(&config, &data, &told).await?;
-    let outcome = serve(&config, &args.flags, &data, &broker, told, demo).await;
+    let reload = (args.flags, hang_up);
+    let outcome = serve(&config, reload, &data, &broker, told, demo).await;
     broker.stop().await;
     outcome
 }
 
 async fn serve(
     config: &Config,
-    flags: &Flags,
+    (flags, hang_up): (Flags, Signal),
     data: &DataFolder,
     broker: &Broker,
     told: CancellationToken,
     demo: Option<Demo>,
 ) -> Result<(), Failure> {
-    let client = broker.connect().await?;
+    let Some(client) = pipeline::unless_told(&told, broker.connect()).await? else { return Ok(()) };
     let plan = pipeline::plan(&client, config).await?;
     for difference in pipeline::provision(&client, &plan).await?.differences {
         tracing::warn!(%difference, "a stream differs from the settings; it was left as it is");
@@ -78,7 +80,7 @@ async fn serve(
     let (entrances, api_addr) = (api_address.entrances, api_address.local);
     let mut registry = Registry::default();
     let receiver = pipeline::receiver(config, broker, client.clone(), &mut registry).await?;
-    let reload = Reload::new(flags.clone(), config, &mut registry)?;
+    let reload = Reload::new(flags, config, hang_up, &mut registry);
 
     let (tokens, own_token) = pipeline::tokens(config)?;
     let (fold, api) = (CancellationToken::new(), CancellationToken::new());

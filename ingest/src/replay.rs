@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::Context;
-use async_nats::jetstream::context::ContextBuilder;
+use async_nats::jetstream::context::{ContextBuilder, GetStreamError};
 use async_nats::jetstream::message::PublishMessage;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{frame, log, v1};
@@ -115,6 +115,21 @@ impl Log {
         let too_large =
             || Error { reason: append::Error::TooLarge.reason(), source: append::Error::TooLarge };
         self.everywhere(message.ok_or_else(too_large)?).await
+    }
+
+    /// The partition that a group lives in, or an account's events without a group.
+    #[must_use]
+    pub fn home_of(&self, key: &str) -> u16 {
+        log::partition_of(key, self.partitions)
+    }
+
+    /// Last sequence of a partition as the broker has it now; zero if it has none yet.
+    ///
+    /// # Errors
+    /// The broker does not answer in time, or the stream is not there.
+    pub async fn end_of(&self, partition: u16) -> Result<u64, GetStreamError> {
+        let stream = self.context.get_stream(log::stream(partition)).await?;
+        Ok(stream.cached_info().state.last_sequence)
     }
 
     /// Partitions that a record goes to.

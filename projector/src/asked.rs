@@ -1,5 +1,7 @@
 //! Reading what became of commands, for the API and for whoever sends them.
 
+use std::collections::BTreeSet;
+
 use groupfold_fold::view::{self, Command, CommandPage};
 use groupfold_schemas::command::is_command_id;
 use groupfold_schemas::position::Position;
@@ -108,6 +110,23 @@ impl Projector {
         let answer =
             move |views: &[ReadView<'_>]| Ok(view::commands(views, before.as_deref(), PAGE, &|_| true)?);
         Ok(self.reads().read(self.reads().all(), &Freshness::default(), answer).await?)
+    }
+
+    /// Partitions of this process that read the log and have folded what was in it at start. That their changes wait to be
+    /// published is no reason against one.
+    #[must_use]
+    pub fn taking_in(&self) -> BTreeSet<u16> {
+        let takes = |partition: &Partition| partition.status.borrow().reason(partition.id).is_none();
+        self.reads().all().into_iter().filter(takes).map(|partition| partition.id).collect()
+    }
+
+    /// A group once all is folded where it lives that the log has now; `None` if it is not known then.
+    ///
+    /// # Errors
+    /// It is not folded within a bound, or the stores cannot be read now.
+    pub async fn group_now(&self, id: &str) -> Result<Option<view::Group>, Unanswered> {
+        self.reads().fold_up(&[self.reads().home_of(id)?]).await?;
+        self.group(id).await
     }
 
     /// A group as it is now; `None` if it is not known here.

@@ -210,12 +210,6 @@ impl Projector {
         &self.api.reads
     }
 
-    /// Why readers should rather ask elsewhere; empty if they need not.
-    #[must_use]
-    pub fn readiness(&self) -> Vec<String> {
-        self.api.reads.reasons()
-    }
-
     /// Waits until all loops have ended, then closes the stores. Answers under way are waited for; later
     /// ones are refused.
     pub async fn stopped(&self) {

@@ -1,5 +1,6 @@
 //! What a platform asks of a group, against the simulated provider: every endpoint, every path of a command's life.
 
+mod apart;
 mod clocks;
 mod fates;
 mod judged;

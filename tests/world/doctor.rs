@@ -1,5 +1,7 @@
 //! `doctor` and `check`, run as a person or a monitor runs them.
 
+mod mends;
+
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
@@ -123,7 +125,7 @@ async fn each_made_fault_is_named_with_what_mends_it() {
     let (findings, code) = doctor(nowhere.path(), &elsewhere, &[]);
     assert_eq!(code, 3);
     named(&findings, "streams", "fail", "GROUPFOLD_RESOLVED is missing", "groupfold provision");
-    named(&findings, "durability", "warn", "unverified", "--nats-monitor-url");
+    named(&findings, "durability", "warn", "GROUPFOLD_RESOLVED is missing", "groupfold provision");
     assert!(!findings.iter().any(|finding| finding["what"] == "process"), "{findings:#?}");
 }
 

@@ -31,6 +31,7 @@ mod golden;
 mod graph;
 mod hook;
 mod laws;
+mod life;
 mod lost;
 mod model;
 mod openapi;

@@ -1,5 +1,6 @@
 //! Groups of the provider and groups of the projection, brought together as an operator does it.
 
+mod behind;
 mod dropped;
 mod graph;
 

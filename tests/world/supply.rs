@@ -192,6 +192,21 @@ fn of_service<'a>(service: &'a Yaml, key: &str) -> &'a Yaml {
     }
 }
 
+/// A container that starts again has a new network: who shares the old one once was cut off until somebody came.
+#[test]
+fn containers_share_the_network_of_one_that_does_nothing_and_so_does_not_end() {
+    let compose = YamlLoader::load_from_str(&read("deploy/compose.yaml")).expect("YAML");
+    let services = compose[0]["services"].as_hash().expect("services");
+    let shared = services.values().filter_map(|service| of_service(service, "network_mode").as_str());
+    let shared: BTreeSet<&str> =
+        shared.map(|mode| mode.strip_prefix("service:").expect("a service")).collect();
+    assert!(!shared.is_empty());
+    for holder in shared {
+        let holder = &services[&Yaml::String(holder.to_owned())];
+        assert_eq!(of_service(holder, "entrypoint")[0].as_str(), Some("sleep"), "{holder:?}");
+    }
+}
+
 /// The image and the units take as much away from a process as can be.
 #[test]
 fn images_and_units_run_without_privileges_on_a_file_system_that_cannot_be_written() {

@@ -21,6 +21,9 @@ const RESTART_WAIT_MAX: Duration = Duration::from_secs(5);
 /// A child that lived so long starts again without a wait.
 const STEADY: Duration = Duration::from_secs(60);
 
+/// In the broker's folder; open for as long as the server runs.
+pub(super) const LOG_FILE: &str = "nats.log";
+
 const USER: &str = "groupfold";
 
 /// The keeper of the child.
@@ -101,7 +104,7 @@ async fn watch(home: Home, mut child: Child, ports: Ports, stop: CancellationTok
             () = stop.cancelled() => return end(child).await,
             ended = child.wait() => {
                 let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-                tracing::error!(%status, log = %home.folder.join("nats.log").display(), "nats-server died, starting it again");
+                tracing::error!(%status, log = %home.folder.join(LOG_FILE).display(), "nats-server died, starting it again");
             }
             () = held::until_room(&ports.monitor_url, &home.folder, &mut starts) => end(child).await,
         }
@@ -175,7 +178,7 @@ impl Home {
             format!("http: \"127.0.0.1:{}\"", port(ports.map(|ports| ports.monitor))),
             format!("ports_file_dir: {}", quoted(ports_folder)),
             format!("pid_file: {}", file("nats.pid")),
-            format!("log_file: {}", file("nats.log")),
+            format!("log_file: {}", file(LOG_FILE)),
             "logfile_size_limit: 64MB".to_owned(),
             format!("authorization {{ user: {USER}, password: {:?} }}", self.password),
             "# A webhook of 3 MiB that is not JSON is kept whole in one message.".to_owned(),
@@ -188,7 +191,7 @@ impl Home {
 
     /// As long as the child lives it may become ready: only its end is a failure.
     async fn wait_until_up(&self, child: &mut Child) -> Result<Ports, Failure> {
-        let log = self.folder.join("nats.log");
+        let log = self.folder.join(LOG_FILE);
         let mut said = Instant::now();
         loop {
             if let Some(ports) = self.read_ports() {

@@ -1,18 +1,20 @@
 //! A nats-server that outlived its `up`, killed with -9 say. The next `up` ends it before it starts its own:
-//! two servers on one folder would destroy it. Ours is the one that was started as we start it, on our config file.
+//! two servers on one folder would destroy it. Ours is the one that was started as we start it, on our config file, or
+//! that has our folder's log open: the folder may have been moved since, and a command line tells where it was.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+use super::child::LOG_FILE;
 use crate::exit::Failure;
 
 const END_DEADLINE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
-/// Ends every process that runs on this config file.
+/// Ends every process that runs on the folder of this config file.
 pub(crate) async fn end(config_file: &Path, pid_file: &Path) -> Result<(), Failure> {
     for pid in candidates(pid_file) {
         if runs_on(pid, config_file) {
@@ -50,7 +52,7 @@ fn candidates(pid_file: &Path) -> Vec<Pid> {
     }
 }
 
-/// True for a process that was started as we start ours, on this very file: `PROGRAM --config FILE`. An editor that
+/// True for a process that was started as we start ours, `PROGRAM --config FILE`, on this very folder. An editor that
 /// shows the file, or a server in a container that has a file of the same name, is somebody else's.
 fn runs_on(pid: Pid, config_file: &Path) -> bool {
     let raw = pid.as_raw_nonzero();
@@ -61,12 +63,24 @@ fn runs_on(pid: Pid, config_file: &Path) -> bool {
             String::from_utf8_lossy(&ps.stdout).trim_end().ends_with(&format!("--config {name}"))
         });
     }
-    let Ok(words) = std::fs::read(format!("/proc/{raw}/cmdline")) else { return false };
+    let process = PathBuf::from(format!("/proc/{raw}"));
+    let Ok(words) = std::fs::read(process.join("cmdline")) else { return false };
     let words: Vec<&[u8]> = words.split(|b| *b == 0).filter(|word| !word.is_empty()).collect();
-    let identity = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok();
-    let theirs =
-        Path::new(&format!("/proc/{raw}/root")).join(config_file.strip_prefix("/").unwrap_or(config_file));
-    matches!(words[..], [_, b"--config", file] if file == name.as_bytes())
-        && identity(config_file).is_some()
-        && identity(config_file) == identity(&theirs)
+    let [_, b"--config", file] = words[..] else { return false };
+    let theirs = process.join("root").join(config_file.strip_prefix("/").unwrap_or(config_file));
+    let same = file == name.as_bytes() && identity(config_file).is_some();
+    (same && identity(config_file) == identity(&theirs))
+        || has_open(&process, &config_file.with_file_name(LOG_FILE))
+}
+
+/// True if a process has this very file open, under whatever name.
+fn has_open(process: &Path, file: &Path) -> bool {
+    let Some(ours) = identity(file) else { return false };
+    let open = std::fs::read_dir(process.join("fd")).into_iter().flatten().flatten();
+    open.into_iter().any(|open| identity(&open.path()) == Some(ours))
+}
+
+/// What a file is, whatever its name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino())).ok()
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueEnum};
 
 use super::{Config, Fault, KEYS, Layers, Origin, tokens};
-use crate::broker::shown;
+use crate::broker::{NO_BROKER, shown};
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::pipeline;
 use crate::print;
 
 /// The flags that were given.
@@ -68,9 +69,50 @@ pub(crate) struct ConfigArgs {
 #[derive(Subcommand, Debug)]
 enum ConfigVerb {
     /// Say all faults at once; exit 3 if there are any
-    Check(PrintArgs),
+    Check(CheckArgs),
     /// Print every setting, where it comes from, and its value (secrets masked)
     Show(PrintArgs),
+}
+
+#[derive(clap::Args, Debug)]
+struct CheckArgs {
+    /// What is to start by these settings: what it needs and they do not have is a fault then
+    #[arg(value_enum)]
+    part: Option<Part>,
+    #[command(flatten)]
+    print: PrintArgs,
+}
+
+/// What can be started.
+#[derive(ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Up,
+    Ingest,
+    Project,
+}
+
+impl Part {
+    const ALL: [(Self, &str); 3] = [(Self::Up, "up"), (Self::Ingest, "ingest"), (Self::Project, "project")];
+
+    /// What it does not start without: the key of each, and why.
+    fn missing(self, config: &Config) -> Vec<&'static str> {
+        let receives = self != Self::Project;
+        let mut missing = if receives { pipeline::missing_for_receiver(config) } else { Vec::new() };
+        if self != Self::Up && config.nats_url.is_none() {
+            missing.push(NO_BROKER);
+        }
+        missing
+    }
+}
+
+/// What each part would still need, a line each.
+fn still_needed(config: &Config) -> String {
+    let line = |(part, name): (Part, &str)| {
+        let missing = part.missing(config);
+        let keys: Vec<&str> = missing.iter().filter_map(|line| line.split(':').next()).collect();
+        (!keys.is_empty()).then(|| format!("\n  `groupfold {name}` would still need {}", keys.join(", ")))
+    };
+    Part::ALL.into_iter().filter_map(line).collect()
 }
 
 #[derive(clap::Args, Debug)]
@@ -85,12 +127,17 @@ struct PrintArgs {
 /// `groupfold config check|show`.
 pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
     match args.verb {
-        ConfigVerb::Check(args) => {
-            let faults = Config::from_layers(&args.flags).err().unwrap_or_default();
-            let faults: Vec<String> = faults.into_iter().map(|Fault(line)| line).collect();
+        ConfigVerb::Check(CheckArgs { part, print: args }) => {
+            let (faults, needed): (Vec<String>, String) = match (Config::from_layers(&args.flags), part) {
+                (Ok(config), Some(part)) => {
+                    (part.missing(&config).into_iter().map(str::to_owned).collect(), String::new())
+                }
+                (Ok(config), None) => (Vec::new(), still_needed(&config)),
+                (Err(faults), _) => (faults.into_iter().map(|Fault(line)| line).collect(), String::new()),
+            };
             match args.output {
                 Output::Json => print::json(&serde_json::json!({ "faults": faults }).to_string())?,
-                Output::Table if faults.is_empty() => print::text("the settings are fine")?,
+                Output::Table if faults.is_empty() => print::text(&format!("the settings are fine{needed}"))?,
                 Output::Table => {}
             }
             if faults.is_empty() {

@@ -208,7 +208,8 @@ impl Inner {
     /// What the group is now. It goes into the log as well: no webhook told it.
     async fn by_reading(&self, work: &Work) -> Seen {
         let (number, group_id) = (&work.place.phone_number_id, &work.place.group_id);
-        let Ok(Some(group)) = self.projector.group(group_id).await else {
+        // What is listed is told apart from those who are known here: not by half of them.
+        let Ok(Some(group)) = self.projector.group_now(group_id).await else {
             return Seen::new(CommandResult::Unknown, "the group could not be read here");
         };
         let read = read(&self.provider, number, group_id, false).await;

@@ -1,5 +1,6 @@
 //! Commands that nobody has in hand: left by a process that was killed.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -18,28 +19,38 @@ const LOOKED_BACK_MS: i64 = 48 * 60 * 60 * 1000;
 
 impl Inner {
     pub(super) async fn recover(self: Arc<Self>) {
-        let mut all = true;
+        // Partitions of which all were looked through once.
+        let mut seen = BTreeSet::new();
         loop {
             tokio::select! {
                 () = sleep(EVERY) => {}
                 () = self.stop.cancelled() => return,
             }
-            if !self.projector.readiness().is_empty() {
+            // One partition that stands still is no reason to leave what lives in the others.
+            let there = self.projector.taking_in();
+            if there.is_empty() {
                 continue;
             }
-            match self.look_through(all).await {
-                Ok(()) => all = false,
+            match self.look_through(&there, !there.is_subset(&seen)).await {
+                Ok(()) => seen.extend(there),
                 Err(error) => tracing::debug!(%error, "commands cannot be looked through"),
             }
         }
     }
 
-    async fn look_through(self: &Arc<Self>, all: bool) -> Result<(), groupfold_projector::Unanswered> {
+    /// Takes in hand what is left of those that live in the partitions `there`.
+    async fn look_through(
+        self: &Arc<Self>,
+        there: &BTreeSet<u16>,
+        all: bool,
+    ) -> Result<(), groupfold_projector::Unanswered> {
         let oldest = groupfold_schemas::command::command_id(now_ms() - LOOKED_BACK_MS, [0; 10]);
         let (mut left, mut before) = (Vec::new(), None);
         loop {
             let page = self.projector.commands(before).await?;
-            left.extend(page.commands.into_iter().filter(is_left));
+            left.extend(
+                page.commands.into_iter().filter(|command| is_left(command) && self.lives_in(command, there)),
+            );
             match page.next {
                 Some(next) if all || next > oldest => before = Some(next),
                 _ => break,
@@ -48,6 +59,12 @@ impl Inner {
         // In the order in which they were asked for: the last name that was wanted is the one that stays.
         left.iter().rev().for_each(|command| self.adopt(command));
         Ok(())
+    }
+
+    fn lives_in(&self, command: &Command, partitions: &BTreeSet<u16>) -> bool {
+        let Some(asked) = &command.state.requested else { return false };
+        let key = if asked.group_id.is_empty() { &asked.account } else { &asked.group_id };
+        partitions.contains(&self.log.home_of(key))
     }
 
     fn adopt(self: &Arc<Self>, command: &Command) {

@@ -1,9 +1,11 @@
 //! The broker: whether it answers, what it is, whether it syncs, what time it has.
 
 use async_nats::Client;
-use async_nats::jetstream::{self, Context};
+use async_nats::jetstream::context::GetStreamErrorKind;
+use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_ingest::durability::{self, Durability};
 use groupfold_ingest::provision;
+use groupfold_schemas::log;
 use serde_json::Value;
 
 use super::{Findings, Patient};
@@ -52,11 +54,14 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
     let client = match connect(&url, &access).await {
         Ok(client) => client,
         Err(failure) => {
-            findings.fail(
-                "broker",
-                failure.to_string(),
-                "start the broker, or give its address by --nats-url",
-            );
+            let own = configured.is_none_or(|config| config.nats_url.is_none())
+                && patient.data.join("nats/nats.conf").exists();
+            let mend = if own {
+                "restart groupfold up: it ends its nats-server and starts it anew"
+            } else {
+                "start the broker, or give its address by --nats-url"
+            };
+            findings.fail("broker", failure.to_string(), mend);
             return None;
         }
     };
@@ -68,7 +73,16 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
         .or_else(|| patient.run.as_ref().and_then(|run| run.monitor_url.clone()));
     if let Some(partitions) = partitions {
         let found = durability::determine(&context, partitions, monitor_url.as_deref()).await;
-        judge_durability(found, patient, monitor_url.is_some(), findings);
+        let missing =
+            if found == Durability::Unverified { missing(&context, partitions).await } else { None };
+        match missing {
+            Some(stream) => findings.warn(
+                "durability",
+                format!("unverified: the stream {stream} is missing"),
+                "groupfold provision; if it was there before, restore it first",
+            ),
+            None => judge_durability(found, patient, monitor_url.is_some(), findings),
+        }
     }
     let report = match &monitor_url {
         Some(monitor) => health::monitor(monitor).await.unwrap_or_default(),
@@ -77,6 +91,19 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
     clock(&context, partitions, &report, findings).await;
     let server_bytes_max = report["config"]["max_storage"].as_u64();
     Some(Log { client, context, partitions, server_bytes_max })
+}
+
+/// The first stream of the log that is not there.
+async fn missing(context: &Context, partitions: u16) -> Option<String> {
+    for name in (0..partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned)) {
+        let Err(error) = context.get_stream(&name).await else { continue };
+        if let GetStreamErrorKind::JetStream(error) = error.kind()
+            && error.error_code() == ErrorCode::STREAM_NOT_FOUND
+        {
+            return Some(name);
+        }
+    }
+    None
 }
 
 fn server(client: &Client, url: &str, findings: &mut Findings) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use groupfold_projector::store;
 
 use super::{Findings, Patient};
+use crate::data::Run;
 
 const FREE_SHARE_WARN: f64 = 0.10;
 const FREE_SHARE_FAIL: f64 = 0.03;
@@ -17,11 +18,7 @@ pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Fi
     let data = &patient.data;
     if !data.is_dir() {
         if patient.run.is_none() && patient.api.is_none() {
-            findings.warn(
-                "data folder",
-                format!("there is no folder {}", data.display()),
-                format!("groupfold up --data {}", data.display()),
-            );
+            findings.warn("data folder", format!("there is no folder {}", data.display()), start(data));
         }
         return;
     }
@@ -30,11 +27,21 @@ pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Fi
         findings.warn(
             "data folder",
             "run.json is there, and the process that left it is gone: it was killed",
-            format!("groupfold up --data {} (it takes over by itself)", data.display()),
+            format!("{} (it takes over by itself)", start(data)),
         );
     }
     format(&data.join("store"), partitions, findings);
     disk(data, findings);
+}
+
+/// The command that starts what ran on a folder; both that may, where nobody left word.
+pub(super) fn start(data: &Path) -> String {
+    let data_flag = data.display();
+    match Run::left(data).as_ref().map(Run::verb) {
+        Some("project") => format!("groupfold project --data {data_flag} --nats-url …"),
+        Some(verb) => format!("groupfold {verb} --data {data_flag}"),
+        None => format!("groupfold up --data {data_flag} (or groupfold project, with --nats-url)"),
+    }
 }
 
 fn modes(data: &Path, findings: &mut Findings) {

@@ -1,8 +1,7 @@
 //! Secrets and tokens, weak or missing; versions behind.
 
-use super::Findings;
+use super::{Findings, Patient};
 use crate::config::Config;
-use crate::data::Run;
 use crate::pipeline::VERSION;
 use crate::up::{DEMO_SECRET, DEMO_VERIFY_TOKEN};
 
@@ -13,7 +12,8 @@ const TOKEN_CHARS_MIN: usize = 16;
 /// Texts that stand for a secret in examples.
 const PLACEHOLDERS: [&str; 6] = ["changeme", "change-me", "example", "password", "secret", "your-app-secret"];
 
-pub(super) fn look(config: &Config, run: Option<&Run>, findings: &mut Findings) {
+pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) {
+    let run = patient.run.as_ref();
     let before = findings.0.len();
     let demo = run.is_some_and(|run| run.demo_app_secret.is_some());
     if demo {
@@ -21,6 +21,12 @@ pub(super) fn look(config: &Config, run: Option<&Run>, findings: &mut Findings) 
             "secrets",
             "the running process signs with the demo's secret, which everybody knows",
             "export GROUPFOLD_META_APP_SECRET=… (the app's secret) and start `groupfold up` without --demo",
+        );
+    } else if config.meta_app_secrets.is_empty() && patient.api.is_none() {
+        findings.fail(
+            "secrets",
+            "there is no app secret: `up` and `ingest` do not start by these settings",
+            "export GROUPFOLD_META_APP_SECRET=… (of the app's settings); a projector alone needs none: groupfold config check project",
         );
     } else if config.meta_app_secrets.is_empty() && run.is_none_or(|run| run.webhook_addr.is_some()) {
         findings.warn(

@@ -56,7 +56,10 @@ fn judge(difference: &provision::Difference, findings: &mut Findings) {
     let edit = |flag: &str| format!("nats stream edit {stream} {flag}");
     let fix = |flag: &str, why: &str| (format!("{reason}: {why}"), edit(flag));
     let (reason, mend) = match *setting {
-        "discard" => fix("--discard new", "a full log forgets the oldest instead of refusing"),
+        "discard" if wanted == "New" => {
+            fix("--discard new", "a full log forgets the oldest instead of refusing")
+        }
+        "discard" => fix("--discard old", "full, it takes nothing more instead of forgetting the oldest"),
         "retention" | "storage" => (
             format!("{reason}: it does not keep what it acknowledged"),
             format!("copy {stream} into a new stream; it cannot be changed"),

@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures_util::{Stream, StreamExt as _, stream};
 use serde_json::json;
 
+use super::folded;
 use super::known::{self, Known};
 use super::reading::{Read, read};
 use super::round::{Appended, Found};
@@ -49,16 +50,22 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone())?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
+    let log = if args.execute { Some(both.log().await?) } else { None };
+    let behind = folded::fold_up(&both.api, log.as_ref()).await?;
     let known = known::groups(&both.api, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
-    if !args.execute {
+    let Some(log) = log else {
+        behind.refuse()?;
         return show(&rows, args.output);
-    }
+    };
     let chosen = chosen(&rows, &args)?;
     let account = account(&known, &args)?;
-    let (log, run) = (both.log().await?, super::run_id());
+    let run = super::run_id();
     let (mut appended, mut failed) = (Appended::default(), BTreeMap::new());
     let bar = progress::bar(chosen.len() as u64, "importing");
+    let (unfolded, chosen): (Vec<_>, Vec<_>) =
+        chosen.into_iter().partition(|group| behind.has(group, Some(&log)));
+    failed.extend(unfolded.into_iter().map(|group| (group, behind.to_string())));
     let mut reads = pin!(reads(&both, &args, &account, &known, chosen));
     // Each as soon as it is read: cut short, what was read is taken in, and known the next time.
     while let Some(found) = reads.next().await {

@@ -8,6 +8,7 @@ use groupfold_ingest::replay;
 use groupfold_schemas::position::Position;
 
 use super::differ::{self, Difference};
+use super::folded::{Behind, fold_up};
 use super::known::{self, Known};
 use super::reading::{self, Read, read};
 use super::snapshot;
@@ -25,6 +26,8 @@ const REFUSES_FOR: Duration = Duration::from_secs(30);
 pub(super) struct Round<'a> {
     pub(super) provider: &'a Provider,
     pub(super) api: &'a Client,
+    /// Says where the log ends; at hand wherever something may be appended.
+    pub(super) log: Option<&'a replay::Log>,
     /// Compare invite links too: a call more for each group.
     pub(super) links: bool,
 }
@@ -37,9 +40,17 @@ pub(super) struct Found {
 }
 
 impl Round<'_> {
-    /// Reads and compares. What differs is looked at once more after a while, both sides anew: webhooks under way
-    /// are no difference.
-    pub(super) async fn compare(&self, groups: Vec<Known>, settle: Duration) -> Result<Vec<Found>, Failure> {
+    /// Reads and compares. What differs is looked at once more after a while, both sides anew and ours whole: webhooks under
+    /// way are no difference.
+    /// Groups of partitions that are `behind` are not read.
+    pub(super) async fn compare(
+        &self,
+        groups: Vec<Known>,
+        behind: &Behind,
+        settle: Duration,
+    ) -> Result<Vec<Found>, Failure> {
+        let (unfolded, groups): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|known| behind.has(&known.group_id, self.log));
         let bar = progress::bar(groups.len() as u64, "reading");
         let looks = stream::iter(groups).map(|known| self.look(known)).buffer_unordered(AT_ONCE);
         let mut found: Vec<Found> = looks.inspect(|_| bar.inc(1)).collect().await;
@@ -47,10 +58,19 @@ impl Round<'_> {
         found.sort_by(|a, b| a.known.group_id.cmp(&b.known.group_id));
         let (doubtful, mut sure): (Vec<_>, Vec<_>) =
             found.into_iter().partition(|found| !found.differences.is_empty());
+        sure.extend(unfolded.into_iter().map(|known| not_folded(known, behind)));
         if !doubtful.is_empty() {
             tokio::time::sleep(settle).await;
         }
+        let behind = match doubtful.is_empty() {
+            true => Behind::default(),
+            false => fold_up(self.api, self.log).await?,
+        };
         for first in doubtful {
+            if behind.has(&first.known.group_id, self.log) {
+                sure.push(not_folded(first.known, &behind));
+                continue;
+            }
             sure.push(match known::group(self.api, &first.known.group_id).await {
                 Ok(known) => self.look(known).await,
                 Err(failure) => {
@@ -92,6 +112,11 @@ impl Round<'_> {
             (found.read, found.differences) = (Read::Failed(doubt), Vec::new());
         }
     }
+}
+
+/// A group of which half may be known.
+pub(super) fn not_folded(known: Known, behind: &Behind) -> Found {
+    Found { known, read: Read::Failed(behind.to_string()), differences: Vec::new() }
 }
 
 /// What became of the groups that differ.

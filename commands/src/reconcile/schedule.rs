@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
+use super::folded::fold_up;
 use super::known::{self, Known};
 use super::reading::Read;
 use super::round::{Found, Round, append};
@@ -82,6 +83,15 @@ impl Metrics {
     }
 }
 
+/// Whether all groups were seen to.
+enum Whole {
+    /// All could be read, and appended where they differ.
+    Yes,
+    No,
+    /// Partitions are still folding; theirs are seen to soon.
+    NotYet,
+}
+
 /// Rounds until told to stop.
 pub(crate) struct Schedule {
     interval: Duration,
@@ -109,15 +119,19 @@ impl Schedule {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = self.interval;
             let outcome = tokio::select! {
                 // What was appended by then is whole; the next round does the rest.
                 () = stop.cancelled() => return,
                 outcome = self.round() => outcome,
             };
+            pause = self.interval;
             let outcome = match outcome {
-                Ok(true) => "ok",
-                Ok(false) => "failed",
+                Ok(Whole::Yes) => "ok",
+                Ok(Whole::No) => "failed",
+                Ok(Whole::NotYet) => {
+                    pause = self.interval.min(FIRST_MAX);
+                    "failed"
+                }
                 Err(error) => {
                     tracing::warn!(%error, "reconciling failed");
                     "failed"
@@ -128,12 +142,12 @@ impl Schedule {
         }
     }
 
-    /// True if all groups could be read, and appended where they differ.
-    async fn round(&self) -> Result<bool, Failure> {
+    async fn round(&self) -> Result<Whole, Failure> {
+        let behind = fold_up(&self.api, Some(&self.log)).await?;
         let mut groups = known::groups(&self.api, None).await?;
         groups.retain(Known::lives);
-        let round = Round { provider: &self.provider, api: &self.api, links: false };
-        let found = round.compare(groups, SETTLE.min(self.interval)).await?;
+        let round = Round { provider: &self.provider, api: &self.api, log: Some(&self.log), links: false };
+        let found = round.compare(groups, &behind, SETTLE.min(self.interval)).await?;
         let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
         let unread = found.iter().filter(|found| matches!(found.read, Read::Failed(_))).count();
         for found in &differing {
@@ -148,6 +162,10 @@ impl Schedule {
         }
         let refused = appended.refused.len();
         tracing::info!(groups = found.len(), differing = differing.len(), unread, refused, "reconciled");
-        Ok(unread == 0 && refused == 0)
+        if !behind.is_empty() {
+            tracing::warn!(%behind, "its groups are reconciled later");
+            return Ok(Whole::NotYet);
+        }
+        Ok(if unread == 0 && refused == 0 { Whole::Yes } else { Whole::No })
     }
 }

@@ -17,6 +17,7 @@ const SUBJECT: &str = "Tea";
 /// A group of the provider.
 #[derive(Debug, Clone)]
 pub(super) struct There {
+    /// By number, or by a user id that begins with `user-`.
     pub(super) members: Vec<&'static str>,
     pub(super) pending: Vec<&'static str>,
     pub(super) known: bool,
@@ -115,7 +116,11 @@ fn list(query: &str, groups: &BTreeMap<String, There>) -> Value {
 }
 
 fn info(group: &str, there: &There) -> Value {
-    let members: Vec<Value> = there.members.iter().map(|wa_id| json!({ "wa_id": wa_id })).collect();
+    let listed = |name: &&str| match name.starts_with("user-") {
+        true => json!({ "user_id": name }),
+        false => json!({ "wa_id": name }),
+    };
+    let members: Vec<Value> = there.members.iter().map(listed).collect();
     json!({
         "id": group, "messaging_product": "whatsapp", "subject": SUBJECT, "suspended": there.suspended,
         "join_approval_mode": "approval_required", "creation_timestamp": 1_767_225_600,
