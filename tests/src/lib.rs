@@ -37,6 +37,7 @@ pub mod receipts;
 mod rng;
 mod scratch;
 pub mod targets;
+mod told;
 mod wait;
 mod webhook;
 
@@ -52,5 +53,6 @@ pub use provider::Provider;
 pub use proxy::{Proxy, Way};
 pub use rng::Rng;
 pub use scratch::Scratch;
+pub use told::Told;
 pub use wait::wait_until;
 pub use webhook::{fixture, fixtures, post, post_signed, sign};
