@@ -21,6 +21,8 @@ use crate::outcome::Outcome;
 pub(crate) const PARTITIONS: u16 = 3;
 /// Longest that a part may take to be whole again.
 pub(crate) const BOUND: Duration = Duration::from_secs(90);
+/// More than senders begin while a load ends.
+const BETWEEN_LOADS: u64 = 1_000;
 const READ_EVERY: Duration = Duration::from_millis(15);
 
 /// How a world is made.
@@ -107,8 +109,14 @@ impl World {
         options.args.extend(plan.projector_args.clone());
         options.env.extend(plan.projector_env.clone());
         let projector = Groupfold::project(options).await;
-        let load_options =
-            LoadOptions { senders: plan.senders, pause: plan.pause, ahead: plan.ahead, seed, secret };
+        let load_options = LoadOptions {
+            senders: plan.senders,
+            pause: plan.pause,
+            ahead: plan.ahead,
+            first: 0,
+            seed,
+            secret,
+        };
         let load = Load::start(receiver.webhook_url(), load_options);
         let reader = Reader::start(projector.api_url(""), seed);
         Self { receiver, projector, load, reader, nats, seed, feed: plan.feed }
@@ -144,6 +152,22 @@ impl World {
     /// See [`recovered`].
     pub(crate) async fn recovered(&self, since: Instant) -> Duration {
         recovered(&self.projector, &self.load, since).await
+    }
+
+    /// Ends the load; what it knows. From now on other webhooks are sent, and no more than are waited for.
+    pub(crate) async fn next_load(&mut self) -> History {
+        let first = self.load.sent() + BETWEEN_LOADS;
+        let options = LoadOptions { first, ahead: 0, ..self.load.options().clone() };
+        let load = Load::start(self.receiver.webhook_url(), options);
+        std::mem::replace(&mut self.load, load).end().await
+    }
+
+    /// Ends load and reader: what is known of the former, and what the latter saw. The processes go on.
+    pub(crate) async fn part(self) -> (History, Looks, Groupfold, NatsServer) {
+        let Self { projector, load, reader, nats, .. } = self;
+        let history = load.end().await;
+        let seen = reader.end().await;
+        (history, Looks { looks: seen.looks, faults: seen.faults }, projector, nats)
     }
 
     /// Ends the load, holds everything against everything, and keeps the world's remains if a promise was broken.
@@ -189,6 +213,12 @@ impl World {
             outcome.note(format!("seed {seed}: history, digests, logs and store are kept in {kept}"));
         }
     }
+}
+
+/// What a reader saw, and what it must never see.
+pub(crate) struct Looks {
+    pub(crate) looks: Vec<Seen>,
+    pub(crate) faults: Vec<String>,
 }
 
 /// Runs a verb against a running process's data folder: exit code and what it said.

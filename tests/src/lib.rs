@@ -23,6 +23,7 @@
 
 pub mod certs;
 mod checker;
+mod command_line;
 mod connection;
 mod groupfold;
 pub mod http;
@@ -41,7 +42,8 @@ mod told;
 mod wait;
 mod webhook;
 
-pub use checker::{Checked, Log, Seen, check_log, check_state, sum_of};
+pub use checker::{Checked, Log, Seen, check_lists, check_log, check_looks, check_state, sum_of};
+pub use command_line::CommandLine;
 pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::Answer;

@@ -45,7 +45,7 @@ pub struct Counts {
 }
 
 /// All that was sent, and what became of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     fates: BTreeMap<u64, Fate>,
     /// Webhook, time since the begin, how it was answered: in the order of answers.
@@ -95,6 +95,15 @@ impl History {
         self.lines.push((webhook, at, answer));
     }
 
+    /// What two loads knew that sent other webhooks.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.fates.extend(other.fates);
+        self.lines.extend(other.lines);
+        self.violations.extend(other.violations);
+        self
+    }
+
     fn violation(&mut self, what: String) {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(what);
@@ -112,6 +121,8 @@ pub struct LoadOptions {
     /// So many webhooks are begun after the test last waited for some or sent one itself; then the senders wait for it,
     /// so that a slow machine has no backlog to work off that grows with each fault.
     pub ahead: u64,
+    /// The first webhook.
+    pub first: u64,
     /// Which webhooks are sent twice, forged, or again after an unknown end.
     pub seed: u64,
     /// The secret that webhooks are signed with.
@@ -144,8 +155,8 @@ impl Load {
     pub fn start(url: String, options: LoadOptions) -> Self {
         let shared = Arc::new(Shared {
             url: RwLock::new(url),
-            next: AtomicU64::new(0),
-            until: AtomicU64::new(options.ahead),
+            next: AtomicU64::new(options.first),
+            until: AtomicU64::new(options.first.saturating_add(options.ahead)),
             stop: AtomicBool::new(false),
             history: Mutex::default(),
             begun: Instant::now(),
@@ -183,7 +194,13 @@ impl Load {
         self.shared.go_on_until(self.sent());
     }
 
-    /// Webhooks begun.
+    /// How it sends.
+    #[must_use]
+    pub fn options(&self) -> &LoadOptions {
+        &self.shared.options
+    }
+
+    /// The number of the next webhook: as many are begun, if the first was zero.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.shared.next.load(Ordering::SeqCst)

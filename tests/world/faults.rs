@@ -39,6 +39,7 @@ async fn sigterm_drains_and_ends_with_zero() {
         senders: 8,
         pause: Duration::ZERO,
         ahead: u64::MAX,
+        first: 0,
         seed: 1,
         secret: Options::default().app_secret,
     };

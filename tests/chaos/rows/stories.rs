@@ -2,10 +2,9 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Command;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use groupfold_tests::{Groupfold, Options, Rng, Scratch, wait_until};
+use groupfold_tests::{CommandLine, Groupfold, Options, Rng, Scratch, wait_until};
 use serde_json::Value;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -244,14 +243,14 @@ fn failed(up: &Groupfold, args: &[&str]) -> (Option<i32>, Value) {
     said(command)
 }
 
-fn simulate(up: &Groupfold, args: &[&str]) -> Command {
+fn simulate(up: &Groupfold, args: &[&str]) -> CommandLine {
     let mut command = Groupfold::command();
     command.args(["simulate", "--quiet", "--output", "json", "--data"]).arg(up.data()).args(args);
     command
 }
 
 /// Exit code and what was said.
-fn said(mut command: Command) -> (Option<i32>, Value) {
+fn said(mut command: CommandLine) -> (Option<i32>, Value) {
     let output = command.output().expect("groupfold can be run");
     let told = serde_json::from_slice(&output.stdout);
     (output.status.code(), told.unwrap_or_else(|_| String::from_utf8_lossy(&output.stderr).into()))
