@@ -9,6 +9,8 @@ pub const GROUPS: u64 = 96;
 const ITEMS_MAX: u64 = 64;
 /// Joins of a webhook, at most.
 const JOINS_MAX: u64 = 3;
+/// From a webhook's first group to the next one's: with it joins reach every group, also past those that tell receipts.
+const STEP: u64 = 7;
 /// One webhook in so many tells receipts.
 const RECEIPTS_EVERY: u64 = 4;
 /// Receipts of such a webhook: the receiver sends as many as one atomic batch, and no page of a store has room for them.
@@ -42,7 +44,7 @@ impl List {
         if tells_receipts(webhook) {
             Self::Receipts { message: webhook / (RECEIPTS_EVERY * WEBHOOKS_OF_A_MESSAGE) }
         } else {
-            Self::Members { group: (webhook * (JOINS_MAX + 1) + place) % GROUPS }
+            Self::Members { group: (webhook * STEP + place) % GROUPS }
         }
     }
 
