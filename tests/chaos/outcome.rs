@@ -17,12 +17,16 @@ pub(crate) struct Outcome {
     pub(crate) acknowledged: u64,
     pub(crate) unknown: u64,
     pub(crate) rejected: u64,
-    /// Items of acknowledged webhooks that are not there.
+    /// Items of acknowledged webhooks that are not there, and states that were shown and are gone.
     pub(crate) lost: u64,
     /// Items that took effect more than once.
     pub(crate) twice: u64,
     /// Answers that no state of the log accounts for.
     pub(crate) wrong: u64,
+    /// Messages in the logs that were checked, and how many of them had come in atomic batches.
+    pub(crate) messages: (u64, u64),
+    /// Changes that were published, where they were looked at.
+    pub(crate) changes: u64,
     /// Of each round, see [`crate::world::World::recovered`].
     pub(crate) recovery: Vec<Duration>,
     /// Worlds that ended by a panic: a violation each.
@@ -36,9 +40,12 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// True if a promise was broken.
-    pub(crate) fn is_broken(&self) -> bool {
-        self.lost + self.twice + self.wrong > 0 || !self.violations.is_empty()
+    /// True if the row was not run here, or if it came to its end and shows what it must: that no promise was broken, or,
+    /// of a control, that its fault alone loses something. One that could not go on has shown nothing.
+    pub(crate) fn is_as_it_must(&self, control: bool) -> bool {
+        let broken = self.lost + self.twice + self.wrong > 0 || !self.violations.is_empty();
+        let shows = if control { self.lost > 0 } else { !broken };
+        self.not_run.is_some() || (self.rounds > 0 && self.ended_early == 0 && shows)
     }
 
     pub(crate) fn violation(&mut self, what: impl Into<String>) {
@@ -71,6 +78,8 @@ impl Outcome {
         self.lost += checked.lost.len() as u64;
         self.twice += checked.twice.len() as u64;
         self.wrong += checked.wrong.len() as u64;
+        self.messages.0 += checked.messages.0;
+        self.messages.1 += checked.messages.1;
         for violation in history.violations().iter().chain(&checked.violations) {
             self.violation(violation);
         }

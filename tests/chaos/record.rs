@@ -16,7 +16,7 @@ pub(crate) fn append(file: &Path, row: &Row, seed: u64, outcome: &Outcome) {
         "acknowledged": outcome.acknowledged, "unknown": outcome.unknown, "rejected": outcome.rejected,
         "lost": outcome.lost, "twice": outcome.twice, "wrong": outcome.wrong,
         "recovery_ms": outcome.recovery.iter().map(Duration::as_millis).map(|ms| ms as u64).collect::<Vec<_>>(),
-        "violations": outcome.violations, "notes": outcome.notes, "not_run": outcome.not_run,
+        "ended_early": outcome.ended_early, "violations": outcome.violations, "notes": outcome.notes, "not_run": outcome.not_run,
     });
     let mut file =
         std::fs::File::options().create(true).append(true).open(file).expect("the record can be opened");
@@ -51,6 +51,7 @@ fn added_up(lines: &[&Value]) -> Outcome {
         lost: total("lost"),
         twice: total("twice"),
         wrong: total("wrong"),
+        ended_early: total("ended_early").try_into().unwrap_or(u32::MAX),
         recovery: times.filter_map(Value::as_u64).map(Duration::from_millis).collect(),
         ..Outcome::default()
     };

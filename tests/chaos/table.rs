@@ -34,13 +34,21 @@ pub(crate) fn print(done: &[(&Row, Outcome)], seed: u64) {
         if let Some(why) = &outcome.not_run {
             println!("NOT RUN: row {} ({}): {why}", row.name, row.fault);
         }
+        if let (messages @ 1.., in_batches) = outcome.messages {
+            println!("row {}: {in_batches} of {messages} messages came in atomic batches", row.name);
+        }
+        if outcome.changes > 0 {
+            println!("row {}: {} changes were published, and told anew", row.name, outcome.changes);
+        }
         for note in &outcome.notes {
             println!("row {}: {note}", row.name);
         }
         for violation in &outcome.violations {
             println!("BROKEN: row {}: {violation}", row.name);
         }
-        if row.control && !outcome.is_broken() && outcome.not_run.is_none() {
+        if outcome.rounds == 0 && outcome.not_run.is_none() {
+            println!("BROKEN: row {}: no round came to its end", row.name);
+        } else if row.control && !outcome.is_as_it_must(true) {
             println!("CONTROL PASSED: row {} must lose something, else its row proves nothing", row.name);
         }
     }

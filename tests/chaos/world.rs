@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use groupfold_tests::numbered::{self, GROUPS};
+use groupfold_schemas::position::Position;
+use groupfold_tests::numbered::{self, GROUPS, List};
 use groupfold_tests::{
-    Checked, Groupfold, History, Load, LoadOptions, Log, NatsOptions, NatsServer, Options, Rng, Seen,
+    Checked, Groupfold, History, Load, LoadOptions, Log, NatsOptions, NatsServer, Options, Rng, Seen, Told,
     check_log, check_state, http, sum_of, wait_until, workspace,
 };
 use serde_json::{Value, json};
@@ -20,6 +21,8 @@ use crate::outcome::Outcome;
 pub(crate) const PARTITIONS: u16 = 3;
 /// Longest that a part may take to be whole again.
 pub(crate) const BOUND: Duration = Duration::from_secs(90);
+/// More than senders begin while a load ends.
+const BETWEEN_LOADS: u64 = 1_000;
 const READ_EVERY: Duration = Duration::from_millis(15);
 
 /// How a world is made.
@@ -39,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) pause: Duration,
     /// See [`LoadOptions::ahead`].
     pub(crate) ahead: u64,
+    /// What was published of the changes is held against what a projector tells of the log that nobody disturbs.
+    pub(crate) feed: bool,
 }
 
 impl Default for Plan {
@@ -53,6 +58,7 @@ impl Default for Plan {
             senders: 4,
             pause: Duration::from_millis(15),
             ahead: 60,
+            feed: false,
         }
     }
 }
@@ -80,6 +86,7 @@ pub(crate) struct World {
     // Ended after those that use it.
     pub(crate) nats: NatsServer,
     seed: u64,
+    feed: bool,
 }
 
 impl World {
@@ -102,11 +109,17 @@ impl World {
         options.args.extend(plan.projector_args.clone());
         options.env.extend(plan.projector_env.clone());
         let projector = Groupfold::project(options).await;
-        let load_options =
-            LoadOptions { senders: plan.senders, pause: plan.pause, ahead: plan.ahead, seed, secret };
+        let load_options = LoadOptions {
+            senders: plan.senders,
+            pause: plan.pause,
+            ahead: plan.ahead,
+            first: 0,
+            seed,
+            secret,
+        };
         let load = Load::start(receiver.webhook_url(), load_options);
         let reader = Reader::start(projector.api_url(""), seed);
-        Self { receiver, projector, load, reader, nats, seed }
+        Self { receiver, projector, load, reader, nats, seed, feed: plan.feed }
     }
 
     pub(crate) async fn restart_receiver(&mut self) {
@@ -141,9 +154,25 @@ impl World {
         recovered(&self.projector, &self.load, since).await
     }
 
+    /// Ends the load; what it knows. From now on other webhooks are sent, and no more than are waited for.
+    pub(crate) async fn next_load(&mut self) -> History {
+        let first = self.load.sent() + BETWEEN_LOADS;
+        let options = LoadOptions { first, ahead: 0, ..self.load.options().clone() };
+        let load = Load::start(self.receiver.webhook_url(), options);
+        std::mem::replace(&mut self.load, load).end().await
+    }
+
+    /// Ends load and reader: what is known of the former, and what the latter saw. The processes go on.
+    pub(crate) async fn part(self) -> (History, Looks, Groupfold, NatsServer) {
+        let Self { projector, load, reader, nats, .. } = self;
+        let history = load.end().await;
+        let seen = reader.end().await;
+        (history, Looks { looks: seen.looks, faults: seen.faults }, projector, nats)
+    }
+
     /// Ends the load, holds everything against everything, and keeps the world's remains if a promise was broken.
     pub(crate) async fn end(self, row: &str, outcome: &mut Outcome) {
-        let Self { mut receiver, mut projector, load, reader, mut nats, seed } = self;
+        let Self { mut receiver, mut projector, load, reader, mut nats, seed, feed } = self;
         let history = load.end().await;
         let seen = reader.end().await;
         let log = Log::read(nats.client().await, PARTITIONS).await;
@@ -154,6 +183,16 @@ impl World {
         if verified.0 != Some(0) {
             checked.violations.push(format!("verify: {verified:?}"));
         }
+        let digest = projector.get("/v1/position").await.json;
+        if feed {
+            let told = Told::settled(&projector, &nats).await;
+            projector.process().kill9();
+            outcome.changes += told.len() as u64;
+            checked.twice.extend(told.disorder().map(|what| format!("the feed: {what}")));
+            let anew = told.anew(&nats, PARTITIONS).await;
+            let what = told.difference(&anew).map(|what| format!("the feed, and told anew: {what}"));
+            checked.wrong.extend(what);
+        }
         outcome.add(&history, &checked);
         let broken = !checked.lost.is_empty()
             || !checked.twice.is_empty()
@@ -161,7 +200,6 @@ impl World {
             || !checked.violations.is_empty()
             || !history.violations().is_empty();
         if broken {
-            let digest = projector.get("/v1/position").await.json;
             receiver.process().kill9();
             projector.process().kill9();
             nats.process().kill9();
@@ -175,6 +213,12 @@ impl World {
             outcome.note(format!("seed {seed}: history, digests, logs and store are kept in {kept}"));
         }
     }
+}
+
+/// What a reader saw, and what it must never see.
+pub(crate) struct Looks {
+    pub(crate) looks: Vec<Seen>,
+    pub(crate) faults: Vec<String>,
 }
 
 /// Runs a verb against a running process's data folder: exit code and what it said.
@@ -217,7 +261,7 @@ fn keep(
     name
 }
 
-/// One who reads groups all the time and remembers what was answered.
+/// One who reads members and receipts all the time and remembers what was answered.
 struct Reader {
     base: Arc<RwLock<String>>,
     stop: Arc<AtomicBool>,
@@ -229,10 +273,12 @@ struct Reader {
 struct Saw {
     looks: Vec<Seen>,
     faults: Vec<String>,
-    /// The last sequence that was shown of each group.
-    last: BTreeMap<String, u64>,
+    /// The last sequence that was shown of each list.
+    last: BTreeMap<List, u64>,
     /// The last sequence that was shown of each partition.
     shown: BTreeMap<u16, u64>,
+    /// Messages of which receipts were shown, from zero on.
+    messages: u64,
 }
 
 impl Reader {
@@ -271,39 +317,51 @@ async fn read(base: Arc<RwLock<String>>, stop: Arc<AtomicBool>, saw: Arc<Mutex<S
         if base.is_empty() {
             continue;
         }
-        let group = numbered::group_of(rng.below(GROUPS));
-        let request = client.get(format!("{base}/v1/groups/{group}/members"));
+        let messages = saw.lock().unwrap_or_else(PoisonError::into_inner).messages;
+        let list = match rng.below(2) {
+            0 => List::Members { group: rng.below(GROUPS) },
+            // One more than is known.
+            _ => List::Receipts { message: rng.below(messages + 1) },
+        };
+        let request = client.get(format!("{base}{}", list.path()));
         // Nobody is there for a moment: that is no answer.
         let Ok(answer) = async { http::read(request.send().await?).await }.await else { continue };
         let mut saw = saw.lock().unwrap_or_else(PoisonError::into_inner);
         match answer.status {
-            200 => saw.take(group, &answer),
-            404 | 503 => {}
-            _ => saw.faults.push(format!("GET members of {group}: {answer}")),
+            200 => saw.take(list, &answer),
+            // Nothing is known at a position: a look like any other.
+            404 => saw.take(list, &answer),
+            503 => {}
+            _ => saw.faults.push(format!("GET {}: {answer}", list.path())),
         }
     }
 }
 
 impl Saw {
-    fn take(&mut self, group: String, answer: &groupfold_tests::Answer) {
-        let position = answer.position().unwrap_or_default().to_owned();
+    fn take(&mut self, list: List, answer: &groupfold_tests::Answer) {
+        let partition = list.partition(PARTITIONS);
+        let position = answer.position().and_then(|text| text.parse::<Position>().ok());
+        let Some(sequence) = position.and_then(|position| position.get(partition)) else {
+            self.faults.push(format!("{list:?} without a position of partition {partition}: {answer}"));
+            return;
+        };
         let members = answer.json["members"].as_array().cloned().unwrap_or_default();
         let items = members.iter().filter_map(|member| numbered::item_of(member["wa_id"].as_str()?));
-        let sum = sum_of(items);
-        if sum.0 != members.len() as u64 {
-            self.faults.push(format!("{group} at {position} has members that nobody sent: {answer}"));
+        let items = sum_of(items);
+        if items.0 != members.len() as u64 {
+            self.faults.push(format!("{list:?} at {sequence} has somebody whom nobody told of: {answer}"));
         }
-        let sequence = position.split_once(':').and_then(|(_, text)| text.parse().ok()).unwrap_or(0_u64);
-        if let Some((partition, _)) = position.split_once(':')
-            && let Ok(partition) = partition.parse()
+        if let List::Receipts { message } = list
+            && items.0 > 0
         {
-            let shown: &mut u64 = self.shown.entry(partition).or_default();
-            *shown = sequence.max(*shown);
+            self.messages = self.messages.max(message + 1);
         }
-        let before = self.last.insert(group.clone(), sequence).unwrap_or(0);
+        let shown: &mut u64 = self.shown.entry(partition).or_default();
+        *shown = sequence.max(*shown);
+        let before = self.last.insert(list, sequence).unwrap_or(0);
         if sequence < before {
-            self.faults.push(format!("{group} went back from {before} to {sequence}"));
+            self.faults.push(format!("{list:?} went back from {before} to {sequence}"));
         }
-        self.looks.push(Seen { group, position, members: sum });
+        self.looks.push(Seen { list, sequence, items });
     }
 }

@@ -13,23 +13,24 @@ use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{log, v1};
 use serde_json::Value;
 
-use crate::numbered::{self, Fate, GROUPS, History};
+use crate::numbered::{self, Fate, GROUPS, HAPPENED_AT, History, List};
 use crate::rng::mix;
-use crate::{Groupfold, wait_until};
+use crate::{Answer, Groupfold, wait_until};
 
 const BOUND: Duration = Duration::from_secs(90);
 const BATCH: usize = 1_000;
 const PAGE: usize = 200;
+const BATCH_HEADER: &str = "Nats-Batch-Id";
 
-/// One look at a group, as a reader saw it.
+/// One look at a list, as a reader saw it.
 #[derive(Debug, Clone)]
 pub struct Seen {
-    /// The group.
-    pub group: String,
-    /// `partition:sequence` that the answer said it reflects.
-    pub position: String,
-    /// How many members, and which: see [`sum_of`].
-    pub members: (u64, u64),
+    /// What was looked at.
+    pub list: List,
+    /// The sequence of its partition that the answer said it reflects.
+    pub sequence: u64,
+    /// How many items, and which: see [`sum_of`].
+    pub items: (u64, u64),
 }
 
 /// A sum over items that hardly any other set of items has.
@@ -49,6 +50,8 @@ pub struct Log {
     pub strangers: Vec<String>,
     /// Messages in all partitions.
     pub messages: u64,
+    /// Those that came as one atomic batch with others.
+    pub in_batches: u64,
     /// The last sequence of each partition.
     pub ends: Vec<u64>,
 }
@@ -81,6 +84,8 @@ impl Log {
                 for message in batch {
                     last = message.sequence;
                     found.messages += 1;
+                    let headers = message.headers.as_ref();
+                    found.in_batches += u64::from(headers.is_some_and(|all| all.get(BATCH_HEADER).is_some()));
                     match record_of(&message.payload) {
                         Ok(record) => {
                             found.take(partition, message.sequence, &record);
@@ -106,23 +111,62 @@ impl Log {
     fn take(&mut self, partition: u16, sequence: u64, record: &v1::Record) {
         let item = match record.kind() {
             Some(Kind::ParticipantsJoined(joined)) => {
-                joined.participants.first().and_then(|person| numbered::item_of(person.wa_id.as_deref()?))
+                let item = item_of(joined.participants.first());
+                item.filter(|item| !List::of(*item).is_of_receipts())
+            }
+            Some(Kind::Receipt(receipt)) => {
+                let of = |item: &u64| match List::of(*item) {
+                    List::Receipts { message } => receipt.message_id == numbered::message_id(message),
+                    List::Members { .. } => false,
+                };
+                item_of(receipt.participant.as_ref()).filter(of)
             }
             _ => None,
         };
-        match item {
+        match item.filter(|item| record.group_id == List::of(*item).group()) {
             Some(item) => self.items.entry(item).or_default().push((partition, sequence)),
             None => self.strangers.push(format!("{partition}:{sequence}: {}", record.event_id)),
         }
     }
 
-    /// The sum of a group's members at a sequence of its partition.
-    fn members_at(&self, group: &str, sequence: u64) -> (u64, u64) {
-        let first = |places: &Vec<(u16, u64)>| places.iter().map(|(_, sequence)| *sequence).min();
-        let of_group = self.items.iter().filter(|(item, _)| numbered::group_of(**item) == group);
-        let there = of_group.filter(|(_, places)| first(places).is_some_and(|first| first <= sequence));
-        sum_of(there.map(|(item, _)| *item))
+    /// This log's items of some partitions, and another's of all others.
+    #[must_use]
+    pub fn of_partitions(&self, ours: &BTreeSet<u16>, other: &Self) -> Self {
+        let is_ours = |partition: &u16| ours.contains(partition);
+        let keep = |log: &Self, ours: bool| {
+            let of = move |places: &Vec<(u16, u64)>| {
+                places.iter().filter(|(partition, _)| is_ours(partition) == ours).copied().collect::<Vec<_>>()
+            };
+            let items = log.items.iter().map(move |(item, places)| (*item, of(places)));
+            items.filter(|(_, places)| !places.is_empty()).collect::<Vec<_>>()
+        };
+        let items = keep(self, true).into_iter().chain(keep(other, false)).collect();
+        Self { items, ..Self::default() }
     }
+
+    /// The items of this log and of another one.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        let mut both = Self { items: self.items.clone(), ..Self::default() };
+        both.items.extend(other.items.iter().map(|(item, places)| (*item, places.clone())));
+        both.strangers.extend(self.strangers.iter().chain(&other.strangers).cloned());
+        both
+    }
+
+    /// The items of each list, with the sequence that each is at first.
+    fn lists(&self) -> BTreeMap<List, Vec<(u64, u64)>> {
+        let mut lists: BTreeMap<List, Vec<(u64, u64)>> = BTreeMap::new();
+        for (item, places) in &self.items {
+            let first = places.iter().map(|(_, sequence)| *sequence).min().unwrap_or(u64::MAX);
+            lists.entry(List::of(*item)).or_default().push((first, *item));
+        }
+        lists
+    }
+}
+
+/// The item of the person that an event tells of.
+fn item_of(person: Option<&v1::Participant>) -> Option<u64> {
+    numbered::item_of(person?.wa_id.as_deref()?)
 }
 
 /// What a check found, in words.
@@ -140,6 +184,8 @@ pub struct Checked {
     pub copies: u64,
     /// Items in the log.
     pub items: u64,
+    /// Messages of the log, and how many of them came in atomic batches.
+    pub messages: (u64, u64),
 }
 
 /// Holds the history against the log.
@@ -163,6 +209,7 @@ pub fn check_log(history: &History, log: &Log) -> Checked {
         }
     }
     checked.items = log.items.len() as u64;
+    checked.messages = (log.messages, log.in_batches);
     checked.copies = log.items.values().map(|places| places.len() as u64 - 1).sum();
     let invented = log.items.keys().filter(|item| !sent.contains(item));
     checked.wrong.extend(invented.map(|item| format!("item {item} was never sent")));
@@ -199,31 +246,75 @@ pub async fn check_state(checked: &mut Checked, groupfold: &Groupfold, log: &Log
             .violations
             .push(format!("digest of the live state {digest}, of the log folded anew {}", log.digest));
     }
-    let expected: BTreeSet<u64> = log.items.keys().copied().collect();
+    check_lists(checked, groupfold, log).await;
+    check_looks(checked, log, seen);
+}
+
+/// Holds all lists that a projector serves against the log, wherever it is.
+///
+/// # Panics
+/// The projector does not answer.
+pub async fn check_lists(checked: &mut Checked, groupfold: &Groupfold, log: &Log) {
     let mut members = Occurrences::default();
     let mut lines = Occurrences::default();
-    for group in (0..GROUPS).map(numbered::group_of) {
-        for member in pages(groupfold, &format!("/v1/groups/{group}/members?"), "members").await {
-            members.take(&group, &member["wa_id"]);
+    for list in (0..GROUPS).map(|group| List::Members { group }) {
+        for member in pages(groupfold, &format!("{}?", list.path()), "members").await {
+            members.take(list, &member["wa_id"]);
         }
-        for line in pages(groupfold, &format!("/v1/groups/{group}/timeline?limit={PAGE}&"), "entries").await {
-            lines.take(&group, &line["member"]["wa_id"]);
+        let timeline = format!("/v1/groups/{}/timeline?limit={PAGE}&", list.group());
+        for line in pages(groupfold, &timeline, "entries").await {
+            lines.take(list, &line["member"]["wa_id"]);
         }
     }
-    for (what, found) in [("member", members), ("line of the timeline", lines)] {
+    let lists = log.lists();
+    let mut receipts = Occurrences::default();
+    // One more than the log tells of: of that nobody may have any.
+    let messages =
+        lists.keys().map(|list| if let List::Receipts { message } = list { message + 2 } else { 1 });
+    for list in (0..messages.max().unwrap_or(1)).map(|message| List::Receipts { message }) {
+        let told = groupfold.get(&list.path()).await;
+        let of_all = told.json["members"].as_array().cloned().unwrap_or_default();
+        for one in &of_all {
+            receipts.take(list, &one["wa_id"]);
+            if one["status"] != "delivered" || one["delivered_at"] != HAPPENED_AT {
+                checked.wrong.push(format!("a receipt of {list:?}: {one}"));
+            }
+        }
+        let is_known = lists.contains_key(&list);
+        let is_right = if is_known { told.status == 200 } else { is_unknown(&told) };
+        if !is_right {
+            checked.wrong.push(format!("{list:?}: {told}"));
+        } else if is_known && told.json["counts"]["delivered"] != of_all.len() {
+            checked.wrong.push(format!(
+                "{list:?} has {} receipts, and {}",
+                of_all.len(),
+                told.json["counts"]
+            ));
+        }
+    }
+    let items = |of_receipts| {
+        let some = log.items.keys().filter(|item| List::of(**item).is_of_receipts() == of_receipts);
+        some.copied().collect::<BTreeSet<u64>>()
+    };
+    for (what, found, expected) in [
+        ("member", members, items(false)),
+        ("line of the timeline", lines, items(false)),
+        ("receipt", receipts, items(true)),
+    ] {
         found.hold_against(&expected, what, checked);
     }
+}
+
+/// Holds what readers saw against the log.
+pub fn check_looks(checked: &mut Checked, log: &Log, seen: &[Seen]) {
+    let lists = log.lists();
     for seen in seen {
-        let sequence = seen.position.split_once(':').and_then(|(_, sequence)| sequence.parse().ok());
-        let Some(sequence) = sequence else {
-            checked.wrong.push(format!("{} was read at position {:?}", seen.group, seen.position));
-            continue;
-        };
-        let expected = log.members_at(&seen.group, sequence);
-        if expected != seen.members {
+        let of_list = lists.get(&seen.list).into_iter().flatten();
+        let expected = sum_of(of_list.filter(|(first, _)| *first <= seen.sequence).map(|(_, item)| *item));
+        if expected != seen.items {
             checked.wrong.push(format!(
-                "{} at {}: {} member(s) read, {} are right",
-                seen.group, seen.position, seen.members.0, expected.0
+                "{:?} at {}: {} item(s) read, {} are right",
+                seen.list, seen.sequence, seen.items.0, expected.0
             ));
         }
     }
@@ -237,11 +328,11 @@ struct Occurrences {
 }
 
 impl Occurrences {
-    fn take(&mut self, group: &str, person: &Value) {
+    fn take(&mut self, list: List, person: &Value) {
         let item = person.as_str().and_then(numbered::item_of);
-        match item.filter(|item| numbered::group_of(*item) == group) {
+        match item.filter(|item| List::of(*item) == list) {
             Some(item) => *self.of.entry(item).or_default() += 1,
-            None => self.strangers.push(format!("{group} has {person}")),
+            None => self.strangers.push(format!("{list:?} has {person}")),
         }
     }
 
@@ -256,6 +347,11 @@ impl Occurrences {
     }
 }
 
+/// True if nothing is known there, or not yet: where a partition stopped before it had folded all nobody can say.
+fn is_unknown(answer: &Answer) -> bool {
+    answer.status == 404 || (answer.status == 503 && answer.json["code"] == "catching_up")
+}
+
 /// All pages of a list. What is not known has none.
 async fn pages(groupfold: &Groupfold, path: &str, list: &str) -> Vec<Value> {
     let mut all = Vec::new();
@@ -266,7 +362,7 @@ async fn pages(groupfold: &Groupfold, path: &str, list: &str) -> Vec<Value> {
             None => path.trim_end_matches(['?', '&']).to_owned(),
         };
         let answer = groupfold.get(&path).await;
-        if answer.status == 404 {
+        if is_unknown(&answer) {
             return all;
         }
         assert_eq!(answer.status, 200, "GET {path}: {answer}");

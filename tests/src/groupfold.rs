@@ -9,7 +9,8 @@ use groupfold_schemas::position::Position;
 use serde_json::Value;
 
 use crate::{
-    Answer, NatsServer, Process, Scratch, groupfold_binary, http, nats_server_binary, wait_until, webhook,
+    Answer, CommandLine, NatsServer, Process, Scratch, groupfold_binary, http, nats_server_binary,
+    wait_until, webhook,
 };
 
 /// Time to be ready, with a nats-server of its own, eight streams and a store to open.
@@ -20,9 +21,6 @@ const READ_WAIT_MS: u32 = 30_000;
 const STOP_WAIT: Duration = Duration::from_secs(40);
 /// Where a running groupfold leaves its addresses in its data folder.
 const RUN_FILE: &str = "run.json";
-/// Flags whose value nobody may read.
-const SECRET_FLAGS: [&str; 4] =
-    ["--api-token", "--meta-app-secret", "--meta-access-token", "--nats-password"];
 /// A shorter one may be a part of anything.
 const SECRET_CHARS_MIN: usize = 8;
 
@@ -157,8 +155,8 @@ impl Groupfold {
 
     /// A `groupfold` command without the settings of the test run's environment.
     #[must_use]
-    pub fn command() -> Command {
-        Self::command_of(None)
+    pub fn command() -> CommandLine {
+        CommandLine::of(Self::command_of(None))
     }
 
     /// The same of a binary; absent: the one of the same build as the test.
@@ -393,10 +391,9 @@ impl Groupfold {
 
     /// What this process was told and must tell nobody.
     fn secrets(&self) -> Vec<String> {
-        let args = self.options.args.windows(2).filter(|pair| SECRET_FLAGS.contains(&pair[0].as_str()));
-        let given = args.map(|pair| pair[1].clone());
+        // Those on its command line are found by themselves.
         let named = [self.options.app_secret.clone(), self.options.verify_token.clone()];
-        named.into_iter().chain(given).filter(|secret| secret.len() >= SECRET_CHARS_MIN).collect()
+        named.into_iter().filter(|secret| secret.len() >= SECRET_CHARS_MIN).collect()
     }
 
     fn command_line(&self, data: &Path) -> Command {

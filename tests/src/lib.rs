@@ -23,6 +23,7 @@
 
 pub mod certs;
 mod checker;
+mod command_line;
 mod connection;
 mod groupfold;
 pub mod http;
@@ -37,10 +38,12 @@ pub mod receipts;
 mod rng;
 mod scratch;
 pub mod targets;
+mod told;
 mod wait;
 mod webhook;
 
-pub use checker::{Checked, Log, Seen, check_log, check_state, sum_of};
+pub use checker::{Checked, Log, Seen, check_lists, check_log, check_looks, check_state, sum_of};
+pub use command_line::CommandLine;
 pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::Answer;
@@ -52,5 +55,6 @@ pub use provider::Provider;
 pub use proxy::{Proxy, Way};
 pub use rng::Rng;
 pub use scratch::Scratch;
+pub use told::Told;
 pub use wait::wait_until;
 pub use webhook::{fixture, fixtures, post, post_signed, sign};

@@ -1,5 +1,7 @@
 //! Numbered webhooks under load: every one known by its sender as acknowledged, rejected or of unknown fate.
 
+mod items;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -8,18 +10,17 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+pub use items::{
+    GROUPS, HAPPENED_AT, List, item_of, items_of, message_id, person_of, tells_receipts, webhook,
+};
+
 use crate::{Rng, http, sign, wait_until};
 
-/// Groups that numbered webhooks tell of.
-pub const GROUPS: u64 = 96;
-/// A webhook tells of up to so many items, and an item's number is its webhook's times this plus its place.
-pub const ITEMS_MAX: u64 = 4;
 /// Webhooks of one load: more than a world can check.
 const WEBHOOKS_MAX: u64 = 1_000_000;
 const BOUND: Duration = Duration::from_secs(60);
 /// Violations kept word by word.
 const VIOLATIONS_MAX: usize = 20;
-const SECOND: i64 = 1_767_225_600;
 
 /// What the sender of a webhook knows of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,47 +31,6 @@ pub enum Fate {
     Unknown,
     /// 200: every item is in the log.
     Acknowledged,
-}
-
-/// The items of a webhook, by number.
-pub fn items_of(webhook: u64) -> impl Iterator<Item = u64> {
-    let count = 1 + webhook % (ITEMS_MAX - 1);
-    (0..count).map(move |place| webhook * ITEMS_MAX + place)
-}
-
-/// The group that an item tells of.
-#[must_use]
-pub fn group_of(item: u64) -> String {
-    format!("12036304{:08}@g.us", item % GROUPS)
-}
-
-/// The person that an item tells of: their number is the item's.
-#[must_use]
-pub fn person_of(item: u64) -> String {
-    format!("1555{item:09}")
-}
-
-/// The item that tells of a person.
-#[must_use]
-pub fn item_of(person: &str) -> Option<u64> {
-    person.strip_prefix("1555")?.parse().ok()
-}
-
-/// A webhook: each item is the join of a person of its own.
-#[must_use]
-pub fn webhook(number: u64) -> Vec<u8> {
-    let joins: Vec<_> = items_of(number)
-        .map(|item| {
-            json!({ "timestamp": SECOND.to_string(), "group_id": group_of(item), "type": "group_participants_add",
-                    "reason": "invite_link", "added_participants": [{ "wa_id": person_of(item) }] })
-        })
-        .collect();
-    json!({ "object": "whatsapp_business_account", "entry": [{ "id": "102290129340398", "changes": [{
-        "field": "group_participants_update", "value": { "messaging_product": "whatsapp",
-        "metadata": { "display_phone_number": "15550783881", "phone_number_id": "106540352242922" },
-        "groups": joins }}]}]})
-    .to_string()
-    .into_bytes()
 }
 
 /// How many webhooks ended how.
@@ -85,7 +45,7 @@ pub struct Counts {
 }
 
 /// All that was sent, and what became of it.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     fates: BTreeMap<u64, Fate>,
     /// Webhook, time since the begin, how it was answered: in the order of answers.
@@ -135,6 +95,15 @@ impl History {
         self.lines.push((webhook, at, answer));
     }
 
+    /// What two loads knew that sent other webhooks.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.fates.extend(other.fates);
+        self.lines.extend(other.lines);
+        self.violations.extend(other.violations);
+        self
+    }
+
     fn violation(&mut self, what: String) {
         if self.violations.len() < VIOLATIONS_MAX {
             self.violations.push(what);
@@ -152,6 +121,8 @@ pub struct LoadOptions {
     /// So many webhooks are begun after the test last waited for some or sent one itself; then the senders wait for it,
     /// so that a slow machine has no backlog to work off that grows with each fault.
     pub ahead: u64,
+    /// The first webhook.
+    pub first: u64,
     /// Which webhooks are sent twice, forged, or again after an unknown end.
     pub seed: u64,
     /// The secret that webhooks are signed with.
@@ -184,8 +155,8 @@ impl Load {
     pub fn start(url: String, options: LoadOptions) -> Self {
         let shared = Arc::new(Shared {
             url: RwLock::new(url),
-            next: AtomicU64::new(0),
-            until: AtomicU64::new(options.ahead),
+            next: AtomicU64::new(options.first),
+            until: AtomicU64::new(options.first.saturating_add(options.ahead)),
             stop: AtomicBool::new(false),
             history: Mutex::default(),
             begun: Instant::now(),
@@ -223,18 +194,29 @@ impl Load {
         self.shared.go_on_until(self.sent());
     }
 
-    /// Webhooks begun.
+    /// How it sends.
+    #[must_use]
+    pub fn options(&self) -> &LoadOptions {
+        &self.shared.options
+    }
+
+    /// The number of the next webhook: as many are begun, if the first was zero.
     #[must_use]
     pub fn sent(&self) -> u64 {
         self.shared.next.load(Ordering::SeqCst)
     }
 
-    /// Sends one webhook of its own now; where it is acknowledged, the position and a group to read at.
+    /// Sends one webhook of joins now; where it is acknowledged, the position and a group to read at.
     pub async fn probe(&self) -> Result<(String, String), String> {
-        let number = self.shared.next.fetch_add(1, Ordering::SeqCst);
+        let next = || self.shared.next.fetch_add(1, Ordering::SeqCst);
+        let mut number = next();
+        // One that is left out was never sent.
+        while tells_receipts(number) {
+            number = next();
+        }
         self.shared.go_on_until(number);
         let answer = self.shared.post(number, true).await;
-        let group = items_of(number).map(group_of).next().unwrap_or_default();
+        let group = items_of(number).map(|item| List::of(item).group()).next().unwrap_or_default();
         answer.map(|position| (position, group))
     }
 

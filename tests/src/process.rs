@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use crate::wait_until;
+use crate::{command_line, wait_until};
 
 /// Lines of a log that are shown when a test fails.
 const LOG_LINES_SHOWN: usize = 40;
@@ -19,15 +19,22 @@ pub struct Process {
     log: PathBuf,
     /// What it must never print.
     secrets: Vec<String>,
+    /// It must print no phone number either.
+    no_numbers: bool,
 }
 
 impl Process {
-    /// Starts a command; what it prints is appended to `log`.
+    /// Starts a command; what it prints is appended to `log`. Of the program itself that is looked through when it has
+    /// ended, for the secrets that it was told, and if it runs on for what looks like a phone number.
     ///
     /// # Panics
     /// It cannot be started.
     #[must_use]
-    pub fn spawn(name: &'static str, mut command: Command, log: &Path) -> Self {
+    pub fn spawn(name: &'static str, command: impl Into<Command>, log: &Path) -> Self {
+        let mut command = command.into();
+        let secrets =
+            if command_line::is_ours(&command) { command_line::secrets_of(&command) } else { Vec::new() };
+        let no_numbers = command_line::runs_on(&command);
         let out = File::options().create(true).append(true).open(log).expect("log can be opened");
         let err = out.try_clone().expect("log can be opened twice");
         let child = command
@@ -36,26 +43,25 @@ impl Process {
             .stderr(err)
             .spawn()
             .unwrap_or_else(|error| panic!("{name} cannot be started: {error}: {command:?}"));
-        Self { name, child, log: log.to_owned(), secrets: Vec::new() }
+        Self { name, child, log: log.to_owned(), secrets, no_numbers }
     }
 
     /// Names texts that it must never print: whatever it printed is looked through when it has ended, for them and for
     /// what looks like a phone number.
     #[must_use]
     pub fn keeping(mut self, secrets: Vec<String>) -> Self {
-        self.secrets = secrets;
+        self.secrets.extend(secrets);
+        self.no_numbers = true;
         self
     }
 
     /// The first line with something that must not be printed, and what that is.
     fn told(&self) -> Option<(String, String)> {
-        if self.secrets.is_empty() {
-            return None;
-        }
         let log = self.log();
         log.lines().find_map(|line| {
             let secret = self.secrets.iter().find(|secret| line.contains(*secret)).cloned();
-            Some((secret.or_else(|| phone_number(line))?, line.to_owned()))
+            let number = || phone_number(line).filter(|_| self.no_numbers);
+            Some((secret.or_else(number)?, line.to_owned()))
         })
     }
 
@@ -189,7 +195,7 @@ mod tests {
             Process::spawn("echo", command, &scratch.path().join("log")).keeping(vec!["the secret".into()]);
         let _ = process.child.wait();
         let told = process.told();
-        process.secrets.clear();
+        (process.secrets, process.no_numbers) = (Vec::new(), false);
         assert_eq!(told.is_some(), what.contains("secret") || what.contains('5'), "{what}: {told:?}");
         process
     }

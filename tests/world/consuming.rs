@@ -103,7 +103,7 @@ async fn the_description_of_the_streams_names_all_that_is_there() {
     let groupfold = Groupfold::up(Options::on(&nats)).await;
     post(&groupfold, &story(0)).await;
     let told = settled(&groupfold, &nats).await;
-    assert!(told.len() > 0);
+    assert!(!told.is_empty());
     for body in told.bodies() {
         let fields = body.as_object().unwrap();
         let unknown: Vec<_> =

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use groupfold_projector::scan;
 use groupfold_tests::{
-    Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, fixture, fixtures, wait_until, workspace,
+    CommandLine, Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, fixture, fixtures,
+    wait_until, workspace,
 };
 use serde_json::Value;
 
@@ -44,7 +45,7 @@ impl World {
         assert!(output.status.success(), "{}", said(&output));
     }
 
-    pub(crate) fn command(&self, verb: &[&str], args: &[&str]) -> Command {
+    pub(crate) fn command(&self, verb: &[&str], args: &[&str]) -> CommandLine {
         let mut command = Groupfold::command();
         command.args(verb).args(args).arg("--data").arg(self.groupfold.data());
         command

@@ -266,6 +266,7 @@ const FAMILIES: &[(&str, u64, &str, Expected)] = &[
         &[("/service_window/open_until", "\"2026-01-02T00:00:00Z\"")],
     ),
     ("messages-errors-top_level", 1, "accounts/A/timeline", &[("/entries/0/kind", "\"account_error\"")]),
+    // Told outside groups; what it means within one: `a_member_whose_number_changed_is_the_same_one`.
     ("messages-system-user_changed_number", 1, "position", &[("/lag_events", "0")]),
     ("messages-system-user_changed_number_2026-08", 1, "position", &[("/lag_events", "0")]),
     // Outside groups: ignored. Of a type that nobody knows: kept as a failure.
@@ -300,6 +301,40 @@ async fn every_family_of_webhooks_becomes_state() {
             let found = read.json.pointer(pointer).map_or("absent".to_owned(), Value::to_string);
             assert_eq!(&found, value, "{name} {pointer}: {read}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_member_whose_number_changed_is_the_same_one() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    for (i, (name, user_id)) in [
+        ("messages-system-user_changed_number", Value::Null),
+        ("messages-system-user_changed_number_2026-08", json!("US.20837465019283746501")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (group, account) = (format!("G{i}"), format!("9000{i}"));
+        let ours = |body: Vec<u8>| String::from_utf8(body).unwrap().replace(ACCOUNT, &account);
+        let before = hook::participants(&[hook::joined(&group, "16505551234", 1_750_000_000)]);
+        let joined = groupfold.post(ours(before).as_bytes()).await;
+        assert_eq!((joined.status, &joined.json["appended"]), (200, &json!(1)), "{joined}");
+        groupfold.post(ours(fixture(&format!("meta/{name}.json"))).as_bytes()).await;
+        let members = groupfold.get(&format!("/v1/groups/{group}/members")).await;
+        let all = members.json["members"].as_array().unwrap();
+        assert_eq!(all.len(), 1, "{name}: {members}");
+        assert_eq!(
+            (&all[0]["wa_id"], &all[0]["user_id"], &all[0]["status"]),
+            (&json!("12195555358"), &user_id, &json!("member")),
+            "{name}: {members}"
+        );
+        let timeline = groupfold.get(&format!("/v1/groups/{group}/timeline")).await;
+        let kinds: Vec<&Value> =
+            timeline.json["entries"].as_array().unwrap().iter().map(|entry| &entry["kind"]).collect();
+        assert!(
+            kinds.contains(&&json!("member_joined")) && kinds.contains(&&json!("number_changed")),
+            "{timeline}"
+        );
     }
 }
 

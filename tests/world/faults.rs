@@ -3,19 +3,26 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use groupfold_tests::numbered::{self, Fate, GROUPS};
+use groupfold_tests::numbered::{self, Fate, GROUPS, List};
 use groupfold_tests::{Groupfold, Load, LoadOptions, NatsServer, Options, Process, wait_until};
 
 use crate::hook::{joined, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
 
-/// The items that members came by, once everything is folded.
+/// The items that members and receipts came by, once everything is folded.
 async fn in_the_state(groupfold: &Groupfold) -> BTreeSet<u64> {
     groupfold.caught_up().await;
     let mut items = BTreeSet::new();
-    for group in (0..GROUPS).map(numbered::group_of) {
-        let members = groupfold.get(&format!("/v1/groups/{group}/members")).await.json;
+    let members = (0..GROUPS).map(|group| List::Members { group });
+    let receipts = (0..).map(|message| List::Receipts { message });
+    for list in members.chain(receipts) {
+        let told = groupfold.get(&list.path()).await;
+        // The first message that is not known is the last: a message in between has at least one who got it.
+        if told.status == 404 && list.is_of_receipts() {
+            break;
+        }
+        let members = told.json;
         // A group that nobody joined is not known.
         for member in members["members"].as_array().into_iter().flatten() {
             let item = member["wa_id"].as_str().and_then(numbered::item_of);
@@ -32,6 +39,7 @@ async fn sigterm_drains_and_ends_with_zero() {
         senders: 8,
         pause: Duration::ZERO,
         ahead: u64::MAX,
+        first: 0,
         seed: 1,
         secret: Options::default().app_secret,
     };
@@ -126,5 +134,5 @@ async fn a_commit_whose_last_sync_fails_counts_once_the_store_is_open_again() {
         if ready.status == 200 && has_it { Ok(()) } else { Err(format!("{ready} {members}")) }
     })
     .await;
-    assert!(crate::feed::settled(&groupfold, &nats).await.len() > 0, "what it changed is published");
+    assert!(!crate::feed::settled(&groupfold, &nats).await.is_empty(), "what it changed is published");
 }

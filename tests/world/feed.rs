@@ -4,16 +4,14 @@ pub(crate) mod listener;
 mod past;
 mod retention;
 mod sse;
-pub(crate) mod told;
 
 use std::time::Duration;
 
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsServer, Options, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, Told, wait_until};
 use serde_json::Value;
 
 use crate::hook::{self, created, joined, left, participants, renamed, status, statuses};
-use told::Told;
 
 const BOUND: Duration = Duration::from_secs(90);
 const T: i64 = 1_767_225_600;
@@ -52,37 +50,18 @@ pub(crate) async fn post(receiver: &Groupfold, bodies: &[Vec<u8>]) {
     }
 }
 
-/// Waits until all of the log is folded and all that it changed is published.
+/// Waits until all of the log is folded and all that it changed is published: each once, in the order of the log.
 pub(crate) async fn settled(projector: &Groupfold, nats: &NatsServer) -> Told {
-    projector.caught_up().await;
-    wait_until("all changes are published", BOUND, async || {
-        let metrics = projector.get("/metrics").await.text;
-        let waiting: Vec<_> =
-            metrics.lines().filter(|line| line.starts_with("groupfold_feed_waiting{")).collect();
-        let none = !waiting.is_empty() && waiting.iter().all(|line| line.ends_with("} 0.0"));
-        if none { Ok(()) } else { Err(metrics) }
-    })
-    .await;
-    let told = Told::read(nats).await;
-    told.check_order();
+    let told = Told::settled(projector, nats).await;
+    assert_eq!(told.disorder(), None);
     told
 }
 
-/// The changes that a projector tells of this log from its beginning, once they are as many as expected.
+/// The changes that a projector tells of this log from its beginning.
 async fn told_anew(nats: &NatsServer, expected: &Told) -> Told {
-    let client = nats.client().await;
-    let jetstream = async_nats::jetstream::new(client.clone());
-    for stream in [log::CHANGES_STREAM, log::CHANGE_MARKS_STREAM] {
-        jetstream.delete_stream(stream).await.unwrap();
-    }
-    groupfold_ingest::provision::provision(&client, &Default::default()).await.unwrap();
-    let undisturbed = Groupfold::project(Options::on(nats)).await;
-    wait_until("as many are told", BOUND, async || {
-        let told = Told::read(nats).await.len();
-        if told >= expected.len() { Ok(()) } else { Err(format!("{told} of {}", expected.len())) }
-    })
-    .await;
-    settled(&undisturbed, nats).await
+    let told = expected.anew(nats, log::PARTITIONS_DEFAULT).await;
+    assert_eq!(told.disorder(), None);
+    told
 }
 
 #[tokio::test]
@@ -102,7 +81,7 @@ async fn a_projector_killed_again_and_again_tells_each_change_once_and_in_order(
     assert!(disturbed.len() > 300, "{}", disturbed.len());
     assert_eq!(projector.terminate().await, 0);
     let undisturbed = told_anew(&nats, &disturbed).await;
-    disturbed.assert_same(&undisturbed);
+    assert_eq!(disturbed.difference(&undisturbed), None);
 }
 
 #[tokio::test]
@@ -126,7 +105,7 @@ async fn a_store_folded_again_and_a_second_projector_tell_nothing_twice() {
     assert!(both.len() > first.len());
     drop(second);
     assert_eq!(projector.terminate().await, 0);
-    both.assert_same(&told_anew(&nats, &both).await);
+    assert_eq!(both.difference(&told_anew(&nats, &both).await), None);
 }
 
 #[tokio::test]
@@ -146,7 +125,7 @@ async fn what_retention_took_is_not_told_again_when_the_store_is_lost() {
     jetstream.update_stream(&config).await.unwrap();
     wait_until("all changes are too old", BOUND, async || {
         let told = Told::read(&nats).await;
-        if told.len() == 0 { Ok(()) } else { Err(told.len()) }
+        if told.is_empty() { Ok(()) } else { Err(told.len()) }
     })
     .await;
     config.max_age = age;
@@ -156,7 +135,7 @@ async fn what_retention_took_is_not_told_again_when_the_store_is_lost() {
     assert_eq!(settled(&projector, &nats).await.len(), 0);
     post(&receiver, &story(1)).await;
     let new = settled(&projector, &nats).await;
-    assert!(new.len() > 0, "the feed goes on");
+    assert!(!new.is_empty(), "the feed goes on");
     let subject = |body: &Value| body["kind"] == "subject" && body["after"] == "Name 1";
     assert_eq!(new.bodies().filter(|body| subject(body)).count(), 6);
 }

@@ -1,6 +1,7 @@
 //! Stored bytes are a contract: what a release wrote, every later build reads. The bytes of each release
 //! stay in the tree; `GROUPFOLD_UPDATE=1` adds the ones of a new kind of value, and never changes one.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
 use groupfold_fold::entry::{Key, Memory};
@@ -128,9 +129,134 @@ fn policies() -> Vec<Record> {
     (10..).zip(kinds).map(ours).collect()
 }
 
+/// Everything else that is told of a group, and all stations of a command.
+fn others() -> Vec<Record> {
+    let errors =
+        vec![v1::ProviderError { code: "131201".into(), title: "Partly".into(), ..Default::default() }];
+    let nobody = v1::ParticipantFailure { participant: Some(person()), errors: errors.clone() };
+    let item = v1::CommandItem {
+        name: "subject".into(),
+        outcome: v1::Outcome::Failed.into(),
+        errors: errors.clone(),
+    };
+    let change = v1::SettingChange {
+        setting: v1::Setting::Subject.into(),
+        outcome: v1::Outcome::Failed.into(),
+        errors: errors.clone(),
+        ..Default::default()
+    };
+    let listed = v1::SnapshotParticipant {
+        participant: Some(person()),
+        role: v1::Role::Admin.into(),
+        ..Default::default()
+    };
+    let command_id = "c".repeat(32);
+    let told = vec![
+        Kind::GroupCreateFailed(v1::GroupCreateFailed {
+            subject: Some("Tea".into()),
+            errors: errors.clone(),
+            ..Default::default()
+        }),
+        Kind::GroupDeleted(v1::GroupDeleted {}),
+        Kind::GroupDeleteFailed(v1::GroupDeleteFailed { errors: errors.clone() }),
+        Kind::ParticipantsEnded(v1::ParticipantsEnded {
+            reason: v1::EndReason::Removed.into(),
+            ended: vec![person()],
+            failed: vec![nobody],
+            errors: errors.clone(),
+        }),
+        Kind::JoinRequested(v1::JoinRequested {
+            participant: Some(person()),
+            join_request_id: Some("J".into()),
+            ..Default::default()
+        }),
+        Kind::JoinRequestClosed(v1::JoinRequestClosed {
+            participant: Some(person()),
+            join_request_id: Some("J".into()),
+            outcome: v1::JoinRequestOutcome::Rejected.into(),
+            ..Default::default()
+        }),
+        Kind::RoleChanged(v1::RoleChanged { participants: vec![person()], role: v1::Role::Admin.into() }),
+        Kind::SettingsUpdated(v1::SettingsUpdated { changes: vec![change], errors: errors.clone() }),
+        Kind::GroupSuspended(v1::GroupSuspended {}),
+        Kind::GroupSuspensionCleared(v1::GroupSuspensionCleared {}),
+        Kind::MessageUnsupported(v1::MessageUnsupported {
+            message_id: "wamid.C".into(),
+            from: Some(person()),
+            r#type: Some("unsupported".into()),
+            errors: errors.clone(),
+        }),
+    ];
+    let snapshot = v1::GroupSnapshot {
+        subject: Some("Tea".into()),
+        participants_total: Some(2),
+        participants: vec![listed],
+        participants_complete: true,
+        read_until_ms: 33_500,
+        ..Default::default()
+    };
+    let stations = vec![
+        Kind::CommandRequested(v1::CommandRequested {
+            command_id: command_id.clone(),
+            r#type: v1::CommandType::GroupUpdate.into(),
+            body: b"{}".to_vec().into(),
+            asked_by: Some("agent-7".into()),
+            idempotency_key: Some("key".into()),
+            deadline_ms: 99_000,
+            items: vec!["subject".into()],
+            texts: vec!["Tea".into()],
+        }),
+        Kind::CommandRefused(v1::CommandRefused {
+            command_id: command_id.clone(),
+            code: "bad_subject".into(),
+            field: "subject".into(),
+            rule: "a text".into(),
+        }),
+        Kind::CommandSent(v1::CommandSent {
+            command_id: command_id.clone(),
+            sender: "s".into(),
+            known_outcomes: vec!["f".repeat(32)],
+            after_time_ms: Some(20_000),
+            ..Default::default()
+        }),
+        Kind::CommandAnswered(v1::CommandAnswered {
+            command_id: command_id.clone(),
+            result: v1::CommandResult::Accepted.into(),
+            request_id: Some("REQ".into()),
+            message_id: Some("wamid.D".into()),
+            items: vec![item.clone()],
+            ..Default::default()
+        }),
+        Kind::CommandReconciled(v1::CommandReconciled {
+            command_id,
+            result: v1::CommandResult::Partly.into(),
+            reason: "read".into(),
+            items: vec![item],
+            group_id: Some("Y2FwaV9ncm91cDox".into()),
+        }),
+    ];
+    let business = v1::Actor { kind: v1::ActorKind::Business.into(), ..Default::default() };
+    let by_business = |record: Record| Record { actor: Some(business.clone()), ..record };
+    let told = (20..).zip(told).map(|(second, kind)| by_business(record(kind, second)));
+    let read =
+        Record { evidence: v1::Evidence::Snapshot.into(), ..record(Kind::GroupSnapshot(snapshot), 33) };
+    let ours = |(second, kind)| Record { evidence: v1::Evidence::Platform.into(), ..record(kind, second) };
+    told.chain([read]).chain((40..).zip(stations).map(ours)).collect()
+}
+
+/// The word of each kind of event in the schema's text.
+fn kinds_of_the_schema() -> usize {
+    let schema = include_str!("../../schemas/proto/groupfold/v1/event.proto");
+    let (_, kinds) = schema.split_once("oneof kind {").unwrap();
+    kinds.split_once('}').unwrap().0.lines().filter(|line| line.contains(" = ")).count()
+}
+
 #[test]
 fn records_of_every_release_read_back() {
-    for record in history().into_iter().chain(policies()) {
+    let all: Vec<Record> = history().into_iter().chain(policies()).chain(others()).collect();
+    let kinds: HashSet<_> = all.iter().map(|record| std::mem::discriminant(record.kind().unwrap())).collect();
+    assert_eq!(kinds.len(), kinds_of_the_schema(), "every kind of event is among them");
+    for record in all {
         let name = format!("record_{}", record.kind().unwrap().name());
         let golden = golden(&name, &frame::encode(&record));
         assert_eq!(frame::decode::<Record>(&golden).unwrap(), record, "{name}");
@@ -191,6 +317,41 @@ fn entries_of_every_release_read_back_and_mean_the_same() {
     assert_eq!(seen(&old)[0].viewed_at_ms, 15_000);
     let viewed = entries_read_back("entries_view.txt", &fold(&policies()[5..]), b"gmv");
     assert_eq!(seen(&viewed), seen(&old));
+    let asked = entries_read_back("entries_command.txt", &fold(&others()), b"cfglmoqw");
+    let command = view::command(&[asked], &"c".repeat(32)).unwrap();
+    assert!(command.is_some(), "a command is read from its entries");
+}
+
+/// Prefixes are assigned for ever: each that a key can have is among the files of a release.
+#[test]
+fn every_kind_of_entry_is_kept_in_some_file() {
+    let mut kept = BTreeSet::new();
+    for file in std::fs::read_dir(folder()).unwrap().map(Result::unwrap) {
+        if file.path().extension().is_some_and(|extension| extension == "txt") {
+            let text = std::fs::read_to_string(file.path()).unwrap();
+            let keys = text.lines().map(|line| bytes_of(line.split_once(' ').unwrap().0));
+            kept.extend(keys.map(|key| number(&Key::decode(&key).unwrap())));
+        }
+    }
+    assert_eq!(kept.into_iter().collect::<Vec<_>>(), (0..12).collect::<Vec<u8>>());
+}
+
+/// Of each kind of key one; who adds a kind adds a number, and a file that has it.
+fn number(key: &Key) -> u8 {
+    match key {
+        Key::Head { .. } => 0,
+        Key::Window { .. } => 1,
+        Key::Fact { .. } => 2,
+        Key::AccountFact { .. } => 3,
+        Key::Link { .. } => 4,
+        Key::Rename { .. } => 5,
+        Key::Message { .. } => 6,
+        Key::Receipt { .. } => 7,
+        Key::Command { .. } => 8,
+        Key::Outcome { .. } => 9,
+        Key::GroupOutcome { .. } => 10,
+        Key::View { .. } => 11,
+    }
 }
 
 fn fold(history: &[Record]) -> Memory {

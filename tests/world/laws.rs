@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groupfold_tests::{
-    Answer, Groupfold, NatsOptions, NatsServer, Options, http, post_signed, sign, wait_until,
+    Answer, Groupfold, NatsOptions, NatsServer, Options, Scratch, http, post_signed, sign, wait_until,
 };
 use serde_json::{Value, json};
 
@@ -160,6 +160,11 @@ async fn law_5_and_9_a_store_that_is_lost_or_damaged_comes_back_equal_from_the_l
     std::fs::remove_dir_all(store.join("1")).unwrap();
     groupfold.restart().await;
     assert_eq!(digest(&groupfold).await, before);
+    // Damage was noticed: what it was found in stands beside its successor.
+    let names = std::fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().file_name());
+    let aside: Vec<_> = names.filter(|name| name.to_string_lossy().contains(".damaged-")).collect();
+    assert_eq!(aside.len(), 1, "{aside:?}");
+    assert!(aside[0].to_string_lossy().starts_with("0."), "{aside:?}");
 }
 
 #[tokio::test]
@@ -248,8 +253,8 @@ async fn law_10_an_answer_says_its_position_and_a_reader_may_wait_for_one() {
 }
 
 #[tokio::test]
-async fn law_11_a_recreated_or_shortened_stream_stops_its_partition_and_says_why() {
-    for recreate in [true, false] {
+async fn law_11_a_stream_made_anew_stops_its_partition_and_says_why() {
+    for at_the_beginning in [true, false] {
         let nats = NatsServer::start().await;
         let mut groupfold = Groupfold::up(Options::on(&nats)).await;
         let position = posted(
@@ -264,27 +269,60 @@ async fn law_11_a_recreated_or_shortened_stream_stops_its_partition_and_says_why
         let name = format!("GROUPFOLD_EVENTS_{partition}");
         let mut config = jetstream.get_stream(&name).await.unwrap().info().await.unwrap().config.clone();
         jetstream.delete_stream(&name).await.unwrap();
-        if !recreate {
+        if !at_the_beginning {
             config.first_sequence = Some(100);
         }
         jetstream.create_stream(config).await.unwrap();
-        let mut process = start_without_readiness(&groupfold, &nats);
-        let api = wait_for_api(&groupfold.data(), process.pid()).await;
-        wait_until("readiness says why", BOUND, async || {
-            let answer = http::get(&format!("http://{api}/readyz")).await;
-            let told = answer.status == 503 && answer.text.contains("stream_recreated");
-            if told { Ok(()) } else { Err(answer) }
-        })
-        .await;
-        wait_until("the others go on", BOUND, async || {
-            let answer = http::get(&format!("http://{api}/v1/position")).await;
-            let all = answer.json["partitions"].as_array().cloned().unwrap_or_default();
-            let count = |state: &str| all.iter().filter(|one| one["state"] == state).count();
-            if (count("stopped"), count("running")) == (1, 7) { Ok(()) } else { Err(answer) }
-        })
-        .await;
-        process.terminate(BOUND).await;
+        one_stops_and_says_why(&groupfold, &nats, "stream_recreated").await;
     }
+}
+
+/// Starts it anew: one partition stops with this reason, which readiness tells, and the others go on.
+async fn one_stops_and_says_why(groupfold: &Groupfold, nats: &NatsServer, why: &str) {
+    let mut process = start_without_readiness(groupfold, nats);
+    let api = wait_for_api(&groupfold.data(), process.pid()).await;
+    wait_until("readiness says why", BOUND, async || {
+        let answer = http::get(&format!("http://{api}/readyz")).await;
+        if answer.status == 503 && answer.text.contains(why) { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    wait_until("the others go on", BOUND, async || {
+        let answer = http::get(&format!("http://{api}/v1/position")).await;
+        let all = answer.json["partitions"].as_array().cloned().unwrap_or_default();
+        let count = |state: &str| all.iter().filter(|one| one["state"] == state).count();
+        if (count("stopped"), count("running")) == (1, 7) { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    process.terminate(BOUND).await;
+}
+
+#[tokio::test]
+async fn law_11_a_stream_that_is_shorter_than_it_was_stops_its_partition_and_says_why() {
+    let folder = Scratch::new("log");
+    let [live, older] = ["live", "older"].map(|name| folder.path().join(name));
+    let options = NatsOptions { store_dir: Some(live.clone()), ..NatsOptions::default() };
+    let mut nats = NatsServer::start_with(options).await;
+    let mut groupfold = Groupfold::up(Options::on(&nats)).await;
+    posted(&groupfold, &participants(&[joined("G1", "15550001111", T)])).await;
+    groupfold.caught_up().await;
+    assert_eq!(groupfold.terminate().await, 0);
+    nats.stop().await;
+    copy(&live, &older);
+    nats.restart().await;
+    groupfold.restart().await;
+    let position = posted(&groupfold, &participants(&[left("G1", "15550001111", T + 1)])).await;
+    read_at(&groupfold, "/v1/groups/G1", &position).await;
+    assert_eq!(groupfold.terminate().await, 0);
+    nats.stop().await;
+    std::fs::remove_dir_all(&live).unwrap();
+    copy(&older, &live);
+    nats.restart().await;
+    one_stops_and_says_why(&groupfold, &nats, "stream_shortened").await;
+}
+
+fn copy(from: &std::path::Path, to: &std::path::Path) {
+    let copied = std::process::Command::new("cp").arg("-r").arg(from).arg(to).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} cannot be copied", from.display());
 }
 
 fn start_without_readiness(groupfold: &Groupfold, nats: &NatsServer) -> groupfold_tests::Process {

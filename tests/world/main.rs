@@ -44,6 +44,7 @@ mod reconcile;
 mod reload;
 mod secrets;
 mod security;
+mod settings;
 mod simulated;
 mod supply;
 mod tenants;

@@ -238,9 +238,15 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
                 let request = (target.run)(&client, &up, &input, &mut rng);
                 // A stream of changes goes on for ever: its head is enough.
                 let answer = request.timeout(Duration::from_secs(10)).send().await;
-                match answer.map(|answer| answer.status().as_u16()) {
-                    Ok(200..=499 | 503) => {}
-                    Ok(status) => outcome.violation(format!("answered {status}: {}", kept(&input))),
+                match answer {
+                    Ok(answer) if matches!(answer.status().as_u16(), 200..=499) => {}
+                    // No room, or not yet: but never for a fault of ours.
+                    Ok(answer) => {
+                        let (status, text) = (answer.status(), answer.text().await.unwrap_or_default());
+                        if status != 503 || text.contains("\"code\":\"fault\"") || text.is_empty() {
+                            outcome.violation(format!("answered {status} {text}: {}", kept(&input)));
+                        }
+                    }
                     Err(error) if error.is_builder() => {}
                     Err(error) => outcome.violation(format!("{error}: {}", kept(&input))),
                 }

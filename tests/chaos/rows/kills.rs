@@ -132,7 +132,7 @@ pub(crate) async fn receiver(budget: Budget) -> Outcome {
 }
 
 pub(crate) async fn projector(budget: Budget) -> Outcome {
-    in_worlds("2a", Plan::default(), budget, async |world, rng, _| {
+    in_worlds("2a", Plan { feed: true, ..Plan::default() }, budget, async |world, rng, _| {
         a_while(world, rng).await;
         let (faults, since) = killed(&mut world.projector, rng).await;
         world.restart_projector().await;
@@ -190,7 +190,7 @@ pub(crate) async fn receiver_at_points(budget: Budget) -> Outcome {
 }
 
 pub(crate) async fn projector_at_points(budget: Budget) -> Outcome {
-    in_worlds("2b", Plan::default(), budget, async |world, rng, round| {
+    in_worlds("2b", Plan { feed: true, ..Plan::default() }, budget, async |world, rng, round| {
         let (point, most) = OF_A_COMMIT[round as usize % OF_A_COMMIT.len()];
         world.nobody_reads();
         let passes = rng.between(1, most);

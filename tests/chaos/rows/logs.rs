@@ -1,11 +1,16 @@
 //! Rows 11 and 12: a log whose files are damaged, or that is another one than before. What is missing must be told.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
 use async_nats::jetstream;
-use groupfold_tests::{Groupfold, Log, NatsOptions, NatsServer, Rng, Scratch, check_log, http, wait_until};
+use groupfold_tests::{
+    Groupfold, History, Log, NatsOptions, NatsServer, Rng, Scratch, check_lists, check_log, check_looks,
+    http, wait_until,
+};
+use serde_json::Value;
 
 use crate::args::Budget;
 use crate::outcome::Outcome;
@@ -135,22 +140,67 @@ async fn stopped(world: &World, expected: &[&str]) -> String {
     reason
 }
 
+/// What a log held before somebody put another one in its place, and what was known then of all that was sent.
+struct Before {
+    sent: History,
+    log: Log,
+}
+
+/// Waits until all that was sent is in the log and folded; then nothing is sent until it is asked for.
+async fn before(world: &mut World) -> Before {
+    let sent = world.next_load().await;
+    world.projector.caught_up().await;
+    let log = Log::read(world.nats.client().await, PARTITIONS).await;
+    Before { sent, log }
+}
+
+/// Ends a world whose log is another one now. Partitions that stopped must serve what they had folded of the log before,
+/// the others all of the one that there is: nowhere a mixture, and nothing lost but what was taken away by hand.
+async fn judge(world: World, before: Before, outcome: &mut Outcome) {
+    let (sent, seen, projector, nats) = world.part().await;
+    let after = Log::read(nats.client().await, PARTITIONS).await;
+    let stopped = wait_until("each partition has stopped or is at its end", BOUND, async || {
+        let answer = projector.get("/v1/position").await;
+        let all = answer.json["partitions"].as_array().cloned().unwrap_or_default();
+        let is_stopped = |one: &&Value| one["state"] == "stopped";
+        let is_at_end = |one: &Value, end: &u64| one["state"] == "running" && one["applied"] == *end;
+        let settled = all.len() == after.ends.len()
+            && all.iter().zip(&after.ends).all(|(one, end)| is_stopped(&one) || is_at_end(one, end));
+        let stopped = all.iter().filter(is_stopped).filter_map(|one| one["partition"].as_u64());
+        if settled { Ok(stopped.map(|one| one as u16).collect::<BTreeSet<_>>()) } else { Err(answer) }
+    })
+    .await;
+    let sent = before.sent.and(sent);
+    let mut checked = check_log(&sent, &before.log.and(&after));
+    let served = before.log.of_partitions(&stopped, &after);
+    check_lists(&mut checked, &projector, &served).await;
+    check_looks(&mut checked, &served, &seen.looks);
+    checked.wrong.extend(seen.faults);
+    outcome.add(&sent, &checked);
+    outcome.note(format!(
+        "{} looks, {} of {PARTITIONS} partitions had stopped",
+        seen.looks.len(),
+        stopped.len()
+    ));
+}
+
 async fn recreated(outcome: &mut Outcome, rng: &mut Rng) -> String {
-    let world = World::start(Plan::default(), rng.next_u64() >> 16).await;
+    let mut world = World::start(Plan::default(), rng.next_u64() >> 16).await;
     world.load.until_sent(rng.between(20, 40)).await;
     let context = jetstream::new(world.nats.client().await);
     let stream = format!("GROUPFOLD_EVENTS_{}", rng.below(PARTITIONS.into()));
     let purged = context.get_stream(&stream).await.expect("the stream is there").purge().await;
     assert!(purged.is_err(), "the log let itself be purged");
+    let before = before(&mut world).await;
     let since = Instant::now();
     context.delete_stream(&stream).await.expect("an administrator can delete a stream");
     provision(&world.nats);
+    world.load.until_sent(30).await;
     let reason = stopped(&world, &["stream_recreated", "stream_missing", "stream_shortened"]).await;
     outcome.recovery.push(since.elapsed());
-    outcome.add_counts(&world.load.end().await, &groupfold_tests::Checked::default());
+    judge(world, before, outcome).await;
     reason
 }
-
 /// The broker's folder is put back to an older state, while all stand still or while webhooks come.
 async fn restored(outcome: &mut Outcome, rng: &mut Rng, grows: bool) -> String {
     let folder = Scratch::new("log");
@@ -166,6 +216,7 @@ async fn restored(outcome: &mut Outcome, rng: &mut Rng, grows: bool) -> String {
     world.recovered(Instant::now()).await;
     world.load.until_sent(60).await;
     world.recovered(Instant::now()).await;
+    let before = before(&mut world).await;
     if grows {
         // Nobody looks while the older log grows beyond where the newer one was.
         world.nobody_reads();
@@ -181,10 +232,12 @@ async fn restored(outcome: &mut Outcome, rng: &mut Rng, grows: bool) -> String {
         world.load.until_sent(250).await;
         // It never becomes ready, and says why: what it serves is asked for all the same.
         world.projector.start_anyhow().await;
+    } else {
+        world.load.until_sent(40).await;
     }
     let reason = stopped(&world, &["stream_shortened", "stream_rewritten"]).await;
     outcome.recovery.push(since.elapsed());
-    outcome.add_counts(&world.load.end().await, &groupfold_tests::Checked::default());
+    judge(world, before, outcome).await;
     reason
 }
 

@@ -89,7 +89,7 @@ pub(crate) async fn store(budget: Budget) -> Outcome {
 /// The same with a store that believes the operating system's word.
 pub(crate) async fn store_without_sync(budget: Budget) -> Outcome {
     let mut outcome = cut_stores("4d", budget, &[("GROUPFOLD_CRASH", "commit.no_sync")]).await;
-    outcome.lost = outcome.wrong;
+    // What it loses is no news.
     outcome.notes.clear();
     outcome
 }
@@ -99,7 +99,7 @@ async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome 
     let mut rng = Rng::new(budget.seed);
     let is_control = !env.is_empty();
     let goes_on = |outcome: &Outcome| {
-        let in_vain = is_control && outcome.wrong == 0 && outcome.rounds < CONTROL_ROUNDS_MAX;
+        let in_vain = is_control && outcome.lost == 0 && outcome.rounds < CONTROL_ROUNDS_MAX;
         budget.allows(outcome) || in_vain
     };
     while goes_on(&outcome) {
@@ -131,7 +131,7 @@ async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome 
             cut.expect("the disk can be copied");
             let look = disk.look().expect("the copy can be looked at");
             for what in behind(&look.path().join("data/store"), &shown) {
-                outcome.wrong += 1;
+                outcome.lost += 1;
                 outcome.note(format!("round {}: {what}", outcome.rounds));
             }
             drop(look);

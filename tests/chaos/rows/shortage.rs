@@ -214,7 +214,7 @@ pub(crate) async fn overload(budget: Budget) -> Outcome {
         pause: Duration::from_millis(60),
         ..Plan::default()
     };
-    let mut most = 0;
+    let (mut most, mut refusals) = (0, 0);
     let mut outcome = in_worlds("15", plan, budget, async |world, rng, _| {
         let before = resident_kib(&mut world.receiver);
         let address = world.receiver.addresses().webhook.clone().expect("a receiver");
@@ -224,6 +224,12 @@ pub(crate) async fn overload(budget: Budget) -> Outcome {
         }
         world.load.until_sent(rng.between(100, 200)).await;
         hostile.shutdown().await;
+        // Without anybody who finds no place there is no overload.
+        let metrics = http::get(&world.receiver.api_url("/metrics")).await.text;
+        let refused = metrics.lines().filter(|line| line.contains("too_many_requests"));
+        let refused = refused.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum::<f64>();
+        assert!(refused > 0.0, "nobody found all places taken: {metrics}");
+        refusals += refused as u64;
         let grown = resident_kib(&mut world.receiver).saturating_sub(before);
         assert!(grown < GROWTH_KIB_MAX, "the receiver grew by {grown} KiB under overload");
         most = most.max(grown);
@@ -231,6 +237,7 @@ pub(crate) async fn overload(budget: Budget) -> Outcome {
     })
     .await;
     outcome.note(format!("the receiver grew by {most} KiB at most under overload"));
+    outcome.note(format!("{refusals} requests found all places taken"));
     outcome
 }
 

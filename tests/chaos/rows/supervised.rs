@@ -41,7 +41,8 @@ async fn on(disk: &Disk, budget: Budget, rng: &mut Rng, outcome: &mut Outcome) {
     let options = Options { data: Some(data.path().to_owned()), args: args.to_vec(), ..Options::default() };
     let mut up = Groupfold::up(options).await;
     let (seed, secret) = (rng.next_u64() >> 16, up.options().app_secret.clone());
-    let plan = LoadOptions { senders: 4, pause: Duration::from_millis(15), ahead: 60, seed, secret };
+    let plan =
+        LoadOptions { senders: 4, pause: Duration::from_millis(15), ahead: 60, first: 0, seed, secret };
     let load = Load::start(up.webhook_url(), plan);
     for _ in 0..ROUNDS_OF_A_DISK {
         if !budget.allows(outcome) {

@@ -79,7 +79,10 @@ fn is_an_answer(method: &str, told: &Told) -> Result<(), String> {
     }
     let problem: Value =
         serde_json::from_slice(body).map_err(|error| format!("a problem is no JSON: {error}"))?;
-    hold(problem["status"] == *status && problem["code"].is_string(), || format!("{status}: {problem}"))
+    // Whatever is temporary has a code of its own.
+    let ours = problem["code"] == "fault" || problem["code"] == "store_unreadable";
+    let code = problem["code"].is_string() && !ours;
+    hold(problem["status"] == *status && code, || format!("{status}: {problem}"))
 }
 
 pub(super) fn seeds() -> Vec<Vec<u8>> {

@@ -22,16 +22,26 @@ impl Dice {
 }
 
 fn records(dice: &mut Dice) -> Vec<v1::Record> {
+    let group = |dice: &mut Dice| ["a", "b", "c", "d"][usize::try_from(dice.below(4)).unwrap()];
+    let second = |dice: &mut Dice| i64::try_from(dice.below(40)).unwrap();
+    let read = |group: &str, second, who: &str| {
+        receipt(group, second, &format!("m.{group}"), v1::ReceiptStatus::Read, Some(who))
+    };
     let record = |dice: &mut Dice| {
-        let group = ["a", "b", "c", "d"][usize::try_from(dice.below(4)).unwrap()];
-        let (second, who) = (i64::try_from(dice.below(40)).unwrap(), dice.below(6).to_string());
+        let (group, second, who) = (group(dice), second(dice), dice.below(6).to_string());
         match dice.below(3) {
             0 => created(group, second, &who),
             1 => joined(group, second, &who),
-            _ => receipt(group, second, &format!("m.{group}"), v1::ReceiptStatus::Read, Some(&who)),
+            _ => read(group, second, &who),
         }
     };
-    (0..1 + dice.below(6)).map(|_| record(dice)).collect()
+    let mut records: Vec<_> = (0..1 + dice.below(6)).map(|_| record(dice)).collect();
+    if dice.below(3) == 0 {
+        // Many read one message: its page is cut, and those that it was cut into before.
+        let (group, second) = (group(dice), second(dice));
+        records.extend((0..40).map(|_| read(group, second, &dice.below(300).to_string())));
+    }
+    records
 }
 
 fn mark(sequence: u64) -> Mark {

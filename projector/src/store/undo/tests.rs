@@ -1,3 +1,4 @@
+use groupfold_fold::entry::receipt_of;
 use groupfold_schemas::v1;
 
 use super::super::commit::writes;
@@ -8,6 +9,7 @@ use crate::testing::{Folder, created, put as put_records};
 
 #[test]
 fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
+    let mut pages_cut = 0;
     for seed in 0..30 {
         let folder = Folder::new();
         let partition = folder.open(3);
@@ -26,6 +28,13 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
             {
                 let inner = store.inner.read().unwrap();
                 let open = inner.as_ref().unwrap();
+                // Of a message that has a page already one more is made: what was in the one goes into two.
+                let makes_page = |key: &Vec<u8>| {
+                    let (common, begin) = receipt_of(key)?;
+                    let is_new = !begin.is_empty() && open.db.get(key).unwrap().is_none();
+                    (is_new && open.db.get(common).unwrap().is_some()).then_some(())
+                };
+                pages_cut += usize::from(cut > 0 && writes.0.keys().find_map(makes_page).is_some());
                 open.undo.begin(&shadow).unwrap();
                 Writes(writes.0.into_iter().take(cut).collect()).write(3, &open.db).unwrap();
             }
@@ -41,6 +50,7 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
             assert_eq!(told(store, &keys), after, "seed {seed}, {sequence}: it came to its end");
         }
     }
+    assert!(pages_cut > 20, "pages were cut in {pages_cut} commits that were taken back");
 }
 
 fn undo(folder: &Folder) -> (sled::Db, Undo) {
