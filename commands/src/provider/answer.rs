@@ -50,7 +50,7 @@ impl std::fmt::Debug for InviteLink {
     }
 }
 
-/// One page of a list, and the cursor of the next if there is one.
+/// One page of a list, and the cursor of the next if there is one, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,

@@ -151,6 +151,21 @@ async fn a_rejection_is_as_old_as_its_call() {
     assert_eq!(world.standing().await, "pending");
 }
 
+/// Those on the second page were taken for gone.
+#[tokio::test]
+async fn a_list_of_requests_is_read_to_its_end_though_it_does_not_say_where_that_is() {
+    let world = Apart::by(0).await;
+    let request = |n: i64| {
+        json!({ "join_request_id": format!("R{n}"), "wa_id": format!("551191111111{n}"),
+                "creation_timestamp": world.now_s - n })
+    };
+    world.graph.wait(&[request(1), request(2), request(3)]);
+    let listed = world.groupfold.get(&format!("/v1/groups/{GROUP}/join-requests")).await;
+    let ids = listed.json["join_requests"].as_array().into_iter().flatten();
+    let ids: Vec<_> = ids.map(|one| one["join_request_id"].clone()).collect();
+    assert_eq!(ids, ["R1", "R2", "R3"], "{listed}");
+}
+
 /// The link from before was served on: the webhook that told it was later than the reset, by our clock.
 #[tokio::test]
 async fn a_reset_link_replaces_the_one_that_was_known_whatever_the_clocks_say() {
