@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use groupfold_schemas::v1;
+use groupfold_schemas::verdict::{PERMISSION_MISSING, is_permission, of_errors, verdict};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -63,10 +64,10 @@ fn refusal(graph: GraphError, status: StatusCode, retry_after: Option<Duration>)
     let code = graph.error.code.as_str();
     let (name, advice) = if graph.subcode == Some(table::SUBCODE_NO_OBJECT) {
         (table::NOT_FOUND, Advice::Reconcile)
-    } else if table::is_permission(code) {
-        ("permission_missing", Advice::DoNotRetry)
+    } else if is_permission(code) {
+        (PERMISSION_MISSING, Advice::DoNotRetry)
     } else {
-        table::verdict(code).unwrap_or_else(|| super::by_status(status))
+        verdict(code).unwrap_or_else(|| super::by_status(status))
     };
     let retry_after = retry_after.or_else(|| table::wait(code));
     Refusal { code: name, advice, retry_after, errors: vec![graph.error], trace_id: graph.trace_id }
@@ -75,7 +76,7 @@ fn refusal(graph: GraphError, status: StatusCode, retry_after: Option<Duration>)
 /// A refusal of one item, by its errors.
 fn refusal_of_item(errors: Vec<v1::ProviderError>) -> Refusal {
     let code = errors.first().map(|error| error.code.clone()).unwrap_or_default();
-    let (name, advice) = table::verdict(&code).unwrap_or(("provider_error", Advice::DoNotRetry));
+    let (name, advice) = of_errors(errors.first());
     Refusal { retry_after: table::wait(&code), errors, ..Refusal::of(name, advice) }
 }
 
