@@ -83,6 +83,8 @@ pub(crate) struct Provider {
     meta: Meta,
     gates: Gates,
     patience: Duration,
+    /// Of one attempt.
+    deadline: Duration,
     metrics: Metrics,
 }
 
@@ -92,6 +94,7 @@ impl Provider {
         Ok(Self {
             gates: Gates::new(settings.calls_max),
             patience: settings.patience,
+            deadline: settings.deadline,
             metrics: Metrics::default(),
             meta: Meta::new(settings)?,
         })
@@ -100,6 +103,11 @@ impl Provider {
     /// True if there is a token to ask with on behalf of a number.
     pub(crate) fn knows(&self, phone_number_id: &str) -> bool {
         self.meta.knows(phone_number_id)
+    }
+
+    /// After so long a call has ended: the last attempt is begun within patience, and has a deadline.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.patience.saturating_add(self.deadline)
     }
 
     /// How far the provider's clock is ahead of ours, milliseconds, as its last answer told; its times are whole seconds.

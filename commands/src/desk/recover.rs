@@ -3,10 +3,10 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use groupfold_fold::view::{Command, CommandStatus};
+use groupfold_fold::view::Command;
 use tokio::time::sleep;
 
-use super::run::Work;
+use super::run::{Work, is_to_be_looked_for};
 use super::{Inner, now_ms};
 
 /// How often they are looked for.
@@ -66,6 +66,5 @@ impl Inner {
 fn is_left(command: &Command) -> bool {
     let asked = command.state.requested.as_ref().and_then(|station| station.stamp.as_ref());
     let young = asked.is_some_and(|stamp| now_ms() - stamp.time_ms < YOUNG_MS);
-    let unknown = command.status == CommandStatus::Unknown && command.state.reconciled.is_none();
-    !young && (unknown || !command.status.is_end())
+    !young && (is_to_be_looked_for(command) || !command.status.is_end())
 }

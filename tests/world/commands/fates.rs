@@ -58,6 +58,12 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
     world.fault("create", "webhook_failed", 1).await;
     let ended = world.done(Method::POST, "/v1/groups", tea()).await;
     assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+    // In stable words, as if it had been answered.
+    assert_eq!(
+        (&ended["code"], &ended["advice"]),
+        (&json!("provider_fault"), &json!("retry_later")),
+        "{ended}"
+    );
 }
 
 #[tokio::test]
