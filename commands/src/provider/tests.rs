@@ -59,6 +59,7 @@ async fn each_call_is_the_documented_request() {
         to: "1786".to_owned(),
         template: "join".to_owned(),
         language: "en".to_owned(),
+        opaque: Some("mine".to_owned()),
     };
     let link = json!({"type": "group_id", "group_id": GROUP});
     let update = Call::UpdateGroup {
@@ -119,6 +120,7 @@ async fn each_call_is_the_documented_request() {
             invite,
             "POST /v25.0/111/messages",
             json!({"messaging_product": w, "recipient_type": "individual", "to": "1786", "type": "template",
+                "biz_opaque_callback_data": "mine",
                 "template": {"name": "join", "language": {"code": "en"},
                     "components": [{"type": "body", "parameters": [link]}]}}),
         ),
