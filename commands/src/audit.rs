@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use self::checks::Check;
 pub(crate) use self::checks::missing;
+use crate::api::PipelineReach;
 use crate::cli::Output;
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
-use crate::group::Reach;
-use crate::log::{Log, LogReach};
+use crate::log::Log;
 use crate::print;
 
 /// Do the fates add up?
@@ -24,18 +24,8 @@ use crate::print;
                         failures, and how far the stores are.\nExit codes: 0 all adds up, 3 something does not, by name."
 )]
 pub(crate) struct AuditArgs {
-    /// Data folder of the pipeline that runs here
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    data: std::path::PathBuf,
-    /// Broker of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
-    nats_url: Option<String>,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
-    /// Bearer token of the API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    api_token: Option<String>,
+    #[command(flatten)]
+    reach: PipelineReach,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -48,23 +38,26 @@ pub(crate) struct Life {
 }
 
 pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
-    let log = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() }.open().await?;
+    let log = args.reach.log().open().await?;
     // In this order: what a receiver has counted is in the streams, so looking there later can only find more; and the
     // stores, asked first, can only be behind.
-    let position = position(&args).await?;
+    let position = position(&args.reach).await?;
     let lives = lives(&log).await?;
     let found = streams::read(&log).await?;
     let checks = checks::all(&lives, &found, &position);
     let wrong: Vec<&Check> = checks.iter().filter(|check| !check.holds).collect();
-    print::line(&match args.output {
-        Output::Json => json!({
-            "holds": wrong.is_empty(),
-            "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
-            "totals": totals(&lives),
-        })
-        .to_string(),
-        Output::Table => table(&checks, &lives),
-    })?;
+    print::either(
+        args.output,
+        || {
+            json!({
+                "holds": wrong.is_empty(),
+                "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
+                "totals": totals(&lives),
+            })
+            .to_string()
+        },
+        || table(&checks, &lives),
+    )?;
     if wrong.is_empty() {
         return Ok(());
     }
@@ -114,19 +107,12 @@ pub(crate) enum Stores {
     Silent(String),
 }
 
-async fn position(args: &AuditArgs) -> Result<Stores, Failure> {
-    if args.api_url.is_none() && matches!(Run::find(&args.data, "--api-url"), Err(Failure::Missing(_))) {
+async fn position(reach: &PipelineReach) -> Result<Stores, Failure> {
+    if reach.api_url.is_none() && matches!(Run::find(&reach.data, "--api-url"), Err(Failure::Missing(_))) {
         return Ok(Stores::NotNamed);
     }
-    let reach = Reach {
-        data: args.data.clone(),
-        api_url: args.api_url.clone(),
-        api_token: args.api_token.clone(),
-        min_position: None,
-        wait_ms: None,
-        output: args.output,
-    };
-    match reach.get(&["v1", "position"], &[]).await {
+    let asked = async { reach.client()?.get(&["v1", "position"], &[]).await };
+    match asked.await {
         Ok(position) => Ok(Stores::At(position)),
         Err(failure @ Failure::Usage(_)) => Err(failure),
         Err(failure) => Ok(Stores::Silent(failure.to_string())),

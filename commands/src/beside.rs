@@ -7,9 +7,9 @@ use groupfold_ingest::replay;
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::Output;
+use crate::api::Client;
 use crate::config::Config;
-use crate::group::Reach;
+use crate::exit::Failure;
 use crate::limits;
 use crate::provider::Provider;
 use crate::reconcile::schedule::{self, Schedule};
@@ -28,21 +28,14 @@ impl Beside {
         own_token: Option<String>,
         provider: Arc<Provider>,
         registry: &mut Registry,
-    ) -> Self {
-        let reach = Reach {
-            data: config.data.clone(),
-            api_url: Some(format!("http://{api_addr}")),
-            api_token: own_token,
-            min_position: None,
-            wait_ms: None,
-            output: Output::Json,
-        };
+    ) -> Result<Self, Failure> {
+        let api = Client::new(&format!("http://{api_addr}"), own_token)?;
         // What is measured is there whether or not there are rounds: an alert must not be blind by a setting.
         let metrics = schedule::Metrics::register(registry);
         let rounds = config
             .reconcile_interval
-            .map(|interval| Schedule::new(interval, provider, reach.clone(), log, metrics));
-        Self { rounds, watch: limits::Watch::new(reach, registry) }
+            .map(|interval| Schedule::new(interval, provider, api.clone(), log, metrics));
+        Ok(Self { rounds, watch: limits::Watch::new(api, registry) })
     }
 
     pub(crate) async fn run(self, stop: CancellationToken) {

@@ -1,18 +1,15 @@
 //! `groupfold check`: one number against two bounds, for a monitor.
 
-use std::io::Write;
-
 use serde_json::json;
 
+use crate::api::{Client, PipelineReach};
 use crate::exit::Failure;
-use crate::group::Reach;
-use crate::log::LogReach;
-use crate::{failed, health};
+use crate::{failed, health, print};
 
 /// One number against two bounds, for a monitor.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Exit codes: 0 fine, 3 over a bound, 69 nothing runs or answers. With --format nagios those of \
+    after_help = "lag and stalled are asked of the API, failed of the broker.\nExit codes: 0 fine, 3 over a bound, 69 nothing runs or answers. With --format nagios those of \
                         Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub(crate) struct CheckArgs {
@@ -28,18 +25,8 @@ pub(crate) struct CheckArgs {
     /// How to say it
     #[arg(long, visible_alias = "output", value_enum, default_value = "text")]
     format: Format,
-    /// Data folder of the pipeline that runs here
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    data: std::path::PathBuf,
-    /// Query API of a pipeline elsewhere, for lag and stalled
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
-    /// Bearer token of the API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    api_token: Option<String>,
-    /// Broker of a pipeline elsewhere, for failed
-    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
-    nats_url: Option<String>,
+    #[command(flatten)]
+    reach: PipelineReach,
 }
 
 #[derive(clap::ValueEnum, Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +119,7 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Failure> {
         (Ok(measure), format) => tell(args.what, &measure, (warn, crit), format),
         (Err(failure), Format::Nagios) => {
             let line = crate::redact::redact(&failure.to_string()).replace(['|', '\n'], " ");
-            say(&format!("GROUPFOLD {} UNKNOWN - {line}", args.what.name().to_uppercase()))?;
+            print::text(&format!("GROUPFOLD {} UNKNOWN - {line}", args.what.name().to_uppercase()))?;
             Err(Failure::Monitor(3))
         }
         (Err(failure), _) => Err(failure),
@@ -147,23 +134,12 @@ async fn measure(args: &CheckArgs) -> Result<Measure, Failure> {
     }
 }
 
-fn api(args: &CheckArgs) -> Result<(String, Option<String>), Failure> {
-    Reach {
-        data: args.data.clone(),
-        api_url: args.api_url.clone(),
-        api_token: args.api_token.clone(),
-        min_position: None,
-        wait_ms: None,
-        output: crate::cli::Output::Json,
-    }
-    .api()
-}
-
-async fn progress(args: &CheckArgs) -> Result<(String, health::Progress), Failure> {
-    let (api, token) = api(args)?;
-    let progress = health::progress(&api, token.as_deref()).await?;
+async fn progress(args: &CheckArgs) -> Result<(Client, health::Progress), Failure> {
+    let api = args.reach.client()?;
+    let progress = health::progress(&api).await?;
     let progress = progress.ok_or_else(|| {
-        Failure::Missing(format!("{api} is a receiver alone: name the API of a projector by --api-url"))
+        let base = api.base();
+        Failure::Missing(format!("{base} is a receiver alone: name the API of a projector by --api-url"))
     })?;
     Ok((api, progress))
 }
@@ -180,9 +156,8 @@ async fn lag(args: &CheckArgs) -> Result<Measure, Failure> {
 }
 
 async fn failures(args: &CheckArgs) -> Result<Measure, Failure> {
-    let reach = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() };
-    let (count, oldest_ms) = failed::unresolved(&reach.open().await?).await?;
-    let oldest = oldest_ms.map(crate::print::time);
+    let (count, oldest_ms) = failed::unresolved(&args.reach.log().open().await?).await?;
+    let oldest = oldest_ms.map(print::time);
     let since = oldest.as_ref().map(|time| format!(", the oldest since {time}")).unwrap_or_default();
     Ok(Measure {
         value: count as f64,
@@ -218,8 +193,8 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
     let Measure { value, words, details } = measure;
     let (name, unit) = (what.name(), what.unit());
     match format {
-        Format::Text => say(&format!("{}  {name}  — {words}", level.name()))?,
-        Format::Json => say(
+        Format::Text => print::text(&format!("{}  {name}  — {words}", level.name()))?,
+        Format::Json => print::json(
             &json!({ "check": name, "level": level.name(), "value": value, "unit": unit, "warn": warn, "crit": crit,
                      "text": words, "details": details })
             .to_string(),
@@ -227,7 +202,7 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
         Format::Nagios => {
             let (shout, state) = (name.to_uppercase(), level.name().to_uppercase());
             let words = words.replace('|', " ");
-            say(&format!("GROUPFOLD {shout} {state} - {words} | {name}={value}{unit};{warn};{crit};0"))?;
+            print::text(&format!("GROUPFOLD {shout} {state} - {words} | {name}={value}{unit};{warn};{crit};0"))?;
             return match level {
                 Level::Ok => Ok(()),
                 Level::Warning => Err(Failure::Monitor(1)),
@@ -239,11 +214,6 @@ fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format)
         Level::Ok => Ok(()),
         _ => Err(Failure::Found(format!("{name} is {}", level.name()))),
     }
-}
-
-/// A monitor reads one line; what it cannot read counts as unknown.
-fn say(line: &str) -> Result<(), Failure> {
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Failure::failed("cannot print", &error))
 }
 
 #[cfg(test)]

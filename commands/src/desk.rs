@@ -181,7 +181,7 @@ impl Inner {
         }
         if !self.provider.knows(&work.place.phone_number_id) {
             return Err(Refusal::NoProvider(format!(
-                "there is no access token for phone number {}: set meta_access_token",
+                "there is no access token for phone_number_id {}: set meta_access_token",
                 work.place.phone_number_id
             )));
         }

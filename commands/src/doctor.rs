@@ -176,25 +176,22 @@ impl Patient {
 
 fn tell(findings: &Findings, output: Output) -> Result<(), Failure> {
     let (fail, warn) = (findings.count(Level::Fail), findings.count(Level::Warn));
-    let text = match output {
-        Output::Json => {
-            let each = |finding: &Finding| {
-                json!({ "level": finding.level.name(), "what": finding.what, "reason": finding.reason,
-                        "mend": finding.mend })
-            };
-            let list: Vec<_> = findings.0.iter().map(each).collect();
-            json!({ "fail": fail, "warn": warn, "ok": findings.count(Level::Ok), "findings": list })
-                .to_string()
-        }
-        Output::Table => {
-            let each = |finding: &Finding| {
-                let mend = finding.mend.as_ref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
-                format!("{:<4}  {:<12} — {}{mend}", finding.level.name(), finding.what, finding.reason)
-            };
-            findings.0.iter().map(each).collect::<Vec<_>>().join("\n")
-        }
+    let as_json = || {
+        let each = |finding: &Finding| {
+            json!({ "level": finding.level.name(), "what": finding.what, "reason": finding.reason,
+                    "mend": finding.mend })
+        };
+        let list: Vec<_> = findings.0.iter().map(each).collect();
+        json!({ "fail": fail, "warn": warn, "ok": findings.count(Level::Ok), "findings": list }).to_string()
     };
-    print::line(&text)?;
+    let as_text = || {
+        let each = |finding: &Finding| {
+            let mend = finding.mend.as_ref().map(|mend| format!("; mend: {mend}")).unwrap_or_default();
+            format!("{:<4}  {:<12} — {}{mend}", finding.level.name(), finding.what, finding.reason)
+        };
+        findings.0.iter().map(each).collect::<Vec<_>>().join("\n")
+    };
+    print::either(output, as_json, as_text)?;
     if fail + warn == 0 {
         return Ok(());
     }

@@ -9,7 +9,6 @@ use clap::{Args, Subcommand};
 
 pub(crate) use reach::Reach;
 
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
 use crate::when::Moment;
@@ -197,9 +196,9 @@ pub(crate) async fn run(args: GroupArgs) -> Result<(), Failure> {
     }
     let Some(Question { reach, path, query, table }) = args.verb.question() else { return Ok(()) };
     let answer = reach.get(&path, &query).await?;
-    let printed = match reach.output {
-        Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),
-        Output::Table => table(&answer),
-    };
-    print::line(&printed)
+    print::either(
+        reach.output,
+        || serde_json::to_string_pretty(&answer).unwrap_or_default(),
+        || table(&answer),
+    )
 }

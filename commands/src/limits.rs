@@ -2,6 +2,7 @@
 //! longer than they may.
 
 use std::collections::BTreeMap;
+use std::slice;
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -9,8 +10,8 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+use crate::api::Client;
 use crate::exit::Failure;
-use crate::group::Reach;
 
 /// Members of a group, without the business (Meta, groups overview).
 const MEMBERS_MAX: u64 = 8;
@@ -46,38 +47,17 @@ pub(crate) struct Census {
 
 impl Census {
     /// Counts all groups of a pipeline.
-    pub(crate) async fn take(reach: &Reach) -> Result<Self, Failure> {
+    pub(crate) async fn take(api: &Client) -> Result<Self, Failure> {
         let mut census = Self::default();
-        let mut cursor = None;
-        for _ in 0..PAGES_MAX {
-            let query = [("limit", Some(PAGE.to_owned())), ("cursor", cursor.take())];
-            let page = reach.get(&["v1", "groups"], &query).await?;
-            let groups = page.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-            groups.iter().for_each(|group| census.count(group));
-            match page.get("cursor").and_then(Value::as_str) {
-                Some(next) => cursor = Some(next.to_owned()),
-                None => break,
-            }
-            tokio::time::sleep(BETWEEN_PAGES).await;
-        }
+        let page = |page: &Value| list(page, "groups").for_each(|group| census.count(group));
+        let limit = ("limit", Some(PAGE.to_owned()));
+        api.pages(&["v1", "groups"], slice::from_ref(&limit), (PAGES_MAX, BETWEEN_PAGES), page).await?;
         let late = jiff::Timestamp::now().saturating_sub(GRACE).unwrap_or_default();
         for status in ["requested", "sent", "accepted"] {
-            let mut cursor = None;
-            for _ in 0..COMMAND_PAGES_MAX {
-                let query = [
-                    ("status", Some(status.to_owned())),
-                    ("limit", Some(PAGE.to_owned())),
-                    ("cursor", cursor.take()),
-                ];
-                let page = reach.get(&["v1", "commands"], &query).await?;
-                let commands = page.get("commands").and_then(Value::as_array).map(Vec::as_slice);
-                let is_late = |command: &&Value| is_late(command, late);
-                census.overdue += commands.unwrap_or_default().iter().filter(is_late).count() as u64;
-                match page.get("cursor").and_then(Value::as_str) {
-                    Some(next) => cursor = Some(next.to_owned()),
-                    None => break,
-                }
-            }
+            let query = [("status", Some(status.to_owned())), limit.clone()];
+            let is_late = |command: &&Value| is_late(command, late);
+            let page = |page: &Value| census.overdue += list(page, "commands").filter(is_late).count() as u64;
+            api.pages(&["v1", "commands"], &query, (COMMAND_PAGES_MAX, Duration::ZERO), page).await?;
         }
         Ok(census)
     }
@@ -102,6 +82,10 @@ impl Census {
     }
 }
 
+fn list<'a>(page: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {
+    page[name].as_array().into_iter().flatten()
+}
+
 /// Its outcome should have been looked for at the provider by then.
 fn is_late(command: &Value, late: jiff::Timestamp) -> bool {
     let deadline = command.get("deadline_at").and_then(Value::as_str);
@@ -110,20 +94,16 @@ fn is_late(command: &Value, late: jiff::Timestamp) -> bool {
 
 /// A census every so often, as metrics.
 pub(crate) struct Watch {
-    reach: Reach,
+    api: Client,
     nearly_full: Gauge,
     fullest: Gauge,
     overdue: Gauge,
 }
 
 impl Watch {
-    pub(crate) fn new(reach: Reach, registry: &mut Registry) -> Self {
-        let watch = Self {
-            reach,
-            nearly_full: Gauge::default(),
-            fullest: Gauge::default(),
-            overdue: Gauge::default(),
-        };
+    pub(crate) fn new(api: Client, registry: &mut Registry) -> Self {
+        let watch =
+            Self { api, nearly_full: Gauge::default(), fullest: Gauge::default(), overdue: Gauge::default() };
         registry.register(
             "groupfold_groups_nearly_full",
             "Groups with at least 7 of the 8 members that a group may have",
@@ -153,7 +133,7 @@ impl Watch {
             pause = EVERY;
             let census = tokio::select! {
                 () = stop.cancelled() => return,
-                census = Census::take(&self.reach) => census,
+                census = Census::take(&self.api) => census,
             };
             match census {
                 Ok(census) => {

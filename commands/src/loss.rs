@@ -66,26 +66,27 @@ pub(crate) async fn run(args: AcceptLossArgs) -> Result<(), Failure> {
             written.map_err(|error| Failure::Again(format!("it is not written down: {error}")))?;
         }
     }
-    print::line(&match args.output {
-        Output::Json => {
-            let hole = |(first, last): &(u64, u64)| json!({ "first": first, "last": last });
-            json!({
-                "stream": stream,
-                "missing": holes.iter().map(hole).collect::<Vec<_>>(),
-                "accepted": args.execute,
-            })
-            .to_string()
+    let as_json = || {
+        let hole = |(first, last): &(u64, u64)| json!({ "first": first, "last": last });
+        json!({
+            "stream": stream,
+            "missing": holes.iter().map(hole).collect::<Vec<_>>(),
+            "accepted": args.execute,
+        })
+        .to_string()
+    };
+    let as_text = || {
+        if holes.is_empty() {
+            return format!("{stream}: nothing is missing that is not accepted");
         }
-        Output::Table if holes.is_empty() => format!("{stream}: nothing is missing that is not accepted"),
-        Output::Table => {
-            let hole = |hole: &(u64, u64)| format!("{stream}: {}", missing(*hole));
-            let mut lines: Vec<String> = holes.iter().map(hole).collect();
-            if args.execute {
-                lines.push("accepted as lost; start the projector again if it stopped there".to_owned());
-            }
-            lines.join("\n")
+        let hole = |hole: &(u64, u64)| format!("{stream}: {}", missing(*hole));
+        let mut lines: Vec<String> = holes.iter().map(hole).collect();
+        if args.execute {
+            lines.push("accepted as lost; start the projector again if it stopped there".to_owned());
         }
-    })?;
+        lines.join("\n")
+    };
+    print::either(args.output, as_json, as_text)?;
     if holes.is_empty() || args.execute {
         return Ok(());
     }

@@ -2,6 +2,7 @@
 //!
 //! This file is the table of contents; each verb has a room of its own.
 
+mod api;
 mod audit;
 mod beside;
 mod broker;
@@ -72,7 +73,7 @@ fn main() -> std::process::ExitCode {
 
 async fn run(cli: Cli) -> Result<(), exit::Failure> {
     if let Some(file) = &cli.api_tls_ca {
-        health::trust(file)?;
+        api::trust(file)?;
     }
     match cli.verb {
         Verb::Up(args) => up::run(args).await,

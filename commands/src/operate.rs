@@ -7,13 +7,13 @@ use std::time::Duration;
 use groupfold_projector::rebuild::{
     AT_ONCE_DEFAULT, Compared, Job, Rebuilds, Refused, State, Task, groups_of,
 };
-use serde_json::Value;
+use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
+use crate::api::{ApiReach, Client, Request};
 use crate::cli::Output;
-use crate::config::HASH;
-use crate::data::{DataFolder, Run};
-use crate::exit::{Failure, with_causes};
+use crate::data::DataFolder;
+use crate::exit::Failure;
 use crate::log::LogReach;
 use crate::{pipeline, print, progress};
 
@@ -65,14 +65,13 @@ impl Order {
 impl StoreReach {
     /// Has it done and waits for its end.
     pub(crate) async fn order(&self, order: Order) -> Result<Job, Failure> {
-        if let Some(url) = &self.api_url {
-            return self.remote(url.trim_end_matches('/'), self.token(), order).await;
-        }
-        match (Run::find(&self.data, "--nats-url"), &self.nats_url) {
-            (Ok(run), _) => {
-                let token = self.token().or(run.api_token);
-                self.remote(&format!("http://{}", run.api_addr), token, order).await
-            }
+        let api = ApiReach {
+            data: self.data.clone(),
+            api_url: self.api_url.clone(),
+            api_token: self.api_token.clone(),
+        };
+        match (api.client(), &self.nats_url) {
+            (Ok(client), _) => remote(&client, order).await,
             (Err(Failure::Missing(_)), Some(_)) => self.here(order).await,
             (Err(Failure::Missing(_)), None) => Err(Failure::Missing(format!(
                 "nothing runs on {0}: start `groupfold up --data {0}` or `groupfold project`, or, with the log elsewhere, \
@@ -80,45 +79,6 @@ impl StoreReach {
                 self.data.display()
             ))),
             (Err(failure), _) => Err(failure),
-        }
-    }
-
-    fn token(&self) -> Option<String> {
-        self.api_token
-            .as_ref()
-            .and_then(|list| list.split(',').find(|one| !one.trim().starts_with(HASH)))
-            .map(str::to_owned)
-    }
-
-    async fn remote(&self, base: &str, token: Option<String>, order: Order) -> Result<Job, Failure> {
-        let remote = Remote::new(base, token, order.name())?;
-        let mut query = order.query;
-        query.extend(order.partition.map(|partition| ("partition", partition.to_string())));
-        let begun: Job = remote.ask(reqwest::Method::POST, &query).await?;
-        let bar = progress::bar(begun.total, order_name(&begun));
-        let mut failed = 0;
-        loop {
-            tokio::time::sleep(LOOK_EVERY).await;
-            let job = match remote.ask(reqwest::Method::GET, &[]).await {
-                Ok(job) => job,
-                Err(_) if failed < LOOKS_FAILED_MAX => {
-                    failed += 1;
-                    continue;
-                }
-                Err(failure) => return Err(failure),
-            };
-            failed = 0;
-            show(&bar, &job);
-            match job.state {
-                State::Running => {}
-                State::None => {
-                    return Err(Failure::Again(
-                        "the process was started anew meanwhile: give the command again, it goes on from where it was"
-                            .into(),
-                    ));
-                }
-                State::Done | State::Differs | State::Failed => return Ok(job),
-            }
         }
     }
 
@@ -156,6 +116,39 @@ impl StoreReach {
     }
 }
 
+/// In stores that a process serves.
+async fn remote(api: &Client, order: Order) -> Result<Job, Failure> {
+    let name = order.name();
+    let mut query: Vec<_> = order.query.into_iter().map(|(name, value)| (name, Some(value))).collect();
+    query.push(("partition", order.partition.map(|partition| partition.to_string())));
+    let begun = ask(api, Method::POST, name, &query).await?;
+    let bar = progress::bar(begun.total, order_name(&begun));
+    let mut failed = 0;
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let job = match ask(api, Method::GET, name, &[]).await {
+            Ok(job) => job,
+            Err(_) if failed < LOOKS_FAILED_MAX => {
+                failed += 1;
+                continue;
+            }
+            Err(failure) => return Err(failure),
+        };
+        failed = 0;
+        show(&bar, &job);
+        match job.state {
+            State::Running => {}
+            State::None => {
+                return Err(Failure::Again(
+                    "the process was started anew meanwhile: give the command again, it goes on from where it was"
+                        .into(),
+                ));
+            }
+            State::Done | State::Differs | State::Failed => return Ok(job),
+        }
+    }
+}
+
 fn order_name(job: &Job) -> &'static str {
     match job.task.as_str() {
         "rebuild" => "rebuilding",
@@ -169,61 +162,29 @@ fn show(bar: &indicatif::ProgressBar, job: &Job) {
     bar.set_position(job.done);
 }
 
-/// The operators' endpoint of a running process.
-struct Remote {
-    client: reqwest::Client,
-    url: reqwest::Url,
-    token: Option<String>,
-}
-
-impl Remote {
-    fn new(base: &str, token: Option<String>, name: &str) -> Result<Self, Failure> {
-        let url = reqwest::Url::parse(&format!("{base}/v1/ops/{name}"))
-            .map_err(|error| Failure::Usage(format!("api_url: {base:?} is no URL ({error})")))?;
-        let client = crate::health::client(ANSWER_DEADLINE);
-        let client = client.map_err(|error| Failure::failed("cannot ask the API", &error))?;
-        Ok(Self { client, url, token })
-    }
-
-    async fn ask(&self, method: reqwest::Method, query: &[(&str, String)]) -> Result<Job, Failure> {
-        let unreachable = |error: reqwest::Error| {
-            let cause = with_causes("", &error.without_url());
-            Failure::Missing(format!("the API does not answer: {cause}"))
-        };
-        let mut url = self.url.clone();
-        for (name, value) in query {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let mut request = self.client.request(method, url);
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await.map_err(unreachable)?;
-        let status = response.status();
-        let body: Value = response.json().await.map_err(unreachable)?;
-        if status.is_success() {
-            return serde_json::from_value(body).map_err(|error| {
-                Failure::failed("the answer cannot be read: is it another version?", &error)
-            });
-        }
-        let detail = body.get("detail").and_then(Value::as_str).unwrap_or("no detail");
-        Err(match status.as_u16() {
-            400 => Failure::Usage(detail.to_owned()),
-            409 | 503 => Failure::Again(detail.to_owned()),
-            404 => Failure::Missing(format!("{detail}: is it an earlier version, or a receiver alone?")),
-            code => Failure::Failed(format!("{detail} ({code})")),
-        })
-    }
+/// Asks the operators' endpoint of a running process.
+async fn ask(
+    api: &Client,
+    method: Method,
+    name: &str,
+    query: &[(&str, Option<String>)],
+) -> Result<Job, Failure> {
+    let path = ["v1", "ops", name];
+    let request =
+        Request { method, path: &path, query, deadline: Some(ANSWER_DEADLINE), ..Request::default() };
+    let answer = api.send(request).await?;
+    let is_unknown = answer.status == StatusCode::NOT_FOUND;
+    let body = api.judge(answer).map_err(|failure| match is_unknown {
+        true => Failure::Missing(format!("{failure}: is it an earlier version, or a receiver alone?")),
+        false => failure,
+    })?;
+    serde_json::from_value(body)
+        .map_err(|error| Failure::failed("the answer cannot be read: is it another version?", &error))
 }
 
 /// Prints what came of a task and says by the exit code how it ended.
 pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
-    print::line(&match output {
-        Output::Json => {
-            serde_json::to_string(job).map_err(|error| Failure::failed("cannot print the outcome", &error))?
-        }
-        Output::Table => table(job),
-    })?;
+    print::either(output, || serde_json::to_string(job).unwrap_or_default(), || table(job))?;
     match job.state {
         State::Done => Ok(()),
         State::Differs => {

@@ -138,9 +138,9 @@ pub(crate) async fn serve_api(
     entrances: Vec<Entrance>,
     ops: &Ops,
     stop: &CancellationToken,
-) -> std::io::Result<()> {
+) {
     let each = entrances.into_iter().map(|entrance| projector.serve(entrance, ops.clone(), stop.clone()));
-    futures_util::future::try_join_all(each).await.map(|_| ())
+    futures_util::future::join_all(each).await;
 }
 
 /// Starts the receiver.
@@ -236,7 +236,7 @@ pub(crate) async fn beside(
     registry: &mut Registry,
 ) -> Result<Beside, Failure> {
     let log = replay::Log::new(client.clone(), partitions(&client, config).await?);
-    Ok(Beside::new(config, log, api_addr, own_token, provider, registry))
+    Beside::new(config, log, api_addr, own_token, provider, registry)
 }
 
 /// Health, durability and metrics of a process with a receiver, for the operator's address.

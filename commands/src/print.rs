@@ -5,11 +5,34 @@ use std::io::Write;
 
 use comfy_table::{Table, presets};
 
+use crate::cli::Output;
 use crate::exit::Failure;
 
-/// Prints a text and a line end; a reader that went away (`| head`) is no failure.
-pub(crate) fn line(text: &str) -> Result<(), Failure> {
-    match writeln!(std::io::stdout(), "{}", harmless(text)) {
+/// Prints what is laid out for people, and a line end.
+pub(crate) fn text(text: &str) -> Result<(), Failure> {
+    line(&harmless(text))
+}
+
+/// Prints JSON as it is, and a line end: it goes to programs.
+pub(crate) fn json(json: &str) -> Result<(), Failure> {
+    line(json)
+}
+
+/// Prints one of both.
+pub(crate) fn either(
+    output: Output,
+    as_json: impl FnOnce() -> String,
+    as_text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    match output {
+        Output::Json => json(&as_json()),
+        Output::Table => text(&as_text()),
+    }
+}
+
+/// A reader that went away (`| head`) is no failure.
+fn line(text: &str) -> Result<(), Failure> {
+    match writeln!(std::io::stdout(), "{text}") {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::failed("cannot print", &error))
         }
@@ -17,12 +40,8 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// What is laid out for people moves no cursor and turns no line, whoever named a group or themselves in it. JSON goes to
-/// programs, and stays as it is.
+/// What is laid out for people moves no cursor and turns no line, whoever named a group or themselves in it.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['{', '[']) {
-        return text.into();
-    }
     let harms = |c: char| {
         (c.is_control() && !matches!(c, '\n' | '\t'))
             || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -57,8 +76,14 @@ mod tests {
             "Tea\u{fffd}[2J \u{fffd}\u{fffd}x\u{fffd}0m\n"
         );
         let plain = "Fam\u{ed}lia \u{1f389}\n\u{1f469}\u{200d}\u{1f4bb} devs";
-        for untouched in [plain, "{\"subject\":\"\u{202e}x\"}"] {
-            assert!(matches!(harmless(untouched), Cow::Borrowed(text) if text == untouched));
+        assert!(matches!(harmless(plain), Cow::Borrowed(text) if text == plain));
+    }
+
+    /// It once went out as it was: by its first byte it was taken for JSON.
+    #[test]
+    fn a_text_that_begins_as_json_does_is_made_harmless_too() {
+        for (text, shown) in [("[vip]\u{1b}[2J", "[vip]\u{fffd}[2J"), ("{\u{202e}x", "{\u{fffd}x")] {
+            assert_eq!(harmless(text), shown);
         }
     }
 }

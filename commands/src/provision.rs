@@ -1,13 +1,11 @@
 //! `groupfold provision`: the streams of the log.
 
-use std::io::Write;
-
 use crate::broker::{self, Broker};
 use crate::cli::Output;
 use crate::config::{Config, Flags};
 use crate::data::Run;
 use crate::exit::Failure;
-use crate::{pipeline, telemetry};
+use crate::{pipeline, print, telemetry};
 
 /// Create the streams, or check the ones that are there.
 #[derive(clap::Args, Debug)]
@@ -38,23 +36,25 @@ pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
     };
     let missing = report.missing.iter().map(|stream| format!("{stream} is missing"));
     let found: Vec<String> = missing.chain(report.differences.iter().map(ToString::to_string)).collect();
-    let text = match args.output {
-        Output::Json => serde_json::json!({
+    let as_json = || {
+        serde_json::json!({
             "partitions": plan.partitions,
             "created": report.created,
             "missing": report.missing,
             "differences": found,
         })
-        .to_string(),
-        Output::Table => format!(
+        .to_string()
+    };
+    let as_text = || {
+        format!(
             "{} partitions: {} stream(s) created, {} as they should be, {} missing or different",
             plan.partitions,
             report.created.len(),
             report.unchanged.len(),
             found.len()
-        ),
+        )
     };
-    let _ = writeln!(std::io::stdout(), "{text}");
+    print::either(args.output, as_json, as_text)?;
     if found.is_empty() {
         return Ok(());
     }

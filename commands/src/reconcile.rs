@@ -21,11 +21,11 @@ pub(crate) use self::known::Known;
 pub(crate) use self::reading::{Read, Reading, read};
 use self::round::{Appended, Found, Round, append};
 pub(crate) use self::snapshot::record as record_of;
+use crate::api::{ApiReach, Client};
 use crate::cli::Output;
 use crate::config::{Config, Flags};
 use crate::data::Run;
 use crate::exit::Failure;
-use crate::group::Reach;
 use crate::log::LogReach;
 use crate::print;
 use crate::provider::{Answer, Provider};
@@ -105,12 +105,12 @@ pub(crate) async fn import(args: ImportArgs) -> Result<(), Failure> {
 /// Both sides, and the log between them.
 struct Both {
     provider: Provider,
-    reach: Reach,
+    api: Client,
     config: Config,
 }
 
 impl Both {
-    fn of(flags: &Flags, api_url: Option<String>, output: Output) -> Result<Self, Failure> {
+    fn of(flags: &Flags, api_url: Option<String>) -> Result<Self, Failure> {
         let mut config = Config::load(flags)?;
         if let (true, Some((url, token))) = (
             config.provider.tokens.is_empty(),
@@ -125,15 +125,9 @@ impl Both {
                     .to_owned(),
             ));
         }
-        let reach = Reach {
-            data: config.data.clone(),
-            api_url,
-            api_token: config.api_tokens_plain.first().cloned(),
-            min_position: None,
-            wait_ms: None,
-            output,
-        };
-        Ok(Self { provider: Provider::new(config.provider.clone())?, reach, config })
+        let api_token = config.api_tokens_plain.first().cloned();
+        let api = ApiReach { data: config.data.clone(), api_url, api_token }.client()?;
+        Ok(Self { provider: Provider::new(config.provider.clone())?, api, config })
     }
 
     /// The writing side of the log.
@@ -159,9 +153,9 @@ fn unreadable(what: &str, answer: &Answer) -> Failure {
 
 /// Compares, shows, and appends if told to.
 pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
-    let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
-    let groups = groups(&both.reach, &args).await?;
-    let round = Round { provider: &both.provider, reach: &both.reach, links: args.links };
+    let both = Both::of(&args.flags, args.api_url.clone())?;
+    let groups = groups(&both.api, &args).await?;
+    let round = Round { provider: &both.provider, api: &both.api, links: args.links };
     let found = round.compare(groups, Duration::from_millis(args.settle_ms)).await?;
     let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
     let mut appended = Appended::default();
@@ -176,8 +170,10 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
         })
         .collect();
     let position = Some(appended.position.to_string()).filter(|position| !position.is_empty());
-    print::line(&match args.output {
-        Output::Json => json!({
+    print::either(
+        args.output,
+        || {
+            json!({
             "groups": found.len(),
             "differing": differing.iter().map(|found| json!({
                 "group_id": found.known.group_id,
@@ -188,9 +184,10 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
             "not_appended": appended.refused.iter().map(|(group, why)| json!({ "group_id": group, "reason": why })).collect::<Vec<_>>(),
             "position": position,
         })
-        .to_string(),
-        Output::Table => text(&found, &differing, &failed, &appended.refused, position.as_deref()),
-    })?;
+        .to_string()
+        },
+        || text(&found, &differing, &failed, &appended.refused, position.as_deref()),
+    )?;
     if !failed.is_empty() {
         return Err(Failure::Again(format!("{} group(s) could not be read", failed.len())));
     }
@@ -207,15 +204,15 @@ pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
 }
 
 /// The groups named, or all that live.
-async fn groups(reach: &Reach, args: &ReconcileArgs) -> Result<Vec<Known>, Failure> {
+async fn groups(api: &Client, args: &ReconcileArgs) -> Result<Vec<Known>, Failure> {
     if args.groups.is_empty() {
-        let mut all = known::groups(reach, args.phone_number_id.as_deref()).await?;
+        let mut all = known::groups(api, args.phone_number_id.as_deref()).await?;
         all.retain(Known::lives);
         return Ok(all);
     }
     let mut groups = Vec::new();
     for group in &args.groups {
-        groups.push(known::group(reach, group).await?);
+        groups.push(known::group(api, group).await?);
     }
     Ok(groups)
 }

@@ -1,33 +1,111 @@
 //! The last net before a line leaves the process: invite links and what looks like a phone number are
-//! blacked out. Code does not log them in the first place; errors of others may.
+//! blacked out. Code does not log them in the first place; errors of others may. Ids of the business, sequences and times
+//! in ms have as many digits: they are told where words of ours stand around them, which nobody else's text has.
 
 /// Fewest digits of an international phone number that is worth hiding; most are 15 (E.164).
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 10..=15;
 const INVITE: &str = "chat.whatsapp.com/";
+const HIDDEN: &str = "[redacted]";
+
+/// What stands right before and after a number that is nobody's phone number; `#` is another number.
+const OURS: &[(&str, &str)] = &[
+    // Ids of the business: in words, in a log line, and in one that is JSON.
+    ("phone_number_id ", ""),
+    (" phone_number_id=\"", "\""),
+    ("\"phone_number_id\":\"", "\""),
+    (" account=\"", "\""),
+    ("\"account\":\"", "\""),
+    // Numbers in a log line; one that is JSON has them without quotes.
+    (" applied=", ""),
+    (" expected=", ""),
+    (" first=", ""),
+    (" found=", ""),
+    (" last=", ""),
+    (" log_end=", ""),
+    (" position=", ""),
+    (" sequence=", ""),
+    ("_ms=", ""),
+    // Sequences and times in words: what is missing in a stream, and why a store does not go on.
+    ("sequence ", ""),
+    ("sequence # is missing, ", " follows"),
+    ("message ", " is missing"),
+    ("messages ", " to # are missing"),
+    ("messages # to ", " are missing"),
+    (" has no message ", ", "),
+    (" has no message #, ", " follows"),
+    ("the stream begins at ", ", # is applied"),
+    ("the stream begins at #, ", " is applied"),
+    ("the stream ends at ", ", # is applied"),
+    ("the stream ends at #, ", " is applied"),
+    ("message ", " is of # ms"),
+    ("message # is of ", " ms, "),
+    (", the one applied was of ", " ms"),
+];
 
 /// The text without invite links and phone numbers.
 pub(crate) fn redact(text: &str) -> String {
+    net(text, false)
+}
+
+/// In JSON a number without quotes is a count of ours: phone numbers are texts. Blacked out it would be no JSON.
+fn net(text: &str, json: bool) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let (hidden, tail) = if let Some(link) = rest.strip_prefix(INVITE) {
-            out.push_str(INVITE);
-            (true, &link[link.find(|c: char| !is_link(c)).unwrap_or(link.len())..])
+    let (mut at, mut quoted) = (0, false);
+    while let Some(first) = text[at..].chars().next() {
+        let rest = &text[at..];
+        at += if let Some(link) = rest.strip_prefix(INVITE) {
+            out.extend([INVITE, HIDDEN]);
+            INVITE.len() + link.find(|c: char| !is_link(c)).unwrap_or(link.len())
         } else {
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
-            let (word, tail) = rest.split_at(end.max(first.len_utf8()));
-            let number = word.bytes().all(|b| b.is_ascii_digit()) && PHONE_DIGITS.contains(&end);
-            if !number {
-                out.push_str(word);
-            }
-            (number, tail)
+            let end = match first {
+                '\\' => escape(rest),
+                _ => rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len()),
+            };
+            let (word, after) = rest.split_at(end.max(first.len_utf8()));
+            quoted ^= first == '"';
+            let number = PHONE_DIGITS.contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+            let told = !number || (json && !quoted) || is_ours(&text[..at], after);
+            out.push_str(if told { word } else { HIDDEN });
+            word.len()
         };
-        if hidden {
-            out.push_str("[redacted]");
-        }
-        rest = tail;
     }
     out
+}
+
+/// How long an escape is that begins here: its letters are none of the word that follows.
+fn escape(text: &str) -> usize {
+    let length = match text.as_bytes().get(1) {
+        Some(b'u') => "\\u0000".len(),
+        Some(b'x') => "\\x00".len(),
+        Some(b'0'..=b'9') => 1,
+        _ => "\\n".len(),
+    };
+    let is_whole = |escape: &&str| length <= 2 || escape[2..].bytes().all(|b| b.is_ascii_hexdigit());
+    text.get(..length).filter(is_whole).map_or(1, str::len)
+}
+
+/// A position, `partition:sequence`, or a number with words of ours around it.
+fn is_ours(before: &str, after: &str) -> bool {
+    let position = before.strip_suffix(':').is_some_and(|before| {
+        let around = before.trim_end_matches(|c: char| c.is_ascii_digit());
+        let apart = !around.ends_with(|c: char| c.is_alphanumeric() || matches!(c, ':' | '.'));
+        apart && (1..=3).contains(&(before.len() - around.len()))
+    });
+    let follows = |text: &str, words: &str| match words.split_once('#') {
+        Some((near, far)) => text.strip_prefix(near).is_some_and(|rest| {
+            let words = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            words.len() < rest.len() && words.starts_with(far)
+        }),
+        None => text.starts_with(words),
+    };
+    let precedes = |text: &str, words: &str| match words.split_once('#') {
+        Some((far, near)) => text.strip_suffix(near).is_some_and(|rest| {
+            let words = rest.trim_end_matches(|c: char| c.is_ascii_digit());
+            words.len() < rest.len() && words.ends_with(far)
+        }),
+        None => text.ends_with(words),
+    };
+    position || OURS.iter().any(|(left, right)| precedes(before, left) && follows(after, right))
 }
 
 fn is_link(c: char) -> bool {
@@ -44,23 +122,31 @@ pub(crate) fn panics() {
 
 /// A writer that redacts whole lines on their way to another.
 #[derive(Debug)]
-pub(crate) struct Redacting<W>(pub(crate) W);
+pub(crate) struct Redacting<W> {
+    pub(crate) to: W,
+    /// The lines are JSON, and stay so.
+    pub(crate) json: bool,
+}
 
 impl<W: std::io::Write> std::io::Write for Redacting<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
         // One call is one event: the log formatter writes each whole.
-        self.0.write_all(redact(&String::from_utf8_lossy(line)).as_bytes())?;
+        self.to.write_all(net(&String::from_utf8_lossy(line), self.json).as_bytes())?;
         Ok(line.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
-        self.0.flush()
+        self.to.flush()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::redact;
+    use std::io::Write as _;
+
+    use groupfold_projector::scan;
+
+    use super::*;
 
     #[test]
     fn links_and_numbers_are_hidden_and_ids_are_not() {
@@ -69,5 +155,55 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef at 127.0.0.1:41234 position 3:1234567";
         assert_eq!(redact(id), id);
         assert_eq!(redact("chat é ok"), "chat é ok");
+    }
+
+    #[test]
+    fn numbers_with_words_of_ours_around_them_are_told() {
+        const BIG: u64 = 12_345_678_901;
+        let lines = [
+            "no group of phone_number_id 106540352242922 is known yet".to_owned(),
+            "asked again call=\"list_groups\" phone_number_id=\"106540352242922\" attempt=2".to_owned(),
+            "appended, at position 3:12345678901,255:1000000000".to_owned(),
+            " reading partition=3 position=12345678901 log_end=12345678902 since_ms=1767225600000".to_owned(),
+            crate::audit::missing((BIG, BIG)),
+            crate::audit::missing((BIG, BIG + 1)),
+            scan::Error::Lost { stream: "GROUPFOLD_EVENTS_3".into(), expected: BIG }.to_string(),
+            scan::Error::Hole { stream: "GROUPFOLD_EVENTS_3".into(), expected: BIG, found: BIG }.to_string(),
+            "the stream ends at 12345678901, 12345678902 is applied".to_owned(),
+            "the stream begins at 12345678901, 1234567890 is applied".to_owned(),
+            "sequence 12345678901 is missing, 12345678902 follows".to_owned(),
+            "message 12345678901 is of 1767225600000 ms, the one applied was of 1767225600001 ms".to_owned(),
+        ];
+        for line in lines {
+            assert_eq!(redact(&line), line);
+        }
+    }
+
+    #[test]
+    fn numbers_in_the_words_of_others_are_hidden() {
+        let others = [
+            "the provider: Recipient phone number N not in allowed list",
+            "invalid type: string \"N\", expected a map",
+            "{\"wa_id\":\"N\"}",
+            "{\"wa_id\":N}",
+            "message N, account N: found N, expected N",
+            "at \"\\nN\" or \"\\u001bN\" or b\"\\x1bN\" or \\N",
+            "from 12:30:N, 10.0.0.1:N, to N",
+            "permissions to N are missing, N follows",
+        ];
+        for text in others {
+            let line = text.replace('N', "5511900001234");
+            assert_eq!(redact(&line), text.replace('N', HIDDEN), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_json_stays_json_and_its_texts_are_looked_through() {
+        let line = r#"{"sequence":12345678901,"position":"3:12345678901","phone_number_id":"106540352242922","error":"\"5511900001234\" 5511900001234","at":[1767225600000]}"#;
+        let mut out = Vec::new();
+        Redacting { to: &mut out, json: true }.write_all(line.as_bytes()).unwrap();
+        let told = String::from_utf8(out).unwrap();
+        assert_eq!(told, line.replace("5511900001234", HIDDEN));
+        serde_json::from_str::<serde_json::Value>(&told).unwrap();
     }
 }

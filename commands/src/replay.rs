@@ -256,7 +256,7 @@ fn say(args: &ReplayArgs, counts: &Counts, at: &Position) -> Result<(), Failure>
             "unwrappable": counts.unwrappable, "unreadable": counts.unreadable, "stopped": counts.stopped,
             "position": at.to_string(),
         });
-        return print::line(&said.to_string());
+        return print::json(&said.to_string());
     }
     let mut line = format!("{} events delivered", counts.delivered);
     for (count, what) in [
@@ -272,8 +272,8 @@ fn say(args: &ReplayArgs, counts: &Counts, at: &Position) -> Result<(), Failure>
     if counts.stopped {
         line.push_str("; stopped before the end");
     }
-    print::line(&line)?;
-    print::line(&format!("position: {at}"))
+    print::text(&line)?;
+    print::text(&format!("position: {at}"))
 }
 
 #[cfg(test)]

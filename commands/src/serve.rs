@@ -8,13 +8,13 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::cli::{Output, SimulateVerb};
+use crate::cli::SimulateVerb;
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Run};
 use crate::exit::Failure;
 use crate::reload::{Holders, Reload};
 use crate::simulate;
-use crate::{pipeline, telemetry};
+use crate::{pipeline, print, telemetry};
 
 /// The receiver alone. It keeps nothing, so several may run; health and metrics answer on the API address.
 pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
@@ -93,12 +93,12 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     say(&format!("groupfold project is up\n  groups    {}/v1/groups\n", api_address.url));
     let ops = Ops::new(Arc::new(Mutex::new(registry)));
     let beside = tokio::spawn(beside.run(told.clone()));
-    let served = pipeline::serve_api(&projector, entrances, &ops, &told).await;
+    pipeline::serve_api(&projector, entrances, &ops, &told).await;
     let _ = beside.await;
     desk.stop().await;
     fold.cancel();
     projector.stopped().await;
-    served.map_err(|error| Failure::failed("the API ended", &error))
+    Ok(())
 }
 
 /// A typing error is no failure of the receiver.
@@ -168,13 +168,12 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
     let report = simulate::run(simulate, listener, pipeline::until_told_to_stop()?)
         .await
         .map_err(|error| Failure::failed("the simulation ended", &error))?;
-    let text = match output {
-        Output::Json => report.to_json().to_string(),
-        Output::Table if checks && report.is_clean() => "the API agrees with the truth".to_owned(),
-        Output::Table if checks => report.differences.join("\n"),
-        Output::Table => report.to_string(),
+    let as_text = || match (checks, report.is_clean()) {
+        (true, true) => "the API agrees with the truth".to_owned(),
+        (true, false) => report.differences.join("\n"),
+        (false, _) => report.to_string(),
     };
-    say(&format!("{text}\n"));
+    print::either(output, || report.to_json().to_string(), as_text)?;
     match (report.is_clean(), checks) {
         (true, _) => Ok(()),
         (false, true) => {

@@ -53,9 +53,6 @@ pub(crate) enum Error {
         /// Its answer.
         status: u16,
     },
-    /// The Graph API cannot be served.
-    #[error("cannot serve the Graph API")]
-    Serve(#[source] std::io::Error),
     /// The truth cannot be written.
     #[error("cannot write {}", path.display())]
     WriteTruth {

@@ -7,13 +7,15 @@ use crate::config::Config;
 use crate::exit::Failure;
 use crate::redact::Redacting;
 
-struct Stderr;
+struct Stderr {
+    json: bool,
+}
 
 impl<'a> MakeWriter<'a> for Stderr {
     type Writer = Redacting<std::io::Stderr>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Redacting(std::io::stderr())
+        Redacting { to: std::io::stderr(), json: self.json }
     }
 }
 
@@ -30,7 +32,10 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
         Ok(audit) if !config.log.contains("audit") => filter.add_directive(audit),
         _ => filter,
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr).with_ansi(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Stderr { json: config.log_json })
+        .with_ansi(false);
     if config.log_json {
         builder.json().flatten_event(true).init()
     } else {

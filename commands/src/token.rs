@@ -70,14 +70,14 @@ fn new(args: NewArgs) -> Result<(), Failure> {
         let line = json!({
             "token": token, "name": name, "hash": hash, "scopes": scope, "phone_number_ids": numbers,
         });
-        return print::line(&line.to_string());
+        return print::json(&line.to_string());
     }
     let numbers = if phone_number_id.is_empty() {
         String::new()
     } else {
         format!("\nphone_number_ids = {}", json!(phone_number_id))
     };
-    print::line(&format!(
+    print::text(&format!(
         "{token}\n\nThis is printed once. For the --config file of `groupfold project` or `up`:\n\n[[api.tokens]]\n\
          name = {}\nhash = \"{hash}\"\nscopes = {}{numbers}",
         json!(name),
@@ -95,10 +95,7 @@ fn hash(output: Output) -> Result<(), Failure> {
             "the token is read from stdin, which is empty: printf %s TOKEN | groupfold token hash".into(),
         ));
     }
-    match output {
-        Output::Json => print::line(&json!({ "hash": hash_of(token) }).to_string()),
-        Output::Table => print::line(&hash_of(token)),
-    }
+    print::either(output, || json!({ "hash": hash_of(token) }).to_string(), || hash_of(token))
 }
 
 fn hash_of(token: &str) -> String {

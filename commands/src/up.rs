@@ -9,6 +9,7 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use self::demo::Demo;
+use crate::api::Client;
 use crate::broker::Broker;
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Run};
@@ -113,9 +114,8 @@ async fn serve(
     });
     say_where(config, &webhook_addr, &api_address.url, receiver.durability().name(), demo.as_ref());
     let beside = tokio::spawn(beside.run(told.clone()));
-    let api_url = format!("http://{api_addr}");
-    let provider =
-        demo.map(|demo| tokio::spawn(demo.run(config, webhook_addr, (api_url, own_token), told.clone())));
+    let own = Client::new(&format!("http://{api_addr}"), own_token)?;
+    let provider = demo.map(|demo| tokio::spawn(demo.run(config, webhook_addr, own, told.clone())));
 
     let report = receiver.serve(webhooks, told).await;
     tracing::info!(?report, "receiver is drained");
@@ -129,12 +129,11 @@ async fn serve(
         provider.abort();
     }
     match served {
-        Ok(Err(error)) => Err(Failure::failed("the API ended", &error)),
         Err(error) => Err(Failure::failed("the API ended", &error)),
-        Ok(Ok(())) if report.cut > 0 => {
+        Ok(()) if report.cut > 0 => {
             Err(Failure::Failed(format!("{} webhook(s) were cut when the drain budget ended", report.cut)))
         }
-        Ok(Ok(())) => Ok(()),
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,10 +1,10 @@
 //! `groupfold usage`: deliveries and what they cost, through the query API.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::group::Reach;
 use crate::print;
@@ -77,25 +77,19 @@ pub(crate) async fn run(args: UsageArgs) -> Result<(), Failure> {
     let UsageArgs { from, to, by, reach } = args;
     let time = |ms: Option<i64>| ms.map(|ms| Moment::Time(ms).for_api());
     let mut sum = Sum::default();
-    let mut cursor = None;
-    for _ in 0..PAGES_MAX {
-        let query = [
-            ("from", time(from)),
-            ("to", time(to)),
-            ("by", Some(by.name().to_owned())),
-            ("cursor", cursor.take()),
-        ];
-        let page = reach.get(&["v1", "usage"], &query).await?;
-        cursor = page["cursor"].as_str().map(str::to_owned);
-        sum.add(&page);
-        if cursor.is_none() {
-            return print::line(&match reach.output {
-                Output::Json => serde_json::to_string_pretty(&sum.json(by)).unwrap_or_default(),
-                Output::Table => sum.table(by),
-            });
-        }
+    let mut query = vec![("from", time(from)), ("to", time(to)), ("by", Some(by.name().to_owned()))];
+    query.extend(reach.waits());
+    let most = (PAGES_MAX, Duration::ZERO);
+    if !reach.api.client()?.pages(&["v1", "usage"], &query, most, |page| sum.add(page)).await? {
+        return Err(Failure::Failed(format!(
+            "there are more than {PAGES_MAX} pages; ask for less with --from and --to"
+        )));
     }
-    Err(Failure::Failed(format!("there are more than {PAGES_MAX} pages; ask for less with --from and --to")))
+    print::either(
+        reach.output,
+        || serde_json::to_string_pretty(&sum.json(by)).unwrap_or_default(),
+        || sum.table(by),
+    )
 }
 
 fn counts(of: &Value) -> [u64; COUNTS.len()] {

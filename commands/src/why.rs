@@ -5,10 +5,9 @@ mod search;
 use serde_json::{Value, json};
 
 use self::search::{EventHit, FailureHit, Hits};
+use crate::api::PipelineReach;
 use crate::cli::Output;
 use crate::exit::Failure;
-use crate::group::Reach;
-use crate::log::LogReach;
 use crate::{print, when};
 
 /// The fate of one webhook, event, message or command.
@@ -24,18 +23,8 @@ pub(crate) struct WhyArgs {
     /// Search what the log took at this time or later: 2026-01-31T12:00:00Z, or -1h
     #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
     since: Option<i64>,
-    /// Data folder of the pipeline that runs here
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    data: std::path::PathBuf,
-    /// Broker of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
-    nats_url: Option<String>,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
-    /// Bearer token of the API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    api_token: Option<String>,
+    #[command(flatten)]
+    reach: PipelineReach,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -46,8 +35,8 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
     if id.is_empty() {
         return Err(Failure::Usage("the id is empty".to_owned()));
     }
-    let log = LogReach { data: args.data.clone(), nats_url: args.nats_url.clone() }.open().await?;
-    let applied = Applied::ask(&args).await;
+    let log = args.reach.log().open().await?;
+    let applied = Applied::ask(&args.reach).await;
     let hits = search::search(&log, &id, args.since).await?;
     if hits.is_empty() {
         return Err(Failure::Failed(format!(
@@ -56,26 +45,16 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
             hits.looked_at
         )));
     }
-    print::line(&match args.output {
-        Output::Json => to_json(&id, &hits, &applied).to_string(),
-        Output::Table => in_words(&hits, &applied),
-    })
+    print::either(args.output, || to_json(&id, &hits, &applied).to_string(), || in_words(&hits, &applied))
 }
 
 /// How far each partition is folded; unknown if no API answers.
 pub(crate) struct Applied(Option<Vec<(u64, u64)>>);
 
 impl Applied {
-    async fn ask(args: &WhyArgs) -> Self {
-        let reach = Reach {
-            data: args.data.clone(),
-            api_url: args.api_url.clone(),
-            api_token: args.api_token.clone(),
-            min_position: None,
-            wait_ms: None,
-            output: args.output,
-        };
-        let Ok(position) = reach.get(&["v1", "position"], &[]).await else { return Self(None) };
+    async fn ask(reach: &PipelineReach) -> Self {
+        let asked = async { reach.client()?.get(&["v1", "position"], &[]).await };
+        let Ok(position) = asked.await else { return Self(None) };
         let partitions = position["partitions"].as_array().cloned().unwrap_or_default();
         let one = |one: &Value| Some((one["partition"].as_u64()?, one["applied"].as_u64()?));
         Self(Some(partitions.iter().filter_map(one).collect()))

@@ -36,7 +36,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 use crate::metrics::Metrics;
-use crate::reads::Reads;
+use crate::reads::{Reads, Turns};
 use crate::rebuild::Rebuilds;
 use crate::token::Token;
 use auth::Tokens;
@@ -52,6 +52,8 @@ pub(crate) struct Api {
     pub(crate) tokens: Arc<Tokens>,
     metrics: Metrics,
     build: Arc<str>,
+    /// Turns to count deliveries.
+    counts: Turns,
     /// Absent where there is no log.
     past: Option<Past>,
     /// As well.
@@ -71,6 +73,7 @@ impl Api {
             tokens,
             metrics,
             build: build.into(),
+            counts: usage::turns(),
             past: None,
             feed: None,
             rebuilds: None,
@@ -99,17 +102,16 @@ impl Api {
     }
 
     fn desk(&self) -> Result<&Arc<dyn Desk>, Problem> {
-        self.desk.as_ref().ok_or_else(|| Problem::not_supported("nothing can be written here"))
+        self.desk.as_ref().ok_or_else(|| Problem::lacking("nothing can be written here"))
     }
 
     fn rebuilds(&self) -> Result<&Rebuilds, Problem> {
-        self.rebuilds
-            .as_ref()
-            .ok_or_else(|| Problem::not_supported("stores are folded from a log, and there is none here"))
+        let lacking = || Problem::lacking("stores are folded from a log, and there is none here");
+        self.rebuilds.as_ref().ok_or_else(lacking)
     }
 
     fn past(&self) -> Result<&Past, Problem> {
-        self.past.as_ref().ok_or_else(|| Problem::not_supported("at needs a log, and there is none here"))
+        self.past.as_ref().ok_or_else(|| Problem::lacking("at needs a log, and there is none here"))
     }
 
     /// All routes, with health and metrics of the process around.

@@ -302,7 +302,7 @@ impl Loop {
         }
         let store = Arc::clone(&self.partition.store);
         let partition = self.partition.id;
-        let reason = store::Error::Damaged { partition, source: store::chain(why).into() };
+        let reason = store::Error::damaged(partition, store::chain(why));
         // Before the empty store can be read: it must not be taken for one that is caught up.
         self.partition.forget_progress();
         let work = tokio::task::spawn_blocking(move || store.start_over(&reason));

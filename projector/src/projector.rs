@@ -202,16 +202,8 @@ impl Projector {
 
     /// Serves the query API until `shutdown` is cancelled and what is under way is answered, or a bound
     /// is over.
-    ///
-    /// # Errors
-    /// The listener failed.
-    pub async fn serve(
-        &self,
-        entrance: impl Into<Entrance>,
-        ops: Ops,
-        shutdown: CancellationToken,
-    ) -> std::io::Result<()> {
-        server::serve(entrance, self.router(ops), shutdown).await
+    pub async fn serve(&self, entrance: impl Into<Entrance>, ops: Ops, shutdown: CancellationToken) {
+        server::serve(entrance, self.router(ops), shutdown).await;
     }
 
     pub(crate) fn reads(&self) -> &Reads {

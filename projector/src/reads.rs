@@ -5,9 +5,9 @@ mod all;
 mod ends;
 mod judged;
 mod shown;
+mod turns;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use crate::api::problem::Problem;
 use crate::partition::Partition;
-use crate::store::{self, ReadView};
+use crate::store::ReadView;
 use judged::follow;
 pub(crate) use shown::{Shown, Told};
+pub(crate) use turns::{Turns, blocking};
 
 /// Answers worked out at the same time; each holds a thread.
 const READS_MAX: usize = 64;
@@ -36,7 +37,7 @@ pub(crate) struct Reads {
     partitions_total: u16,
     owned: BTreeMap<u16, Partition>,
     wait_ms_max: u64,
-    turns: Arc<Semaphore>,
+    turns: Turns,
     waiting: Semaphore,
     /// Absent where there is none.
     log: Option<jetstream::Context>,
@@ -63,7 +64,7 @@ impl Reads {
             partitions_total,
             owned: owned.into_iter().map(|partition| (partition.id, partition)).collect(),
             wait_ms_max,
-            turns: Arc::new(Semaphore::new(READS_MAX)),
+            turns: Turns::new(READS_MAX, TURN_WAIT),
             waiting: Semaphore::new(WAITING_MAX),
             log: None,
             looked: Mutex::default(),
@@ -204,20 +205,9 @@ impl Reads {
         T: Send + 'static,
         F: FnOnce(&[ReadView<'_>]) -> Result<T, Problem> + Send + 'static,
     {
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        let turn = tokio::time::timeout(TURN_WAIT, turn).await.ok().and_then(Result::ok);
-        let turn = turn.ok_or_else(Problem::busy)?;
-        let span = tracing::Span::current();
+        let turn = self.turns.take().await?;
         let (touched, min) = (touched.to_vec(), freshness.min_position.clone());
-        let work = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let _span = span.enter();
-            look(&touched, min.as_ref(), answer)
-        });
-        work.await.map_err(|panic| {
-            tracing::error!(error = %store::chain(&panic), "answer panicked");
-            Problem::internal()
-        })
+        blocking(turn, move || look(&touched, min.as_ref(), answer)).await
     }
 }
 
@@ -294,6 +284,7 @@ pub(crate) fn position_of(views: &[ReadView<'_>]) -> Position {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store;
     use crate::testing::{Folder, created, put};
 
     fn freshness(partition: u16, sequence: u64) -> Freshness {

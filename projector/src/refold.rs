@@ -13,90 +13,49 @@ use groupfold_schemas::{log, v1};
 use serde_json::{Map, Value, json};
 
 use crate::api::convert;
-use crate::partition::fold::record_of;
-use crate::scan::{self, From, Scan, Stretch};
+use crate::scan;
 use crate::text::Lang;
 
 /// Most events of one group that are folded at once: a bound of memory and time, ten times what a group of
 /// eight with a thousand messages has.
 pub const EVENTS_MAX: usize = 500_000;
-const BATCH: usize = 1_000;
 
-/// Why a group cannot be folded anew.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// Its events cannot be read.
-    #[error("the events of the group cannot be read")]
-    Scan(#[from] scan::Error),
-    /// An entry that was just written cannot be read back.
-    #[error("the group's events cannot be folded")]
-    Entry(#[from] entry::Error),
-    /// It has too many.
-    #[error("the group has more than {EVENTS_MAX} events, too many to be folded at once")]
-    TooMany,
-}
-
-/// The state of one group at one sequence of its partition.
-#[derive(Debug, Clone)]
+/// The state of one group.
+#[derive(Debug, Clone, Default)]
 pub struct Refolded {
     group_id: String,
-    /// The partition that the group lives in.
-    pub partition: u16,
-    /// The last sequence of the partition that was looked at.
-    pub sequence: u64,
     /// The entries.
     pub memory: Memory,
     /// Ids of the group's events.
     pub event_ids: BTreeSet<String>,
 }
 
-/// Folds a group from the beginning to a sequence of its partition, itself included; `u64::MAX` for all.
-/// Messages of the sequences in `skip` are left out, as a build would that could not read them.
+/// Folds a group from the beginning to the end of its partition. Messages of the sequences in `skip` are left out, as
+/// a build would that could not read them.
 ///
 /// # Errors
-/// The log cannot be read, or the group has more than [`EVENTS_MAX`] events.
+/// The log cannot be read or lost its beginning, or the group has more than [`EVENTS_MAX`] events.
 pub async fn group(
     context: &jetstream::Context,
     partitions: u16,
     group_id: &str,
-    to: u64,
     skip: &BTreeSet<u64>,
-) -> Result<Refolded, Error> {
+) -> Result<Refolded, past::Error> {
     let partition = log::partition_of(group_id, partitions);
-    let stream = log::stream(partition);
-    let end = scan::ends(context, &stream).await?.last;
-    let sequence = to.min(end);
-    let mut refolded = Refolded::empty(group_id, partition, sequence);
-    let subjects = vec![log::group_subjects(partition, group_id), log::identity_subjects(partition)];
-    let stretch = Stretch { stream, from: From::Sequence(1), to: sequence, subjects };
-    let mut scan = Scan::new(context.clone(), stretch);
-    let mut events = 0;
-    while let Some(batch) = scan.next_batch(BATCH).await? {
-        events += batch.len();
-        if events > EVENTS_MAX {
-            return Err(Error::TooMany);
-        }
-        let records: Vec<v1::Record> = batch
-            .iter()
-            .filter(|found| !skip.contains(&found.sequence))
-            .filter_map(|found| record_of(&found.payload).ok())
-            .collect();
-        refolded.apply(&records)?;
-    }
-    Ok(refolded)
+    let end = scan::ends(context, &log::stream(partition)).await?.last;
+    let subjects = past::group_subjects(partition, group_id);
+    let mut event_ids = BTreeSet::new();
+    let learn = |record: v1::Record| event_ids.extend([record.event_id]);
+    let memory = past::fold_without(context, partition, subjects, end, skip, EVENTS_MAX, learn).await?;
+    Ok(Refolded { group_id: group_id.to_owned(), memory, event_ids })
 }
 
 impl Refolded {
-    fn empty(group_id: &str, partition: u16, sequence: u64) -> Self {
-        let (memory, event_ids) = (Memory::default(), BTreeSet::new());
-        Self { group_id: group_id.to_owned(), partition, sequence, memory, event_ids }
-    }
-
     /// Folds further records, as a look at what would be.
     ///
     /// # Errors
     /// An entry that was just written cannot be read back.
-    pub fn apply(&mut self, records: &[v1::Record]) -> Result<(), Error> {
+    pub fn apply(&mut self, records: &[v1::Record]) -> Result<(), entry::Error> {
         self.memory.apply(records)?;
         self.event_ids.extend(records.iter().map(|record| record.event_id.clone()));
         Ok(())
@@ -107,7 +66,7 @@ impl Refolded {
     ///
     /// # Errors
     /// An entry cannot be read.
-    pub fn describe(&self) -> Result<Value, Error> {
+    pub fn describe(&self) -> Result<Value, entry::Error> {
         let position: Position = Position::default();
         let mut whole = Map::new();
         if let Some(group) = view::group(&self.memory, &self.group_id)? {
@@ -139,7 +98,7 @@ impl Refolded {
         Ok(Value::Object(whole))
     }
 
-    fn messages(&self) -> Result<Vec<String>, Error> {
+    fn messages(&self) -> Result<Vec<String>, entry::Error> {
         let keys = self.memory.0.keys().filter(|key| key.first() == Some(&b'm'));
         let keys = keys.map(|key| match Key::decode(key)? {
             Key::Message { message } => Ok(Some(message)),
@@ -197,7 +156,7 @@ mod tests {
 
     #[test]
     fn what_one_event_changes_is_told_by_path() {
-        let mut refolded = Refolded::empty("G", 0, 0);
+        let mut refolded = Refolded { group_id: "G".to_owned(), ..Refolded::default() };
         refolded.apply(&[created("G", 1, "Team"), joined("G", 2, "5511")]).unwrap();
         let before = refolded.describe().unwrap();
         refolded.apply(&[joined("G", 2, "5511")]).unwrap();

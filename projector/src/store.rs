@@ -135,6 +135,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// What was read of a partition's store is not what was written, as `cause` shows.
+    pub(crate) fn damaged(partition: u16, cause: impl Into<Cause>) -> Self {
+        Self::Damaged { partition, source: cause.into() }
+    }
+
     /// Whose store it is, where that is known.
     #[must_use]
     pub fn partition(&self) -> Option<u16> {

@@ -9,8 +9,12 @@ use groupfold_schemas::v1::{self, FactKind, Record};
 /// report may say otherwise.
 #[must_use]
 pub fn of_event(record: &Record) -> Vec<String> {
-    let lines: Vec<String> =
-        contributions(record).iter().flat_map(|(key, value)| entry(key, value)).collect();
+    let told = contributions(record);
+    let mut lines: Vec<String> = told.iter().flat_map(|(key, value)| entry(key, value)).collect();
+    if lines.is_empty() {
+        // That a group or a message is there at all is state too.
+        lines = told.iter().map(|(key, _)| of_key(key)).collect();
+    }
     if lines.is_empty() { vec!["nothing".to_owned()] } else { lines }
 }
 
@@ -89,17 +93,48 @@ fn entry(key: &Key, value: &Value) -> Vec<String> {
 }
 
 fn properties(head: &v1::GroupHead) -> Vec<&'static str> {
+    // No `..`: a register added to the head must be told here.
+    let v1::GroupHead {
+        // Told by whatever names a group.
+        origin: _,
+        created,
+        create_failed,
+        deleted,
+        suspended,
+        subject,
+        description,
+        picture,
+        join_approval_mode,
+        invite_link,
+        last_failure,
+        announce,
+        locked,
+        member_add_mode,
+        ephemeral_seconds,
+        subject_unconfirmed,
+        description_unconfirmed,
+        picture_unconfirmed,
+        // Told by the line of the history that comes with it.
+        policy: _,
+    } = head;
     let told = [
-        ("created", head.created.is_some()),
-        ("creation failed", head.create_failed.is_some()),
-        ("deleted", head.deleted.is_some()),
-        ("suspended, or not any more", head.suspended.is_some()),
-        ("subject", head.subject.is_some()),
-        ("description", head.description.is_some()),
-        ("picture", head.picture.is_some()),
-        ("join approval mode", head.join_approval_mode.is_some()),
-        ("invite link", head.invite_link.is_some()),
-        ("last failure", head.last_failure.is_some()),
+        ("created", created.is_some()),
+        ("creation failed", create_failed.is_some()),
+        ("deleted", deleted.is_some()),
+        ("suspended, or not any more", suspended.is_some()),
+        ("subject", subject.is_some()),
+        ("description", description.is_some()),
+        ("picture", picture.is_some()),
+        ("join approval mode", join_approval_mode.is_some()),
+        ("invite link", invite_link.is_some()),
+        ("last failure", last_failure.is_some()),
+        ("announce", announce.is_some()),
+        ("locked", locked.is_some()),
+        ("member add mode", member_add_mode.is_some()),
+        ("ephemeral seconds", ephemeral_seconds.is_some()),
+        ("subject, unconfirmed", subject_unconfirmed.is_some()),
+        ("description, unconfirmed", description_unconfirmed.is_some()),
+        ("picture, unconfirmed", picture_unconfirmed.is_some()),
     ];
     told.into_iter().filter(|(_, is_told)| *is_told).map(|(name, _)| name).collect()
 }
@@ -115,8 +150,11 @@ fn fact_name(kind: FactKind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use groupfold_schemas::v1::event::Kind;
+    use groupfold_schemas::v1::setting_value::Value as New;
+
     use super::*;
-    use crate::testing::{created, joined, receipt};
+    use crate::testing::{created, joined, receipt, record};
 
     #[test]
     fn an_event_is_told_by_what_it_says_of_state() {
@@ -127,5 +165,42 @@ mod tests {
         assert_eq!(of_event(&joined("G", 1, "5511")), ["history: member_joined (w:5511)"]);
         let read = receipt("G", 1, "m", v1::ReceiptStatus::Read, Some("5511"));
         assert_eq!(of_event(&read), ["receipt of message m by w:5511: read"]);
+    }
+
+    fn set(setting: v1::Setting, outcome: v1::Outcome, new: New) -> Vec<String> {
+        let new = Some(v1::SettingValue { value: Some(new) });
+        let change =
+            v1::SettingChange { setting: setting.into(), outcome: outcome.into(), new, ..Default::default() };
+        let event = v1::SettingsUpdated { changes: vec![change], ..Default::default() };
+        of_event(&record("G", 1, Kind::SettingsUpdated(event)))
+    }
+
+    #[test]
+    fn every_setting_that_an_event_tells_is_named() {
+        use v1::Outcome::{Succeeded, Unknown};
+        let text = || New::Text("x".to_owned());
+        for (setting, outcome, new, line) in [
+            (v1::Setting::Announce, Succeeded, New::Flag(true), "group: announce"),
+            (v1::Setting::Locked, Succeeded, New::Flag(true), "group: locked"),
+            (v1::Setting::MemberAddMode, Succeeded, text(), "group: member add mode"),
+            (v1::Setting::EphemeralSeconds, Succeeded, New::Number(60), "group: ephemeral seconds"),
+            (v1::Setting::Subject, Unknown, text(), "group: subject, unconfirmed"),
+            (v1::Setting::Description, Unknown, text(), "group: description, unconfirmed"),
+            (v1::Setting::Picture, Unknown, text(), "group: picture, unconfirmed"),
+        ] {
+            let told = set(setting, outcome, new);
+            assert_eq!(told.first().map(String::as_str), Some(line), "{told:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_that_makes_no_more_than_a_group_or_a_message_known_says_so() {
+        let event = v1::SettingsUpdated::default();
+        let told = of_event(&record("G", 1, Kind::SettingsUpdated(event)));
+        assert!(told.contains(&"properties of group G".to_owned()), "{told:?}");
+        let delivered = receipt("G", 1, "m", v1::ReceiptStatus::Delivered, None);
+        let told = of_event(&delivered);
+        assert!(told.contains(&"message m".to_owned()), "{told:?}");
+        assert_eq!(of_event(&Record::default()), ["nothing"]);
     }
 }

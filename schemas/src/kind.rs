@@ -1,7 +1,7 @@
 //! The stable names of event kinds and providers: subject tokens, metric labels and JSON values.
 
 use crate::v1::event::Kind;
-use crate::v1::{EndReason, JoinRequestOutcome, Provider, ReceiptStatus, Role};
+use crate::v1::{EndReason, JoinRequestOutcome, Provider, ReceiptStatus, Record, Role};
 
 impl Kind {
     /// Stable snake-case name of what happened.
@@ -58,6 +58,20 @@ impl Kind {
             Self::BlockSet(_) => "group_unblocked",
             Self::MessageViewed(_) => "message_viewed",
         }
+    }
+}
+
+impl Record {
+    /// What happened; `None` where this build knows of no such event.
+    #[must_use]
+    pub fn kind(&self) -> Option<&Kind> {
+        self.event.as_ref()?.kind.as_ref()
+    }
+
+    /// The name of what happened, see [`Kind::name`]; `unknown` where there is none.
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        self.kind().map_or("unknown", Kind::name)
     }
 }
 

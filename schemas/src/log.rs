@@ -95,6 +95,16 @@ pub fn change_subject(partition: u16, kind: &str, group: &str) -> String {
     format!("groupfold.change.{partition}.{kind}.{}", token(group))
 }
 
+/// The changes of one kind, of any where it is `None`, of one group with its partition, or of any.
+#[must_use]
+pub fn change_filter(kind: Option<&str>, group: Option<(u16, &str)>) -> String {
+    let kind = kind.unwrap_or("*");
+    match group {
+        Some((partition, group)) => change_subject(partition, kind, group),
+        None => format!("groupfold.change.*.{kind}.*"),
+    }
+}
+
 /// All changes of one partition.
 #[must_use]
 pub fn partition_changes(partition: u16) -> String {
@@ -148,6 +158,15 @@ pub fn read_event_subject(subject: &str) -> Option<(u16, String, String, Option<
     let (account, kind, group) = (tokens.next()?, tokens.next()?, tokens.next()?);
     let group = if group == NO_GROUP { None } else { Some(untoken(group)?) };
     tokens.next().is_none().then_some((partition, untoken(account)?, kind.to_owned(), group))
+}
+
+/// What the subject of a change, or a filter of them, says: partition and kind; `None` for what may be any.
+#[must_use]
+pub fn read_change_subject(subject: &str) -> Option<(Option<u16>, Option<&str>)> {
+    let mut tokens = subject.strip_prefix("groupfold.change.")?.split('.');
+    let (partition, kind) = (tokens.next()?, tokens.next()?);
+    let partition = if partition == "*" { None } else { Some(partition.parse().ok()?) };
+    Some((partition, Some(kind).filter(|kind| *kind != "*")))
 }
 
 /// Identity changes in a partition: they concern every group of it and have none themselves.
@@ -260,6 +279,20 @@ mod tests {
         let read = (3, "A".to_owned(), "account_error".to_owned(), None);
         assert_eq!(read_event_subject(&event_subject(3, "A", "account_error", None)), Some(read));
         assert_eq!(read_event_subject("groupfold.failed.meta.not_json"), None);
+    }
+
+    #[test]
+    fn the_subject_of_a_change_and_a_filter_read_back() {
+        let filter = change_filter(Some("member"), Some((3, "1@g.us")));
+        assert_eq!(filter, change_subject(3, "member", "1@g.us"));
+        assert_eq!(read_change_subject(&filter), Some((Some(3), Some("member"))));
+        assert_eq!(read_change_subject(&change_filter(None, Some((3, "")))), Some((Some(3), None)));
+        assert_eq!(read_change_subject(&change_filter(Some("member"), None)), Some((None, Some("member"))));
+        for other in
+            ["groupfold.event.3.A.receipt_read.G", "groupfold.change.3", "groupfold.change.x.member.G"]
+        {
+            assert_eq!(read_change_subject(other), None, "{other}");
+        }
     }
 
     #[test]

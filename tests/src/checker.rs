@@ -104,8 +104,7 @@ impl Log {
     }
 
     fn take(&mut self, partition: u16, sequence: u64, record: &v1::Record) {
-        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
-        let item = match kind {
+        let item = match record.kind() {
             Some(Kind::ParticipantsJoined(joined)) => {
                 joined.participants.first().and_then(|person| numbered::item_of(person.wa_id.as_deref()?))
             }

@@ -131,7 +131,7 @@ fn policies() -> Vec<Record> {
 #[test]
 fn records_of_every_release_read_back() {
     for record in history().into_iter().chain(policies()) {
-        let name = format!("record_{}", record.event.as_ref().unwrap().kind.as_ref().unwrap().name());
+        let name = format!("record_{}", record.kind().unwrap().name());
         let golden = golden(&name, &frame::encode(&record));
         assert_eq!(frame::decode::<Record>(&golden).unwrap(), record, "{name}");
     }

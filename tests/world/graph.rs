@@ -125,7 +125,7 @@ fn of_whatsapp(mut body: Value) -> Value {
 }
 
 /// A JPEG as far as its head: nobody looks further.
-fn jpeg(width: u16, height: u16) -> Vec<u8> {
+pub(crate) fn jpeg(width: u16, height: u16) -> Vec<u8> {
     let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
     [&[0xff, 0xd8, 0xff, 0xc0, 0, 11, 8], &h[..], &w, &[1, 1, 0x11, 0]].concat()
 }

@@ -9,6 +9,7 @@
 
 mod append;
 mod attacks;
+mod between;
 mod broker;
 mod codegen;
 mod commands;

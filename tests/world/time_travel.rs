@@ -38,7 +38,7 @@ async fn append(
     dice.shuffle(&mut records);
     let mut appended: BTreeMap<u16, Vec<(u64, Record)>> = BTreeMap::new();
     for record in records {
-        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref()).unwrap();
+        let kind = record.kind().unwrap();
         let everywhere = matches!(kind, Kind::IdentityChanged(_));
         let home = log::partition_of(&record.group_id, PARTITIONS);
         for partition in (0..PARTITIONS).filter(|partition| everywhere || *partition == home) {
@@ -101,7 +101,7 @@ fn known(oracle: &Oracle, group: &str) -> Vec<String> {
 
 fn spoke_of(records: &[(u64, Record)], group: &str, message: &str) -> bool {
     records.iter().any(|(_, record)| {
-        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+        let kind = record.kind();
         record.group_id == group && matches!(kind, Some(Kind::Receipt(r)) if r.message_id == message)
     })
 }

@@ -1,7 +1,6 @@
 //! The table of settings as command-line flags, and `groupfold config`.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, Subcommand};
@@ -10,6 +9,7 @@ use super::{Config, Fault, KEYS, Layers, Origin, tokens};
 use crate::broker::shown;
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::print;
 
 /// The flags that were given.
 #[derive(Debug, Clone, Default)]
@@ -84,31 +84,29 @@ struct PrintArgs {
 
 /// `groupfold config check|show`.
 pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    let written = match args.verb {
+    match args.verb {
         ConfigVerb::Check(args) => {
             let faults = Config::from_layers(&args.flags).err().unwrap_or_default();
             let faults: Vec<String> = faults.into_iter().map(|Fault(line)| line).collect();
-            let written = match args.output {
-                Output::Json => writeln!(out, "{}", serde_json::json!({ "faults": faults })),
-                Output::Table if faults.is_empty() => writeln!(out, "the settings are fine"),
-                Output::Table => Ok(()),
-            };
-            if written.is_ok() && !faults.is_empty() {
-                let lines: String = faults.iter().map(|line| format!("\n  {line}")).collect();
-                let lines = if args.output == Output::Json { String::new() } else { format!(":{lines}") };
-                return Err(Failure::Found(format!("the settings have {} fault(s){lines}", faults.len())));
+            match args.output {
+                Output::Json => print::json(&serde_json::json!({ "faults": faults }).to_string())?,
+                Output::Table if faults.is_empty() => print::text("the settings are fine")?,
+                Output::Table => {}
             }
-            written
+            if faults.is_empty() {
+                return Ok(());
+            }
+            let lines: String = faults.iter().map(|line| format!("\n  {line}")).collect();
+            let lines = if args.output == Output::Json { String::new() } else { format!(":{lines}") };
+            Err(Failure::Found(format!("the settings have {} fault(s){lines}", faults.len())))
         }
         ConfigVerb::Show(args) => {
             let layers = Layers::gather(&args.flags, |name| std::env::var(name).ok()).map_err(|faults| {
                 Failure::Usage(faults.into_iter().map(|Fault(line)| line).collect::<Vec<_>>().join("\n"))
             })?;
-            writeln!(out, "{}", show(&layers, args.output))
+            print::either(args.output, || show(&layers, Output::Json), || show(&layers, Output::Table))
         }
-    };
-    written.map_err(|error| Failure::failed("cannot print", &error))
+    }
 }
 
 pub(super) fn show(layers: &Layers, output: Output) -> String {
@@ -140,8 +138,7 @@ pub(super) fn show(layers: &Layers, output: Output) -> String {
             .collect();
         return serde_json::Value::Object(object).to_string();
     }
-    let mut table = comfy_table::Table::new();
-    table.load_preset(comfy_table::presets::NOTHING).set_header(["SETTING", "VALUE", "FROM"]);
+    let mut table = print::table(["SETTING", "VALUE", "FROM"]);
     for (name, _, values, origin) in rows {
         table.add_row([name.to_owned(), values.join(", "), origin]);
     }

@@ -3,7 +3,7 @@
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
-use async_nats::jetstream::object_store::{self, ObjectStore};
+use async_nats::jetstream::object_store::{self, GetErrorKind, ObjectStore};
 use bytes::Bytes;
 use groupfold_ingest::provision;
 use groupfold_projector::desk::Unwritten;
@@ -78,12 +78,15 @@ impl Claims {
     }
 
     /// A picture that was kept; `None` if it is there no longer.
-    pub(super) async fn kept(&self, name: &str) -> Option<Bytes> {
-        let store = self.uploads().await.ok()?;
-        let mut object = store.get(name).await.ok()?;
+    pub(super) async fn kept(&self, name: &str) -> Result<Option<Bytes>, Unwritten> {
+        let mut object = match self.uploads().await?.get(name).await {
+            Ok(object) => object,
+            Err(error) if error.kind() == GetErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(unwritten("a picture", &error)),
+        };
         let mut bytes = Vec::new();
-        object.read_to_end(&mut bytes).await.ok()?;
-        (hex(&sha256([bytes.as_slice()])) == name).then(|| bytes.into())
+        object.read_to_end(&mut bytes).await.map_err(|error| unwritten("a picture", &error))?;
+        Ok((hex(&sha256([bytes.as_slice()])) == name).then(|| bytes.into()))
     }
 
     async fn bucket(&self) -> Result<kv::Store, Unwritten> {

@@ -15,7 +15,7 @@ impl Inner {
         let number = &group.origin.phone_number_id;
         if !self.provider.knows(number) {
             return Err(Refusal::NoProvider(format!(
-                "there is no access token for phone number {number}: set meta_access_token"
+                "there is no access token for phone_number_id {number}: set meta_access_token"
             )));
         }
         match look {

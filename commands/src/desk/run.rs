@@ -13,7 +13,7 @@ use groupfold_schemas::v1;
 use groupfold_schemas::v1::CommandType;
 use prost::Message as _;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::group::Place;
 use super::record::Station;
@@ -26,6 +26,13 @@ const WRITE_AGAIN: Duration = Duration::from_secs(1);
 /// A command whose time was over before anybody could send it.
 const EXPIRED: Broken =
     Broken { code: "expired", field: "deadline_at", rule: "it could not be sent in time, and was not sent" };
+
+/// A picture is kept for a day, unless somebody removes it.
+const PICTURE_GONE: Broken = Broken {
+    code: "picture_gone",
+    field: "picture",
+    rule: "the picture is kept no longer, and nothing was sent: send the command again with its picture",
+};
 
 /// A command to carry out.
 #[derive(Debug, Clone)]
@@ -106,6 +113,14 @@ impl Work {
         now_ms() > self.deadline_ms
     }
 
+    /// The picture that it needs and does not have: it was found in the log.
+    fn lacks(&self) -> Option<&str> {
+        match &self.wish {
+            Wish::UpdateGroup { picture_sha256, .. } if self.upload.is_none() => picture_sha256.as_deref(),
+            _ => None,
+        }
+    }
+
     /// When its outcome is looked for.
     pub(super) fn deadline(&self) -> Instant {
         let left = u64::try_from(self.deadline_ms - now_ms()).unwrap_or_default();
@@ -150,8 +165,15 @@ impl Inner {
             _ => return,
         };
         if status == CommandStatus::Requested && !self.stop.is_cancelled() {
+            // Before it is claimed: whoever looks next tries again, until its time is over.
+            if let Some(name) = work.lacks().filter(|_| !work.is_over()) {
+                match timeout_at(work.deadline(), self.claims.kept(name)).await {
+                    Ok(Ok(kept)) => work.upload = kept,
+                    Ok(Err(_)) | Err(_) => return,
+                }
+            }
             match self.claims.claim(&work.command_id).await {
-                Ok(true) => self.send(&mut work).await,
+                Ok(true) => self.send(&work).await,
                 // Somebody else has it, or died with it: its outcome is awaited like any other's.
                 Ok(false) => {}
                 // Whoever looks next tries again.
@@ -163,17 +185,12 @@ impl Inner {
 
     /// Sends it. In this order, so that a process killed at any point leaves a command that is never sent again and
     /// whose outcome is looked for.
-    async fn send(&self, work: &mut Work) {
+    async fn send(&self, work: &Work) {
         if work.is_over() {
             return self.write_at_last(vec![work.record(now_ms(), Station::Refused(EXPIRED))]).await;
         }
-        if let Wish::UpdateGroup { picture_sha256: Some(name), .. } = &work.wish
-            && work.upload.is_none()
-        {
-            work.upload = self.claims.kept(name).await;
-            if work.upload.is_none() {
-                return self.write_at_last(vec![work.record(now_ms(), Station::Refused(EXPIRED))]).await;
-            }
+        if work.lacks().is_some() {
+            return self.write_at_last(vec![work.record(now_ms(), Station::Refused(PICTURE_GONE))]).await;
         }
         crash::at(Point::CommandClaimed);
         let of = work.wish.command_type();

@@ -71,10 +71,7 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
         judge_durability(found, patient, monitor_url.is_some(), findings);
     }
     let report = match &monitor_url {
-        Some(monitor) => {
-            let url = format!("{}/jsz?config=1", monitor.trim_end_matches('/'));
-            health::get(&url, None).await.map_or(Value::Null, |(_, report)| report)
-        }
+        Some(monitor) => health::monitor(monitor).await.unwrap_or_default(),
         None => Value::Null,
     };
     clock(&context, partitions, &report, findings).await;

@@ -1,22 +1,14 @@
 //! How near the provider's limits the groups are.
 
 use super::{Findings, Patient};
-use crate::cli::Output;
-use crate::group::Reach;
+use crate::api::Client;
 use crate::limits::{Census, GROUPS_MAX, GROUPS_NEAR};
 
 pub(super) async fn look(patient: &Patient, findings: &mut Findings) {
     let Some((api, token)) = &patient.api else { return };
-    let reach = Reach {
-        data: patient.data.clone(),
-        api_url: Some(api.clone()),
-        api_token: token.clone(),
-        min_position: None,
-        wait_ms: None,
-        output: Output::Json,
-    };
+    let Ok(api) = Client::new(api, token.clone()) else { return };
     // A receiver alone has no groups; whether the API answers is looked at elsewhere.
-    let Ok(census) = Census::take(&reach).await else { return };
+    let Ok(census) = Census::take(&api).await else { return };
     let before = findings.0.len();
     if let Some((number, groups)) = census.fullest().filter(|(_, groups)| *groups >= GROUPS_NEAR) {
         findings.warn(

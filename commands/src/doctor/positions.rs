@@ -5,6 +5,7 @@ use groupfold_schemas::log;
 
 use super::broker::Log;
 use super::{Findings, Patient};
+use crate::api::Client;
 use crate::broker::shown;
 use crate::health::{self, PartitionProgress};
 
@@ -21,22 +22,25 @@ pub(super) async fn look(patient: &Patient, log: Option<&Log>, findings: &mut Fi
         }
         return;
     };
-    match health::readiness(api).await {
-        Ok(ready) if ready.reasons.is_empty() => {
-            let claims = ready.durability.map(|name| format!(", durability {name}")).unwrap_or_default();
-            findings.ok("ready", format!("{} takes requests{claims}", shown(api)));
-        }
-        Ok(ready) => {
-            for reason in ready.reasons {
-                findings.fail("ready", reason, "deploy/RUNBOOK.md, Health, names the way out of each reason");
-            }
-        }
+    let asked = async {
+        let client = Client::new(api, token.clone())?;
+        health::readiness(&client).await.map(|ready| (client, ready))
+    };
+    let (client, ready) = match asked.await {
+        Ok(answered) => answered,
         Err(failure) => {
             let mend = "is the address right, and does the process run? groupfold up, or --api-url";
             return findings.fail("ready", failure.to_string(), mend);
         }
+    };
+    if ready.reasons.is_empty() {
+        let claims = ready.durability.map(|name| format!(", durability {name}")).unwrap_or_default();
+        findings.ok("ready", format!("{} takes requests{claims}", shown(api)));
     }
-    let progress = match health::progress(api, token.as_deref()).await {
+    for reason in ready.reasons {
+        findings.fail("ready", reason, "deploy/RUNBOOK.md, Health, names the way out of each reason");
+    }
+    let progress = match health::progress(&client).await {
         Ok(Some(progress)) => progress,
         Ok(None) => return findings.ok("positions", "a receiver alone: it folds nothing"),
         Err(failure) => {

@@ -268,7 +268,7 @@ fn asked(args: &ExportArgs, redactor: Option<&Redactor>) -> Asked {
 
 fn say(args: &ExportArgs, manifest: &Manifest) -> Result<(), Failure> {
     if args.output == Output::Json {
-        return print::line(&manifest.json());
+        return print::json(&manifest.json());
     }
     let mut line =
         format!("{} events in {} file(s): {}", manifest.events, manifest.files.len(), args.out.display());
@@ -278,6 +278,6 @@ fn say(args: &ExportArgs, manifest: &Manifest) -> Result<(), Failure> {
     if manifest.unreadable > 0 {
         line.push_str(&format!("; {} messages of the log cannot be read", manifest.unreadable));
     }
-    print::line(&line)?;
-    print::line(&format!("manifest: {}", manifest.path().display()))
+    print::text(&line)?;
+    print::text(&format!("manifest: {}", manifest.path().display()))
 }

@@ -4,6 +4,7 @@ use groupfold_schemas::log as words;
 use groupfold_schemas::v1::Record;
 use serde::{Deserialize, Serialize};
 
+use super::catalogue;
 use crate::exit::Failure;
 use crate::when::Moment;
 
@@ -31,7 +32,7 @@ pub(crate) struct Filters {
 impl Filters {
     /// Refuses a kind that there is not: it would find nothing, which says something else.
     pub(crate) fn check(&self) -> Result<(), Failure> {
-        let known = super::shape::KINDS;
+        let known: Vec<&str> = catalogue::names().collect();
         match self.kind.iter().find(|kind| !known.contains(&kind.as_str())) {
             None => Ok(()),
             Some(kind) => Err(Failure::Usage(format!("--kind {kind} is none of {}", known.join(", ")))),

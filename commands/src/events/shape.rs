@@ -7,53 +7,6 @@ use groupfold_schemas::v1::event::Kind;
 /// Version of the columns: raised when one changes its meaning or goes; new ones are added at the end.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
-/// All kinds, in the order of the documentation.
-pub(crate) const KINDS: &[&str] = &[
-    "group_created",
-    "group_create_failed",
-    "group_deleted",
-    "group_delete_failed",
-    "participants_joined",
-    "participants_left",
-    "participants_removed",
-    "participants_gone",
-    "participants_remove_failed",
-    "join_requested",
-    "join_request_revoked",
-    "join_request_rejected",
-    "join_request_failed",
-    "participants_promoted",
-    "participants_demoted",
-    "settings_updated",
-    "group_suspended",
-    "group_unsuspended",
-    "receipt_sent",
-    "receipt_delivered",
-    "receipt_read",
-    "receipt_played",
-    "receipt_failed",
-    "receipt_unknown",
-    "message_received",
-    "message_unsupported",
-    "identity_changed",
-    "account_error",
-    "group_snapshot",
-    "command_requested",
-    "command_refused",
-    "command_sent",
-    "command_answered",
-    "command_reconciled",
-    "group_visibility_set",
-    "group_moderators_set",
-    "group_label_added",
-    "group_label_removed",
-    "group_archived",
-    "group_unarchived",
-    "group_blocked",
-    "group_unblocked",
-    "message_viewed",
-];
-
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Type {

@@ -27,10 +27,10 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
         let name = if args.all { "failures" } else { "kinds" };
         let whole =
             json!({ name: rows, "total": total, "resolved": args.resolved, "unreadable": unreadable });
-        return print::line(&whole.to_string());
+        return print::json(&whole.to_string());
     }
     if total == 0 {
-        return print::line(match (args.resolved, args.filter.is_empty()) {
+        return print::text(match (args.resolved, args.filter.is_empty()) {
             (true, true) => "nothing is settled",
             (false, true) => "nothing waits: every failure is settled",
             (true, false) => "nothing of what was asked for is settled",
@@ -38,8 +38,8 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
         });
     }
     let table = if args.all { single_rows(&entries) } else { kind_rows(&kinds) };
-    print::line(&table.to_string())?;
-    print::line(&if args.resolved {
+    print::text(&table.to_string())?;
+    print::text(&if args.resolved {
         format!("{total} settled")
     } else if args.all {
         format!("{total} not settled; next: groupfold failed show ID")

@@ -82,8 +82,9 @@ impl Preview {
         records: Vec<v1::Record>,
         skip: &BTreeMap<u16, BTreeSet<u64>>,
     ) -> Result<(), Failure> {
-        let failed =
-            |error: refold::Error| Failure::failed(&format!("cannot fold the group {group}"), &error);
+        let failed = |error: groupfold_fold::entry::Error| {
+            Failure::failed(&format!("cannot fold the group {group}"), &error)
+        };
         let mut state = current(log, group, skip).await?;
         let before = state.describe().map_err(failed)?;
         let mut known = state.event_ids.clone();
@@ -181,15 +182,12 @@ pub(super) async fn current(
 ) -> Result<Refolded, Failure> {
     let none = BTreeSet::new();
     let skip = skip.get(&log::partition_of(group, log.partitions)).unwrap_or(&none);
-    refold::group(&log.context, log.partitions, group, u64::MAX, skip)
+    refold::group(&log.context, log.partitions, group, skip)
         .await
         .map_err(|error| Failure::failed(&format!("cannot fold the group {group}"), &error))
 }
 
 /// The preview as asked for.
 pub(super) fn show(preview: &Preview, output: crate::cli::Output) -> Result<(), Failure> {
-    match output {
-        crate::cli::Output::Json => print::line(&preview.to_json().to_string()),
-        crate::cli::Output::Table => print::line(&preview.to_text()),
-    }
+    print::either(output, || preview.to_json().to_string(), || preview.to_text())
 }

@@ -16,7 +16,6 @@ use super::known::Known;
 use super::lease::Lease;
 use super::preview;
 use super::{DiscardArgs, ReplayArgs, fate};
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::pipeline::{VERSION, until_told_to_stop};
@@ -44,10 +43,7 @@ pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     };
     lease.release().await;
     let report = outcome?;
-    print::line(&match args.output {
-        Output::Json => report.to_json().to_string(),
-        Output::Table => report.to_text(),
-    })?;
+    print::either(args.output, || report.to_json().to_string(), || report.to_text())?;
     report.verdict()
 }
 
@@ -294,14 +290,15 @@ pub(super) async fn discard(args: DiscardArgs) -> Result<(), Failure> {
         };
         rows.push((entry.failed_id.clone(), state, done));
     }
-    print::line(&match args.output {
-        Output::Json => json!({
-            "discarded": rows.iter().filter(|row| row.2).map(|row| &row.0).collect::<Vec<_>>(),
-            "settled_before": rows.iter().filter(|row| !row.2).map(|row| &row.0).collect::<Vec<_>>(),
-        })
-        .to_string(),
-        Output::Table => {
-            rows.iter().map(|(id, state, _)| format!("{id} {state}")).collect::<Vec<_>>().join("\n")
-        }
-    })
+    print::either(
+        args.output,
+        || {
+            json!({
+                "discarded": rows.iter().filter(|row| row.2).map(|row| &row.0).collect::<Vec<_>>(),
+                "settled_before": rows.iter().filter(|row| !row.2).map(|row| &row.0).collect::<Vec<_>>(),
+            })
+            .to_string()
+        },
+        || rows.iter().map(|(id, state, _)| format!("{id} {state}")).collect::<Vec<_>>().join("\n"),
+    )
 }

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Entry, outcome};
 use super::{OneArgs, fate};
-use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
 
@@ -17,10 +16,11 @@ const BYTES_SHOWN_MAX: usize = 2_000;
 pub(super) async fn run(args: OneArgs) -> Result<(), Failure> {
     let (entry, failed) = find(&args).await?;
     let fates = fate::words(&fate::today(&failed));
-    if args.output == Output::Json {
-        return print::line(&to_json(&entry, &failed, &fates).to_string());
-    }
-    print::line(&in_words(&entry, &failed, &fates))
+    print::either(
+        args.output,
+        || to_json(&entry, &failed, &fates).to_string(),
+        || in_words(&entry, &failed, &fates),
+    )
 }
 
 /// The bytes alone.

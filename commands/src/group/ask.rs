@@ -6,8 +6,9 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::reach::{Body, Reach, Request, is_open};
+use super::reach::{Reach, is_open};
 use super::tables;
+use crate::api::{Body, Request};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
@@ -195,8 +196,8 @@ pub(super) async fn run(verb: AskVerb) -> Result<(), Failure> {
     let headers =
         [("Idempotency-Key", asked.idempotency_key.clone()), ("Groupfold-Actor", asked.actor.clone())];
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let request = Request { method, path: &path, query: &[], headers: &headers, body };
-    let mut answer = asked.reach.send(request).await?;
+    let request = Request { method, path: &path, headers: &headers, body, ..Request::default() };
+    let mut answer = asked.reach.api.client()?.ask(request).await?;
     if let Some(seconds) = asked.wait {
         let id = answer["command_id"].as_str().unwrap_or_default().to_owned();
         let position = answer["position"].as_str().map(str::to_owned);
@@ -286,10 +287,7 @@ fn given(fields: Value) -> Value {
 }
 
 fn show(output: Output, answer: &Value, table: tables::Table) -> Result<(), Failure> {
-    print::line(&match output {
-        Output::Json => serde_json::to_string_pretty(answer).unwrap_or_default(),
-        Output::Table => table(answer),
-    })
+    print::either(output, || serde_json::to_string_pretty(answer).unwrap_or_default(), || table(answer))
 }
 
 /// How the program ends: by what became of the command.

@@ -5,9 +5,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Reach;
-use super::reach::{Body, Request};
 use super::tables;
-use crate::cli::Output;
+use crate::api::{Body, Request};
 use crate::exit::Failure;
 use crate::print;
 
@@ -140,10 +139,12 @@ pub(super) async fn run(verb: &PolicyVerb) -> Result<(), Failure> {
         [("groupfold-actor", said.actor.clone()), ("idempotency-key", said.idempotency_key.clone())];
     let body = body.map_or(Body::None, Body::Json);
     let waits = [("wait_ms", said.reach.wait_ms.map(|wait_ms| wait_ms.to_string()))];
-    let request = Request { method, path: &path, query: &waits, headers: &headers, body };
-    let answer = said.reach.send(request).await?;
-    print::line(&match said.reach.output {
-        Output::Json => serde_json::to_string_pretty(&answer).unwrap_or_default(),
-        Output::Table => tables::written(&answer),
-    })
+    let request =
+        Request { method, path: &path, query: &waits, headers: &headers, body, ..Request::default() };
+    let answer = said.reach.api.client()?.ask(request).await?;
+    print::either(
+        said.reach.output,
+        || serde_json::to_string_pretty(&answer).unwrap_or_default(),
+        || tables::written(&answer),
+    )
 }

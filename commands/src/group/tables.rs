@@ -3,14 +3,10 @@
 use comfy_table::Table as Grid;
 use serde_json::Value;
 
+use crate::print;
+
 /// Lays an answer out.
 pub(super) type Table = fn(&Value) -> String;
-
-fn grid<const N: usize>(header: [&str; N]) -> Grid {
-    let mut grid = Grid::new();
-    grid.load_preset(comfy_table::presets::NOTHING).set_header(header);
-    grid
-}
 
 /// A field as text; what is not there is a dash.
 fn text(value: &Value, pointer: &str) -> String {
@@ -54,7 +50,7 @@ fn when(member: &Value, what: &str) -> String {
 }
 
 pub(super) fn groups(answer: &Value) -> String {
-    let mut grid = grid(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED", "MARKS"]);
+    let mut grid = print::table(["GROUP", "STATUS", "SUBJECT", "MEMBERS", "PENDING", "CREATED", "MARKS"]);
     for group in rows(answer, "groups") {
         grid.add_row([
             text(group, "/group_id"),
@@ -104,7 +100,7 @@ pub(super) fn written(answer: &Value) -> String {
 }
 
 pub(super) fn group(answer: &Value) -> String {
-    let mut grid = grid(["FIELD", "VALUE"]);
+    let mut grid = print::table(["FIELD", "VALUE"]);
     for (label, pointer) in [
         ("group", "/group_id"),
         ("status", "/status"),
@@ -130,7 +126,7 @@ pub(super) fn group(answer: &Value) -> String {
 }
 
 pub(super) fn members(answer: &Value) -> String {
-    let mut grid = grid(["MEMBER", "STATUS", "ROLE", "VIA", "JOINED", "LEFT", "ID"]);
+    let mut grid = print::table(["MEMBER", "STATUS", "ROLE", "VIA", "JOINED", "LEFT", "ID"]);
     for member in rows(answer, "members") {
         grid.add_row([
             name(member),
@@ -146,7 +142,7 @@ pub(super) fn members(answer: &Value) -> String {
 }
 
 pub(super) fn timeline(answer: &Value) -> String {
-    let mut grid = grid(["AT", "KIND", "TEXT"]);
+    let mut grid = print::table(["AT", "KIND", "TEXT"]);
     for entry in rows(answer, "entries") {
         grid.add_row([text(entry, "/at"), text(entry, "/kind"), text(entry, "/text")]);
     }
@@ -154,7 +150,7 @@ pub(super) fn timeline(answer: &Value) -> String {
 }
 
 pub(super) fn receipts(answer: &Value) -> String {
-    let mut grid = grid(["MEMBER", "STATUS", "DELIVERED", "READ", "PLAYED"]);
+    let mut grid = print::table(["MEMBER", "STATUS", "DELIVERED", "READ", "PLAYED"]);
     for member in rows(answer, "members") {
         grid.add_row([
             name(member),
@@ -165,7 +161,7 @@ pub(super) fn receipts(answer: &Value) -> String {
         ]);
     }
     let head = format!("sent {} to group {}", text(answer, "/sent_at"), text(answer, "/group_id"));
-    let mut users = self::grid(["USER", "VIEWED"]);
+    let mut users = print::table(["USER", "VIEWED"]);
     for user in rows(answer, "users") {
         users.add_row([text(user, "/user_id"), text(user, "/viewed_at")]);
     }
@@ -176,7 +172,7 @@ pub(super) fn receipts(answer: &Value) -> String {
 }
 
 pub(super) fn commands(answer: &Value) -> String {
-    let mut grid = grid(["COMMAND", "TYPE", "STATUS", "GROUP", "ASKED BY", "REQUESTED"]);
+    let mut grid = print::table(["COMMAND", "TYPE", "STATUS", "GROUP", "ASKED BY", "REQUESTED"]);
     for command in rows(answer, "commands") {
         grid.add_row([
             text(command, "/command_id"),
@@ -214,7 +210,7 @@ pub(super) fn command(answer: &Value) -> String {
 }
 
 pub(super) fn join_requests(answer: &Value) -> String {
-    let mut grid = grid(["JOIN REQUEST", "WHO", "SINCE"]);
+    let mut grid = print::table(["JOIN REQUEST", "WHO", "SINCE"]);
     for request in rows(answer, "join_requests") {
         grid.add_row([text(request, "/join_request_id"), name(request), text(request, "/created_at")]);
     }

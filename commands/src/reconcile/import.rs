@@ -46,10 +46,10 @@ struct Row {
 }
 
 pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
-    let both = Both::of(&args.flags, args.api_url.clone(), args.output)?;
+    let both = Both::of(&args.flags, args.api_url.clone())?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
-    let known = known::groups(&both.reach, Some(&args.phone_number_id)).await?;
+    let known = known::groups(&both.api, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
     if !args.execute {
         return show(&rows, args.output);
@@ -71,16 +71,15 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     bar.finish_and_clear();
     let Appended { count: imported, position, refused, .. } = appended;
     failed.extend(refused.into_iter().map(|(group, why)| (group, format!("not appended: {why}"))));
-    print::line(&match args.output {
-        Output::Json => {
-            json!({ "imported": imported, "failed": failed, "position": position.to_string() }).to_string()
-        }
-        Output::Table => {
+    print::either(
+        args.output,
+        || json!({ "imported": imported, "failed": failed, "position": position.to_string() }).to_string(),
+        || {
             let lines: String =
                 failed.iter().map(|(group, why)| format!("\n{group}: not taken in: {why}")).collect();
             format!("{imported} group(s) imported, at position {position}{lines}")
-        }
-    })?;
+        },
+    )?;
     match failed.len() {
         0 => Ok(()),
         n => Err(Failure::Again(format!(
@@ -117,8 +116,9 @@ fn rows(listed: Vec<GroupListed>, known: &[Known]) -> Vec<Row> {
 fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
     let count = |state| rows.iter().filter(|row| row.state == state).count();
     let (new, known, gone) = (count(State::New), count(State::Known), count(State::Gone));
-    print::line(&match output {
-        Output::Json => {
+    print::either(
+        output,
+        || {
             let groups: Vec<_> = rows
                 .iter()
                 .map(|row| {
@@ -128,8 +128,8 @@ fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
                 })
                 .collect();
             json!({ "groups": groups, "new": new, "known": known, "gone": gone }).to_string()
-        }
-        Output::Table => {
+        },
+        || {
             let mut table = print::table(["GROUP", "STATE", "SUBJECT", "CREATED"]);
             for row in rows {
                 let created = row.created_at_ms.map(print::time).unwrap_or_default();
@@ -145,8 +145,8 @@ fn show(rows: &[Row], output: Output) -> Result<(), Failure> {
                 "{table}\n{new} new, {known} known, {gone} gone; nothing was changed: --execute with --all, or --group G, \
                  imports{gone_hint}"
             )
-        }
-    })
+        },
+    )
 }
 
 /// The groups named, or all that are new.
@@ -172,7 +172,7 @@ fn account(known: &[Known], args: &ImportArgs) -> Result<String, Failure> {
     let of_groups = known.iter().map(|known| &known.account).find(|account| !account.is_empty());
     args.account.as_ref().or(of_groups).cloned().ok_or_else(|| {
         Failure::Usage(format!(
-            "no group of number {} is known yet: name its WhatsApp Business Account by --account",
+            "no group of phone_number_id {} is known yet: name its WhatsApp Business Account by --account",
             args.phone_number_id
         ))
     })

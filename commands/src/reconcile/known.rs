@@ -1,11 +1,13 @@
 //! What the projection has of a number's groups, read through the query API.
 
+use std::time::Duration;
+
 use groupfold_fold::view::{self, MemberStatus};
 use groupfold_schemas::v1::Participant;
 use serde_json::Value;
 
+use crate::api::Client;
 use crate::exit::Failure;
-use crate::group::Reach;
 
 /// Groups of one answer.
 const PAGE: &str = "200";
@@ -91,26 +93,15 @@ fn participant(member: &Value) -> Participant {
 }
 
 /// All groups, of one number or of all, page by page.
-pub(super) async fn groups(reach: &Reach, phone_number_id: Option<&str>) -> Result<Vec<Known>, Failure> {
+pub(super) async fn groups(api: &Client, phone_number_id: Option<&str>) -> Result<Vec<Known>, Failure> {
     let mut groups = Vec::new();
-    let mut cursor = None;
-    loop {
-        let query = [
-            ("phone_number_id", phone_number_id.map(str::to_owned)),
-            ("limit", Some(PAGE.to_owned())),
-            ("cursor", cursor.take()),
-        ];
-        let page = reach.get(&["v1", "groups"], &query).await?;
-        let list = page.get("groups").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-        groups.extend(list.iter().map(Known::of));
-        match page.get("cursor").and_then(Value::as_str) {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return Ok(groups),
-        }
-    }
+    let query = [("phone_number_id", phone_number_id.map(str::to_owned)), ("limit", Some(PAGE.to_owned()))];
+    let page = |page: &Value| groups.extend(page["groups"].as_array().into_iter().flatten().map(Known::of));
+    api.pages(&["v1", "groups"], &query, (usize::MAX, Duration::ZERO), page).await?;
+    Ok(groups)
 }
 
 /// One group.
-pub(super) async fn group(reach: &Reach, group_id: &str) -> Result<Known, Failure> {
-    reach.get(&["v1", "groups", group_id], &[]).await.map(|group| Known::of(&group))
+pub(super) async fn group(api: &Client, group_id: &str) -> Result<Known, Failure> {
+    api.get(&["v1", "groups", group_id], &[]).await.map(|group| Known::of(&group))
 }

@@ -11,8 +11,8 @@ use super::differ::{self, Difference};
 use super::known::{self, Known};
 use super::reading::{self, Read, read};
 use super::snapshot;
+use crate::api::Client;
 use crate::exit::{Failure, with_causes};
-use crate::group::Reach;
 use crate::progress;
 use crate::provider::Provider;
 
@@ -24,7 +24,7 @@ const REFUSES_FOR: Duration = Duration::from_secs(30);
 /// Both sides.
 pub(super) struct Round<'a> {
     pub(super) provider: &'a Provider,
-    pub(super) reach: &'a Reach,
+    pub(super) api: &'a Client,
     /// Compare invite links too: a call more for each group.
     pub(super) links: bool,
 }
@@ -51,7 +51,7 @@ impl Round<'_> {
             tokio::time::sleep(settle).await;
         }
         for first in doubtful {
-            sure.push(match known::group(self.reach, &first.known.group_id).await {
+            sure.push(match known::group(self.api, &first.known.group_id).await {
                 Ok(known) => self.look(known).await,
                 Err(failure) => {
                     Found { read: Read::Failed(failure.to_string()), differences: Vec::new(), ..first }

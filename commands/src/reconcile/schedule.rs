@@ -15,8 +15,8 @@ use tokio_util::sync::CancellationToken;
 use super::known::{self, Known};
 use super::reading::Read;
 use super::round::{Found, Round, append};
+use crate::api::Client;
 use crate::exit::Failure;
-use crate::group::Reach;
 use crate::provider::Provider;
 
 /// How long a difference must last: webhooks under way are none.
@@ -86,7 +86,7 @@ impl Metrics {
 pub(crate) struct Schedule {
     interval: Duration,
     provider: Arc<Provider>,
-    reach: Reach,
+    api: Client,
     log: replay::Log,
     metrics: Metrics,
 }
@@ -95,11 +95,11 @@ impl Schedule {
     pub(crate) fn new(
         interval: Duration,
         provider: Arc<Provider>,
-        reach: Reach,
+        api: Client,
         log: replay::Log,
         metrics: Metrics,
     ) -> Self {
-        Self { interval, provider, reach, log, metrics }
+        Self { interval, provider, api, log, metrics }
     }
 
     pub(crate) async fn run(self, stop: CancellationToken) {
@@ -130,9 +130,9 @@ impl Schedule {
 
     /// True if all groups could be read, and appended where they differ.
     async fn round(&self) -> Result<bool, Failure> {
-        let mut groups = known::groups(&self.reach, None).await?;
+        let mut groups = known::groups(&self.api, None).await?;
         groups.retain(Known::lives);
-        let round = Round { provider: &self.provider, reach: &self.reach, links: false };
+        let round = Round { provider: &self.provider, api: &self.api, links: false };
         let found = round.compare(groups, SETTLE.min(self.interval)).await?;
         let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
         let unread = found.iter().filter(|found| matches!(found.read, Read::Failed(_))).count();

@@ -34,8 +34,7 @@ pub(crate) async fn compare(truth: &Path, api_url: &str, token: Option<&str>) ->
         let source = serde::de::Error::custom("`groups` and `messages` must be objects");
         return Err(Error::ParseTruth { path: path(), source });
     }
-    let client =
-        crate::health::client(std::time::Duration::from_millis(2 * WAIT_MS)).map_err(Error::Client)?;
+    let client = crate::api::http(std::time::Duration::from_millis(2 * WAIT_MS)).map_err(Error::Client)?;
     let position = truth["position"].as_str().unwrap_or_default();
     let api = Api { client, base: api_url.trim_end_matches('/'), token, position };
     let of =

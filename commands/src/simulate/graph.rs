@@ -106,9 +106,8 @@ pub(super) async fn serve(
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::clone(&graph));
     let lives = tokio::spawn(life::live(Arc::clone(&graph)));
-    let served = groupfold_projector::serve(listener, router, stop).await;
+    groupfold_projector::serve(listener, router, stop).await;
     lives.abort();
-    served.map_err(Error::Serve)?;
     Ok(graph.courier.close().await)
 }
 

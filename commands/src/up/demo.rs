@@ -9,10 +9,10 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Cli, Output, Verb};
+use crate::api::Client;
+use crate::cli::{Cli, Verb};
 use crate::config::Config;
 use crate::exit::Failure;
-use crate::group::Reach;
 use crate::{health, pipeline, simulate};
 
 /// How long a projector that starts is waited for, before its groups are asked for.
@@ -41,25 +41,17 @@ impl Demo {
         self,
         config: &Config,
         webhook_addr: SocketAddr,
-        (api_url, api_token): (String, Option<String>),
+        api: Client,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send + 'static {
         let secret = config.meta_app_secrets.first().cloned().unwrap_or_default();
-        let reach = Reach {
-            data: config.data.clone(),
-            api_url: Some(api_url),
-            api_token,
-            min_position: None,
-            wait_ms: None,
-            output: Output::Json,
-        };
         async move {
             let Some(mut args) = arguments(webhook_addr, &secret) else {
                 return tracing::error!("the demo's own arguments do not parse");
             };
             let before = tokio::select! {
                 () = stop.cancelled() => return,
-                before = groups_of_before(&reach, &args.phone_number_id) => before,
+                before = groups_of_before(&api, &args.phone_number_id) => before,
             };
             args.before = before.unwrap_or_else(|error| {
                 tracing::warn!(%error, "the simulated provider does not know the groups of a run before");
@@ -73,30 +65,19 @@ impl Demo {
 }
 
 /// All groups that the number had, as the projection has them: what is in the log at the start is waited for.
-async fn groups_of_before(reach: &Reach, phone_number_id: &str) -> Result<Vec<Value>, Failure> {
-    let (api, _) = reach.api()?;
+async fn groups_of_before(api: &Client, phone_number_id: &str) -> Result<Vec<Value>, Failure> {
     let ready = async {
-        while !health::readiness(&api).await.is_ok_and(|ready| ready.reasons.is_empty()) {
+        while !health::readiness(api).await.is_ok_and(|ready| ready.reasons.is_empty()) {
             sleep(LOOK_EVERY).await;
         }
     };
     // A partition that has stopped is never ready; what the others have is there.
     let _ = timeout(READY_MAX, ready).await;
     let mut groups = Vec::new();
-    let mut cursor = None;
-    loop {
-        let query = [
-            ("phone_number_id", Some(phone_number_id.to_owned())),
-            ("limit", Some(PAGE.to_owned())),
-            ("cursor", cursor.take()),
-        ];
-        let page = reach.get(&["v1", "groups"], &query).await?;
-        groups.extend(page["groups"].as_array().into_iter().flatten().cloned());
-        match page["cursor"].as_str() {
-            Some(next) => cursor = Some(next.to_owned()),
-            None => return Ok(groups),
-        }
-    }
+    let query = [("phone_number_id", Some(phone_number_id.to_owned())), ("limit", Some(PAGE.to_owned()))];
+    let page = |page: &Value| groups.extend(page["groups"].as_array().into_iter().flatten().cloned());
+    api.pages(&["v1", "groups"], &query, (usize::MAX, Duration::ZERO), page).await?;
+    Ok(groups)
 }
 
 fn arguments(webhook_addr: SocketAddr, secret: &str) -> Option<simulate::SimulateArgs> {

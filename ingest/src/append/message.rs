@@ -135,9 +135,8 @@ impl Message {
 /// person's names concerns every group and goes everywhere.
 pub(crate) fn destinations(record: &Record, partitions: u16) -> Vec<Destination> {
     let group = (!record.group_id.is_empty()).then_some(record.group_id.as_str());
-    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
-    let everywhere = matches!(kind, Some(Kind::IdentityChanged(_)));
-    let name = kind.map_or("unknown", Kind::name);
+    let everywhere = matches!(record.kind(), Some(Kind::IdentityChanged(_)));
+    let name = record.kind_name();
     let to = |partition: u16| Destination {
         partition: Some(partition),
         subject: log::event_subject(partition, &record.account, name, group).into(),

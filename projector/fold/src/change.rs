@@ -82,20 +82,19 @@ impl<'a, S: Source> Telling<'a, S> {
         if step.0.is_empty() {
             return Ok(Vec::new());
         }
-        let groups = self.groups_of(record, &step)?;
-        let mut before = BTreeMap::new();
-        for group in &groups {
-            before.insert(group.clone(), self.show(group)?);
+        let mut groups = Vec::new();
+        for group in self.groups_of(record, &step)? {
+            let before = self.shown.remove(&group).map_or_else(|| self.look(&group), Ok)?;
+            groups.push((group, before));
         }
         let of_message = self.of_message(record, &step);
         self.working.take(step);
         self.forget_all_but_few();
         let mut changes = Vec::new();
-        for group in groups {
+        for (group, before) in groups {
             let after = self.look(&group)?;
-            let found = diff::groups(before.get(&group).and_then(Option::as_ref), after.as_ref());
-            self.shown.insert(group.clone(), after);
-            push(&mut changes, record, at, &group, found);
+            push(&mut changes, record, at, &group, diff::groups(before.as_ref(), after.as_ref()));
+            self.shown.insert(group, after);
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -108,8 +107,7 @@ impl<'a, S: Source> Telling<'a, S> {
 
     /// Groups that the record can make look different.
     fn groups_of(&self, record: &Record, step: &Step) -> Result<Vec<String>, Error<S::Error>> {
-        let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
-        if let Some(Kind::IdentityChanged(event)) = kind {
+        if let Some(Kind::IdentityChanged(event)) = record.kind() {
             let mut groups = touched::groups(&self.overlay(), record, event)?;
             // Told within a group, it says of that group where it belongs, as every event does.
             if !record.group_id.is_empty() && !groups.contains(&record.group_id) {
@@ -129,10 +127,6 @@ impl<'a, S: Source> Telling<'a, S> {
 
     fn overlay(&self) -> Overlay<'_, S> {
         Overlay { below: self.source, above: &self.working }
-    }
-
-    fn show(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
-        self.shown.get(group).map_or_else(|| self.look(group), |shown| Ok(shown.clone()))
     }
 
     fn look(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
@@ -172,7 +166,7 @@ impl<'a, S: Source> Telling<'a, S> {
 const SHOWN_MAX: usize = 256;
 
 fn reported(record: &Record) -> Option<v1::Participant> {
-    match record.event.as_ref()?.kind.as_ref()? {
+    match record.kind()? {
         Kind::Receipt(receipt) => receipt.participant.clone(),
         _ => None,
     }

@@ -25,7 +25,7 @@ pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
 
 /// The contributions of a record save for those that are known to make no difference.
 pub(crate) fn unknown(record: &Record, known: &Known) -> Vec<(Key, Value)> {
-    let Some(kind) = record.event.as_ref().and_then(|event| event.kind.as_ref()) else { return Vec::new() };
+    let Some(kind) = record.kind() else { return Vec::new() };
     let mut out = Contribution { record, known, entries: Vec::new() };
     if out.command(kind) {
         return out.entries;

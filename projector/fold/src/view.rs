@@ -13,6 +13,7 @@ pub use command::{CLOCKS_MS, Command, CommandPage, CommandStatus, command, comma
 pub use group::{group, status_of};
 pub(crate) use policy::is_policy;
 pub use policy::{Policy, policy, policy_of};
+pub(crate) use receipts::receipt_state;
 pub use receipts::receipts;
 pub use timeline::{account_timeline, timeline};
 pub use usage::{Delivery, deliveries, window_until};
@@ -44,6 +45,10 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Active, Self::Suspended, Self::Deleted, Self::CreateFailed, Self::Unknown];
+
     /// Stable snake-case name.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -122,6 +127,9 @@ pub enum MemberStatus {
 }
 
 impl MemberStatus {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Member, Self::Pending, Self::Left, Self::Removed, Self::Revoked];
+
     /// Stable snake-case name.
     #[must_use]
     pub fn name(self) -> &'static str {

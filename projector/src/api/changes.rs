@@ -62,23 +62,21 @@ impl Feed {
             let kind = kind.ok_or_else(|| {
                 Problem::parameter("bad_kind", "kind", &name, &format!("one of {}", names()))
             })?;
-            kinds.push(kind.name());
+            kinds.push(Some(kind.name()));
         }
         if groups.is_empty() && kinds.is_empty() {
             return Ok(Vec::new());
         }
-        let of_group =
-            |group: &String| (partition_of(group, self.partitions_total).to_string(), log::token(group));
-        let any = || ("*".to_owned(), "*".to_owned());
-        let groups: Vec<_> =
-            if groups.is_empty() { vec![any()] } else { groups.iter().map(of_group).collect() };
-        let kinds = if kinds.is_empty() { vec!["*"] } else { kinds };
-        let mut subjects: Vec<String> = groups
-            .iter()
-            .flat_map(|(partition, group)| {
-                kinds.iter().map(move |kind| format!("groupfold.change.{partition}.{kind}.{group}"))
-            })
-            .collect();
+        let home = |group: &str| partition_of(group, self.partitions_total);
+        let mut groups: Vec<_> = groups.iter().map(|group| Some((home(group), group.as_str()))).collect();
+        if groups.is_empty() {
+            groups.push(None);
+        }
+        if kinds.is_empty() {
+            kinds.push(None);
+        }
+        let of_kinds = |group| kinds.iter().map(move |kind| log::change_filter(*kind, group));
+        let mut subjects: Vec<String> = groups.into_iter().flat_map(of_kinds).collect();
         subjects.sort_unstable();
         subjects.dedup();
         if subjects.len() > FILTERS_MAX {
@@ -121,7 +119,7 @@ pub(crate) async fn follow(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    let feed = api.feed.ok_or_else(|| Problem::not_supported("there is no change feed here"))?;
+    let feed = api.feed.ok_or_else(|| Problem::lacking("there is no change feed here"))?;
     let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
     let subjects = feed.subjects(&params)?;
     let wanted = place::Wanted::read(&headers, &params)?;
@@ -163,9 +161,10 @@ pub(crate) async fn follow(
 
 /// True if subjects, none of them for all, may be of this partition.
 fn is_of(subjects: &[String], partition: u16) -> bool {
-    let partition = partition.to_string();
-    let named =
-        |subject: &String| subject.split('.').nth(2).is_some_and(|name| name == "*" || name == partition);
+    let named = |subject: &String| {
+        let read = log::read_change_subject(subject);
+        read.is_some_and(|(of, _)| of.is_none_or(|of| of == partition))
+    };
     subjects.is_empty() || subjects.iter().any(named)
 }
 

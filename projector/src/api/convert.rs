@@ -18,7 +18,7 @@ pub(crate) fn time(unix_ms: i64) -> String {
     }
 }
 
-fn known_time(unix_ms: Option<i64>) -> Option<String> {
+pub(crate) fn known_time(unix_ms: Option<i64>) -> Option<String> {
     unix_ms.filter(|ms| *ms != 0).map(time)
 }
 
@@ -79,7 +79,7 @@ pub(crate) fn visibility(visibility: v1::Visibility) -> shape::Visibility {
     shape::Visibility { all, teams, users }
 }
 
-pub(crate) fn status(status: view::Status) -> shape::GroupStatus {
+fn status(status: view::Status) -> shape::GroupStatus {
     match status {
         view::Status::Unknown => shape::GroupStatus::Unknown,
         view::Status::Active => shape::GroupStatus::Active,
@@ -89,7 +89,7 @@ pub(crate) fn status(status: view::Status) -> shape::GroupStatus {
     }
 }
 
-pub(crate) fn member_status(status: view::MemberStatus) -> shape::MemberStatus {
+fn member_status(status: view::MemberStatus) -> shape::MemberStatus {
     match status {
         view::MemberStatus::Member => shape::MemberStatus::Member,
         view::MemberStatus::Pending => shape::MemberStatus::Pending,
@@ -131,16 +131,9 @@ pub(crate) fn member(member: view::Member) -> shape::Member {
 
 /// A member as a change tells of one.
 pub(crate) fn member_state(member_id: &str, state: v1::MemberState) -> Option<shape::Member> {
-    let known = [
-        view::MemberStatus::Member,
-        view::MemberStatus::Pending,
-        view::MemberStatus::Left,
-        view::MemberStatus::Removed,
-        view::MemberStatus::Revoked,
-    ];
     Some(member(view::Member {
         member_id: member_id.to_owned(),
-        status: known.into_iter().find(|status| status.name() == state.status)?,
+        status: view::MemberStatus::ALL.into_iter().find(|status| status.name() == state.status)?,
         role: state.role(),
         via: state.via(),
         names: state.names.unwrap_or_default(),

@@ -74,7 +74,7 @@ pub(crate) async fn list(
 }
 
 struct Filter {
-    status: Option<shape::GroupStatus>,
+    status: Option<view::Status>,
     phone_number_id: Option<String>,
     caller: Caller,
     policy: PolicyFilter,
@@ -82,7 +82,7 @@ struct Filter {
 
 impl Filter {
     fn passes(&self, view: &ReadView<'_>, id: &str, head: &v1::GroupHead) -> Result<bool, store::Error> {
-        let status = convert::status(view::status_of(head));
+        let status = view::status_of(head);
         let number = auth::number_of(head);
         Ok(self.caller.may_see(number)
             && self.status.is_none_or(|wanted| wanted == status)
@@ -243,9 +243,7 @@ pub(crate) async fn members(
     params: Params,
 ) -> Result<Answer<shape::MemberList>, Problem> {
     let status = params.member_status()?;
-    let wanted = move |member: &view::Member| {
-        status.is_none_or(|status| status == convert::member_status(member.status))
-    };
+    let wanted = move |member: &view::Member| status.is_none_or(|status| status == member.status);
     let body = move |group: view::Group, position: &_, _| shape::MemberList {
         counts: convert::counts(&group.members),
         members: group.members.into_iter().filter(wanted).map(convert::member).collect(),

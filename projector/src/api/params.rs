@@ -5,12 +5,11 @@ use std::str::FromStr;
 
 use axum::extract::{FromRequestParts, Query};
 use axum::http::request::Parts;
-use groupfold_fold::view::CommandStatus;
+use groupfold_fold::view::{CommandStatus, MemberStatus, Status};
 use groupfold_schemas::id;
 use groupfold_schemas::position::Position;
 
 use super::problem::Problem;
-use super::shape::{GroupStatus, MemberStatus};
 use crate::reads::Freshness;
 use crate::text::Lang;
 use crate::usage::{By, Place};
@@ -116,37 +115,31 @@ impl Params {
     }
 
     /// `status` of groups.
-    pub(crate) fn group_status(&self) -> Result<Option<GroupStatus>, Problem> {
-        self.status(&[
-            ("active", GroupStatus::Active),
-            ("suspended", GroupStatus::Suspended),
-            ("deleted", GroupStatus::Deleted),
-            ("create_failed", GroupStatus::CreateFailed),
-            ("unknown", GroupStatus::Unknown),
-        ])
+    pub(crate) fn group_status(&self) -> Result<Option<Status>, Problem> {
+        self.status(Status::ALL, Status::name)
     }
 
     /// `status` of members.
     pub(crate) fn member_status(&self) -> Result<Option<MemberStatus>, Problem> {
-        self.status(&[
-            ("member", MemberStatus::Member),
-            ("pending", MemberStatus::Pending),
-            ("left", MemberStatus::Left),
-            ("removed", MemberStatus::Removed),
-            ("revoked", MemberStatus::Revoked),
-        ])
+        self.status(MemberStatus::ALL, MemberStatus::name)
     }
 
     /// `status` of commands.
     pub(crate) fn command_status(&self) -> Result<Option<CommandStatus>, Problem> {
-        self.status(&CommandStatus::ALL.map(|status| (status.name(), status)))
+        self.status(CommandStatus::ALL, CommandStatus::name)
     }
 
-    fn status<T: Copy>(&self, known: &[(&str, T)]) -> Result<Option<T>, Problem> {
+    fn status<T: Copy, const N: usize>(
+        &self,
+        all: [T; N],
+        name: fn(T) -> &'static str,
+    ) -> Result<Option<T>, Problem> {
         let Some(text) = self.get("status") else { return Ok(None) };
-        let found = known.iter().find(|(name, _)| *name == text).map(|(_, status)| *status);
-        let names = || known.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        let wrong = || Problem::parameter("bad_status", "status", text, &format!("one of {}", names()));
+        let found = all.into_iter().find(|status| name(*status) == text);
+        let wrong = || {
+            let expected = format!("one of {}", all.map(name).join(", "));
+            Problem::parameter("bad_status", "status", text, &expected)
+        };
         found.map(Some).ok_or_else(wrong)
     }
 
@@ -186,7 +179,9 @@ impl Params {
     pub(crate) fn no_time_travel(&self) -> Result<(), Problem> {
         match self.get("at") {
             None => Ok(()),
-            Some(_) => Err(Problem::not_supported("at is not supported here, only of a group or a message")),
+            Some(_) => {
+                Err(Problem::not_supported("at is not read here: ask for a group or a message at a time"))
+            }
         }
     }
 

@@ -1,17 +1,16 @@
 //! Answers about the past: the same views, over the log folded anew up to where the reader asks.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream;
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::position::Position;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::params::At;
 use super::problem::Problem;
 use crate::partition::Partition;
-use crate::reads::{Freshness, Reads};
+use crate::reads::{Freshness, Reads, Turns, blocking};
 use crate::refold::past as refold;
 use crate::store::chain;
 
@@ -26,7 +25,7 @@ const REFOLD_DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) struct Past {
     context: jetstream::Context,
-    turns: Arc<Semaphore>,
+    turns: Turns,
 }
 
 /// State as it was.
@@ -38,7 +37,7 @@ pub(super) struct Then {
 
 impl Past {
     pub(crate) fn new(context: jetstream::Context) -> Self {
-        Self { context, turns: Arc::new(Semaphore::new(REFOLDS_MAX)) }
+        Self { context, turns: Turns::new(REFOLDS_MAX, TURN_WAIT) }
     }
 
     /// The state of a partition as far as `subjects` decide it, as it was then. What is not folded yet is
@@ -56,7 +55,7 @@ impl Past {
                 position.get(home.id).ok_or_else(|| Problem::at_elsewhere(position, home.id))?
             }
             At::Time(time_ms) => {
-                let _turn = self.turn().await?;
+                let _turn = self.turns.take().await?;
                 bounded(refold::sequence_at(&self.context, home.id, *time_ms), home.id).await?
             }
         };
@@ -66,16 +65,11 @@ impl Past {
         let freshness = Freshness { min_position: Some(wanted), ..freshness };
         reads.reach(&freshness, std::slice::from_ref(home)).await?;
         // Whoever waits for what nobody has told yet keeps nobody else waiting.
-        let turn = self.turn().await?;
+        let turn = self.turns.take().await?;
         let folding = refold::fold(&self.context, home.id, subjects, sequence);
         let memory = bounded(folding, home.id).await?;
         bounded(refold::same_log(&self.context, home), home.id).await?;
         Ok(Then { memory, position, turn })
-    }
-
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let turn = tokio::time::timeout(TURN_WAIT, Arc::clone(&self.turns).acquire_owned()).await;
-        turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)
     }
 }
 
@@ -86,14 +80,8 @@ impl Then {
         T: Send + 'static,
         F: FnOnce(&Memory, &Position) -> Result<T, Problem> + Send + 'static,
     {
-        let work = tokio::task::spawn_blocking(move || {
-            let _turn = self.turn;
-            answer(&self.memory, &self.position)
-        });
-        work.await.map_err(|panic| {
-            tracing::error!(error = %chain(&panic), "answer panicked");
-            Problem::internal()
-        })?
+        let Self { memory, position, turn } = self;
+        blocking(turn, move || answer(&memory, &position)).await?
     }
 }
 
@@ -103,7 +91,7 @@ async fn bounded<T>(
 ) -> Result<T, Problem> {
     let failed = match tokio::time::timeout(REFOLD_DEADLINE, work).await {
         Ok(Ok(done)) => return Ok(done),
-        Ok(Err(refold::Error::TooMany)) => return Err(Problem::history_too_long(refold::EVENTS_MAX)),
+        Ok(Err(refold::Error::TooMany { most })) => return Err(Problem::history_too_long(most)),
         Ok(Err(refold::Error::BeginningGone { first, .. })) => {
             return Err(Problem::beginning_gone(partition, first));
         }

@@ -71,8 +71,13 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, code, "A query parameter cannot be read", detail)
     }
 
+    /// What this process lacks, and others have.
+    pub(crate) fn lacking(what: &str) -> Self {
+        Self::not_supported(&format!("{what}: ask a process of `groupfold up` or `groupfold project`"))
+    }
+
     pub(crate) fn not_supported(detail: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "not_supported", "This build cannot do that yet", detail)
+        Self::new(StatusCode::BAD_REQUEST, "not_supported", "Not offered here", detail)
     }
 
     /// A moment to look back to that does not speak of the partition where the answer lives.

@@ -4,6 +4,7 @@ mod commands;
 mod document;
 mod elsewhere;
 mod judged;
+mod offered;
 mod policy;
 mod tenants;
 

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use tokio::sync::Semaphore;
 
 use super::answer::Answer;
 use super::auth::Caller;
@@ -11,14 +10,18 @@ use super::params::{Params, usage_cursor};
 use super::problem::{Problem, ProblemBody};
 use super::{Api, convert, shape};
 use crate::partition::Partition;
-use crate::reads;
-use crate::store::chain;
+use crate::reads::{self, Turns, blocking};
 use crate::usage::{self, By, Counts, Page, Question};
 
 /// Counts at the same time: each reads a good part of the stores.
-static TURNS: Semaphore = Semaphore::const_new(2);
+const COUNTS_MAX: usize = 2;
 /// How long one may wait for its turn.
 const TURN_WAIT: Duration = Duration::from_secs(10);
+
+/// Turns to count.
+pub(super) fn turns() -> Turns {
+    Turns::new(COUNTS_MAX, TURN_WAIT)
+}
 
 /// Deliveries, billable and free
 ///
@@ -53,10 +56,7 @@ pub(crate) async fn show(
     let (by, after) = (params.usage_by()?, params.cursor_usage()?);
     let question = Question { from_ms, to_ms, by, after, caller };
     let touched = api.reads.reach_all(&params.freshness()?).await?;
-    let turn = tokio::time::timeout(TURN_WAIT, TURNS.acquire()).await;
-    let turn = turn.ok().and_then(Result::ok).ok_or_else(Problem::busy)?;
-    let work = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+    let counted = blocking(api.counts.take().await?, move || {
         whole(&touched)?;
         let page = usage::count(&touched, &question).map_err(Problem::from);
         let page = page.inspect_err(|problem| reads::report(problem, &touched))?;
@@ -64,11 +64,7 @@ pub(crate) async fn show(
         whole(&touched)?;
         Ok::<_, Problem>(page)
     });
-    let page = work.await.map_err(|panic| {
-        tracing::error!(error = %chain(&panic), "answer panicked");
-        Problem::internal()
-    })??;
-    Ok(answer(page, by))
+    Ok(answer(counted.await??, by))
 }
 
 /// A sum over a log that is not folded up to its end would be short without a word.

@@ -114,8 +114,8 @@ fn value_of(value: Of, member_id: &str) -> Value {
         Of::Picture(picture) => json!({ "mime_type": picture.mime_type, "sha256": picture.sha256 }),
         Of::Group(group) => json!({
             "status": group.status,
-            "created_at": time(group.created_at_ms),
-            "deleted_at": time(group.deleted_at_ms),
+            "created_at": convert::known_time(group.created_at_ms),
+            "deleted_at": convert::known_time(group.deleted_at_ms),
         }),
         Of::Origin(origin) => json!({
             "provider": origin.provider().name(),
@@ -139,16 +139,12 @@ fn value_of(value: Of, member_id: &str) -> Value {
     }
 }
 
-fn time(ms: Option<i64>) -> Option<String> {
-    ms.filter(|ms| *ms != 0).map(convert::time)
-}
-
 fn receipt_of(receipt: &v1::ReceiptState) -> Receipt {
     Receipt {
-        delivered_at: time(receipt.delivered_at_ms),
+        delivered_at: convert::known_time(receipt.delivered_at_ms),
         delivered_implied: receipt.delivered_implied,
-        played_at: time(receipt.played_at_ms),
-        read_at: time(receipt.read_at_ms),
+        played_at: convert::known_time(receipt.played_at_ms),
+        read_at: convert::known_time(receipt.read_at_ms),
         status: status_of(receipt),
     }
 }

@@ -55,7 +55,7 @@ fn value_fits(value: &Value) -> bool {
         Value::Command(state) => command_fits(state),
         // The fourth register comes with a record of its own.
         Value::Message(v1::MessageHead { viewed_in: Some(register), .. }) => {
-            frame::encode(register).len() <= SUBJECT_BYTES
+            frame::encoded_len(register) <= SUBJECT_BYTES
         }
         Value::Message(_) | Value::Receipt(_) => value.encoded_len() <= THIRD_BYTES,
         // Merging takes one side whole.
@@ -70,12 +70,14 @@ fn value_fits(value: &Value) -> bool {
 
 fn command_fits(state: &v1::CommandState) -> bool {
     let v1::CommandState { requested, refused, sent, answered, reconciled, message_id } = state;
-    requested.as_ref().is_none_or(|station| frame::encode(station).len() <= ASKED_BYTES)
-        && refused.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
-        && sent.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
-        && answered.as_ref().is_none_or(|station| frame::encode(station).len() <= TOLD_BYTES)
-        && reconciled.as_ref().is_none_or(|station| frame::encode(station).len() <= TOLD_BYTES)
-        && message_id.as_ref().is_none_or(|station| frame::encode(station).len() <= SHORT_BYTES)
+    all_within([
+        (requested.as_ref().map(frame::encoded_len), ASKED_BYTES),
+        (refused.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (sent.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (answered.as_ref().map(frame::encoded_len), TOLD_BYTES),
+        (reconciled.as_ref().map(frame::encoded_len), TOLD_BYTES),
+        (message_id.as_ref().map(frame::encoded_len), SHORT_BYTES),
+    ])
 }
 
 fn head_fits(head: &v1::GroupHead) -> bool {
@@ -102,27 +104,31 @@ fn head_fits(head: &v1::GroupHead) -> bool {
         // A byte or two of those around.
         policy: _,
     } = head;
-    let text = |register: &Option<v1::TextRegister>, most| {
-        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= most)
-    };
-    let picture_fits = |register: &Option<v1::PictureRegister>| {
-        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= PICTURE_BYTES)
-    };
-    let flag = |register: &Option<v1::FlagRegister>| {
-        register.as_ref().is_none_or(|register| frame::encoded_len(register) <= NUMBER_BYTES)
-    };
-    [description, description_unconfirmed].into_iter().all(|register| text(register, DESCRIPTION_BYTES))
-        && [subject, subject_unconfirmed, create_failed]
-            .into_iter()
-            .all(|register| text(register, SUBJECT_BYTES))
-        && [created, deleted, join_approval_mode, invite_link, member_add_mode]
-            .into_iter()
-            .all(|register| text(register, SHORT_BYTES))
-        && origin.as_ref().is_none_or(|register| frame::encoded_len(register) <= SHORT_BYTES)
-        && [picture, picture_unconfirmed].into_iter().all(picture_fits)
-        && [suspended, announce, locked].into_iter().all(flag)
-        && ephemeral_seconds.as_ref().is_none_or(|register| frame::encoded_len(register) <= NUMBER_BYTES)
-        && last_failure.as_ref().is_none_or(|register| frame::encoded_len(register) <= ERRORS_BYTES)
+    all_within([
+        (origin.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (created.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (create_failed.as_ref().map(frame::encoded_len), SUBJECT_BYTES),
+        (deleted.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (suspended.as_ref().map(frame::encoded_len), NUMBER_BYTES),
+        (subject.as_ref().map(frame::encoded_len), SUBJECT_BYTES),
+        (description.as_ref().map(frame::encoded_len), DESCRIPTION_BYTES),
+        (picture.as_ref().map(frame::encoded_len), PICTURE_BYTES),
+        (join_approval_mode.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (invite_link.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (last_failure.as_ref().map(frame::encoded_len), ERRORS_BYTES),
+        (announce.as_ref().map(frame::encoded_len), NUMBER_BYTES),
+        (locked.as_ref().map(frame::encoded_len), NUMBER_BYTES),
+        (member_add_mode.as_ref().map(frame::encoded_len), SHORT_BYTES),
+        (ephemeral_seconds.as_ref().map(frame::encoded_len), NUMBER_BYTES),
+        (subject_unconfirmed.as_ref().map(frame::encoded_len), SUBJECT_BYTES),
+        (description_unconfirmed.as_ref().map(frame::encoded_len), DESCRIPTION_BYTES),
+        (picture_unconfirmed.as_ref().map(frame::encoded_len), PICTURE_BYTES),
+    ])
+}
+
+/// Bytes of registers, where they are there, each with its bound.
+fn all_within<const N: usize>(registers: [(Option<usize>, usize); N]) -> bool {
+    registers.into_iter().all(|(bytes, most)| bytes.is_none_or(|bytes| bytes <= most))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use super::{Partition, bound};
 use crate::loss::LOST;
 use crate::metrics::Metrics;
 use crate::status::Folded;
-use crate::store::{self, Outbox, VALUE_BYTES_MAX};
+use crate::store::{self, Outbox};
 use crate::tail::Item;
 
 /// Most keys written by one commit, save for a single event that has more. The more, the fewer syncs while catching
@@ -82,7 +82,7 @@ fn there(payload: &[u8]) -> Result<(), &'static str> {
 }
 
 fn contributed(record: &v1::Record, known: &mut Known) -> Result<Contributions, &'static str> {
-    if record.event.as_ref().is_none_or(|event| event.kind.is_none()) {
+    if record.kind().is_none() {
         return Err(NO_EVENT);
     }
     let contributions = Contributions::unknown(record, known);
@@ -123,17 +123,7 @@ struct Commit<'a> {
 impl Commit<'_> {
     fn chunk(&self, mut messages: Vec<Message>) -> Result<(), store::Error> {
         let (changes, outbox) = self.changes(&mut messages)?;
-        match changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-            None => self.commit(&messages, &changes, &outbox),
-            // What records bring is bounded, see [`bound`]: the rest of it cannot be of this log and build.
-            Some(len) => {
-                Err(self.damaged(format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")))
-            }
-        }
-    }
-
-    fn damaged(&self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> store::Error {
-        store::Error::Damaged { partition: self.partition.id, source: source.into() }
+        self.commit(&messages, &changes, &outbox)
     }
 
     fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
@@ -148,7 +138,9 @@ impl Commit<'_> {
             let mut working = Working::over(loaded);
             for message in &mut *messages {
                 let contributions = std::mem::take(&mut message.contributions);
-                working.apply(contributions).map_err(|error| self.damaged(error))?;
+                working
+                    .apply(contributions)
+                    .map_err(|error| store::Error::damaged(self.partition.id, error))?;
             }
             let mut outbox = Outbox::default();
             if let Some(last) = messages.last() {
@@ -177,7 +169,7 @@ impl Commit<'_> {
             let Ok(record) = &message.record else { continue };
             let at = At { sequence: message.sequence, log_time_ms: message.log_time_ms };
             let changes = telling.apply(record, contributions, at).map_err(|error| match error {
-                TellError::Entry(error) => self.damaged(error),
+                TellError::Entry(error) => store::Error::damaged(self.partition.id, error),
                 TellError::Source(error) => error,
             })?;
             for change in changes {
@@ -194,7 +186,8 @@ impl Commit<'_> {
         let Some(last) = messages.last() else { return Ok(()) };
         let unreadable: Vec<v1::Unreadable> = messages.iter().filter_map(unreadable).collect();
         let before = self.partition.store.view()?.progress();
-        let digest = store::digest_of(&before).map_err(|error| self.damaged(error))?;
+        let digest =
+            store::digest_of(&before).map_err(|error| store::Error::damaged(self.partition.id, error))?;
         let digest = digest.plus(changes.digest);
         let left_out = outbox.left_out(&before);
         let progress = v1::Progress {

@@ -97,7 +97,8 @@ impl Comparison<'_> {
                 }
                 None if store.is_some() => Ok(None),
                 // What cannot be walked through any more may still have this one.
-                None => unpanicked(|| self.live.bytes(&key)).map(|found| found.map(IVec::from)),
+                None => unpanicked(self.live.partition(), || self.live.bytes(&key))
+                    .map(|found| found.map(IVec::from)),
             };
             if !self.covers(&key) {
                 continue;
@@ -138,7 +139,7 @@ impl Comparison<'_> {
         digest: &mut Option<Digest>,
     ) -> Option<Bytes> {
         digest.as_ref()?;
-        unpanicked(|| live.next().transpose()).unwrap_or_else(|error| {
+        unpanicked(self.live.partition(), || live.next().transpose()).unwrap_or_else(|error| {
             let what = format!("entries of the database ({})", store::chain(&error));
             self.note(None, what, Wrong::Unreadable);
             *digest = None;
@@ -164,7 +165,7 @@ impl Comparison<'_> {
     /// The digests that the live store keeps must be those of its own entries.
     fn digests_of_groups(&mut self) {
         for (group, digest) in std::mem::take(&mut self.live_groups) {
-            let kept = unpanicked(|| self.live.group_digest(&group)).ok();
+            let kept = unpanicked(self.live.partition(), || self.live.group_digest(&group)).ok();
             if kept != Some(digest) {
                 let what = format!("digest of group {group}");
                 self.note(Some(group), what, Wrong::Differs);
@@ -193,7 +194,7 @@ impl Comparison<'_> {
         }
         let head = Key::Message { message: message.clone() };
         let bytes = head.encode();
-        let sources = [self.fresh, self.live].map(|view| unpanicked(|| view.bytes(&bytes)));
+        let sources = [self.fresh, self.live].map(|view| unpanicked(view.partition(), || view.bytes(&bytes)));
         let group =
             sources.into_iter().flatten().flatten().find_map(|value| match head.decode_value(&value) {
                 Ok(Value::Message(message)) => message.group_id.and_then(|register| register.value),
@@ -228,14 +229,25 @@ fn add(groups: &mut BTreeMap<String, Digest>, key: &[u8], way: Digest) {
 }
 
 /// What a damaged database panics about is an error like any other.
-fn unpanicked<T>(read: impl FnOnce() -> Result<T, store::Error>) -> Result<T, store::Error> {
-    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(store::Error::Damaged { partition: 0, source: "the database panicked while reading".into() })
-    })
+fn unpanicked<T>(partition: u16, read: impl FnOnce() -> Result<T, store::Error>) -> Result<T, store::Error> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(store::Error::damaged(partition, "the database panicked while reading")))
 }
 
 /// The groups of some differences, each once.
 #[must_use]
 pub fn groups_of(differences: &[Difference]) -> BTreeSet<&str> {
     differences.iter().filter_map(|difference| difference.group.as_deref()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn damage_that_the_database_panics_about_is_of_the_partition_that_was_read() {
+        let panics = || panic!("a test says so");
+        let damage = unpanicked::<()>(5, panics).unwrap_err();
+        assert_eq!(damage.partition(), Some(5), "{damage}");
+    }
 }

@@ -14,7 +14,7 @@ use super::report::Scope;
 use super::{Error, ahead};
 use crate::partition::fold::read;
 use crate::scan::{Found, From, Scan, Stretch};
-use crate::store::{self, Side, Store, VALUE_BYTES_MAX};
+use crate::store::{self, Side, Store};
 
 /// Messages folded at a time in portions.
 const BATCH_EVENTS: usize = 1_000;
@@ -254,13 +254,12 @@ fn fold(store: &Store, mut portion: Portion, read: Read) -> Result<Portion, stor
         portion.working.load(loaded);
     }
     for contributions in read.contributed {
-        portion.working.apply(contributions).map_err(|error| damaged(store, error))?;
+        portion
+            .working
+            .apply(contributions)
+            .map_err(|error| store::Error::damaged(store.partition(), error))?;
     }
     Ok(portion)
-}
-
-fn damaged(store: &Store, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> store::Error {
-    store::Error::Damaged { partition: store.partition(), source: source.into() }
 }
 
 /// Writes a portion and tells what it adds to the digest.
@@ -272,9 +271,6 @@ fn write(
     sealed: bool,
 ) -> Result<Digest, store::Error> {
     let changes = portion.working.finish();
-    if let Some(len) = changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) {
-        return Err(damaged(store, format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}")));
-    }
     let before = store.view()?.progress();
     let unreadable = portion.unreadable.len() as u64;
     let mut progress = v1::Progress {
@@ -291,7 +287,8 @@ fn write(
         progress.log_time_ms = before.log_time_ms;
     }
     if sealed {
-        let digest = store::digest_of(&before).map_err(|error| damaged(store, error))?;
+        let digest =
+            store::digest_of(&before).map_err(|error| store::Error::damaged(store.partition(), error))?;
         progress.digest = digest.plus(changes.digest).to_bytes().to_vec().into();
         store.commit(&changes, &portion.unreadable, progress)?;
     } else {

@@ -4,6 +4,7 @@
 //! subjects and on that of identity changes. So a group is folded from them alone, up to a sequence, and the
 //! outcome is what the store held for it when it had applied that sequence.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_nats::jetstream;
@@ -36,9 +37,12 @@ pub enum Error {
         /// The first sequence that is there.
         first: u64,
     },
-    /// There are more than [`EVENTS_MAX`] messages to fold.
-    #[error("more than {EVENTS_MAX} log messages would have to be folded")]
-    TooMany,
+    /// There are more messages to fold than are taken.
+    #[error("more than {most} log messages would have to be folded")]
+    TooMany {
+        /// How many are taken.
+        most: usize,
+    },
     /// What was just folded cannot be read: a fault of ours.
     #[error("a folded entry cannot be read")]
     Entry(#[from] entry::Error),
@@ -72,6 +76,19 @@ pub async fn fold(
     subjects: Vec<String>,
     to: u64,
 ) -> Result<Memory, Error> {
+    fold_without(context, partition, subjects, to, &BTreeSet::new(), EVENTS_MAX, |_| {}).await
+}
+
+/// As [`fold`], of `most` messages at most; those of the sequences in `skip` are left out. `each` is told what was folded.
+pub(super) async fn fold_without(
+    context: &jetstream::Context,
+    partition: u16,
+    subjects: Vec<String>,
+    to: u64,
+    skip: &BTreeSet<u64>,
+    most: usize,
+    mut each: impl FnMut(v1::Record),
+) -> Result<Memory, Error> {
     let stream = log::stream(partition);
     let first = scan::ends(context, &stream).await?.first;
     if first > 1 {
@@ -80,17 +97,20 @@ pub async fn fold(
     let stretch = Stretch { stream, from: From::Sequence(1), to, subjects };
     let mut scan = Scan::new(context.clone(), stretch);
     let (mut memory, mut events) = (Memory::default(), 0);
-    while let Some(batch) = scan.next_batch(BATCH_EVENTS).await? {
+    while let Some(mut batch) = scan.next_batch(BATCH_EVENTS).await? {
         events += batch.len();
-        if events > EVENTS_MAX {
-            return Err(Error::TooMany);
+        if events > most {
+            return Err(Error::TooMany { most });
         }
+        batch.retain(|found| !skip.contains(&found.sequence));
         let folded = tokio::task::spawn_blocking(move || {
             let records: Vec<v1::Record> =
                 batch.iter().filter_map(|found| record_of(&found.payload).ok()).collect();
-            memory.apply(&records).map(|_| memory)
+            memory.apply(&records).map(|_| (memory, records))
         });
-        memory = folded.await??;
+        let records;
+        (memory, records) = folded.await??;
+        records.into_iter().for_each(&mut each);
     }
     Ok(memory)
 }

@@ -7,14 +7,18 @@ use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, v1};
 
 use super::shadow::Shadow;
-use super::{Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, Writes, digests, pages, unreadable_key};
+use super::{
+    Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, VALUE_BYTES_MAX, Writes, digests, pages,
+    unreadable_key,
+};
 
 impl Store {
     /// Writes changes, unreadable records and the position they lead to, all or nothing, and returns when they
     /// are on the device. After an error the store is closed: memory may be ahead of the device.
     ///
     /// # Errors
-    /// The store is closed, or a write failed.
+    /// The store is closed, or a write failed. [`Error::Damaged`] of an entry longer than [`VALUE_BYTES_MAX`]: nothing is
+    /// written then.
     pub fn commit(
         &self,
         changes: &Changes,
@@ -35,11 +39,21 @@ impl Store {
         outbox: &Outbox,
         progress: v1::Progress,
     ) -> Result<(), Error> {
+        self.bounded(changes)?;
         let mut writes = writes(unreadable, outbox, &progress);
         let shadow = self.noted(&mut writes, changes)?;
         let hidden = self.hide(shadow)?;
         self.write(writes)?;
         hidden.show(progress)
+    }
+
+    /// What records bring is bounded, see `partition::bound`: an entry that is longer cannot be of this log and build.
+    pub(super) fn bounded(&self, changes: &Changes) -> Result<(), Error> {
+        let Some(len) = changes.puts.values().map(Vec::len).find(|len| *len > VALUE_BYTES_MAX) else {
+            return Ok(());
+        };
+        let what = format!("an entry would have {len} bytes, more than {VALUE_BYTES_MAX}");
+        Err(Error::damaged(self.partition(), what))
     }
 
     /// From here on readers see what was.

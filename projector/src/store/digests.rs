@@ -105,5 +105,5 @@ impl Sums {
 }
 
 pub(super) fn read(partition: u16, bytes: &[u8]) -> Result<Digest, Error> {
-    Digest::from_bytes(bytes).ok_or_else(|| Error::Damaged { partition, source: Box::new(entry::Error::Key) })
+    Digest::from_bytes(bytes).ok_or_else(|| Error::damaged(partition, entry::Error::Key))
 }

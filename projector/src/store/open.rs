@@ -71,7 +71,7 @@ fn take_closed(settings: &Settings, folder: &Path, found: u64) -> Result<(), Err
         Err(source) => return Err(io("read", &path, source)),
     };
     if found < closed {
-        return Err(damaged(settings, Damage::Behind { closed, found }));
+        return Err(Error::damaged(settings.partition, Damage::Behind { closed, found }));
     }
     fs::remove_file(&path).map_err(|source| io("remove", &path, source))
 }
@@ -164,25 +164,30 @@ fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, Undo, v1::Progr
         db.flush().map_err(|error| database(settings.partition, error))?;
     }
     let progress = match db.get(PROGRESS_KEY).map_err(|error| database(settings.partition, error))? {
-        Some(bytes) => frame::decode(&bytes).map_err(|error| damaged(settings, Damage::Progress(error)))?,
+        Some(bytes) => frame::decode(&bytes)
+            .map_err(|error| Error::damaged(settings.partition, Damage::Progress(error)))?,
         None if db.is_empty() => v1::Progress::default(),
-        None => return Err(damaged(settings, Damage::NoProgress)),
+        None => return Err(Error::damaged(settings.partition, Damage::NoProgress)),
     };
     Ok((db, undo, progress))
 }
 
 /// The digest of all entries must be the one that the position says, and those of groups must add up.
 pub(super) fn verify(settings: &Settings, db: &sled::Db, progress: &v1::Progress) -> Result<(), Error> {
-    let expected = digest_of(progress).map_err(|error| damaged(settings, Damage::Digest(error)))?;
+    let expected =
+        digest_of(progress).map_err(|error| Error::damaged(settings.partition, Damage::Digest(error)))?;
     let sums = Sums::of(settings.partition, db)?;
     if sums.entries != expected {
-        return Err(damaged(settings, Damage::OtherDigest { found: sums.entries, expected }));
+        return Err(Error::damaged(
+            settings.partition,
+            Damage::OtherDigest { found: sums.entries, expected },
+        ));
     }
     match sums.kept {
         // Written by a build that kept none.
         None => digests::write_all(settings.partition, db),
         Some(kept) if kept == sums.of_groups => Ok(()),
-        Some(_) => Err(damaged(settings, Damage::OtherGroups)),
+        Some(_) => Err(Error::damaged(settings.partition, Damage::OtherGroups)),
     }
 }
 
@@ -207,10 +212,6 @@ fn open_released(settings: &Settings, folder: &Path) -> Result<sled::Db, Error> 
             other => return other.map_err(|error| database(settings.partition, error)),
         }
     }
-}
-
-fn damaged(settings: &Settings, damage: Damage) -> Error {
-    Error::Damaged { partition: settings.partition, source: Box::new(damage) }
 }
 
 /// Drops a database that may be in any state: what it panics about is of no interest any more.

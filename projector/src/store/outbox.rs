@@ -118,7 +118,7 @@ fn changes_in(value: &[u8]) -> Result<Vec<v1::Change>, frame::Error> {
 /// Reads changes for nothing but to know that they can be read.
 pub(super) fn check(partition: u16, value: &[u8]) -> Result<(), Error> {
     let read = changes_in(value).map(drop);
-    read.map_err(|error| Error::Damaged { partition, source: Box::new(error) })
+    read.map_err(|error| Error::damaged(partition, error))
 }
 
 /// Up to where changes are not in the outbox, as the stream of changes had them.

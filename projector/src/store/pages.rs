@@ -73,7 +73,7 @@ impl<'a> Pages<'a> {
         if first.covers(common, rest) {
             return Ok(first);
         }
-        let no_page = || damaged(self.partition, entry::Error::Key);
+        let no_page = || Error::damaged(self.partition, entry::Error::Key);
         let between = (Bound::Included(common.to_vec()), Bound::Included([common, rest].concat()));
         let last = shadow::walk_back(self.db, self.shadow, between).next().ok_or_else(no_page)?;
         let (key, value) = last.map_err(|error| database(self.partition, error))?;
@@ -96,16 +96,16 @@ impl Page {
     }
 
     fn read(partition: u16, key: &[u8], value: IVec) -> Result<Self, Error> {
-        let (common, begin) = receipt_of(key).ok_or_else(|| damaged(partition, entry::Error::Key))?;
-        let v1::Page { end, entries } =
-            frame::decode_shared(&Bytes::from_owner(value)).map_err(|error| damaged(partition, error))?;
+        let (common, begin) = receipt_of(key).ok_or_else(|| Error::damaged(partition, entry::Error::Key))?;
+        let v1::Page { end, entries } = frame::decode_shared(&Bytes::from_owner(value))
+            .map_err(|error| Error::damaged(partition, error))?;
         let page = Self { key: key.to_vec(), common: common.len(), end, entries };
         let rests = || page.entries.iter().map(|entry| &entry.rest);
         let within = rests().all(|rest| **rest >= *begin && page.is_before_end(rest));
         if within && rests().is_sorted_by(|a, b| a < b) {
             Ok(page)
         } else {
-            Err(damaged(partition, entry::Error::Key))
+            Err(Error::damaged(partition, entry::Error::Key))
         }
     }
 
@@ -216,7 +216,7 @@ pub(super) fn entries(
             }
             _ => row.lacks(page.as_ref()),
         };
-        let gap = lacks.then(|| Err(damaged(partition, entry::Error::Key)));
+        let gap = lacks.then(|| Err(Error::damaged(partition, entry::Error::Key)));
         let of_page = page.into_iter().flat_map(|Page { key, common, entries, .. }| {
             let whole = move |entry: v1::PageEntry| {
                 Ok((IVec::from([&key[..common], &entry.rest].concat()), IVec::from(&*entry.value)))
@@ -249,10 +249,6 @@ impl Row {
             Self::Unknown => false,
         }
     }
-}
-
-fn damaged(partition: u16, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Damaged { partition, source: Box::new(source) }
 }
 
 #[cfg(test)]

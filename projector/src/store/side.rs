@@ -137,6 +137,7 @@ impl Store {
         unreadable: &[v1::Unreadable],
         progress: v1::Progress,
     ) -> Result<(), Error> {
+        self.bounded(changes)?;
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;

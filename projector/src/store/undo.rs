@@ -69,7 +69,8 @@ impl Undo {
         let mut all = Vec::new();
         for number in 0_u32.. {
             let Some(part) = self.get(&number.to_be_bytes())? else { return Ok(None) };
-            let part: v1::Undo = frame::decode(&part).map_err(|error| self.damaged(error))?;
+            let part: v1::Undo =
+                frame::decode(&part).map_err(|error| Error::damaged(self.partition, error))?;
             if part.commit != commit {
                 return Ok(None);
             }
@@ -84,16 +85,12 @@ impl Undo {
     /// The last commit that came to its end; zero before the first.
     fn done(&self) -> Result<u64, Error> {
         let Some(bytes) = self.get(DONE)? else { return Ok(0) };
-        let bytes = bytes.as_ref().try_into().map_err(|error| self.damaged(error))?;
+        let bytes = bytes.as_ref().try_into().map_err(|error| Error::damaged(self.partition, error))?;
         Ok(u64::from_be_bytes(bytes))
     }
 
     fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
         self.tree.get(key).map_err(|error| database(self.partition, error))
-    }
-
-    fn damaged(&self, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-        Error::Damaged { partition: self.partition, source: Box::new(error) }
     }
 }
 

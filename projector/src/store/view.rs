@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::RwLockReadGuard;
 
 use groupfold_fold::apply::Digest;
-use groupfold_fold::entry::{Key, Prefix, Source, Value};
+use groupfold_fold::entry::{self, Key, Prefix, Source, Value};
 use groupfold_schemas::v1;
 
 use sled::IVec;
@@ -86,7 +86,7 @@ impl<'a> ReadView<'a> {
         let entries = self.walk_under(Prefix::Heads.encode(), after)?;
         Ok(entries.map(|entry| match self.entry(entry)? {
             (Key::Head { group }, Value::Head(head)) => Ok((group, *head)),
-            _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+            _ => Err(Error::damaged(self.partition, entry::Error::Key)),
         }))
     }
 
@@ -111,7 +111,7 @@ impl<'a> ReadView<'a> {
         let entries = self.walk_under(Prefix::Messages.encode(), after)?;
         Ok(entries.map(|entry| match self.entry(entry)? {
             (Key::Message { message }, Value::Message(head)) => Ok((message, head)),
-            _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+            _ => Err(Error::damaged(self.partition, entry::Error::Key)),
         }))
     }
 
@@ -127,7 +127,7 @@ impl<'a> ReadView<'a> {
             .map(|entry| {
                 let (_, value) = entry.map_err(|error| database(self.partition, error))?;
                 groupfold_schemas::frame::decode(&value)
-                    .map_err(|error| Error::Damaged { partition: self.partition, source: Box::new(error) })
+                    .map_err(|error| Error::damaged(self.partition, error))
             })
             .collect()
     }
@@ -143,7 +143,7 @@ impl<'a> ReadView<'a> {
         let entries = self.walk(from, to)?.take(most);
         let read = |entry: sled::Result<(IVec, IVec)>| {
             let (key, value) = entry.map_err(|error| database(self.partition, error))?;
-            read(&key, &value).ok_or_else(|| self.damaged(groupfold_fold::entry::Error::Key))
+            read(&key, &value).ok_or_else(|| Error::damaged(self.partition, entry::Error::Key))
         };
         entries.map(read).collect()
     }
@@ -179,13 +179,9 @@ impl<'a> ReadView<'a> {
 
     fn entry(&self, entry: Result<(IVec, IVec), Error>) -> Result<(Key, Value), Error> {
         let (key, value) = entry?;
-        let key = Key::decode(&key).map_err(|error| self.damaged(error))?;
-        let value = key.decode_value(&value).map_err(|error| self.damaged(error))?;
+        let key = Key::decode(&key).map_err(|error| Error::damaged(self.partition, error))?;
+        let value = key.decode_value(&value).map_err(|error| Error::damaged(self.partition, error))?;
         Ok((key, value))
-    }
-
-    fn damaged(&self, error: groupfold_fold::entry::Error) -> Error {
-        Error::Damaged { partition: self.partition, source: Box::new(error) }
     }
 }
 
@@ -194,7 +190,10 @@ impl Source for ReadView<'_> {
 
     fn get(&self, key: &Key) -> Result<Option<Value>, Error> {
         let bytes = self.bytes(&key.encode())?;
-        bytes.map(|bytes| key.decode_value(&bytes)).transpose().map_err(|error| self.damaged(error))
+        bytes
+            .map(|bytes| key.decode_value(&bytes))
+            .transpose()
+            .map_err(|error| Error::damaged(self.partition, error))
     }
 
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
@@ -217,7 +216,7 @@ impl Source for ReadView<'_> {
         pages::entries(self.partition, commands)
             .map(|entry| match self.entry(entry)? {
                 (Key::Command { command }, Value::Command(state)) => Ok((command, *state)),
-                _ => Err(self.damaged(groupfold_fold::entry::Error::Key)),
+                _ => Err(Error::damaged(self.partition, entry::Error::Key)),
             })
             .collect()
     }

@@ -160,11 +160,9 @@ fn is_read_back(record: &v1::Record, to: &[(Option<u16>, String)], payload: &Byt
     let again: v1::Record = frame::decode(payload).map_err(|error| error.to_string())?;
     hold(again == *record, || "a record is another one once written and read".to_owned())?;
     let group = Some(record.group_id.clone()).filter(|id| !id.is_empty());
-    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
-    let kind = kind.map_or("unknown", |kind| kind.name());
     for (partition, subject) in to {
         let partition = partition.ok_or("an event without a partition")?;
-        let said = Some((partition, record.account.clone(), kind.to_owned(), group.clone()));
+        let said = Some((partition, record.account.clone(), record.kind_name().to_owned(), group.clone()));
         hold(log::read_event_subject(subject) == said, || format!("{subject} does not say {said:?}"))?;
     }
     Ok(())

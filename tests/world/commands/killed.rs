@@ -190,3 +190,83 @@ async fn of_two_processes_none_overtakes_what_waits_for_its_turn_at_the_other() 
     let (asked, names) = queue(&provider, &up).await;
     go_in_order(&provider, &up, &asked, &names).await;
 }
+
+/// A change of a group's picture in the log, by a process that died before it sent it.
+async fn left(groupfold: &mut Groupfold, group: &str, picture: Vec<u8>) {
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "command.requested".to_owned())];
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let picture = reqwest::multipart::Part::bytes(picture).file_name("picture.jpg");
+    let form = reqwest::multipart::Form::new().part("picture", picture);
+    let url = groupfold.api_url(&format!("/v1/groups/{group}"));
+    let _ = groupfold_tests::http::client().patch(url).multipart(form).send().await;
+    wait_until("it dies", END_WAIT, async || {
+        groupfold.process().exited().map(|_| ()).ok_or_else(|| "it runs".to_owned())
+    })
+    .await;
+    groupfold.kill9();
+    groupfold.options().env.clear();
+}
+
+async fn newest(groupfold: &Groupfold) -> String {
+    groupfold.caught_up().await;
+    let all = groupfold.get("/v1/commands?limit=1").await.json;
+    all["commands"][0]["command_id"].as_str().unwrap_or_else(|| panic!("{all}")).to_owned()
+}
+
+/// A broker that did not give the picture at that moment had the command refused as too late, which it was not.
+#[tokio::test]
+async fn a_picture_that_cannot_be_had_now_is_tried_again_and_one_that_is_gone_is_told() {
+    const UPLOADS: &str = "groupfold_uploads";
+    let server = NatsServer::start().await;
+    let provider = Provider::start(SECRET, &[]).await;
+    let mut options = Options::on(&server);
+    options.args.extend(reaching(&provider, 60_000));
+    let mut groupfold = Groupfold::up(options).await;
+    provider.tell(&groupfold.webhook_url()).await;
+    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
+    let created = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    let created = ended(&groupfold, created.json["command_id"].as_str().unwrap()).await;
+    let group = super::known(&groupfold, &created).await;
+    let client = async_nats::connect(server.url()).await.unwrap();
+    let context = async_nats::jetstream::new(client);
+
+    let picture = crate::graph::jpeg(300, 300);
+    left(&mut groupfold, &group, picture.clone()).await;
+    // The bucket cannot be made while another stream has its subjects.
+    context.delete_object_store(UPLOADS).await.unwrap();
+    let squatter = async_nats::jetstream::stream::Config {
+        name: "SQUATTER".to_owned(),
+        subjects: vec![format!("$O.{UPLOADS}.>")],
+        ..Default::default()
+    };
+    context.create_stream(squatter).await.unwrap();
+    groupfold.restart().await;
+    provider.tell(&groupfold.webhook_url()).await;
+    let id = newest(&groupfold).await;
+    wait_until("the picture is asked for", END_WAIT, async || {
+        let command = groupfold.get(&format!("/v1/commands/{id}")).await.json;
+        let tried = groupfold.process().log().contains("the bucket of pictures");
+        if tried || command["status"] == "refused" { Ok(()) } else { Err(command.to_string()) }
+    })
+    .await;
+    context.delete_stream("SQUATTER").await.unwrap();
+    let config =
+        async_nats::jetstream::object_store::Config { bucket: UPLOADS.to_owned(), ..Default::default() };
+    let store = context.create_object_store(config).await.unwrap();
+    let name = groupfold_schemas::id::hex(&groupfold_schemas::id::sha256([picture.as_slice()]));
+    store.put(name.as_str(), &mut picture.as_slice()).await.unwrap();
+    let command = ended(&groupfold, &id).await;
+    assert_eq!(command["status"], "succeeded", "{command}");
+
+    left(&mut groupfold, &group, crate::graph::jpeg(400, 400)).await;
+    context.delete_object_store(UPLOADS).await.unwrap();
+    groupfold.restart().await;
+    let command = ended(&groupfold, &newest(&groupfold).await).await;
+    assert_eq!(
+        (&command["status"], &command["code"]),
+        (&json!("refused"), &json!("picture_gone")),
+        "{command}"
+    );
+    assert_eq!(calls(&provider, "update").await, 1);
+}

@@ -4,8 +4,8 @@ use groupfold_schemas::{frame, log, v1};
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
 use serde_json::json;
 
-use super::{BOUND, T, answer, digest, fail_in_the_past, quick, records};
-use crate::hook::{created, joined, lifecycle, messages, number_changed, participants};
+use super::{BOUND, T, answer, code, digest, fail_in_the_past, failed, quick, records};
+use crate::hook::{created, joined, lifecycle, messages, number_changed, participants, renamed, settings};
 
 /// A group of each partition.
 fn groups() -> Vec<String> {
@@ -119,4 +119,26 @@ async fn what_is_too_large_for_the_broker_fails_again_and_stays() {
         "{done}"
     );
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1);
+}
+
+/// What is left of a group's events tells a state that never was.
+#[tokio::test]
+async fn a_preview_of_a_group_whose_log_has_lost_its_beginning_is_refused() {
+    let (nats, groupfold) = quick().await;
+    groupfold.post(&lifecycle(&[created("G", "Team", T)])).await;
+    fail_in_the_past(&nats, &participants(&[joined("G", "5511", T + 1)])).await;
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let name = log::stream(log::partition_of("G", 8));
+    let config = jetstream.get_stream(&name).await.unwrap().cached_info().config.clone();
+    jetstream.delete_stream(&name).await.unwrap();
+    let cut = async_nats::jetstream::stream::Config { first_sequence: Some(2), ..config };
+    jetstream.create_stream(cut).await.unwrap();
+    for record in records(&settings(&[renamed("G", "New", T + 2)])) {
+        let subject = log::event_subject(log::partition_of("G", 8), "A", "settings_updated", Some("G"));
+        jetstream.publish(subject, frame::encode(&record).into()).await.unwrap().await.unwrap();
+    }
+    let output = failed(&groupfold, &["replay", "--group", "G"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_ne!(code(&output), 0, "{said}");
+    assert!(said.contains("begins with sequence 2"), "{said}");
 }

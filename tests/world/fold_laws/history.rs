@@ -130,7 +130,7 @@ fn reported(
 /// A history for people to read.
 pub(crate) fn told(records: &[Record]) -> String {
     let line = |r: &Record| {
-        let kind = r.event.as_ref().and_then(|event| event.kind.as_ref());
+        let kind = r.kind();
         let text = format!("{kind:?}");
         let brief = ["None, ", "Some(", "parent_user_id: None", "errors: [], "]
             .iter()

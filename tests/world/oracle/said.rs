@@ -100,7 +100,7 @@ fn codes(errors: &[ProviderError]) -> Vec<String> {
 }
 
 pub(super) fn kind(record: &Record) -> &Kind {
-    record.event.as_ref().and_then(|event| event.kind.as_ref()).expect("records of tests have events")
+    record.kind().expect("records of tests have events")
 }
 
 /// The lines of history that a record adds.

@@ -12,8 +12,7 @@ pub(super) fn event() -> String {
     let names = |columns: &mut dyn Iterator<Item = &Column>| columns.map(|c| c.name).collect::<Vec<_>>();
     let mut properties: Map<String, Value> =
         COLUMNS.iter().chain([&ORIGINAL]).map(|column| (column.name.to_owned(), of_column(column))).collect();
-    properties
-        .insert("kind".into(), json!({ "enum": KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>() }));
+    properties.insert("kind".into(), json!({ "enum": super::names().collect::<Vec<_>>() }));
     properties.insert("members".into(), json!({ "type": "array", "items": { "$ref": "#/$defs/person" } }));
     let by_kind: Vec<Value> = KINDS
         .iter()

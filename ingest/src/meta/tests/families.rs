@@ -54,7 +54,7 @@ const FAMILIES: [(&str, &[&str]); 38] = [
 
 fn name(item: &Item) -> &'static str {
     match item {
-        Item::Event(record) => record.event.as_ref().unwrap().kind.as_ref().unwrap().name(),
+        Item::Event(record) => record.kind().unwrap().name(),
         Item::Failed(_) => "failed",
         Item::Ignored(_) => "ignored",
     }

@@ -179,7 +179,7 @@ pub(super) fn receipts(
     before: Option<&v1::MemberReceipt>,
     after: &v1::MemberReceipt,
 ) -> Option<Difference> {
-    let of = |receipt: &v1::MemberReceipt| Of::Receipt(receipt_state(receipt));
+    let of = |receipt: &v1::MemberReceipt| Of::Receipt(view::receipt_state(receipt));
     let (before, after) = (before.map(of), Some(of(after)));
     let sides = Sides { kind: ChangeKind::Receipt, member_id: None, before, after };
     let reported = reported.as_ref().map(shown);
@@ -200,16 +200,4 @@ pub(super) fn views(
     let (before, after) = (before.map(of), Some(of(after)));
     let sides = Sides { kind: ChangeKind::MessageView, member_id: None, before, after };
     Some(Difference { message_id: Some(message.to_owned()), ..sides.different()? })
-}
-
-fn receipt_state(receipt: &v1::MemberReceipt) -> v1::ReceiptState {
-    let time = |mark: &Option<v1::Mark>| mark.as_ref()?.stamp.as_ref().map(|stamp| stamp.time_ms);
-    let (delivered, read, played) = (time(&receipt.delivered), time(&receipt.read), time(&receipt.played));
-    let implied = [read, played].into_iter().flatten().min();
-    v1::ReceiptState {
-        delivered_at_ms: delivered.or(implied),
-        delivered_implied: delivered.is_none() && implied.is_some(),
-        read_at_ms: read,
-        played_at_ms: played,
-    }
 }

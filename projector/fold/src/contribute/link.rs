@@ -35,10 +35,7 @@ impl Contribution<'_> {
         let (Some(a), Some(text)) = (names.first(), text) else { return };
         let b = Alias { kind: AliasKind::Username, text: text.clone() };
         let first_seen_ms = self.record.provider_time_ms;
-        let is_receipt = matches!(
-            self.record.event.as_ref().and_then(|event| event.kind.as_ref()),
-            Some(Kind::Receipt(_))
-        );
+        let is_receipt = matches!(self.record.kind(), Some(Kind::Receipt(_)));
         // There are many receipts, and each that moved this would be one more write and a look at the group.
         let last_seen_ms =
             if is_receipt { first_seen_ms - first_seen_ms.rem_euclid(DAY_MS) } else { first_seen_ms };

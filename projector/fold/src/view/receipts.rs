@@ -117,17 +117,23 @@ fn first_time(receipt: &v1::MemberReceipt) -> i64 {
         .unwrap_or_default()
 }
 
-pub(super) fn member(person: Person, receipt: &v1::MemberReceipt) -> MemberReceipt {
+/// When a message reached someone, was read and played.
+pub(crate) fn receipt_state(receipt: &v1::MemberReceipt) -> v1::ReceiptState {
     let delivered = time_of(receipt.delivered.as_ref());
     let read = time_of(receipt.read.as_ref());
     let played = time_of(receipt.played.as_ref());
     // A message seen on arrival yields `read` alone (Meta, message statuses).
     let implied = [read, played].into_iter().flatten().min();
-    MemberReceipt {
-        person,
+    v1::ReceiptState {
         delivered_at_ms: delivered.or(implied),
         delivered_implied: delivered.is_none() && implied.is_some(),
         read_at_ms: read,
         played_at_ms: played,
     }
+}
+
+pub(super) fn member(person: Person, receipt: &v1::MemberReceipt) -> MemberReceipt {
+    let v1::ReceiptState { delivered_at_ms, delivered_implied, read_at_ms, played_at_ms } =
+        receipt_state(receipt);
+    MemberReceipt { person, delivered_at_ms, delivered_implied, read_at_ms, played_at_ms }
 }

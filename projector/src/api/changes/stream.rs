@@ -7,6 +7,7 @@ use async_nats::Message;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt as _};
 use groupfold_schemas::change::Mark;
+use groupfold_schemas::log;
 use serde_json::json;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -157,8 +158,7 @@ impl Reader {
         if !self.caller.may_see(headers.get(NUMBER_HEADER).map_or("", |number| number.as_str())) {
             return None;
         }
-        // groupfold.change.{partition}.{kind}.{group}
-        let kind = message.subject.split('.').nth(3)?;
+        let kind = log::read_change_subject(&message.subject)?.1?;
         let links = self.caller.has(Scope::ReadLinks);
         let payload = if links { message.payload.clone() } else { hide(message.payload.clone()) };
         let data = std::str::from_utf8(&payload).ok()?;

@@ -1,5 +1,7 @@
 //! What an error means for a store: damage, a machine that refuses, or neither.
 
+use groupfold_fold::apply::Changes;
+
 use super::*;
 
 #[test]
@@ -53,4 +55,19 @@ fn whose_store_it_is_is_told_where_it_is_known_and_what_may_pass_is_neither_dama
     for error in of_a_folder.iter().chain([&io]) {
         assert_eq!(error.partition(), None, "{error}");
     }
+}
+
+#[test]
+fn an_entry_that_is_too_long_is_refused_by_every_way_of_writing() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let store = &partition.store;
+    let entry = |len| Changes { puts: [(b"hG".to_vec(), vec![0; len])].into(), ..Changes::default() };
+    let (at, long) = (|sequence| v1::Progress { sequence, ..Default::default() }, entry(VALUE_BYTES_MAX + 1));
+    for refused in [store.commit(&long, &[], at(1)), store.write_portion(&long, &[], at(1))] {
+        let refused = refused.unwrap_err();
+        assert!(refused.is_damage() && chain(&refused).contains("32769 bytes"), "{refused:?}");
+    }
+    store.commit(&entry(VALUE_BYTES_MAX), &[], at(1)).unwrap();
+    assert_eq!(store.view().unwrap().sequence(), 1);
 }

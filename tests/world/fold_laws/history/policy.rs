@@ -51,7 +51,7 @@ impl Story {
     /// The newest message that somebody knows of: not always the last that was told.
     fn known_message(&mut self, group: &str) -> Option<v1::MessageMark> {
         let is_message = |record: &&Record| {
-            let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+            let kind = record.kind();
             record.group_id == group
                 && matches!(kind, Some(Kind::MessageReceived(_) | Kind::MessageUnsupported(_)))
         };

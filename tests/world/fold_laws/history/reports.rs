@@ -212,7 +212,7 @@ impl Story {
     /// A creation fails once: which of two failures names the group is nobody's business.
     fn has_failed(&self, group: &str) -> bool {
         self.records.iter().any(|record| {
-            let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+            let kind = record.kind();
             record.group_id == group && matches!(kind, Some(Kind::GroupCreateFailed(_)))
         })
     }

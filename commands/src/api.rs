@@ -1,0 +1,269 @@
+//! The query API of a running process: how a verb reaches it, and the one client by which all verbs ask.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use reqwest::multipart::{Form, Part};
+use reqwest::{Method, StatusCode, Url};
+use serde_json::Value;
+
+use crate::config::HASH;
+use crate::data::Run;
+use crate::exit::{Failure, with_causes};
+use crate::log::LogReach;
+
+/// Longer than the longest wait a server grants by default.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+/// Characters that are shown of an answer that is none of the API's.
+const STRANGE_MAX: usize = 200;
+
+/// Authorities that sign the API's certificate; what the system trusts if there are none.
+static AUTHORITIES: OnceLock<Vec<reqwest::Certificate>> = OnceLock::new();
+
+/// Trusts the authorities of a file, and no others, from now on.
+pub(crate) fn trust(file: &Path) -> Result<(), Failure> {
+    let unusable = |error: &dyn std::error::Error| {
+        Failure::Usage(with_causes(&format!("api_tls_ca: cannot use {}", file.display()), error))
+    };
+    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+    let found = reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| unusable(&error))?;
+    if found.is_empty() {
+        return Err(Failure::Usage(format!("api_tls_ca: {} holds no certificate in PEM", file.display())));
+    }
+    let _ = AUTHORITIES.set(found);
+    Ok(())
+}
+
+/// Who asks the API of a running process.
+pub(crate) fn http(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
+    crate::http::client(|builder| match AUTHORITIES.get() {
+        Some(authorities) => builder.timeout(deadline).tls_certs_only(authorities.iter().cloned()),
+        None => builder.timeout(deadline),
+    })
+}
+
+/// The API of what runs on the data folder, or of an address.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct ApiReach {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    pub(crate) api_token: Option<String>,
+}
+
+impl ApiReach {
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        // Of several tokens in the variable, which the server takes as a list, the first will do.
+        let token = self
+            .api_token
+            .as_ref()
+            .and_then(|list| list.split(',').find(|one| !one.trim().starts_with(HASH)))
+            .map(str::to_owned);
+        match &self.api_url {
+            Some(url) => Client::new(url, token),
+            None => {
+                let run = Run::find(&self.data, "--api-url")?;
+                Client::new(&format!("http://{}", run.api_addr), token.or(run.api_token))
+            }
+        }
+    }
+}
+
+/// The API and the log of a pipeline.
+#[derive(clap::Args, Debug, Clone)]
+pub(crate) struct PipelineReach {
+    /// Data folder of the pipeline that runs here
+    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Broker of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
+    nats_url: Option<String>,
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    pub(crate) api_url: Option<String>,
+    /// Bearer token of the API
+    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
+    api_token: Option<String>,
+}
+
+impl PipelineReach {
+    pub(crate) fn log(&self) -> LogReach {
+        LogReach { data: self.data.clone(), nats_url: self.nats_url.clone() }
+    }
+
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let Self { data, api_url, api_token, .. } = self.clone();
+        ApiReach { data, api_url, api_token }.client()
+    }
+}
+
+/// A request to the API; segments of the path and values are encoded by the client.
+#[derive(Default)]
+pub(crate) struct Request<'a> {
+    pub(crate) method: Method,
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, Option<String>)],
+    pub(crate) headers: &'a [(&'a str, Option<String>)],
+    pub(crate) body: Body,
+    /// How long the answer may take, if not as long as any.
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// What a request carries.
+#[derive(Default)]
+pub(crate) enum Body {
+    #[default]
+    None,
+    Json(Value),
+    Form {
+        fields: Value,
+        picture: Vec<u8>,
+    },
+}
+
+/// What was answered: JSON, or a text if it is none, as proxies answer.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+}
+
+/// Who asks the API of one process.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    base: String,
+    url: Url,
+    token: Option<String>,
+    http: reqwest::Client,
+}
+
+impl Client {
+    pub(crate) fn new(base: &str, token: Option<String>) -> Result<Self, Failure> {
+        let base = base.trim_end_matches('/').to_owned();
+        let url = Url::parse(&base).map_err(|error| {
+            Failure::Usage(format!("api_url: {base:?} is no URL ({error}); expected http://HOST:PORT"))
+        })?;
+        let http = http(ANSWER_DEADLINE).map_err(|error| Failure::failed("cannot ask the API", &error))?;
+        Ok(Self { base, url, token, http })
+    }
+
+    /// Its address.
+    pub(crate) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Sends a request; the status is the caller's to judge.
+    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        let mut url = self.url.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(request.path);
+        }
+        for (name, value) in request.query {
+            if let Some(value) = value {
+                url.query_pairs_mut().append_pair(name, value);
+            }
+        }
+        let mut sent = self.http.request(request.method, url);
+        if let Some(deadline) = request.deadline {
+            sent = sent.timeout(deadline);
+        }
+        if let Some(token) = &self.token {
+            sent = sent.bearer_auth(token);
+        }
+        for (name, value) in request.headers {
+            if let Some(value) = value {
+                sent = sent.header(*name, value);
+            }
+        }
+        let sent = match request.body {
+            Body::None => sent,
+            Body::Json(body) => sent.json(&body),
+            Body::Form { fields, picture } => {
+                let file = Part::bytes(picture).file_name("picture.jpg");
+                let mut form = Form::new().part("picture", file);
+                for (name, value) in fields.as_object().into_iter().flatten() {
+                    form = form.text(name.clone(), value.as_str().unwrap_or_default().to_owned());
+                }
+                sent.multipart(form)
+            }
+        };
+        let unreachable = |error: reqwest::Error| {
+            let cause = with_causes("", &error.without_url());
+            Failure::Missing(format!("the API at {} does not answer: {cause}", self.base))
+        };
+        let response = sent.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let text = response.text().await.map_err(unreachable)?;
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Ok(Answer { status, body })
+    }
+
+    /// Sends a request; what is refused is a failure.
+    pub(crate) async fn ask(&self, request: Request<'_>) -> Result<Value, Failure> {
+        self.judge(self.send(request).await?)
+    }
+
+    /// Asks for a path.
+    pub(crate) async fn get(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+    ) -> Result<Value, Failure> {
+        self.ask(Request { path, query, ..Request::default() }).await
+    }
+
+    /// What an answer says, or its refusal as a line.
+    pub(crate) fn judge(&self, Answer { status, body }: Answer) -> Result<Value, Failure> {
+        let field = |name: &str| body[name].as_str().unwrap_or_default();
+        let line = match &body {
+            Value::String(_) if status.is_success() => {
+                return Err(Failure::Missing(format!(
+                    "the API at {} does not answer as a groupfold: is the address right?",
+                    self.base
+                )));
+            }
+            _ if status.is_success() => return Ok(body),
+            Value::String(text) => {
+                let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+                let text: String = text.chars().take(STRANGE_MAX).collect();
+                format!("the API at {} answers {status}: {text}", self.base)
+            }
+            _ => {
+                let detail = if field("detail").is_empty() { field("title") } else { field("detail") };
+                format!("{detail} ({} {})", status.as_u16(), field("code"))
+            }
+        };
+        Err(match (status.as_u16(), field("code")) {
+            (400 | 422, _) => Failure::Usage(line),
+            (412 | 503, _) | (409, "task_under_way") => Failure::Again(line),
+            _ => Failure::Failed(line),
+        })
+    }
+
+    /// A list page by page, `most` pages with a pause between them; true if those were all.
+    pub(crate) async fn pages(
+        &self,
+        path: &[&str],
+        query: &[(&str, Option<String>)],
+        (most, pause): (usize, Duration),
+        mut page: impl FnMut(&Value),
+    ) -> Result<bool, Failure> {
+        let mut query = query.to_vec();
+        query.push(("cursor", None));
+        for _ in 0..most {
+            let answer = self.get(path, &query).await?;
+            page(&answer);
+            let Some(next) = answer["cursor"].as_str() else { return Ok(true) };
+            if let Some((_, cursor)) = query.last_mut() {
+                *cursor = Some(next.to_owned());
+            }
+            tokio::time::sleep(pause).await;
+        }
+        Ok(false)
+    }
+}
