@@ -83,6 +83,8 @@ pub(crate) struct Provider {
     meta: Meta,
     gates: Gates,
     patience: Duration,
+    /// Of one attempt.
+    deadline: Duration,
     metrics: Metrics,
 }
 
@@ -92,6 +94,7 @@ impl Provider {
         Ok(Self {
             gates: Gates::new(settings.calls_max),
             patience: settings.patience,
+            deadline: settings.deadline,
             metrics: Metrics::default(),
             meta: Meta::new(settings)?,
         })
@@ -100,6 +103,11 @@ impl Provider {
     /// True if there is a token to ask with on behalf of a number.
     pub(crate) fn knows(&self, phone_number_id: &str) -> bool {
         self.meta.knows(phone_number_id)
+    }
+
+    /// After so long a call has ended: the last attempt is begun within patience, and has a deadline.
+    pub(crate) fn longest_call(&self) -> Duration {
+        self.patience.saturating_add(self.deadline)
     }
 
     /// How far the provider's clock is ahead of ours, milliseconds, as its last answer told; its times are whole seconds.
@@ -220,23 +228,37 @@ impl Provider {
         }
     }
 
-    /// All pending join requests of a group, page by page.
+    /// All pending join requests of a group, page by page. The list need not say where it ends: a page without requests
+    /// does, and one that leads back to itself.
     pub(crate) async fn all_join_requests(
         &self,
         phone_number_id: &str,
         group: &str,
     ) -> Result<Vec<JoinRequest>, Answer> {
-        let mut requests = Vec::new();
+        let mut requests: Vec<JoinRequest> = Vec::new();
+        let mut known = std::collections::HashSet::new();
+        let mut restarts = 0;
         let mut after = None;
         for _ in 0..PAGES_MAX {
-            let call = Call::ListJoinRequests { group: group.to_owned(), after: after.take() };
+            let call = Call::ListJoinRequests { group: group.to_owned(), after: after.clone() };
             match self.call(phone_number_id, &call).await {
                 Answer::Done(Done::JoinRequests(page)) => {
-                    requests.extend(page.items);
-                    match page.next {
-                        None => return Ok(requests),
-                        next => after = next,
+                    // Whoever does not look at the cursor shows the same page again.
+                    let new = page.items.into_iter().filter(|one| known.insert(one.join_request_id.clone()));
+                    requests.extend(new);
+                    if page.next.is_none() || page.next == after {
+                        return Ok(requests);
                     }
+                    after = page.next;
+                }
+                // The request that the cursor stands for may just have been dealt with.
+                Answer::Refused(refusal)
+                    if refusal.code == meta::CURSOR_EXPIRED && restarts < RESTARTS_MAX =>
+                {
+                    restarts += 1;
+                    after = None;
+                    requests.clear();
+                    known.clear();
                 }
                 other => return Err(other),
             }

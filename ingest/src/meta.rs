@@ -46,7 +46,7 @@ pub struct Delivery<'a> {
     pub build: &'a str,
     /// Request headers to keep with failures.
     pub headers: Headers<'a>,
-    /// One-to-one messages and receipts are ignored; otherwise they fail.
+    /// One-to-one messages and receipts, save for those of invitations of ours, are ignored; otherwise they fail.
     pub ignore_one_to_one: bool,
     /// Fields outside groups are ignored; otherwise they fail.
     pub ignore_other_fields: bool,

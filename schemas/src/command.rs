@@ -6,6 +6,8 @@ use crate::v1::{CommandResult, CommandType};
 const PREFIX: &str = "cmd_";
 const MILLIS_DIGITS: usize = 12;
 const RANDOM_BYTES: usize = 10;
+const ID_BYTES: usize = PREFIX.len() + MILLIS_DIGITS + 2 * RANDOM_BYTES;
+const GROUP_FOLLOWS: char = '@';
 
 /// The id of a command asked for at a time: `cmd_`, the time in 12 hex digits, 20 random ones. Ids are in the order of
 /// time. `random` is what makes it the only one.
@@ -20,6 +22,22 @@ pub fn is_command_id(text: &str) -> bool {
     let Some(digits) = text.strip_prefix(PREFIX) else { return false };
     digits.len() == MILLIS_DIGITS + 2 * RANDOM_BYTES
         && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// What goes with a message to one person and comes back with its statuses, which name no group: the command, and the group
+/// that it is about.
+#[must_use]
+pub fn callback(command_id: &str, group_id: &str) -> String {
+    format!("{command_id}{GROUP_FOLLOWS}{group_id}")
+}
+
+/// The command that something which came back with a status names, and of a message to one person the group; `None` if it
+/// is no word of ours.
+#[must_use]
+pub fn of_callback(text: &str) -> Option<(&str, Option<&str>)> {
+    let (command_id, rest) = text.split_at_checked(ID_BYTES)?;
+    let group_id = rest.strip_prefix(GROUP_FOLLOWS).filter(|group_id| !group_id.is_empty());
+    (is_command_id(command_id) && (rest.is_empty() || group_id.is_some())).then_some((command_id, group_id))
 }
 
 /// Tells one text from another, but for blanks and what is not printed: the provider trims what it is given.
@@ -51,7 +69,9 @@ impl Kind {
             Self::CommandSent(event) => Some(&event.command_id),
             Self::CommandAnswered(event) => Some(&event.command_id),
             Self::CommandReconciled(event) => Some(&event.command_id),
-            Self::Receipt(event) => event.opaque_callback_data.as_deref().filter(|id| is_command_id(id)),
+            Self::Receipt(event) => {
+                event.opaque_callback_data.as_deref().and_then(of_callback).map(|(command_id, _)| command_id)
+            }
             _ => None,
         }
     }
@@ -103,6 +123,16 @@ mod tests {
         assert_ne!(text_digest("Green tea"), text_digest("green tea"));
         assert_eq!(spelling("+55 (11) 9-1"), "551191");
         assert_eq!((spelling("@ada+1").as_str(), spelling("US.1").as_str()), ("ada+1", "US.1"));
+    }
+
+    #[test]
+    fn what_comes_back_names_the_command_and_the_group() {
+        let id = command_id(1_700_000_000_000, [7; 10]);
+        assert_eq!(of_callback(&id), Some((id.as_str(), None)));
+        assert_eq!(of_callback(&callback(&id, "1@g.us")), Some((id.as_str(), Some("1@g.us"))));
+        for other in ["", "order-4711", &id[1..], &format!("{id}@"), &format!("{id}0"), &"é".repeat(30)] {
+            assert_eq!(of_callback(other), None, "{other}");
+        }
     }
 
     #[test]

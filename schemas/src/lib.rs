@@ -13,6 +13,7 @@ pub mod id;
 pub mod kind;
 pub mod log;
 pub mod position;
+pub mod verdict;
 
 /// Generated from `proto/groupfold/v1/*.proto`. Committed, so that no `protoc` is needed; a test
 /// generates it again and compares.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use groupfold_projector::desk::{Message, Wish};
+use groupfold_schemas::command;
 
 use crate::provider::{self, Call, Content, Picture};
 
@@ -29,7 +30,11 @@ pub(super) fn of(wish: &Wish, group: &str, upload: Option<&Bytes>, command_id: &
             Call::Pin { group, message_id, days: expiration_days }
         }
         Wish::UnpinMessage { message_id } => Call::Unpin { group, message_id },
-        Wish::SendInvite { to, template, language } => Call::Invite { group, to, template, language },
+        Wish::SendInvite { to, template, language } => {
+            // Its statuses are those of a message to one person, and name no group.
+            let opaque = Some(command::callback(command_id, &group));
+            Call::Invite { group, to, template, language, opaque }
+        }
     }
 }
 

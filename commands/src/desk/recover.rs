@@ -7,7 +7,7 @@ use std::time::Duration;
 use groupfold_fold::view::{Command, CommandStatus};
 use tokio::time::sleep;
 
-use super::run::Work;
+use super::run::{Work, is_to_be_looked_for};
 use super::{Inner, now_ms};
 
 /// How often they are looked for.
@@ -82,7 +82,8 @@ impl Inner {
 
 fn is_left(command: &Command) -> bool {
     let asked = command.state.requested.as_ref().and_then(|station| station.stamp.as_ref());
-    let young = asked.is_some_and(|stamp| now_ms() - stamp.time_ms < YOUNG_MS);
-    let unknown = command.status == CommandStatus::Unknown && command.state.reconciled.is_none();
-    !young && (unknown || !command.status.is_end())
+    let age_ms = asked.map_or(i64::MAX, |stamp| now_ms() - stamp.time_ms);
+    // What was so already long ago is left to rounds of reconciling.
+    let matters = command.status == CommandStatus::Unknown || age_ms < LOOKED_BACK_MS;
+    age_ms >= YOUNG_MS && (!command.status.is_end() || (matters && is_to_be_looked_for(command)))
 }

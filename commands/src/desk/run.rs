@@ -229,17 +229,31 @@ impl Inner {
         }
     }
 
-    /// Waits for its outcome, and looks for it when none comes.
+    /// Waits for its outcome, and looks for it when none comes. No answer comes after the longest call: somebody else was to
+    /// write it and is dead, and what webhooks told of it is no end without.
     async fn settle(&self, work: &Work) {
-        let ended = tokio::select! {
-            ended = self.projector.command_ended(&work.command_id, work.deadline()) => ended,
-            () = self.stop.cancelled() => return,
+        let deadline = work.deadline();
+        let mut until = deadline.min(Instant::now() + self.provider.longest_call());
+        let command = loop {
+            let ended = tokio::select! {
+                ended = self.projector.command_ended(&work.command_id, until) => ended,
+                () = self.stop.cancelled() => return,
+            };
+            let Ok(Some(command)) = ended else { return };
+            let unanswered = command.state.sent.is_some() && command.state.answered.is_none();
+            if command.status.is_end() || unanswered || until >= deadline {
+                break command;
+            }
+            until = deadline;
         };
-        let Ok(Some(command)) = ended else { return };
-        let looked_for = command.state.reconciled.is_some();
-        let open = !command.status.is_end() || command.status == CommandStatus::Unknown;
-        if open && !looked_for {
+        if is_to_be_looked_for(&command) {
             self.reconcile(work, &command).await;
         }
     }
+}
+
+/// The provider has not been asked yet how it ended; or what was so already, which no webhook tells of.
+pub(super) fn is_to_be_looked_for(command: &Command) -> bool {
+    let open = !command.status.is_end() || command.status == CommandStatus::Unknown;
+    command.state.reconciled.is_none() && (open || command.was_so_already())
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use groupfold_schemas::v1;
+pub(crate) use groupfold_schemas::verdict::Advice;
 
 use super::check::FieldFault;
 
@@ -50,7 +51,7 @@ impl std::fmt::Debug for InviteLink {
     }
 }
 
-/// One page of a list, and the cursor of the next if there is one.
+/// One page of a list, and the cursor of the next if there is one, or may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page<T> {
     pub(crate) items: Vec<T>,
@@ -98,29 +99,6 @@ pub(crate) struct ItemFate {
     pub(crate) item: String,
     /// `None`: it was done.
     pub(crate) refused: Option<Refusal>,
-}
-
-/// What to do about a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Advice {
-    RetryLater,
-    DoNotRetry,
-    /// What was wanted is so already.
-    TreatAsDone,
-    /// Read the provider: what we believe of the group is wrong.
-    Reconcile,
-}
-
-impl Advice {
-    /// Stable name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::RetryLater => "retry_later",
-            Self::DoNotRetry => "do_not_retry",
-            Self::TreatAsDone => "treat_as_done",
-            Self::Reconcile => "reconcile",
-        }
-    }
 }
 
 /// Why nothing was done.

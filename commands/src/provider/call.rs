@@ -40,8 +40,8 @@ pub(crate) enum Call {
     Pin { group: String, message_id: String, days: u32 },
     /// Take a pinned message down.
     Unpin { group: String, message_id: String },
-    /// Invite one person by a template that carries the group's link.
-    Invite { group: String, to: String, template: String, language: String },
+    /// Invite one person by a template that carries the group's link; `opaque` comes back with each of its statuses.
+    Invite { group: String, to: String, template: String, language: String, opaque: Option<String> },
     /// Read one page of the active groups.
     ListGroups { limit: u32, after: Option<String> },
     /// Read a group: settings and members.

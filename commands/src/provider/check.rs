@@ -66,7 +66,8 @@ pub(crate) fn validate(call: &Call) -> Result<(), Vec<FieldFault>> {
             faults.must(PIN_DAYS.contains(days), "expiration_days", "1 to 30 days");
         }
         Call::Unpin { message_id, .. } => faults.id("message_id", message_id),
-        Call::Invite { to, template, language, .. } => {
+        Call::Invite { to, template, language, opaque, .. } => {
+            faults.opaque(opaque.as_deref());
             faults.id("to", to);
             faults.id("template", template);
             faults.id("language", language);
@@ -151,10 +152,15 @@ impl Faults {
         }
     }
 
+    fn opaque(&mut self, text: Option<&str>) {
+        let fine = text.is_none_or(|text| text.chars().count() <= OPAQUE_CHARS_MAX);
+        self.must(fine, "opaque", "at most 512 characters");
+    }
+
     fn message(&mut self, message: &Message) {
         let within =
             |text: &Option<String>, max: usize| text.as_ref().is_none_or(|text| text.chars().count() <= max);
-        self.must(within(&message.opaque, OPAQUE_CHARS_MAX), "opaque", "at most 512 characters");
+        self.opaque(message.opaque.as_deref());
         if let Some(id) = &message.reply_to {
             self.id("reply_to", id);
         }

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use groupfold_schemas::verdict::{PERMISSION_MISSING, PROVIDER_ERROR, TOO_MANY_CALLS};
 use reqwest::{StatusCode, header};
 use tokio::sync::watch;
 
-#[cfg(test)]
-pub(super) use table::verdict;
-pub(crate) use table::{CURSOR_EXPIRED, GROUP_UNKNOWN, NOT_FOUND};
+pub(crate) use groupfold_schemas::verdict::{CURSOR_EXPIRED, GROUP_UNKNOWN};
+pub(crate) use table::NOT_FOUND;
 
 use super::answer::{Advice, Answer, Refusal, Unsure};
 use super::{Call, Settings, Tokens};
@@ -154,9 +154,9 @@ async fn read(mut response: reqwest::Response) -> Result<BytesMut, Unsure> {
 fn by_status(status: StatusCode) -> (&'static str, Advice) {
     match status {
         StatusCode::UNAUTHORIZED => ("access_token_refused", Advice::DoNotRetry),
-        StatusCode::FORBIDDEN => ("permission_missing", Advice::DoNotRetry),
+        StatusCode::FORBIDDEN => (PERMISSION_MISSING, Advice::DoNotRetry),
         StatusCode::NOT_FOUND => (NOT_FOUND, Advice::Reconcile),
-        StatusCode::TOO_MANY_REQUESTS => (table::TOO_MANY_CALLS, Advice::RetryLater),
-        _ => ("provider_error", Advice::DoNotRetry),
+        StatusCode::TOO_MANY_REQUESTS => (TOO_MANY_CALLS, Advice::RetryLater),
+        _ => (PROVIDER_ERROR, Advice::DoNotRetry),
     }
 }

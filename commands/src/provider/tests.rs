@@ -1,5 +1,6 @@
 //! The client against a small server that says what it is told to, and keeps what it was asked.
 
+mod lists;
 mod server;
 mod table;
 
@@ -58,6 +59,7 @@ async fn each_call_is_the_documented_request() {
         to: "1786".to_owned(),
         template: "join".to_owned(),
         language: "en".to_owned(),
+        opaque: Some("mine".to_owned()),
     };
     let link = json!({"type": "group_id", "group_id": GROUP});
     let update = Call::UpdateGroup {
@@ -118,6 +120,7 @@ async fn each_call_is_the_documented_request() {
             invite,
             "POST /v25.0/111/messages",
             json!({"messaging_product": w, "recipient_type": "individual", "to": "1786", "type": "template",
+                "biz_opaque_callback_data": "mine",
                 "template": {"name": "join", "language": {"code": "en"},
                     "components": [{"type": "body", "parameters": [link]}]}}),
         ),
@@ -216,29 +219,6 @@ async fn groups_and_members_are_read_in_both_spellings_of_numbers() {
     let odd = json!({"id": GROUP, "participants": [{"wa_id": "1"}, {}]});
     let (answer, _) = ask(Call::GroupInfo { group: group() }, Reply::json(200, odd)).await;
     assert_eq!(answer, Answer::Unknown(Unsure::Unreadable));
-}
-
-fn page(ids: &[&str], after: Option<&str>) -> Reply {
-    let groups: Vec<Value> = ids.iter().map(|id| json!({"id": id, "created_at": "1700000000"})).collect();
-    let mut body = json!({"data": {"groups": groups}});
-    if let Some(after) = after {
-        body["paging"] = json!({"cursors": {"after": after}, "next": "https://graph.facebook.com/next"});
-    }
-    Reply::json(200, body)
-}
-
-#[tokio::test]
-async fn a_list_is_read_to_its_end_and_anew_when_the_cursor_expires() {
-    let expired = Reply::json(400, json!({"error": {"code": 131059, "message": "cursor"}}));
-    let replies =
-        vec![page(&["A", "B"], Some("c1")), expired, page(&["B", "C"], Some("c2")), page(&["C", "D"], None)];
-    let (provider, server) = provider(replies).await;
-    let groups = provider.all_groups(NUMBER).await.unwrap();
-    let ids: Vec<&str> = groups.iter().map(|group| group.group_id.as_str()).collect();
-    assert_eq!(ids, ["B", "C", "D"]);
-    let lines: Vec<String> = server.requests().into_iter().map(|request| request.line).collect();
-    let line = |after: &str| format!("GET /v25.0/111/groups?limit=1024{after}");
-    assert_eq!(lines, [line(""), line("&after=c1"), line(""), line("&after=c2")]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! `value.statuses[]`: one receipt of one message by one person, or of the message as a whole.
 
+use groupfold_schemas::command::of_callback;
 use groupfold_schemas::failure::Cause;
+use groupfold_schemas::id;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{Conversation, Participant, Pricing, Receipt, ReceiptScope, ReceiptStatus};
 
@@ -12,14 +14,17 @@ use super::{person, time};
 
 /// Reads one element of `statuses[]`.
 pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
-    let Some(group_id) = group_of(node)? else { return one_to_one(node, around) };
+    let in_group = group_of(node)?;
+    let to_one = in_group.is_none();
+    let Some(group_id) = in_group.or_else(|| invited_to(node)) else { return one_to_one(node, around) };
     let message_id = node.required_id("id")?.into_owned();
     let status_text = node.required_text("status")?;
     let status = status_of(&status_text).ok_or_else(|| {
         Fault::new(Cause::UnknownType, node.at("status"), "sent, delivered, read, played or failed")
     })?;
     let time_ms = time::required(node, "timestamp")?;
-    let mut person = recipient(node, &group_id)?;
+    // Whoever is invited is no member, and this is no receipt of a member's.
+    let mut person = if to_one { Participant::default() } else { recipient(node, &group_id)? };
     let known = person::has_name(&person);
     let key = vec![
         message_id.clone(),
@@ -27,7 +32,7 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
         if known { person::key(&person) } else { String::new() },
         time_ms.to_string(),
     ];
-    let contacts = around.contacts.complete(&mut person);
+    let contacts = if to_one { Vec::new() } else { around.contacts.complete(&mut person) };
     let conversation = beside(node.object("conversation"));
     let receipt = Receipt {
         message_id,
@@ -72,6 +77,14 @@ fn group_of(node: &Node<'_, '_>) -> Result<Option<String>> {
 fn is_phone_number(id: &str) -> bool {
     let digits = id.strip_prefix('+').unwrap_or(id);
     digits.len() <= 15 && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// The group of an invitation of ours: it goes to one person, and its statuses bring back what was sent with it
+/// (`biz_opaque_callback_data` of the Messages API). What is not ours may have any shape.
+fn invited_to(node: &Node<'_, '_>) -> Option<String> {
+    let callback_data = node.words("biz_opaque_callback_data").ok()??;
+    let (_, group_id) = of_callback(&callback_data)?;
+    group_id.filter(|group_id| id::check(group_id).is_ok()).map(str::to_owned)
 }
 
 /// Members that name the person of a group's receipt.

@@ -2,7 +2,7 @@
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
-use groupfold_fold::view::{self, CommandStatus};
+use groupfold_fold::view;
 use groupfold_schemas::v1::{CommandItem, Outcome};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -178,9 +178,9 @@ fn of(command: view::Command, position: &str) -> Command {
     let asked = command.state.requested.clone().unwrap_or_default();
     let refused = command.state.refused.as_ref().and_then(|station| station.value.clone());
     let seen = command.state.reconciled.as_ref().and_then(|station| station.value.clone());
-    let (code, detail) = match (refused, seen) {
-        (Some(refused), _) => (known(refused.code), known(format!("{}: {}", refused.field, refused.rule))),
-        (None, seen) => (known(answered.code), seen.map(|seen| seen.reason).and_then(known)),
+    let detail = match (refused, seen) {
+        (Some(refused), _) => known(format!("{}: {}", refused.field, refused.rule)),
+        (None, seen) => seen.map(|seen| seen.reason).and_then(known),
     };
     Command {
         kind: requested.r#type().name(),
@@ -195,9 +195,8 @@ fn of(command: view::Command, position: &str) -> Command {
         message_id: command.message_id,
         items: command.items.into_iter().map(item).collect(),
         errors: command.errors.into_iter().map(convert::error).collect(),
-        // What went well in the end needs no advice.
-        code: code.filter(|_| command.status != CommandStatus::Succeeded),
-        advice: known(answered.advice).filter(|_| command.status != CommandStatus::Succeeded),
+        code: command.code,
+        advice: command.advice,
         detail,
         told_by_webhook: command.told_by_webhook,
         command_id: command.command_id,

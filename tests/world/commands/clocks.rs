@@ -16,7 +16,7 @@ use super::{END_WAIT, NUMBER, ask};
 const BEHIND_S: i64 = 600;
 
 /// A provider of one group. It takes a creation and answers with a fault of its own, rejects whatever request it is asked to,
-/// and has one link until that is reset.
+/// takes removals on as [`Self::REQUEST`], and has one link until that is reset.
 pub(super) struct Graph {
     pub(super) url: String,
     state: Arc<State>,
@@ -56,6 +56,7 @@ impl Hold {
 }
 
 impl Graph {
+    pub(super) const REQUEST: &'static str = "OURS";
     pub(super) const NEW_LINK: &str = "https://chat.whatsapp.com/NEW";
 
     pub(super) fn start(ahead_s: i64) -> Self {
@@ -85,7 +86,7 @@ impl Graph {
         *self.state.waiting.lock().unwrap() = None;
     }
 
-    /// Holds the answer to the next rejection back.
+    /// Holds the answer to the next rejection or removal back.
     pub(super) fn hold(&self) -> Arc<Hold> {
         let hold = Arc::<Hold>::default();
         *self.state.hold.lock().unwrap() = Some(Arc::clone(&hold));
@@ -94,7 +95,23 @@ impl Graph {
 }
 
 impl State {
-    fn answer(&self, method: &str, path: &str, now_s: i64) -> (u16, Value) {
+    fn wait(&self) {
+        let hold = self.hold.lock().unwrap().take();
+        if let Some(hold) = hold {
+            hold.wait();
+        }
+    }
+
+    /// The list of requests in pages of one. As documented it has cursors, and no word on whether it goes on.
+    fn page(waiting: &[Value], query: &str) -> Value {
+        let place = query.strip_prefix("after=").map_or(0, |after| after.parse::<usize>().unwrap() + 1);
+        match waiting.get(place) {
+            Some(one) => json!({ "data": [one], "paging": { "cursors": { "after": place.to_string() } } }),
+            None => json!({ "data": [] }),
+        }
+    }
+
+    fn answer(&self, method: &str, path: &str, query: &str, now_s: i64) -> (u16, Value) {
         let error = |status, code| (status, json!({ "error": { "code": code, "message": "it is so" } }));
         let of = path.rsplit('/').next().unwrap_or_default();
         match (method, of) {
@@ -103,15 +120,16 @@ impl State {
                 (200, json!({ "data": { "groups": [group] } }))
             }
             ("GET", "join_requests") => match &*self.waiting.lock().unwrap() {
-                Some(waiting) => (200, json!({ "data": waiting })),
+                Some(waiting) => (200, Self::page(waiting, query)),
                 None => error(403, 131_207),
             },
             ("DELETE", "join_requests") => {
-                let hold = self.hold.lock().unwrap().take();
-                if let Some(hold) = hold {
-                    hold.wait();
-                }
+                self.wait();
                 (200, json!({ "rejected_join_requests": ["R"] }))
+            }
+            ("DELETE", "participants") => {
+                self.wait();
+                (200, json!({ "messaging_product": "whatsapp", "request_id": Graph::REQUEST }))
             }
             ("GET" | "POST", "invite_link") => {
                 let mut link = self.link.lock().unwrap();
@@ -144,10 +162,11 @@ fn serve(stream: TcpStream, state: &State) {
             }
         }
         reader.read_exact(&mut vec![0; length]).unwrap();
-        let mut words = first.split([' ', '?']);
-        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let mut words = first.split_whitespace();
+        let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let now_s = || Timestamp::now().as_second() + state.ahead_s;
-        let (status, body) = state.answer(method, path, now_s());
+        let (status, body) = state.answer(method, path, query, now_s());
         let (body, now) = (body.to_string(), Timestamp::from_second(now_s()).unwrap());
         let date = DateTimePrinter::new().timestamp_to_rfc9110_string(&now).unwrap();
         let length = body.len();

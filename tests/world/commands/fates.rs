@@ -58,6 +58,42 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
     world.fault("create", "webhook_failed", 1).await;
     let ended = world.done(Method::POST, "/v1/groups", tea()).await;
     assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+    // In stable words, as if it had been answered.
+    assert_eq!(
+        (&ended["code"], &ended["advice"]),
+        (&json!("provider_fault"), &json!("retry_later")),
+        "{ended}"
+    );
+}
+
+/// It was shown as sent for ever.
+#[tokio::test]
+async fn an_invitation_and_a_pin_that_fail_later_have_failed() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    world.joined(&group, "5511911111111").await;
+    let path = format!("/v1/groups/{group}/messages");
+    let text = || json!({ "type": "text", "text": { "body": "hello" } });
+    let sent = world.done(Method::POST, &path, Some(text())).await;
+    let message = sent["message_id"].as_str().unwrap().replace('=', "%3D");
+    let invite = json!({ "invite": "5511944444444", "template": "group_invite", "language": "en" });
+    let pin = (format!("{path}/{message}:pin"), json!({ "expiration_days": 3 }));
+    for (operation, (path, body), code) in
+        [("send", (path, invite), "held_back_by_provider"), ("pin", pin, "undeliverable")]
+    {
+        world.fault(operation, "webhook_failed", 1).await;
+        let taken = world.done(Method::POST, &path, Some(body)).await;
+        let id = taken["command_id"].as_str().unwrap_or_else(|| panic!("{taken}"));
+        wait_until("its failure is told", super::END_WAIT, async || {
+            let command = world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
+            let told = (&command["status"], &command["code"], &command["told_by_webhook"]);
+            if told == (&json!("failed"), &json!(code), &json!(true)) { Ok(()) } else { Err(command) }
+        })
+        .await;
+    }
+    // Nobody became a member by being invited.
+    let members = world.groupfold.get(&format!("/v1/groups/{group}/members")).await.json;
+    assert_eq!(members["members"].as_array().map(Vec::len), Some(1), "{members}");
 }
 
 #[tokio::test]

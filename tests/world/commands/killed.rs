@@ -62,6 +62,48 @@ async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
     assert_eq!(succeeded, sent_once_each(&provider).await, "what was sent was done, and is known to be");
 }
 
+/// No answer comes from the dead: what became of it is read once one could have come, long before its deadline.
+#[tokio::test]
+async fn what_was_called_by_a_process_that_died_is_looked_for_once_no_answer_can_come() {
+    let provider = Provider::start(SECRET, &[]).await;
+    let mut args = reaching(&provider, 600_000);
+    for (name, value) in [("--provider-deadline-ms", "2000"), ("--provider-patience-ms", "2000")] {
+        let at = args.iter().position(|arg| arg == name).unwrap();
+        value.clone_into(&mut args[at + 1]);
+    }
+    let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    provider.tell(&groupfold.webhook_url()).await;
+    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
+    let created = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    let created = ended(&groupfold, created.json["command_id"].as_str().unwrap()).await;
+    let group = super::known(&groupfold, &created).await;
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "command.called".to_owned())];
+    groupfold.restart().await;
+    let fault = json!({ "operation": "update", "fault": "webhook_never", "times": 1 });
+    provider.control("faults", fault).await;
+    let body = Some(json!({ "subject": "Coffee" }));
+    let url = groupfold.api_url(&format!("/v1/groups/{group}"));
+    // It may die before it answers.
+    let _ = groupfold_tests::http::client().patch(url).json(&body).send().await;
+    wait_until("it dies", END_WAIT, async || {
+        groupfold.process().exited().map(|_| ()).ok_or_else(|| "it lives".to_owned())
+    })
+    .await;
+    groupfold.kill9();
+    groupfold.options().env.clear();
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let all = groupfold.get("/v1/commands").await.json;
+    let id = all["commands"][0]["command_id"].as_str().unwrap_or_else(|| panic!("{all}")).to_owned();
+    let command = ended(&groupfold, &id).await;
+    assert_eq!(
+        (&command["status"], &command["told_by_webhook"]),
+        (&json!("succeeded"), &json!(false)),
+        "{command}"
+    );
+    assert_eq!(calls(&provider, "update").await, 1);
+}
+
 /// Two processes see the same log; one of them is killed with commands in hand.
 #[tokio::test]
 async fn two_processes_never_send_the_same_command_and_one_ends_what_the_other_left() {

@@ -1,6 +1,7 @@
 //! What others do to a group at the same time, and what is read of it meanwhile, is not taken for the outcome of a command.
 
 use groupfold_tests::wait_until;
+use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -216,6 +217,43 @@ async fn a_removal_refused_for_somebody_who_is_gone_says_nothing_of_the_others()
         (&json!("partly"), vec![&json!("failed"), &json!("succeeded")]),
         "{command}"
     );
+}
+
+/// The removal had succeeded or failed, and the person stayed a member.
+#[tokio::test]
+async fn whoever_left_unheard_is_out_once_their_removal_says_that_they_are_gone() {
+    let world = World::new(&[], 20_000).await;
+    let group = world.group("Tea", "auto_approve").await;
+    let (first, second, third) = ("5511911111111", "5511922222222", "5511933333333");
+    for person in [first, second, third] {
+        world.joined(&group, person).await;
+    }
+    world.fault("people", "webhook_never", 2).await;
+    for person in [first, second] {
+        world.provider.control("leave", json!({ "group_id": group, "person": person })).await;
+    }
+    world.all_told().await;
+    assert_eq!(world.standing(&group, first).await, "member", "nobody told of it");
+    // What is read in the second of a join is not known to be later.
+    let told_s = Timestamp::now().as_second();
+    wait_until("a while has passed", END_WAIT, async || {
+        let now_s = Timestamp::now().as_second();
+        if now_s > told_s + 3 { Ok(()) } else { Err(now_s) }
+    })
+    .await;
+    let path = format!("/v1/groups/{group}/members:remove");
+    // Refused at once; then one goes, and a webhook tells that the other was no member.
+    for (members, gone) in [(vec![first], first), (vec![second, third], second)] {
+        let done = world.done(Method::POST, &path, Some(json!({ "members": members }))).await;
+        assert_eq!((&done["status"], &done["code"]), (&json!("succeeded"), &Value::Null), "{done}");
+        wait_until("they are out of the group here too", END_WAIT, async || {
+            match world.standing(&group, gone).await {
+                standing if standing == "member" => Err(standing),
+                _ => Ok(()),
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

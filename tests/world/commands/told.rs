@@ -151,6 +151,57 @@ async fn a_rejection_is_as_old_as_its_call() {
     assert_eq!(world.standing().await, "pending");
 }
 
+/// Somebody else's removal of the same person ended ours while its answer was on the way, and the end was taken back.
+#[tokio::test]
+async fn a_command_is_not_ended_by_what_others_asked_for_while_its_answer_is_on_the_way() {
+    let world = Apart::by(0).await;
+    world.tell(hook::participants(&[hook::joined(GROUP, PERSON, world.now_s - 50)])).await;
+    let told = |request: &str, key: &str| {
+        json!({ "timestamp": world.now_s.to_string(), "group_id": GROUP, "type": "group_participants_remove",
+                "request_id": request, "initiated_by": "business", key: [{ "input": PERSON }],
+                "errors": if key == "failed_participants" { json!([{ "code": 131_208 }]) } else { json!([]) } })
+    };
+    let held = world.graph.hold();
+    let path = format!("/v1/groups/{GROUP}/members:remove");
+    let body = json!({ "members": [PERSON] });
+    let asked = ask(&world.groupfold, Method::POST, &path, Some(body), &[]).await;
+    let id = asked.json["command_id"].as_str().unwrap_or_else(|| panic!("{asked}")).to_owned();
+    wait_until("the call is made", END_WAIT, async || held.since().ok_or("not yet")).await;
+    world.tell(hook::participants(&[told("THEIRS", "failed_participants")])).await;
+    let show = async || world.groupfold.get(&format!("/v1/commands/{id}")).await.json;
+    let meanwhile = show().await;
+    held.release();
+    assert_eq!(meanwhile["status"], "accepted", "{meanwhile}");
+    wait_until("it is answered", END_WAIT, async || {
+        let command = show().await;
+        if command["request_id"] == Graph::REQUEST { Ok(()) } else { Err(command) }
+    })
+    .await;
+    assert_eq!(show().await["status"], "accepted");
+    world.tell(hook::participants(&[told(Graph::REQUEST, "removed_participants")])).await;
+    let ended = show().await;
+    assert_eq!(
+        (&ended["status"], &ended["told_by_webhook"], &ended["code"]),
+        (&json!("succeeded"), &json!(true), &Value::Null),
+        "{ended}"
+    );
+}
+
+/// Those on the second page were taken for gone.
+#[tokio::test]
+async fn a_list_of_requests_is_read_to_its_end_though_it_does_not_say_where_that_is() {
+    let world = Apart::by(0).await;
+    let request = |n: i64| {
+        json!({ "join_request_id": format!("R{n}"), "wa_id": format!("551191111111{n}"),
+                "creation_timestamp": world.now_s - n })
+    };
+    world.graph.wait(&[request(1), request(2), request(3)]);
+    let listed = world.groupfold.get(&format!("/v1/groups/{GROUP}/join-requests")).await;
+    let ids = listed.json["join_requests"].as_array().into_iter().flatten();
+    let ids: Vec<_> = ids.map(|one| one["join_request_id"].clone()).collect();
+    assert_eq!(ids, ["R1", "R2", "R3"], "{listed}");
+}
+
 /// The link from before was served on: the webhook that told it was later than the reset, by our clock.
 #[tokio::test]
 async fn a_reset_link_replaces_the_one_that_was_known_whatever_the_clocks_say() {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use groupfold_schemas::v1;
+use groupfold_schemas::verdict::{PERMISSION_MISSING, is_permission, of_errors, verdict};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -63,10 +64,10 @@ fn refusal(graph: GraphError, status: StatusCode, retry_after: Option<Duration>)
     let code = graph.error.code.as_str();
     let (name, advice) = if graph.subcode == Some(table::SUBCODE_NO_OBJECT) {
         (table::NOT_FOUND, Advice::Reconcile)
-    } else if table::is_permission(code) {
-        ("permission_missing", Advice::DoNotRetry)
+    } else if is_permission(code) {
+        (PERMISSION_MISSING, Advice::DoNotRetry)
     } else {
-        table::verdict(code).unwrap_or_else(|| super::by_status(status))
+        verdict(code).unwrap_or_else(|| super::by_status(status))
     };
     let retry_after = retry_after.or_else(|| table::wait(code));
     Refusal { code: name, advice, retry_after, errors: vec![graph.error], trace_id: graph.trace_id }
@@ -75,7 +76,7 @@ fn refusal(graph: GraphError, status: StatusCode, retry_after: Option<Duration>)
 /// A refusal of one item, by its errors.
 fn refusal_of_item(errors: Vec<v1::ProviderError>) -> Refusal {
     let code = errors.first().map(|error| error.code.clone()).unwrap_or_default();
-    let (name, advice) = table::verdict(&code).unwrap_or(("provider_error", Advice::DoNotRetry));
+    let (name, advice) = of_errors(errors.first());
     Refusal { retry_after: table::wait(&code), errors, ..Refusal::of(name, advice) }
 }
 
@@ -95,11 +96,14 @@ fn success(call: &Call, json: &Value) -> Answer {
         Call::GetInviteLink { .. } | Call::ResetInviteLink { .. } => {
             text(json, "invite_link").map(|link| Done::InviteLink(InviteLink(link)))
         }
-        Call::ListJoinRequests { .. } => page(json, json.get("data"), join_request).map(Done::JoinRequests),
+        Call::ListJoinRequests { .. } => {
+            page(json, json.get("data"), Paging::CursorsAlone, join_request).map(Done::JoinRequests)
+        }
         Call::ListGroups { .. } => {
             // An object with the list inside, unlike all other lists.
             let data = json.get("data");
-            page(json, data.and_then(|data| data.get("groups")).or(data), listed).map(Done::Groups)
+            let list = data.and_then(|data| data.get("groups")).or(data);
+            page(json, list, Paging::SaysNext, listed).map(Done::Groups)
         }
         Call::GroupInfo { group } => {
             info(json).filter(|info| info.group_id == *group).map(|info| Done::Group(Box::new(info)))
@@ -167,12 +171,27 @@ fn partly(call: &Call, json: &Value) -> Answer {
     Answer::Partly { items, request_id: text(json, "request_id"), errors }
 }
 
-fn page<T>(json: &Value, list: Option<&Value>, read: impl Fn(&Value) -> Option<T>) -> Option<Page<T>> {
+/// How a list says that it goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Paging {
+    /// By `paging.next`, as the list of groups is documented.
+    SaysNext,
+    /// Of requests to join `paging.cursors` alone is documented: whatever has a cursor may go on.
+    CursorsAlone,
+}
+
+fn page<T>(
+    json: &Value,
+    list: Option<&Value>,
+    paging: Paging,
+    read: impl Fn(&Value) -> Option<T>,
+) -> Option<Page<T>> {
     // One item that cannot be read makes the page unreadable: a list with a hole would tell that somebody is gone.
     let items = list?.as_array()?.iter().map(read).collect::<Option<Vec<T>>>()?;
     let more = json.pointer("/paging/next").is_some_and(|next| !next.is_null());
+    let may_go_on = more || (paging == Paging::CursorsAlone && !items.is_empty());
     let after = json.pointer("/paging/cursors/after").and_then(Value::as_str);
-    let next = after.filter(|_| more).map(str::to_owned);
+    let next = after.filter(|after| may_go_on && !after.is_empty()).map(str::to_owned);
     // More to come and no cursor to come by.
     if more && next.is_none() { None } else { Some(Page { items, next }) }
 }

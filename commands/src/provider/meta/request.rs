@@ -120,7 +120,8 @@ pub(super) fn body(call: &Call) -> Option<Value> {
             put("type", json!("pin"));
             put("pin", json!({ "type": "unpin", "message_id": message_id }));
         }
-        Call::Invite { group, to, template, language } => {
+        Call::Invite { group, to, template, language, opaque } => {
+            put("biz_opaque_callback_data", json!(opaque));
             put("recipient_type", json!("individual"));
             put("to", json!(to));
             put("type", json!("template"));

@@ -1,8 +1,8 @@
 //! Every code of the groups' error page, by the wire.
 
 use super::*;
-use crate::provider::meta::verdict;
 use Advice::{DoNotRetry, Reconcile, RetryLater, TreatAsDone};
+use groupfold_schemas::verdict::verdict;
 
 #[tokio::test]
 async fn every_error_code_has_its_name_and_advice() {

@@ -111,14 +111,18 @@ impl World {
         link
     }
 
-    /// A message to one person outside any group, read when it is received; returns its id.
-    pub(crate) fn send_to_one(&mut self, wa_id: &str, callback_data: Option<&str>) -> String {
+    /// A message to one person outside any group, read when it is received, or failed; returns its id.
+    pub(crate) fn send_to_one(&mut self, wa_id: &str, callback_data: Option<&str>, fails: bool) -> String {
         let serial = self.serial();
         let id = ids::message(&mut self.dice, serial);
-        for status in ["sent", "delivered", "read"] {
+        let told: &[&str] = if fails { &["sent", "failed"] } else { &["sent", "delivered", "read"] };
+        for status in told {
             let mut item = json!({
                 "id": id, "status": status, "timestamp": self.timestamp(), "recipient_id": wa_id,
             });
+            if *status == "failed" {
+                item["errors"] = self.errors(131_049, "Held back for a healthy ecosystem");
+            }
             if let Some(data) = callback_data {
                 item["biz_opaque_callback_data"] = json!(data);
             }
@@ -128,8 +132,8 @@ impl World {
     }
 
     /// Statuses of a message that changes nothing that members see, such as a pin; returns its id.
-    pub(crate) fn send_notice(&mut self, key: u64) -> String {
-        self.send_to(key, false, 0, None)
+    pub(crate) fn send_notice(&mut self, key: u64, fails: bool) -> String {
+        self.send_to(key, fails, 0, None)
     }
 
     /// Drops what is oldest of what only the truth knows.

@@ -184,6 +184,30 @@ fn a_sent_receipt_speaks_for_the_message() {
     assert_eq!(receipt.errors[0].href, "/docs/whatsapp/cloud-api/support/error-codes/");
 }
 
+/// What became of an invitation goes to one person, outside the group, and was ignored.
+#[test]
+fn a_status_of_an_invitation_is_of_the_group_that_came_back_with_it() {
+    let command = groupfold_schemas::command::command_id(1_767_225_600_000, [7; 10]);
+    let told = |text: &str, callback_data: Value| {
+        read(&status(&json!({"recipient_type": null, "recipient_id": "15550001111", "status": text,
+            "errors": [{"code": 131_049}], "biz_opaque_callback_data": callback_data})))
+    };
+    let ours = groupfold_schemas::command::callback(&command, GROUP);
+    let failed = record(told("failed", json!(ours)));
+    assert_eq!(failed.group_id, GROUP);
+    let kind = failed.event.unwrap().kind.unwrap();
+    assert_eq!((kind.name(), kind.command_id()), ("receipt_failed", Some(command.as_str())));
+    let receipt = event!(Receipt, told("failed", json!(ours)));
+    assert_eq!((receipt.scope(), receipt.errors[0].code.as_str()), (ReceiptScope::Message, "131049"));
+    // Whoever is invited is no member: their receipt is none of the group's.
+    let read_by_one = event!(Receipt, told("read", json!(ours)));
+    assert_eq!((read_by_one.scope(), read_by_one.participant), (ReceiptScope::Aggregate, None));
+    // What others attach to their messages is their own, whatever its shape.
+    for theirs in [json!("order-4711"), json!(command), json!({"a": 1}), json!(true), Value::Null] {
+        assert!(matches!(one(told("failed", theirs.clone())), Item::Ignored(_)), "{theirs}");
+    }
+}
+
 #[test]
 fn eight_receipts_of_one_message_are_eight_events() {
     let items = fixture("messages-status_read-group_eight_participants");

@@ -1,14 +1,13 @@
 //! What became of a command: its own stations, joined with what webhooks told, wherever they landed and in whatever
 //! order.
 
-use std::collections::BTreeMap;
+mod outcome;
 
-use groupfold_schemas::command::{spelling, text_digest};
-use groupfold_schemas::v1::{
-    self, CommandItem, CommandResult, CommandType, FactKind, Outcome, ProviderError,
-};
+use groupfold_schemas::v1::{self, CommandItem, CommandResult, Outcome, ProviderError};
+use groupfold_schemas::verdict::{are_of_done, of_errors};
 
-use crate::entry::{FactAt, Key, Prefix, Source, Value};
+use crate::entry::{Key, Source, Value};
+pub use outcome::{CLOCKS_MS, outcomes_since};
 
 /// How far a command is.
 ///
@@ -92,6 +91,11 @@ pub struct Command {
     pub items: Vec<CommandItem>,
     /// What went wrong.
     pub errors: Vec<ProviderError>,
+    /// Stable name of what went wrong, by whoever told last: the rule that refused it, the answer, or the provider's errors
+    /// (`verdict` of the schemas). None of what went well, nor of what was seen at the provider, which tells no reason.
+    pub code: Option<String>,
+    /// What to do about it, likewise.
+    pub advice: Option<String>,
     /// When the last thing was told that the status follows from, Unix milliseconds.
     pub at_ms: i64,
     /// True if a webhook told the outcome.
@@ -109,6 +113,26 @@ impl Command {
     #[must_use]
     pub fn answered(&self) -> Option<&v1::CommandAnswered> {
         self.state.answered.as_ref().and_then(|station| station.value.as_ref())
+    }
+
+    /// True where some of it has succeeded because it was so before, by the provider's word: when and how it came to be so
+    /// nobody told.
+    #[must_use]
+    pub fn was_so_already(&self) -> bool {
+        let succeeded = |item: &&CommandItem| item.outcome() == Outcome::Succeeded;
+        matches!(self.status, CommandStatus::Succeeded | CommandStatus::Partly)
+            && (are_of_done(&self.errors)
+                || self.items.iter().filter(succeeded).any(|item| are_of_done(&item.errors)))
+    }
+
+    /// Names what went wrong by the errors of the whole, or else of each.
+    fn name_by_errors(&mut self) {
+        (self.code, self.advice) = (None, None);
+        if matches!(self.status, CommandStatus::Failed | CommandStatus::Partly) {
+            let failed = self.items.iter().filter(|item| item.outcome() == Outcome::Failed);
+            let (code, advice) = of_errors(self.errors.iter().chain(failed.flat_map(|item| &item.errors)));
+            (self.code, self.advice) = (Some(code.to_owned()), Some(advice.name().to_owned()));
+        }
     }
 }
 
@@ -193,11 +217,15 @@ fn derive<S: Source>(
     if let Some(message) = command.message_id.clone() {
         message_failed(home, &message, &mut command)?;
     }
-    let outcomes = outcomes(sources, home, &command)?;
-    if !outcomes.is_empty() {
-        join(&mut command, outcomes);
+    outcome::join(sources, home, &mut command)?;
+    if command.status == CommandStatus::Succeeded {
+        (command.code, command.advice) = (None, None);
     }
     Ok(command)
+}
+
+fn known(text: &str) -> Option<String> {
+    Some(text).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 fn time_of(stamp: Option<&v1::Stamp>) -> i64 {
@@ -214,6 +242,8 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
         message_id: None,
         items: Vec::new(),
         errors: Vec::new(),
+        code: None,
+        advice: None,
         at_ms: time_of(requested.stamp.as_ref()),
         told_by_webhook: false,
         state,
@@ -224,6 +254,7 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
     }
     if let Some(refused) = &state.refused {
         (command.status, command.at_ms) = (CommandStatus::Refused, time_of(refused.stamp.as_ref()));
+        command.code = refused.value.as_ref().and_then(|refused| known(&refused.code));
         return command;
     }
     if let Some(station) = &state.answered
@@ -234,7 +265,13 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
         command.items.clone_from(&answered.items);
         command.errors.clone_from(&answered.errors);
         command.message_id.clone_from(&answered.message_id);
+        (command.code, command.advice) = (known(&answered.code), known(&answered.advice));
     }
+    // An answer about each names nothing as a whole.
+    if command.code.is_none() {
+        command.name_by_errors();
+    }
+    let state = &command.state;
     let open = matches!(command.status, CommandStatus::Unknown) || !command.status.is_end();
     if let Some(station) = &state.reconciled
         && let Some(seen) = &station.value
@@ -243,6 +280,10 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
         command.status = status(seen.result(), command.status);
         command.at_ms = time_of(station.stamp.as_ref());
         command.items.clone_from(&seen.items);
+        if command.status != CommandStatus::Unknown {
+            // It is known now: what the answer advised is past.
+            (command.code, command.advice) = (None, None);
+        }
         command.group_id = command.group_id.or_else(|| seen.group_id.clone());
     }
     // A status of the message proves that it left, whatever became of the answer.
@@ -277,166 +318,9 @@ fn message_failed<S: Source>(home: &S, message: &str, command: &mut Command) -> 
         command.at_ms = time_of(failed.stamp.as_ref());
         command.errors = failed.errors;
         command.told_by_webhook = true;
+        command.name_by_errors();
     }
     Ok(())
-}
-
-/// What webhooks told of it. By the request's id, wherever that is. Where the provider gave none: the first thing of
-/// its type that was told about its group, may be an answer to it and was not known when it left, until it was given up;
-/// one command of a type is under way in a group at a time. Others than we ask the provider for changes too. Times are
-/// the provider's: which receiver took a webhook when decides nothing.
-fn outcomes<S: Source>(
-    sources: &[S],
-    home: &S,
-    command: &Command,
-) -> Result<Vec<v1::CommandOutcome>, S::Error> {
-    if let Some(request) = command.answered().and_then(|answered| answered.request_id.clone()) {
-        let mut found = Vec::new();
-        for source in sources {
-            let entries = source.scan(&Prefix::Outcomes { request: request.clone() })?;
-            found.extend(entries.into_iter().filter_map(outcome));
-        }
-        return Ok(found);
-    }
-    let requested = command.requested();
-    let (Some(station), Some(group)) = (&command.state.sent, &command.group_id) else {
-        return Ok(Vec::new());
-    };
-    let sent = station.value.clone().unwrap_or_default();
-    let from = (time_of(station.stamp.as_ref()) - CLOCKS_MS).max(sent.after_time_ms.unwrap_or(i64::MIN));
-    for outcome in of_group(home, group, requested.r#type())? {
-        let (time, event) = order(&outcome);
-        let new = !sent.known_outcomes.iter().any(|known| known == event);
-        let in_time = (from..=requested.deadline_ms).contains(&time);
-        if new && in_time && may_answer(home, group, &requested, &outcome)? {
-            return Ok(vec![outcome]);
-        }
-    }
-    Ok(Vec::new())
-}
-
-/// It speaks of nothing that the command did not ask for, and of no other text than it asked for.
-fn may_answer<S: Source>(
-    home: &S,
-    group: &str,
-    requested: &v1::CommandRequested,
-    outcome: &v1::CommandOutcome,
-) -> Result<bool, S::Error> {
-    let wanted: Vec<String> = requested.items.iter().map(|name| spelling(name)).collect();
-    for item in &outcome.items {
-        let Some(place) = wanted.iter().position(|name| *name == spelling(&item.name)) else {
-            return Ok(false);
-        };
-        let text = requested.texts.get(place).filter(|text| !text.is_empty());
-        if let Some(text) = text
-            && let Some(told) = text_told(home, group, outcome, &item.name)?
-            && text_digest(&told) != *text
-        {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-/// The text that a setting was changed to, as the history has it; that of a failure is not kept.
-fn text_told<S: Source>(
-    home: &S,
-    group: &str,
-    outcome: &v1::CommandOutcome,
-    setting: &str,
-) -> Result<Option<String>, S::Error> {
-    let kind = match setting {
-        "subject" => FactKind::SubjectChanged,
-        "description" => FactKind::DescriptionChanged,
-        _ => return Ok(None),
-    };
-    let (time_ms, event_id) = order(outcome);
-    let at = FactAt { time_ms, rank: kind as u32, event_id: event_id.to_owned(), about: String::new() };
-    let found = home.get(&Key::Fact { group: group.to_owned(), at })?;
-    Ok(match found {
-        Some(Value::Fact(fact)) => fact.text,
-        _ => None,
-    })
-}
-
-/// Clocks of ours and the provider's may differ by so much, Unix milliseconds; the provider's counts whole seconds.
-pub const CLOCKS_MS: i64 = 60_000;
-
-/// What was told of a type about a group, by the provider's time. Only types whose outcome webhooks tell.
-fn of_group<S: Source>(home: &S, group: &str, of: CommandType) -> Result<Vec<v1::CommandOutcome>, S::Error> {
-    if !matches!(of, CommandType::GroupUpdate | CommandType::GroupDelete | CommandType::MembersRemove) {
-        return Ok(Vec::new());
-    }
-    let entries = home.scan(&Prefix::GroupOutcomes { group: group.to_owned() })?.into_iter();
-    let mut told: Vec<_> = entries.filter_map(outcome).filter(|outcome| outcome.r#type() == of).collect();
-    told.sort_by(|a, b| order(a).cmp(&order(b)));
-    Ok(told)
-}
-
-/// The events that told outcomes of a type about a group from a time on, with their times, in order.
-///
-/// # Errors
-/// The source cannot be read.
-pub fn outcomes_since<S: Source>(
-    home: &S,
-    group: &str,
-    of: CommandType,
-    since_ms: i64,
-) -> Result<Vec<(i64, String)>, S::Error> {
-    let told = of_group(home, group, of)?;
-    let told = told.iter().map(order).filter(|(time, _)| *time >= since_ms);
-    Ok(told.map(|(time, event)| (time, event.to_owned())).collect())
-}
-
-fn outcome((_, value): (Key, Value)) -> Option<v1::CommandOutcome> {
-    match value {
-        Value::Outcome(outcome) => Some(outcome),
-        _ => None,
-    }
-}
-
-fn order(outcome: &v1::CommandOutcome) -> (i64, &str) {
-    (time_of(outcome.stamp.as_ref()), outcome.stamp.as_ref().map_or("", |stamp| &stamp.event_id))
-}
-
-/// Settings may be told one by one: it has ended once each has its outcome, or the whole failed. A setting that is told
-/// without one has none yet.
-fn join(command: &mut Command, mut outcomes: Vec<v1::CommandOutcome>) {
-    outcomes.sort_by(|a, b| order(a).cmp(&order(b)));
-    let wanted = command.requested().items.len();
-    let mut items: BTreeMap<String, CommandItem> = BTreeMap::new();
-    let mut errors: Vec<ProviderError> = Vec::new();
-    let mut open: BTreeMap<String, CommandItem> = BTreeMap::new();
-    for outcome in &outcomes {
-        for item in &outcome.items {
-            let known = item.outcome() != Outcome::Unknown;
-            if known { &mut items } else { &mut open }.insert(item.name.clone(), item.clone());
-        }
-        errors.extend(outcome.errors.iter().cloned());
-    }
-    open.retain(|name, _| !items.contains_key(name));
-    errors.dedup();
-    let group = outcomes.iter().map(|outcome| &outcome.group_id).find(|group| !group.is_empty());
-    command.group_id = command.group_id.take().or_else(|| group.cloned());
-    if !open.is_empty() || (items.len() < wanted && errors.is_empty()) {
-        // Of an unfinished one the parts are shown, but it has not ended: what was seen at the provider stands.
-        let seen = command.items.drain(..).map(|item| (item.name.clone(), item));
-        command.items =
-            open.into_iter().chain(seen).chain(items).collect::<BTreeMap<_, _>>().into_values().collect();
-        return;
-    }
-    let failed = items.values().filter(|item| item.outcome() == Outcome::Failed).count();
-    let whole = outcomes.iter().rfind(|outcome| outcome.items.is_empty());
-    command.status = match (whole, items.len(), failed) {
-        (Some(outcome), 0, _) => status(outcome.result(), command.status),
-        (_, all, failed) if all == failed => CommandStatus::Failed,
-        (_, _, failed) if failed > 0 || !errors.is_empty() => CommandStatus::Partly,
-        _ => CommandStatus::Succeeded,
-    };
-    command.errors = errors;
-    command.items = items.into_values().collect();
-    command.told_by_webhook = true;
-    command.at_ms = outcomes.last().map_or(command.at_ms, |last| time_of(last.stamp.as_ref()));
 }
 
 #[cfg(test)]

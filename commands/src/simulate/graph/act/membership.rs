@@ -25,7 +25,12 @@ impl Case<'_> {
             (ids::base64(format!("requests:{id}").as_bytes()), item)
         };
         let all = self.world.requests_of(key).into_iter().map(one).collect();
-        Ok(Done::answer(page(self.ask, all, Value::Array)?))
+        let mut body = page(self.ask, all, Value::Array)?;
+        // Of this list the documents show cursors alone.
+        if let Some(paging) = body.get_mut("paging").and_then(Value::as_object_mut) {
+            paging.retain(|name, _| name == "cursors");
+        }
+        Ok(Done::answer(body))
     }
 
     pub(super) fn approve(&mut self) -> Result<Done, Refusal> {

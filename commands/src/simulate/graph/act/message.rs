@@ -33,7 +33,7 @@ impl Case<'_> {
         let id = match kind.as_str() {
             "pin" => {
                 self.pin(key)?;
-                self.world.send_notice(key)
+                self.world.send_notice(key, self.fate.fails)
             }
             _ => self.world.send_to(key, self.fate.fails, self.rules.read_within_s, callback_data),
         };
@@ -105,11 +105,12 @@ impl Case<'_> {
             None => return Err(Refusal::new(131_026, "Nobody has this number or user id")),
         };
         let wa_id = self.world.people.get(&person).map(|p| p.number.wa_id.clone()).unwrap_or_default();
-        let id = self.world.send_to_one(&wa_id, callback_data);
+        let id = self.world.send_to_one(&wa_id, callback_data, self.fate.fails);
         let group_id = group.and_then(|key| self.stored(key)).map(|group| group.id.clone());
         let message = json!({ "id": id, "message_status": "accepted" });
         let done = sent(to, &wa_id, &id, message, &group_id.unwrap_or_default());
-        Ok(Done { invited: group.map(|key| (key, person)), ..done })
+        let invited = group.filter(|_| !self.fate.fails).map(|key| (key, person));
+        Ok(Done { invited, ..done })
     }
 
     /// The group that a template's parameter names.

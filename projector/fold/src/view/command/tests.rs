@@ -1,5 +1,7 @@
 //! Every path of the diagram, in every order of arrival.
 
+mod told;
+
 use groupfold_schemas::command::{command_id, text_digest};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
