@@ -53,7 +53,10 @@ async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_a
     projector.restart().await;
     let after = settled(&projector, &nats).await;
     assert!(after.len() > before.len());
-    assert!(before.is_begin_of(&after) && meanwhile.is_begin_of(&after), "none is left out, none comes twice");
+    assert!(
+        before.is_begin_of(&after) && meanwhile.is_begin_of(&after),
+        "none is left out, none comes twice"
+    );
 }
 
 /// What was new at positions that the log had had before was taken for told.
