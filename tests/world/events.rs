@@ -2,6 +2,7 @@
 
 mod another;
 mod replay;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
