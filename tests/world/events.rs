@@ -2,6 +2,7 @@
 
 mod another;
 mod replay;
+mod resumed;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};

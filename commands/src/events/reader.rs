@@ -73,7 +73,7 @@ pub(crate) struct Part {
     pub(crate) partition: u16,
     pub(crate) from: scan::From,
     /// The first sequence that the log still has.
-    first: u64,
+    pub(crate) first: u64,
     /// The last that it has now.
     last: u64,
     /// When its stream was created.
@@ -152,6 +152,13 @@ pub(crate) fn check_same(
         }
     }
     Ok(())
+}
+
+/// What was read of the parts before, up to a position of all partitions.
+pub(crate) fn before(parts: &[Part], position: &Position) -> Vec<Part> {
+    let read =
+        |part: &Part| Some(Part { to: position.get(part.partition)?, before_ms: None, ..part.clone() });
+    parts.iter().filter_map(read).collect()
 }
 
 /// Reads on from a position of all partitions, to the ends that the parts have.

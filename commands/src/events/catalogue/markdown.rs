@@ -20,7 +20,8 @@ it), then partition, then sequence. Within a partition this time never goes back
 read, and everything appended later comes later. What happened first, `provider_time` tells.
 
 **Duplicates.** The same event has the same `event_id`. It can stand in the log twice (it came again after the broker's
-window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids.
+window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids. With `--dedupe` a resumed export reads
+again what it wrote, and fails where the log no longer has that.
 
 **Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
 as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).
