@@ -3,6 +3,7 @@
 mod another;
 mod replay;
 mod resumed;
+mod subject;
 mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
