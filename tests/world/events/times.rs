@@ -1,6 +1,6 @@
-//! Ranges that begin at a time.
+//! Ranges that begin at a time, and ends that there are none of.
 
-use groupfold_tests::wait_until;
+use groupfold_tests::{Groupfold, Scratch, wait_until};
 use serde_json::Value;
 
 use super::{BOUND, World, position, said, text};
@@ -50,4 +50,50 @@ async fn from_a_time_on_several_kinds_are_all_there() {
     let taken: Vec<String> =
         endpoint.taken().iter().map(|post| post.header("groupfold-position").to_owned()).collect();
     assert_eq!(taken, wanted);
+}
+
+/// It was taken for no end at all.
+#[tokio::test]
+async fn nothing_ends_with_the_beginning() {
+    let world = World::empty().await;
+    let out = world.path("events");
+    let export = ["--format", "jsonl", "--out", out.to_str().unwrap(), "--until", "beginning"];
+    for (verb, args) in [
+        (&["events", "tail"][..], &["--until", "beginning"][..]),
+        (&["events", "tail"], &["--to", "beginning"]),
+        (&["events", "export"], &export),
+        (&["replay"], &["--to", "nats:somebody.else", "--until", "beginning"]),
+    ] {
+        let refused = world.run(verb, args);
+        assert_eq!(refused.status.code(), Some(2), "{verb:?}: {}", said(&refused));
+        assert!(said(&refused).contains("before the beginning"), "{verb:?}: {}", said(&refused));
+    }
+}
+
+/// It said so in a log that nobody had opened.
+#[tokio::test]
+async fn the_tail_names_what_it_cannot_read() {
+    let world = World::empty().await;
+    let context = async_nats::jetstream::new(world.nats.client().await);
+    let garbage = context.publish("groupfold.event.3.a.b.c", "no record".into()).await.unwrap();
+    let sequence = garbage.await.unwrap().sequence;
+    let output = world.run(&["events", "tail", "--from", "beginning"], &[]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", said(&output));
+    let told = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = told.lines().collect();
+    let one = format!("groupfold: the message at 3:{sequence} cannot be read");
+    assert_eq!(lines, [one.as_str(), "groupfold: 1 messages of the log cannot be read"]);
+}
+
+/// It was a broker without a name, which cannot be reached.
+#[test]
+fn a_broker_that_arrived_empty_is_a_usage_error_whoever_asks() {
+    let scratch = Scratch::new("nobody");
+    for verb in [&["up"][..], &["events", "tail"], &["audit"]] {
+        let mut command = Groupfold::command();
+        command.args(verb).arg("--data").arg(scratch.path()).env("GROUPFOLD_NATS_URL", "");
+        let refused = command.output().unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{verb:?}: {}", said(&refused));
+        assert!(said(&refused).contains("nats_url"), "{verb:?}: {}", said(&refused));
+    }
 }
