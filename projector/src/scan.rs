@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use groupfold_schemas::log;
 
-pub use self::at::sequence_at;
+pub use self::at::{Told, sequence_at, told};
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::tail::has_message;

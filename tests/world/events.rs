@@ -1,6 +1,7 @@
 //! The event stream: exports read back by readers that are not ours, interrupted and resumed, redacted; the tail.
 
 mod another;
+mod order;
 mod replay;
 mod resumed;
 mod subject;

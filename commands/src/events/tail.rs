@@ -62,13 +62,15 @@ async fn follow(args: &TailArgs, range: &Range, output: Output, unreadable: &mut
     let log = args.reach.open().await?;
     let mut parts = reader::parts(&log, &args.filters, range).await?;
     let chosen: Vec<u16> = parts.iter().map(|part| part.partition).collect();
+    let mut read = Position::default();
     loop {
-        let read: Position = parts.iter().map(|part| (part.partition, part.to)).collect();
+        // Where the broker's clock goes back an end may be before the last one.
+        read.join(&parts.iter().map(|part| (part.partition, part.to)).collect());
         if !stretch(&log, parts, &args.filters, output, unreadable).await? || !args.follow {
             return Ok(());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
-        let range = Range { from: Some(Moment::Position(read)), until: None };
+        let range = Range { from: Some(Moment::Position(read.clone())), until: None };
         parts = reader::parts(&log, &args.filters, &range).await?;
         parts.retain(|part| chosen.contains(&part.partition));
     }

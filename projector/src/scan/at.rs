@@ -1,12 +1,15 @@
-//! Where a stream stood at a time.
+//! Where a stream stood at a time, and at what time it stands where.
 
 use std::time::Duration;
 
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::response::Response;
+use async_nats::jetstream::stream::Info;
+use serde::Deserialize;
 
-use super::Error;
+use super::{Ends, Error};
 use crate::consumer::Ephemeral;
 
 /// How long the broker keeps a consumer that could not be taken away.
@@ -32,6 +35,41 @@ pub async fn sequence_at(context: &Context, stream: &str, time_ms: i64) -> Resul
     let consumer = Ephemeral::make(context, stream, config).await;
     let consumer = consumer.map_err(|error| unreadable(error.to_string()))?;
     Ok(consumer.cached_info().delivered.stream_sequence)
+}
+
+/// Where a stream ends, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its first and last sequence.
+    pub ends: Ends,
+    /// When the broker told it, by the clock that it stamps messages by; Unix milliseconds.
+    pub at_ms: i64,
+    /// When it took the last message, Unix milliseconds.
+    pub last_ms: i64,
+}
+
+/// First and last sequence of a stream, and the time of the broker that tells them: `ts` in its answer to `STREAM.INFO`, which
+/// the client leaves out.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn told(context: &Context, stream: &str) -> Result<Told, Error> {
+    #[derive(Deserialize)]
+    struct Answer {
+        ts: String,
+        #[serde(flatten)]
+        info: Info,
+    }
+    let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
+    let answer = context.request(format!("STREAM.INFO.{stream}"), &()).await;
+    let answer: Answer = match answer.map_err(|error| unreadable(error.to_string()))? {
+        Response::Ok(answer) => answer,
+        Response::Err { error } => return Err(unreadable(error.to_string())),
+    };
+    let at: jiff::Timestamp =
+        answer.ts.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
+    let last_ms = crate::tail::millis(answer.info.state.last_timestamp);
+    Ok(Told { ends: Ends::of(&answer.info), at_ms: at.as_millisecond(), last_ms })
 }
 
 /// A time (Unix milliseconds) as the broker takes it, which counts nanoseconds from 1970 in 63 bits: no log has a message
