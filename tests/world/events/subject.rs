@@ -6,7 +6,7 @@ use std::path::Path;
 use async_nats::jetstream::stream::{self, DiscardPolicy};
 use async_nats::jetstream::{self, consumer::pull};
 use futures_util::StreamExt as _;
-use groupfold_tests::{Process, Proxy};
+use groupfold_tests::{Process, Proxy, wait_until};
 use serde_json::Value;
 
 use super::{BOUND, World, position, said, text};
@@ -18,18 +18,36 @@ fn replay(world: &World, to: &str, watermark: &Path) -> std::process::Output {
     world.run(&["replay"], &args)
 }
 
+fn elsewhere() -> stream::Config {
+    stream::Config {
+        name: "ELSEWHERE".to_owned(),
+        subjects: vec!["somebody.>".to_owned()],
+        discard: DiscardPolicy::New,
+        ..stream::Config::default()
+    }
+}
+
+/// The ids of so many different events that a stream has.
+async fn kept(stream: &stream::Stream, count: usize) -> BTreeSet<String> {
+    let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
+    let mut messages = consumer.messages().await.unwrap();
+    let mut found = BTreeSet::new();
+    while found.len() < count {
+        let message =
+            tokio::time::timeout(BOUND, messages.next()).await.expect("in time").expect("one").unwrap();
+        let headers = message.headers.as_ref().expect("headers");
+        found.insert(headers.get("Nats-Msg-Id").unwrap().to_string());
+    }
+    found
+}
+
 /// Events were counted as delivered that a stream had refused.
 #[tokio::test]
 async fn what_a_stream_refuses_is_not_called_delivered() {
     let world = World::with_events("60").await;
     let context = jetstream::new(world.nats.client().await);
-    let mut config = stream::Config {
-        name: "ELSEWHERE".to_owned(),
-        subjects: vec!["somebody.>".to_owned()],
-        max_messages: 10,
-        discard: DiscardPolicy::New,
-        ..stream::Config::default()
-    };
+    let mut config = elsewhere();
+    config.max_messages = 10;
     let stream = context.create_stream(config.clone()).await.unwrap();
     let watermark = world.path("watermark");
     let refused = replay(&world, "nats:somebody.else", &watermark);
@@ -44,15 +62,34 @@ async fn what_a_stream_refuses_is_not_called_delivered() {
     assert!(all.status.success(), "{}", said(&all));
     let rows = world.tail(&["--from", "beginning"]);
     let wanted: BTreeSet<String> = rows.iter().map(|row| text(row, "event_id").to_owned()).collect();
-    let consumer = stream.create_consumer(pull::Config::default()).await.unwrap();
-    let mut kept = consumer.messages().await.unwrap();
-    let mut found = BTreeSet::new();
-    while found.len() < wanted.len() {
-        let message = tokio::time::timeout(BOUND, kept.next()).await.expect("in time").expect("one").unwrap();
-        let headers = message.headers.as_ref().expect("headers");
-        found.insert(headers.get("Nats-Msg-Id").unwrap().to_string());
-    }
-    assert_eq!(found, wanted);
+    assert_eq!(kept(&stream, wanted.len()).await, wanted);
+}
+
+/// What was on its way when the broker ended never came, and the replay noted that it had.
+#[tokio::test]
+async fn a_broker_that_is_killed_takes_nothing_from_a_replay_to_a_stream() {
+    let mut world = World::with_events("300").await;
+    let context = jetstream::new(world.nats.client().await);
+    let mut stream = context.create_stream(elsewhere()).await.unwrap();
+    let watermark = world.path("watermark");
+    let args = ["--to", "nats:somebody.else", "--rate", "100", "--watermark", watermark.to_str().unwrap()];
+    let command = world.command(&["replay"], &args);
+    let mut replaying = Process::spawn("groupfold", command, &world.path("replay.log"));
+    wait_until("it is in the midst", BOUND, async || {
+        let there = stream.info().await.unwrap().state.messages;
+        if there > 120 { Ok(()) } else { Err(there) }
+    })
+    .await;
+    world.nats.kill9();
+    world.nats.restart().await;
+    let status = replaying.wait(BOUND).await;
+    assert!(status.success() || status.code() == EXIT_AGAIN, "{}", replaying.log());
+    let all = replay(&world, "nats:somebody.else", &watermark);
+    assert!(all.status.success(), "{}", said(&all));
+    let rows = world.tail(&["--from", "beginning"]);
+    let wanted: BTreeSet<String> = rows.iter().map(|row| text(row, "event_id").to_owned()).collect();
+    let stream = context.get_stream("ELSEWHERE").await.unwrap();
+    assert_eq!(kept(&stream, wanted.len()).await, wanted);
 }
 
 /// What was under way when the connection broke never came, and the replay noted that it had.
