@@ -51,6 +51,11 @@ impl LogReach {
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         // A verb takes credentials from where the pipeline has them: its run file, or variables and the config file.
         let (url, access) = match &self.nats_url {
+            Some(url) if url.trim().is_empty() => {
+                return Err(Failure::Usage(
+                    "nats_url: \"\" (from --nats-url or GROUPFOLD_NATS_URL); expected a text that is not empty".into(),
+                ));
+            }
             Some(url) => (url.clone(), config::ambient_access()),
             None => {
                 let run = Run::find(&self.data, "--nats-url")?;

@@ -1,5 +1,6 @@
 //! `groupfold replay`: past events to somebody else, in the order of the log.
 
+mod subject;
 mod target;
 mod watermark;
 mod wrap;
@@ -34,6 +35,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(3600);
 #[derive(Args, Debug)]
 pub(crate) struct ReplayArgs {
     /// Where to: an http(s) URL, or nats:SUBJECT on the log's broker
+    ///
+    /// Where a stream takes the subject an event is delivered once the stream has acknowledged it; elsewhere once the
+    /// broker has it, whoever listens there. Where that is not known the replay ends with 75, and goes on after the last note
     #[arg(long, value_name = "URL|nats:SUBJECT")]
     to: String,
     /// max, or a multiple of the speed at which the log took them: 1x, 10x, 0.5x
@@ -97,7 +101,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     args.filters.check()?;
     target::check(&args.to, args.into_groupfold, &args.reach)?;
     let log = args.reach.open().await?;
-    let target = Target::new(&args.to, log.client.clone())?;
+    let mut target = Target::new(&args.to, &log).await?;
     let body = args.body.unwrap_or(if target.is_http() { Body::Webhook } else { Body::Event });
     let mut parts = reader::parts(&log, &args.filters, &args.range).await?;
     let mut watermark = Watermark::read(args.watermark.clone(), &parts)?;
@@ -128,7 +132,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
                 let sent = tokio::select! {
                     biased;
                     () = told.cancelled() => { counts.stopped = true; break Ok(()); }
-                    sent = deliver(&args, &target, body, &event, &mut pace, &mut counts) => sent,
+                    sent = deliver(&args, &mut target, body, &event, &mut pace, &mut counts) => sent,
                 };
                 if let Err(failure) = sent {
                     break Err(failure);
@@ -141,14 +145,14 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
         watermark.at.raise(partition, sequence);
         if since >= NOTE_EVERY {
             since = 0;
-            if let Err(failure) = note(&target, &watermark).await {
+            if let Err(failure) = note(&mut target, &mut watermark, &mut counts).await {
                 break Err(failure);
             }
         }
     };
-    let noted = note(&target, &watermark).await;
+    let noted = note(&mut target, &mut watermark, &mut counts).await;
     bar.finish_and_clear();
-    say(&args, &counts, &watermark.at)?;
+    say(&args, &counts, watermark.noted())?;
     outcome.and(noted)?;
     if counts.stopped {
         let goes_on = if args.watermark.is_some() {
@@ -169,7 +173,7 @@ fn is_copy(event: &Event, lowest: u16) -> bool {
 
 async fn deliver(
     args: &ReplayArgs,
-    target: &Target,
+    target: &mut Target,
     body: Body,
     event: &Event,
     pace: &mut Pace,
@@ -194,6 +198,7 @@ async fn deliver(
     };
     match target.send(&message, &mut counts.retries).await? {
         Delivered::Taken => counts.delivered += 1,
+        Delivered::Sent => {}
         Delivered::Refused(_) if args.skip_refused => counts.refused += 1,
         Delivered::Refused(status) => {
             return Err(Failure::Failed(format!(
@@ -243,9 +248,9 @@ fn speed(text: &str) -> Result<Speed, String> {
     }
 }
 
-/// Once everything up to there has left us.
-async fn note(target: &Target, watermark: &Watermark) -> Result<(), Failure> {
-    target.flush().await?;
+/// Once everything up to there has come.
+async fn note(target: &mut Target, watermark: &mut Watermark, counts: &mut Counts) -> Result<(), Failure> {
+    counts.delivered += target.confirm().await?;
     watermark.write()
 }
 

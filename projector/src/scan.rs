@@ -5,19 +5,20 @@
 //! (without subjects) must be contiguous: a hole is an error, never skipped. Of some subjects
 //! the messages are counted. What an operator said is lost for good comes as empty messages, see [`crate::loss`].
 
+mod at;
 mod count;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use async_nats::HeaderMap;
-use async_nats::datetime::DateTime;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use groupfold_schemas::log;
 
+pub use self::at::{Told, sequence_at, told};
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::tail::has_message;
@@ -156,6 +157,8 @@ pub async fn first_there(
 pub struct Scan {
     context: jetstream::Context,
     stretch: Stretch,
+    /// The first sequence; where the stretch begins with a time, not before it is opened.
+    first: Option<u64>,
     /// The last sequence that was handed out.
     last: Option<u64>,
     /// What comes, and what it is read by.
@@ -179,9 +182,14 @@ impl Scan {
     #[must_use]
     pub fn new(context: jetstream::Context, stretch: Stretch) -> Self {
         let over = matches!(stretch.from, From::Sequence(from) if from > stretch.to) || stretch.to == 0;
+        let first = match stretch.from {
+            From::Sequence(from) => Some(from.max(1)),
+            From::LogTime(_) => None,
+        };
         Self {
             context,
             stretch,
+            first,
             last: None,
             messages: None,
             attempts: 0,
@@ -303,7 +311,8 @@ impl Scan {
         }
         // Of the log nothing is taken away, so that all of it is counted.
         if let (false, Some(partition)) = (subjects.is_empty(), log::partition_of_stream(stream)) {
-            let lacking = count::lacking(&self.context, &self.stretch, self.found).await?;
+            let first = self.first.unwrap_or(1);
+            let lacking = count::lacking(&self.context, &self.stretch, first, self.found).await?;
             if lacking > 0 {
                 self.look_through(partition, lacking).await?;
             }
@@ -366,7 +375,8 @@ impl Scan {
                 next = after;
                 continue;
             }
-            if let Err(hole) = check_contiguous(&self.stretch, self.last, found.sequence) {
+            let expected = expected(self.first, self.last);
+            if let Err(hole) = check_contiguous(&self.stretch, expected, found.sequence) {
                 if batch.is_empty() {
                     return Err(hole);
                 }
@@ -395,12 +405,8 @@ impl Scan {
     /// last one, behind which nothing shows that it is missing.
     async fn silent(&self) -> Fault {
         let silence = "nothing comes, though there are more messages".to_owned();
-        let expected = match (self.last, self.stretch.from) {
-            _ if !self.stretch.subjects.is_empty() => self.stretch.to,
-            (Some(last), _) => last + 1,
-            (None, From::Sequence(from)) => from.max(1),
-            (None, From::LogTime(_)) => self.stretch.to,
-        };
+        let expected =
+            if self.stretch.subjects.is_empty() { expected(self.first, self.last) } else { self.stretch.to };
         let stream = &self.stretch.stream;
         match has_message(&self.context, stream, expected).await {
             Ok(false) => Fault::Final(Error::Lost { stream: stream.clone(), expected }),
@@ -411,17 +417,15 @@ impl Scan {
 
     /// A consumer after what was read; `None`, and the end, if nothing is left.
     async fn open(&mut self) -> Result<Option<(pull::Stream, Ephemeral)>, Fault> {
-        let deliver_policy = match (self.last, self.stretch.from) {
-            (Some(last), _) => DeliverPolicy::ByStartSequence { start_sequence: last + 1 },
-            (None, From::Sequence(from)) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
-            (None, From::LogTime(time_ms)) => {
-                let start_time = start_time(time_ms).map_err(Fault::Retry)?;
-                DeliverPolicy::ByStartTime { start_time }
-            }
-        };
+        if let (None, From::LogTime(time_ms)) = (self.first, self.stretch.from) {
+            let (context, stream) = (&self.context, &self.stretch.stream);
+            let before = sequence_at(context, stream, time_ms.saturating_sub(1)).await;
+            self.first = Some(before.map_err(|error| retry(&error))?.saturating_add(1));
+        }
+        let start_sequence = expected(self.first, self.last);
         let config = pull::Config {
             description: Some("groupfold reader".to_owned()),
-            deliver_policy,
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence },
             filter_subjects: self.stretch.subjects.clone(),
             inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
@@ -436,17 +440,6 @@ impl Scan {
         let messages = consumer.messages(PULL_MESSAGES, ahead, HEARTBEAT).await;
         messages.map(|messages| Some((messages, consumer))).map_err(|error| retry(&error))
     }
-}
-
-/// A time (Unix milliseconds) as the broker takes it, which counts nanoseconds from 1970 in 63 bits: no log has a message
-/// of before or after, and the client breaks down over some years.
-///
-/// # Errors
-/// The client cannot say it.
-pub(crate) fn start_time(time_ms: i64) -> Result<DateTime, String> {
-    const NANOS: i64 = 1_000_000;
-    let nanos = i128::from(time_ms.clamp(0, i64::MAX / NANOS) * NANOS);
-    DateTime::from_unix_timestamp_nanos(nanos).map_err(|error| error.to_string())
 }
 
 enum Fault {
@@ -467,12 +460,12 @@ fn read(message: Message) -> Result<(Found, u64), Fault> {
     Ok((Found { sequence, log_time_ms, subject, payload, headers }, pending))
 }
 
-fn check_contiguous(stretch: &Stretch, last: Option<u64>, found: u64) -> Result<(), Fault> {
-    let expected = match (last, stretch.from) {
-        (Some(last), _) => last + 1,
-        (None, From::Sequence(from)) => from.max(1),
-        (None, From::LogTime(_)) => return Ok(()),
-    };
+/// The sequence that comes next where all are read.
+fn expected(first: Option<u64>, last: Option<u64>) -> u64 {
+    last.map_or(first.unwrap_or(1), |last| last.saturating_add(1))
+}
+
+fn check_contiguous(stretch: &Stretch, expected: u64, found: u64) -> Result<(), Fault> {
     if !stretch.subjects.is_empty() || found == expected {
         return Ok(());
     }

@@ -1,7 +1,11 @@
 //! The event stream: exports read back by readers that are not ours, interrupted and resumed, redacted; the tail.
 
 mod another;
+mod order;
 mod replay;
+mod resumed;
+mod subject;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

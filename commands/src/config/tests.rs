@@ -75,6 +75,15 @@ fn a_secret_that_arrived_empty_is_a_fault() {
     }
 }
 
+/// It was taken for a host without a name.
+#[test]
+fn a_broker_that_arrived_empty_is_a_fault() {
+    let environment = |name: &str| (name == "GROUPFOLD_NATS_URL").then(String::new);
+    let faults = Config::typed(&Layers::gather(&Flags::default(), environment).unwrap()).unwrap_err();
+    let [Fault(line)] = faults.as_slice() else { panic!("{faults:?}") };
+    assert!(line.starts_with("nats_url") && line.contains("GROUPFOLD_NATS_URL"), "{line}");
+}
+
 #[test]
 fn an_unknown_key_of_the_file_is_a_fault() {
     let path = std::env::temp_dir().join(format!("groupfold-config-{}.toml", std::process::id()));

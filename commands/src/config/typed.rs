@@ -105,7 +105,8 @@ impl Config {
             api_tokens_plain: plain,
             files: read.files(),
             nats_server: read.one("nats_server", "a path"),
-            nats_url: read.one("nats_url", "nats://HOST:PORT"),
+            // It may hold a password, and that it arrived empty is a fault, as of all secrets.
+            nats_url: read.secrets("nats_url").pop(),
             nats_monitor_url: read.one("nats_monitor_url", "http://HOST:PORT"),
             nats_access: read.nats_access(),
             partitions: read

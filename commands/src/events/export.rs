@@ -25,7 +25,7 @@ use self::lay::{Found, Laid, Layout, What};
 use self::lock::Lock;
 use self::manifest::{Asked, Manifest};
 use self::sink::Sink;
-use super::reader::{self, Reader};
+use super::reader::{self, Next, Reader};
 use super::redact::Redactor;
 use super::row::Heads;
 use super::select::{Filters, Range, moment_text};
@@ -74,7 +74,7 @@ pub(crate) struct ExportArgs {
     /// Go on where the manifest says: after an interruption, or with what came since. Starts if nothing is there
     #[arg(long)]
     resume: bool,
-    /// Each event once, by its id (up to 20 million events; reads the range again when it resumes)
+    /// Each event once, by its id (up to 20 million events; when it resumes it reads again what it wrote)
     #[arg(long)]
     dedupe: bool,
     /// With the item's JSON as the provider sent it
@@ -114,6 +114,18 @@ impl Seen {
         }
         Ok(seen.insert(id))
     }
+
+    /// Takes note of what an earlier run wrote. All of it, before anything is written: in the order of the whole log a copy
+    /// of what was written can come first.
+    async fn read(&mut self, mut reader: Reader, bar: &indicatif::ProgressBar) -> Result<(), Failure> {
+        while let Some(next) = reader.next().await? {
+            if let Next::Event(event) = next {
+                self.is_new(lay::event_id(&event.record))?;
+            }
+            bar.inc(1);
+        }
+        Ok(())
+    }
 }
 
 /// Exports, and says what there is now.
@@ -141,25 +153,26 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let watermark = manifest.watermark()?;
     manifest.of_log(&parts)?;
     reader::check_reaches(&parts, &watermark)?;
-    if !args.dedupe {
-        reader::after(&mut parts, &watermark)?;
-    }
+    let written = if args.dedupe { reader::before(&parts, &watermark) } else { Vec::new() };
+    reader::after(&mut parts, &watermark)?;
+    manifest.are_there(&written)?;
     let columns: Vec<Column> = COLUMNS.iter().copied().chain(args.original.then_some(ORIGINAL)).collect();
-    let seen = Seen(args.dedupe.then(HashSet::new));
+    let bar = progress::bar(reader::length(&written) + reader::length(&parts), "events");
+    let mut seen = Seen(args.dedupe.then(HashSet::new));
+    seen.read(Reader::new(&log.context, written, args.filters.clone()), &bar).await?;
     if manifest.files.is_empty() {
         // Before any file: what is there without it is somebody else's.
         manifest.save()?;
     }
     let sink = Sink::open(&args, &columns, &manifest)?;
     let ends = whole(&parts);
-    let bar = progress::bar(reader::length(&parts), "events");
     let reader = Reader::new(&log.context, parts, args.filters.clone());
     let filters = args.filters.clone();
     let heads = Heads::of(&columns);
     let layout = Layout { format: args.format, columns, heads, filters, original: args.original, redactor };
     let (layout, part_events) = (Arc::new(layout), args.part_events);
     let days = args.by_day;
-    let work = Work { layout, seen, sink, bar, part_events, days, watermark, since: 0, day: None };
+    let work = Work { layout, seen, sink, bar, part_events, days, since: 0, day: None };
     work.run(reader, &mut manifest).await?;
     manifest.finish(&ends)?;
     say(&args, &manifest)
@@ -173,8 +186,6 @@ struct Work {
     part_events: u64,
     /// A file for each day.
     days: bool,
-    /// What an earlier run wrote already.
-    watermark: Position,
     /// Events written since the last checkpoint.
     since: u64,
     /// Day of the file being written, since 1970, if each has its own.
@@ -206,12 +217,10 @@ impl Work {
         let mut events = 0;
         let mut run = 0..0;
         for Found { partition, sequence, what } in &laid.found {
-            let written = self.watermark.get(*partition).is_some_and(|last| *sequence <= last);
             if let What::Event { log_time_ms, kind, event_id } = what {
                 let index = events;
                 events += 1;
-                let new = self.seen.is_new(*event_id)?;
-                if new && !written {
+                if self.seen.is_new(*event_id)? {
                     let day = self.days.then(|| log_time_ms.div_euclid(DAY_MS));
                     if self.since >= self.part_events || (self.since > 0 && day != self.day) {
                         self.sink.write(&laid.out, std::mem::take(&mut run))?;
@@ -225,14 +234,12 @@ impl Work {
                     self.day = day;
                     self.since += 1;
                     manifest.count(kind, *log_time_ms);
-                } else if !written {
+                } else {
                     manifest.duplicates += 1;
                 }
             }
-            if !written {
-                manifest.unreadable += u64::from(matches!(what, What::Unreadable));
-                manifest.passed(*partition, *sequence);
-            }
+            manifest.unreadable += u64::from(matches!(what, What::Unreadable));
+            manifest.passed(*partition, *sequence);
         }
         self.sink.write(&laid.out, run)
     }

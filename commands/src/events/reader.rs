@@ -8,6 +8,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::path::Path;
+use std::time::Instant;
 
 use async_nats::jetstream::Context;
 use groupfold_projector::scan::{self, Scan, Stretch};
@@ -73,7 +74,7 @@ pub(crate) struct Part {
     pub(crate) partition: u16,
     pub(crate) from: scan::From,
     /// The first sequence that the log still has.
-    first: u64,
+    pub(crate) first: u64,
     /// The last that it has now.
     last: u64,
     /// When its stream was created.
@@ -84,7 +85,8 @@ pub(crate) struct Part {
     pub(crate) before_ms: Option<i64>,
 }
 
-/// Lays a range over the partitions as they are now: the end is fixed here.
+/// Lays a range over the partitions as they are now: the end is fixed here, at one moment for all of them, so that what
+/// comes later is later in the order, too.
 pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result<Vec<Part>, Failure> {
     for (name, moment) in [("--from", &range.from), ("--until", &range.until)] {
         let Some(Moment::Position(position)) = moment else { continue };
@@ -96,9 +98,12 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
         }
     }
     let mut parts = Vec::new();
+    let mut cut = Cut { began: Instant::now(), at_ms: None };
     for partition in filters.partitions(log.partitions) {
         let stream = words::stream(partition);
-        let ends = scan::ends(&log.context, &stream).await.map_err(|error| unreadable(&error))?;
+        let told = scan::told(&log.context, &stream).await.map_err(|error| unreadable(&error))?;
+        let end = cut.end(log, &stream, &told).await?;
+        let ends = told.ends;
         let from = match range.from.as_ref().unwrap_or(&Moment::Beginning) {
             Moment::Beginning => scan::From::Sequence(ends.first.max(1)),
             Moment::Time(ms) => scan::From::LogTime(*ms),
@@ -108,8 +113,8 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
             },
         };
         let (to, before_ms) = match &range.until {
-            None | Some(Moment::Beginning) => (ends.last, None),
-            Some(Moment::Time(ms)) => (ends.last, Some(*ms)),
+            None | Some(Moment::Beginning) => (end, None),
+            Some(Moment::Time(ms)) => (end, Some(*ms)),
             Some(Moment::Position(position)) => match position.get(partition) {
                 None => continue,
                 Some(last) => (last.min(ends.last), None),
@@ -119,6 +124,29 @@ pub(crate) async fn parts(log: &Log, filters: &Filters, range: &Range) -> Result
         parts.push(Part { partition, from, first, last, created, to, before_ms });
     }
     Ok(parts)
+}
+
+/// The moment at which all partitions end: that of the first answer.
+struct Cut {
+    began: Instant,
+    at_ms: Option<i64>,
+}
+
+impl Cut {
+    /// The last sequence of a partition at that moment. Whatever is stamped later than can be while it is asked is there: it
+    /// was stamped by another clock.
+    async fn end(&mut self, log: &Log, stream: &str, told: &scan::Told) -> Result<u64, Failure> {
+        let Some(at_ms) = self.at_ms else {
+            self.at_ms = Some(told.at_ms);
+            return Ok(told.ends.last);
+        };
+        let asked_ms = i64::try_from(self.began.elapsed().as_millis()).unwrap_or(i64::MAX);
+        if !(at_ms..=at_ms.saturating_add(asked_ms).saturating_add(1)).contains(&told.last_ms) {
+            return Ok(told.ends.last);
+        }
+        let last = scan::sequence_at(&log.context, stream, at_ms - 1).await;
+        Ok(last.map_err(|error| unreadable(&error))?.min(told.ends.last))
+    }
 }
 
 /// Fails where a log does not reach as far as somebody has read it: it was shortened, or is another one.
@@ -152,6 +180,13 @@ pub(crate) fn check_same(
         }
     }
     Ok(())
+}
+
+/// What was read of the parts before, up to a position of all partitions.
+pub(crate) fn before(parts: &[Part], position: &Position) -> Vec<Part> {
+    let read =
+        |part: &Part| Some(Part { to: position.get(part.partition)?, before_ms: None, ..part.clone() });
+    parts.iter().filter_map(read).collect()
 }
 
 /// Reads on from a position of all partitions, to the ends that the parts have.

@@ -119,13 +119,14 @@ impl Redactor {
                     match value {
                         Json::List(values) if hidden => values.iter_mut().for_each(hide),
                         value if hidden => hide(value),
-                        // Times are of digits too.
-                        Json::Text(_) if name.ends_with("_at") || KEPT.contains(name) => {}
+                        Json::Text(_) if KEPT.contains(name) => {}
                         value => self.json(value),
                     }
                 }
             }
             Json::List(values) => values.iter_mut().for_each(|value| self.json(value)),
+            // Times are of digits too.
+            Json::Text(text) if is_time(text) => {}
             Json::Text(text) => *text = self.numbers(text).into(),
             Json::Null | Json::Flag(_) | Json::Number(_) => {}
         }
@@ -158,6 +159,11 @@ impl Redactor {
         close(&mut run, &mut out);
         out
     }
+}
+
+/// True for a time as `rfc3339` writes it, wherever it stands.
+fn is_time(text: &str) -> bool {
+    text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
 }
 
 #[cfg(test)]

@@ -77,8 +77,18 @@ pub(crate) struct Range {
     #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
     pub(crate) from: Option<Moment>,
     /// End here: before a time or an age, or with a position; default: what is there when it starts
-    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true)]
+    #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = end)]
     pub(crate) until: Option<Moment>,
+}
+
+/// A moment that something can be before.
+fn end(text: &str) -> Result<Moment, String> {
+    match text.parse()? {
+        Moment::Beginning => {
+            Err("nothing is before the beginning: expected a time, an age (-1h) or a position".to_owned())
+        }
+        moment => Ok(moment),
+    }
 }
 
 /// A moment as it is written down, to be read again by [`Moment`].

@@ -50,16 +50,27 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
         let back = jiff::Timestamp::now().as_millisecond() - i64::try_from(BACK.as_millis()).unwrap_or(0);
         range.from = Some(Moment::Time(back));
     }
+    let mut unreadable = 0;
+    let outcome = follow(&args, &range, output, &mut unreadable).await;
+    if unreadable > 0 {
+        warn(&format!("{unreadable} messages of the log cannot be read"));
+    }
+    outcome
+}
+
+async fn follow(args: &TailArgs, range: &Range, output: Output, unreadable: &mut u64) -> Result<(), Failure> {
     let log = args.reach.open().await?;
-    let mut parts = reader::parts(&log, &args.filters, &range).await?;
+    let mut parts = reader::parts(&log, &args.filters, range).await?;
     let chosen: Vec<u16> = parts.iter().map(|part| part.partition).collect();
+    let mut read = Position::default();
     loop {
-        let read: Position = parts.iter().map(|part| (part.partition, part.to)).collect();
-        if !stretch(&log, parts, &args.filters, output).await? || !args.follow {
+        // Where the broker's clock goes back an end may be before the last one.
+        read.join(&parts.iter().map(|part| (part.partition, part.to)).collect());
+        if !stretch(&log, parts, &args.filters, output, unreadable).await? || !args.follow {
             return Ok(());
         }
         tokio::time::sleep(LOOK_AGAIN).await;
-        let range = Range { from: Some(Moment::Position(read)), until: None };
+        let range = Range { from: Some(Moment::Position(read.clone())), until: None };
         parts = reader::parts(&log, &args.filters, &range).await?;
         parts.retain(|part| chosen.contains(&part.partition));
     }
@@ -71,6 +82,7 @@ async fn stretch(
     parts: Vec<reader::Part>,
     filters: &Filters,
     output: Output,
+    unreadable: &mut u64,
 ) -> Result<bool, Failure> {
     let mut reader = Reader::new(&log.context, parts, filters.clone());
     let mut out = std::io::BufWriter::new(std::io::stdout());
@@ -84,7 +96,8 @@ async fn stretch(
                 }
             }
             Next::Unreadable { partition, sequence } => {
-                tracing::warn!(partition, sequence, "a message of the log cannot be read");
+                *unreadable += 1;
+                warn(&format!("the message at {partition}:{sequence} cannot be read"));
                 continue;
             }
             Next::LeftOut { .. } => continue,
@@ -100,6 +113,12 @@ async fn stretch(
         Err(error) => Err(Failure::failed("cannot print", &error)),
         Ok(()) => Ok(true),
     }
+}
+
+/// Says something beside the events.
+fn warn(line: &str) {
+    // Nothing is left to tell it to if this fails.
+    let _ = writeln!(std::io::stderr(), "groupfold: {line}");
 }
 
 /// `2026-11-25T06:46:12Z  3:1234  receipt_read  GROUP  wamid… by 55119…`.

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use async_nats::{Client, HeaderMap};
 use bytes::Bytes;
 use reqwest::{StatusCode, Url};
 
+use super::subject::Subject;
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
-use crate::log::LogReach;
+use crate::log::{Log, LogReach};
 
 /// How long one attempt may take.
 const ATTEMPT_MAX: Duration = Duration::from_secs(30);
@@ -29,13 +29,15 @@ pub(super) struct Message {
 /// What the receiver made of it.
 pub(super) enum Delivered {
     Taken,
+    /// It is on its way: [`Target::confirm`] says whether it came.
+    Sent,
     Refused(StatusCode),
 }
 
 /// Whoever receives.
 pub(super) enum Target {
     Http { client: reqwest::Client, url: Url },
-    Nats { client: Client, subject: String },
+    Nats(Box<Subject>),
 }
 
 /// Refuses what would feed a pipeline with its own events by mistake, or write into the log.
@@ -76,9 +78,9 @@ fn parse(to: &str) -> Result<Url, Failure> {
 }
 
 impl Target {
-    pub(super) fn new(to: &str, client: Client) -> Result<Self, Failure> {
+    pub(super) async fn new(to: &str, log: &Log) -> Result<Self, Failure> {
         if let Some(subject) = to.strip_prefix("nats:") {
-            return Ok(Self::Nats { client, subject: subject.to_owned() });
+            return Ok(Self::Nats(Box::new(Subject::find(subject, &log.context).await?)));
         }
         let client = crate::http::client(|builder| {
             builder.timeout(ATTEMPT_MAX).redirect(reqwest::redirect::Policy::none())
@@ -92,36 +94,20 @@ impl Target {
     }
 
     /// Sends until it is taken or refused; one after the other, so that the order holds.
-    pub(super) async fn send(&self, message: &Message, retries: &mut u64) -> Result<Delivered, Failure> {
+    pub(super) async fn send(&mut self, message: &Message, retries: &mut u64) -> Result<Delivered, Failure> {
         match self {
-            Self::Nats { client, subject } => publish(client, subject, message).await,
+            Self::Nats(subject) => subject.publish(message).await.map(|()| Delivered::Sent),
             Self::Http { client, url } => post(client, url, message, retries).await,
         }
     }
 
-    /// Everything has reached the broker.
-    pub(super) async fn flush(&self) -> Result<(), Failure> {
+    /// Waits until everything that was sent has come; how many these were since the last time.
+    pub(super) async fn confirm(&mut self) -> Result<u64, Failure> {
         match self {
-            Self::Http { .. } => Ok(()),
-            Self::Nats { client, .. } => client
-                .flush()
-                .await
-                .map_err(|error| Failure::Again(with_causes("the broker does not answer", &error))),
+            Self::Http { .. } => Ok(0),
+            Self::Nats(subject) => subject.confirm().await,
         }
     }
-}
-
-async fn publish(client: &Client, subject: &str, message: &Message) -> Result<Delivered, Failure> {
-    let mut headers = HeaderMap::new();
-    headers.insert("Groupfold-Replay", "true");
-    headers.insert("Groupfold-Position", message.position.as_str());
-    headers.insert("Nats-Msg-Id", message.event_id.as_str());
-    if let Some(signature) = &message.signature {
-        headers.insert("X-Hub-Signature-256", signature.as_str());
-    }
-    let sent = client.publish_with_headers(subject.to_owned(), headers, message.bytes.clone()).await;
-    sent.map_err(|error| Failure::Again(with_causes("the broker does not take it", &error)))?;
-    Ok(Delivered::Taken)
 }
 
 async fn post(

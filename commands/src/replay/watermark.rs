@@ -22,6 +22,8 @@ pub(super) struct Watermark {
     /// None: nothing is noted.
     file: Option<PathBuf>,
     pub(super) at: Position,
+    /// How far it was when it was noted last.
+    noted: Position,
     streams_created: BTreeMap<u16, String>,
 }
 
@@ -39,7 +41,7 @@ impl Watermark {
         };
         let mut lines = text.lines();
         let at = lines.next().unwrap_or_default().trim().parse();
-        let at = at.map_err(|error| Failure::failed(&format!("{}", file.display()), &error))?;
+        let at: Position = at.map_err(|error| Failure::failed(&format!("{}", file.display()), &error))?;
         let stream = |line: &str| {
             let (partition, created) = line.trim().split_once(' ')?;
             Some((partition.parse().ok()?, created.to_owned()))
@@ -50,15 +52,24 @@ impl Watermark {
             Failure::Failed(format!("{}: {what}", file.display()))
         })?;
         reader::check_same(&mut streams_created, parts, &file, "choose another --watermark")?;
-        Ok(Self { file: Some(file), at, streams_created })
+        Ok(Self { file: Some(file), noted: at.clone(), at, streams_created })
     }
 
-    pub(super) fn write(&self) -> Result<(), Failure> {
-        let Some(file) = &self.file else { return Ok(()) };
-        let streams =
-            self.streams_created.iter().map(|(partition, created)| format!("{partition} {created}\n"));
-        let text = format!("{}\n{}", self.at, streams.collect::<String>());
-        write_private(file, text.as_bytes())
-            .map_err(|error| Failure::failed(&format!("cannot write {}", file.display()), &error))
+    /// Notes it: what is before has come.
+    pub(super) fn write(&mut self) -> Result<(), Failure> {
+        if let Some(file) = &self.file {
+            let streams =
+                self.streams_created.iter().map(|(partition, created)| format!("{partition} {created}\n"));
+            let text = format!("{}\n{}", self.at, streams.collect::<String>());
+            write_private(file, text.as_bytes())
+                .map_err(|error| Failure::failed(&format!("cannot write {}", file.display()), &error))?;
+        }
+        self.noted = self.at.clone();
+        Ok(())
+    }
+
+    /// Up to where everything has come.
+    pub(super) fn noted(&self) -> &Position {
+        &self.noted
     }
 }

@@ -8,11 +8,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_nats::jetstream;
-use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use groupfold_fold::entry::{self, Memory};
 use groupfold_schemas::{log, v1};
 
-use crate::consumer::Ephemeral;
 use crate::partition::fold::record_of;
 use crate::partition::{Partition, identity_of};
 use crate::scan::{self, From, Scan, Stretch};
@@ -135,17 +133,5 @@ pub(crate) async fn same_log(context: &jetstream::Context, home: &Partition) -> 
 /// # Errors
 /// The broker does not tell.
 pub async fn sequence_at(context: &jetstream::Context, partition: u16, time_ms: i64) -> Result<u64, Error> {
-    let name = log::stream(partition);
-    let unreadable = |why: String| scan::Error::Unreadable { stream: name.clone(), why };
-    let start_time = scan::start_time(time_ms.saturating_add(1)).map_err(unreadable)?;
-    // A consumer that begins right after that time stands behind the last message up to it. Nothing is read.
-    let config = pull::Config {
-        description: Some("groupfold, sequence at a time".to_owned()),
-        deliver_policy: DeliverPolicy::ByStartTime { start_time },
-        inactive_threshold: std::time::Duration::from_secs(5),
-        ..pull::Config::default()
-    };
-    let consumer = Ephemeral::make(context, &name, config).await;
-    let consumer = consumer.map_err(|error| unreadable(error.to_string()))?;
-    Ok(consumer.cached_info().delivered.stream_sequence)
+    Ok(scan::sequence_at(context, &log::stream(partition), time_ms).await?)
 }

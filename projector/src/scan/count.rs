@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 
-use super::{Fault, From, Stretch, retry, start_time};
+use super::{Fault, Stretch, retry};
 use crate::consumer::Ephemeral;
 
 /// How long the broker keeps a consumer that could not be taken away.
@@ -21,10 +21,16 @@ const COUNTS_MAX: usize = 3;
 
 /// How many messages the broker may lack: of the subjects in the stretch, or of the whole stream. Zero if `found` are all,
 /// as far as it counts; more than there are at times, for in the midst of a file it counts those alone that it can read.
+/// The stretch begins with the sequence `first`.
 ///
 /// # Errors
 /// The broker does not tell.
-pub(super) async fn lacking(context: &Context, stretch: &Stretch, found: u64) -> Result<u64, Fault> {
+pub(super) async fn lacking(
+    context: &Context,
+    stretch: &Stretch,
+    first: u64,
+    found: u64,
+) -> Result<u64, Fault> {
     let stream = context.get_stream(&stretch.stream).await.map_err(|error| retry(&error))?;
     let state = &stream.cached_info().state;
     let holes = (state.last_sequence + 1).saturating_sub(state.first_sequence).saturating_sub(state.messages);
@@ -32,12 +38,7 @@ pub(super) async fn lacking(context: &Context, stretch: &Stretch, found: u64) ->
         return Ok(holes);
     }
     let after = DeliverPolicy::ByStartSequence { start_sequence: stretch.to.saturating_add(1) };
-    let from = match stretch.from {
-        From::Sequence(from) => DeliverPolicy::ByStartSequence { start_sequence: from.max(1) },
-        From::LogTime(time_ms) => {
-            DeliverPolicy::ByStartTime { start_time: start_time(time_ms).map_err(Fault::Retry)? }
-        }
-    };
+    let from = DeliverPolicy::ByStartSequence { start_sequence: first };
     let mut lacking = 0;
     for _ in 0..COUNTS_MAX {
         let before = pending(context, stretch, after).await?;

@@ -17,10 +17,14 @@ catalogue` prints this page for the build at hand.
 
 **Order.** Partitions are merged by the time at which the log took the event (`log_time`, milliseconds after the receiver had
 it), then partition, then sequence. Within a partition this time never goes back, so the order is the same whenever it is
-read, and everything appended later comes later. What happened first, `provider_time` tells.
+read. An export, and each look of `tail --follow`, ends in all partitions with what the log had taken at one moment of the broker's
+clock, so that what a later one adds comes later in the order, too. There are two exceptions: `--until` a position ends where it
+says, and what it left follows behind it; and servers of a cluster have clocks of their own, which the order is as good as. What
+happened first, `provider_time` tells.
 
 **Duplicates.** The same event has the same `event_id`. It can stand in the log twice (it came again after the broker's
-window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids.
+window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids. With `--dedupe` a resumed export reads
+again what it wrote, and fails where the log no longer has that.
 
 **Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
 as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).

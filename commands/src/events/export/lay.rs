@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use arrow_array::RecordBatch;
+use groupfold_schemas::v1::Record;
 
 use super::Format;
 use super::arrays::Arrays;
@@ -76,7 +77,7 @@ impl Layout {
                     What::Event {
                         log_time_ms: event.log_time_ms,
                         kind: kind_name(&event.record),
-                        event_id: u128::from_str_radix(&event.record.event_id, 16).ok(),
+                        event_id: event_id(&event.record),
                     }
                 }
                 Next::Unreadable { .. } => What::Unreadable,
@@ -97,6 +98,11 @@ impl Layout {
         }
         row
     }
+}
+
+/// The event's id as a number; `None` if it is no hash.
+pub(super) fn event_id(record: &Record) -> Option<u128> {
+    u128::from_str_radix(&record.event_id, 16).ok()
 }
 
 /// Room for most lines.

@@ -168,6 +168,19 @@ impl Manifest {
         reader::check_same(&mut self.streams_created, parts, &self.path, "choose another --out")
     }
 
+    /// Fails where the log no longer has what was read of it, which is to be read again.
+    pub(super) fn are_there(&self, read: &[Part]) -> Result<(), Failure> {
+        for Part { partition, first, .. } in read {
+            if let Some((gone, _)) = self.stretches.get(partition).filter(|(from, _)| from < first) {
+                return Err(Failure::Failed(format!(
+                    "the log no longer has {partition}:{gone}, which was written: it begins with {partition}:{first}, and \
+                     without it --dedupe cannot tell what is new; choose another --out"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
