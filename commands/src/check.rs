@@ -9,7 +9,8 @@ use crate::{failed, health, print};
 /// One number against two bounds, for a monitor.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "lag and stalled are asked of the API, failed of the broker.\nExit codes: 0 fine, 3 over a bound, 69 nothing runs or answers. With --format nagios those of \
+    after_help = "lag and stalled are asked of the API, failed of the broker.\nExit codes: 0 fine, 3 over a bound, 69 nothing runs or \
+                        answers, or the projector does not hear the log. With --format nagios those of \
                         Nagios plugins: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN."
 )]
 pub(crate) struct CheckArgs {
@@ -104,6 +105,8 @@ struct Measure {
     value: f64,
     words: String,
     details: serde_json::Value,
+    /// Why it may be worse than the number says.
+    doubt: Option<String>,
 }
 
 /// Measures and judges.
@@ -115,6 +118,13 @@ pub(crate) async fn run(args: CheckArgs) -> Result<(), Failure> {
         true => measure(&args).await,
         false => Err(Failure::Usage(format!("--warn {warn} is above --crit {crit}"))),
     };
+    // What is known to be bad enough is told whatever else is not known.
+    let measured = measured.and_then(|measure| match &measure.doubt {
+        Some(doubt) if Level::of(measure.value, warn, crit) != Level::Critical => {
+            Err(Failure::Missing(doubt.clone()))
+        }
+        _ => Ok(measure),
+    });
     match (measured, args.format) {
         (Ok(measure), format) => tell(args.what, &measure, (warn, crit), format),
         (Err(failure), Format::Nagios) => {
@@ -148,10 +158,22 @@ async fn lag(args: &CheckArgs) -> Result<Measure, Failure> {
     let (_, progress) = progress(args).await?;
     let health::Progress { lag_events, lag_seconds, partitions } = progress;
     let behind: Vec<_> = partitions.iter().filter(|p| p.applied < p.log_end).map(|p| p.partition).collect();
+    let deaf: Vec<_> = partitions.iter().filter(|p| p.state != "running").collect();
+    // Whoever does not read the log does not hear how far it is.
+    let doubt = deaf.first().map(|first| {
+        format!(
+            "{} of {} partitions do not read the log ({} is {}): how far they are behind is not known",
+            deaf.len(),
+            partitions.len(),
+            first.partition,
+            first.state
+        )
+    });
     Ok(Measure {
         value: lag_seconds,
         words: format!("{lag_seconds:.1} s behind the log, {lag_events} events to go"),
         details: json!({ "lag_events": lag_events, "partitions_behind": behind }),
+        doubt,
     })
 }
 
@@ -163,6 +185,7 @@ async fn failures(args: &CheckArgs) -> Result<Measure, Failure> {
         value: count as f64,
         words: format!("{count} failures to settle{since}"),
         details: json!({ "oldest": oldest }),
+        doubt: None,
     })
 }
 
@@ -185,12 +208,13 @@ async fn stalled(args: &CheckArgs) -> Result<Measure, Failure> {
         value: count as f64,
         words: format!("{count} of {all} partitions stand still{because}"),
         details: json!({ "partitions": stalled, "reasons": why }),
+        doubt: None,
     })
 }
 
 fn tell(what: What, measure: &Measure, (warn, crit): (f64, f64), format: Format) -> Result<(), Failure> {
     let level = Level::of(measure.value, warn, crit);
-    let Measure { value, words, details } = measure;
+    let Measure { value, words, details, .. } = measure;
     let (name, unit) = (what.name(), what.unit());
     match format {
         Format::Text => print::text(&format!("{}  {name}  — {words}", level.name()))?,

@@ -195,16 +195,34 @@ pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
                 .map(str::to_owned)
                 .collect::<Vec<_>>();
             let of = if groups.is_empty() { String::new() } else { format!(" of {}", groups.join(", ")) };
-            let hint = match job.task.as_str() {
-                "rebuild" => "; the live store was left as it is, --force puts the new one in its place",
-                _ => "; `groupfold rebuild --force` folds the store anew",
-            };
+            let hint = hint(job);
             Err(Failure::Found(format!("{keys} key(s){of} differ from what the log says{hint}")))
         }
         State::Failed | State::None | State::Running => {
             Err(Failure::Failed(job.error.clone().unwrap_or_else(|| "it did not end".to_owned())))
         }
     }
+}
+
+/// What to do about what differs: a store that does not open is no matter of force.
+fn hint(job: &Job) -> String {
+    let left = job.partitions.iter().filter(|one| !one.is_equal() && !one.swapped);
+    let (shut, open): (Vec<&Compared>, Vec<&Compared>) = left.partition(|one| one.does_not_open());
+    let mut hint = String::new();
+    if !open.is_empty() {
+        hint.push_str(match job.task.as_str() {
+            "rebuild" => "; the live store was left as it is, --force puts the new one in its place",
+            _ => "; `groupfold rebuild --force` folds the store anew",
+        });
+    }
+    if !shut.is_empty() {
+        let names: Vec<String> = shut.iter().map(|one| one.partition.to_string()).collect();
+        hint.push_str(&format!(
+            "; the store of partition {} does not open: start `groupfold project` (or `up`), which sets it aside and folds it anew",
+            names.join(", ")
+        ));
+    }
+    hint
 }
 
 fn table(job: &Job) -> String {

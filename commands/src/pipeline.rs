@@ -40,22 +40,57 @@ pub(crate) async fn bind(setting: &str, addr: SocketAddr) -> Result<(TcpListener
 }
 
 /// The shape of the log that the settings ask for. An existing log's number of partitions is taken over where
-/// the settings name none.
-pub(crate) async fn plan(client: &async_nats::Client, config: &Config) -> Result<Plan, Failure> {
+/// the settings name none. `anew`: streams that an operator gives up.
+pub(crate) async fn plan(
+    client: &async_nats::Client,
+    config: &Config,
+    anew: &[String],
+) -> Result<Plan, Failure> {
     let partitions = match (config.partitions, discover(client).await?) {
         (Some(expected), Some(found)) if expected != found => return Err(other_partitions(found, expected)),
         (Some(partitions), _) => partitions,
         (None, found) => found.unwrap_or(PARTITIONS_DEFAULT),
     };
-    Ok(Plan { partitions, replicas: config.replicas, max_bytes: config.log_bytes_max, ..Plan::default() })
+    let anew = anew.to_vec();
+    Ok(Plan {
+        partitions,
+        replicas: config.replicas,
+        max_bytes: config.log_bytes_max,
+        anew,
+        ..Plan::default()
+    })
 }
 
-/// Creates the streams that are missing and compares those that are there.
+/// Creates the streams that are missing, says which, and compares those that are there.
 pub(crate) async fn provision(
     client: &async_nats::Client,
     plan: &Plan,
 ) -> Result<provision::Report, Failure> {
-    provision::provision(client, plan).await.map_err(|error| failed("the log cannot be provisioned", &error))
+    let report = provision::provision(client, plan).await.map_err(|error| match error {
+        provision::Error::Vanished { streams } => vanished(&streams),
+        provision::Error::NotMissing { .. } => Failure::Usage(format!("--anew: {error}")),
+        error => failed("the log cannot be provisioned", &error),
+    })?;
+    if !report.created.is_empty() {
+        let streams = report.created.join(", ");
+        if report.unchanged.is_empty() && report.differences.is_empty() {
+            tracing::info!(streams, "the log is new: its streams are made");
+        } else {
+            tracing::warn!(streams, "streams of the log were missing: they are made, and empty");
+        }
+    }
+    Ok(report)
+}
+
+/// An empty stream in the place of the old one would take what is lost when the old one is restored.
+fn vanished(streams: &[String]) -> Failure {
+    let anew: Vec<String> = streams.iter().map(|stream| format!("--anew {stream}")).collect();
+    Failure::Found(format!(
+        "the log lost {}, and what was acknowledged with it: restore it from a backup (deploy/RUNBOOK.md, A stream that \
+         vanished); the last resort is `groupfold provision {1}` (or `up {1}`): an empty one, and what was in it is given up",
+        streams.join(", "),
+        anew.join(" ")
+    ))
 }
 
 /// Compares the streams without creating any.

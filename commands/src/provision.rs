@@ -9,10 +9,17 @@ use crate::{pipeline, print, telemetry};
 
 /// Create the streams, or check the ones that are there.
 #[derive(clap::Args, Debug)]
+#[command(
+    after_help = "A stream of events that vanished from a log is not made again: restore it from a backup. Only where there is none, \
+                  --anew gives up what was in it."
+)]
 pub(crate) struct ProvisionArgs {
     /// Change nothing: exit 3 if a stream is missing or differs
     #[arg(long)]
     check: bool,
+    /// Make this stream of events again, empty, though the log is not new: what was in it is given up
+    #[arg(long, value_name = "STREAM", value_delimiter = ',', conflicts_with = "check")]
+    anew: Vec<String>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -20,7 +27,7 @@ pub(crate) struct ProvisionArgs {
     flags: Flags,
 }
 
-/// Creates what is missing; what is there and differs is told, never changed.
+/// Creates what is missing, streams of events in a new log alone; what is there and differs is told, never changed.
 pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
     let config = Config::load(&args.flags)?;
     telemetry::start(&config)?;
@@ -28,7 +35,7 @@ pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
         (None, Ok(run)) => broker::connect(&run.nats_url, &run.nats_access).await?,
         _ => Broker::elsewhere(&config)?.connect().await?,
     };
-    let plan = pipeline::plan(&client, &config).await?;
+    let plan = pipeline::plan(&client, &config, &args.anew).await?;
     let report = if args.check {
         pipeline::check(&client, &plan).await?
     } else {

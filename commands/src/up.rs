@@ -24,6 +24,9 @@ pub(crate) struct UpArgs {
     /// Add a simulated WhatsApp that lives gently and for ever, and takes all commands
     #[arg(long)]
     demo: bool,
+    /// Make this stream of events again, empty, though the log is not new: what was in it is given up
+    #[arg(long, value_name = "STREAM", value_delimiter = ',')]
+    anew: Vec<String>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -57,7 +60,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let data = DataFolder::take(&config.data)?;
     let broker = Broker::start(&config, &data, &told).await?;
     let reload = (args.flags, hang_up);
-    let outcome = serve(&config, reload, &data, &broker, told, demo).await;
+    let outcome = serve(&config, reload, &args.anew, &data, &broker, told, demo).await;
     broker.stop().await;
     outcome
 }
@@ -65,13 +68,14 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
 async fn serve(
     config: &Config,
     (flags, hang_up): (Flags, Signal),
+    anew: &[String],
     data: &DataFolder,
     broker: &Broker,
     told: CancellationToken,
     demo: Option<Demo>,
 ) -> Result<(), Failure> {
     let Some(client) = pipeline::unless_told(&told, broker.connect()).await? else { return Ok(()) };
-    let plan = pipeline::plan(&client, config).await?;
+    let plan = pipeline::plan(&client, config, anew).await?;
     for difference in pipeline::provision(&client, &plan).await?.differences {
         tracing::warn!(%difference, "a stream differs from the settings; it was left as it is");
     }

@@ -81,12 +81,14 @@ impl Appender<'_> {
         crash::at(Point::AppendBegin);
         let acks = match self.publish_all(&messages, traceparent, deadline).await {
             Ok(acks) => acks,
-            Err(error) => {
+            Err((stream, error)) => {
+                self.broker.refused(stream, &error);
                 let all: usize = messages.iter().map(|message| message.destinations.len()).sum();
                 self.tally.unacknowledged(all as u64);
                 return Err(error);
             }
         };
+        self.broker.took(acks.iter().map(|(_, ack)| ack.partition));
         crash::at(Point::AppendAll);
         receipt.count(&messages, acks);
         self.tally.acknowledged(received, &receipt);
@@ -99,7 +101,7 @@ impl Appender<'_> {
         messages: &[Message],
         traceparent: Option<&str>,
         deadline: Instant,
-    ) -> Result<Vec<(usize, Ack)>, Error> {
+    ) -> Result<Vec<(usize, Ack)>, Refused> {
         let mut acks = Vec::with_capacity(messages.len());
         let mut all = messages.iter().enumerate().flat_map(Sending::all);
         loop {
@@ -118,15 +120,15 @@ impl Appender<'_> {
         traceparent: Option<&str>,
         deadline: Instant,
         acks: &mut Vec<(usize, Ack)>,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Refused> {
         let mut pause = PAUSE_MIN;
         loop {
-            let Some(error) = self.attempt(&mut left, traceparent, deadline, acks).await? else {
+            let Some(refused) = self.attempt(&mut left, traceparent, deadline, acks).await? else {
                 return Ok(());
             };
             let again_at = Instant::now() + pause;
             if again_at >= deadline {
-                return Err(error);
+                return Err(refused);
             }
             sleep_until(again_at).await;
             pause = (pause * 2).min(PAUSE_MAX);
@@ -140,7 +142,7 @@ impl Appender<'_> {
         traceparent: Option<&str>,
         deadline: Instant,
         acks: &mut Vec<(usize, Ack)>,
-    ) -> Result<Option<Error>, Error> {
+    ) -> Result<Option<Refused>, Refused> {
         // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
         let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         let mut under_way = Vec::with_capacity(left.len());
@@ -171,9 +173,9 @@ impl Appender<'_> {
                 _ => self.metrics.acks(AckOutcome::Rejected, 1),
             }
             if !error.is_worth_retrying() {
-                return Err(error);
+                return Err((sending.to.partition, error));
             }
-            reason = Some(error);
+            reason = Some((sending.to.partition, error));
             left.push(sending);
         }
         Ok(reason)
@@ -207,6 +209,9 @@ impl Appender<'_> {
         messages
     }
 }
+
+/// Why a message is not in the log, and the partition of its stream, none for the failures.
+type Refused = (Option<u16>, Error);
 
 /// A message on its way to one of its destinations.
 struct Sending<'a> {

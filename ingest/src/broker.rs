@@ -1,5 +1,6 @@
 //! The connection to the broker and what is known of its health.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -75,7 +76,8 @@ pub(crate) struct Broker {
 #[derive(Debug, Default)]
 struct Health {
     answered_at: Option<Instant>,
-    refused: Option<(Instant, &'static str)>,
+    /// By the partition of the stream, none for the failures: what another one takes says nothing of it.
+    refused: BTreeMap<Option<u16>, (Instant, &'static str)>,
     /// A stream of the log that is not there: emptied broker, or the wrong one.
     missing: Option<String>,
     /// How many partitions the log has, where it was made anew with other ones than we know.
@@ -133,26 +135,32 @@ impl Broker {
         &self.stalled
     }
 
-    /// Takes note of how an append ended.
-    pub(crate) fn appended(&self, result: Result<(), &append::Error>) {
-        let now = Instant::now();
+    /// Takes note that a webhook is in the log, in streams of these partitions, none for the failures.
+    pub(crate) fn took(&self, streams: impl Iterator<Item = Option<u16>>) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        match result {
-            Ok(()) => {
-                health.answered_at = Some(now);
-                health.refused = None;
-                self.stalled.store(false, Ordering::Relaxed);
+        health.answered_at = Some(Instant::now());
+        if !health.refused.is_empty() {
+            for stream in streams {
+                health.refused.remove(&stream);
             }
-            Err(append::Error::Unacknowledged) => {
+        }
+        self.stalled.store(false, Ordering::Relaxed);
+    }
+
+    /// Takes note of why a webhook is not in the log, and which stream is to blame.
+    pub(crate) fn refused(&self, stream: Option<u16>, error: &append::Error) {
+        match error {
+            append::Error::Unacknowledged => {
                 self.stalled.store(true, Ordering::Relaxed);
                 self.stalled_now.notify_one();
             }
-            Err(append::Error::Disconnected | append::Error::Stalled) => {}
-            Err(error) => {
+            append::Error::Disconnected | append::Error::Stalled => {}
+            error => {
                 if matches!(error, append::Error::NoStream) {
                     self.look_now.notify_one();
                 }
-                health.refused = Some((now, error.reason()));
+                let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+                health.refused.insert(stream, (Instant::now(), error.reason()));
             }
         }
     }
@@ -171,11 +179,9 @@ impl Broker {
         if health.answered_at.is_none_or(|at| at.elapsed() >= PROBE_FRESH) {
             reasons.push("log: no answer yet or for a while".to_owned());
         }
-        if let Some((at, reason)) = health.refused
-            && at.elapsed() < REFUSAL_HOLDS
-        {
-            reasons.push(format!("log: {reason}"));
-        }
+        let lately = health.refused.values().filter(|(at, _)| at.elapsed() < REFUSAL_HOLDS);
+        let refused: BTreeSet<&str> = lately.map(|(_, reason)| *reason).collect();
+        reasons.extend(refused.into_iter().map(|reason| format!("log: {reason}")));
         if let Some(stream) = &health.missing {
             reasons.push(format!("log: the stream {stream} is missing"));
         }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::context::{CreateStreamError, GetStreamError, GetStreamErrorKind};
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, Info};
 use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_schemas::log;
 
@@ -34,6 +34,8 @@ pub struct Plan {
     pub max_age: Option<Duration>,
     /// How long the broker itself knows a duplicate.
     pub duplicate_window: Duration,
+    /// Streams of events, by name, to make again though the log is not new: what was in them is given up.
+    pub anew: Vec<String>,
 }
 
 impl Default for Plan {
@@ -44,6 +46,7 @@ impl Default for Plan {
             max_bytes: None,
             max_age: None,
             duplicate_window: Duration::from_secs(120),
+            anew: Vec::new(),
         }
     }
 }
@@ -86,6 +89,19 @@ pub enum Error {
         /// Its name.
         stream: String,
     },
+    /// Streams of events are gone from a log that is not new: empty ones in their place would hide what is lost, and take
+    /// what a stream that is restored later does not have.
+    #[error("{} missing, and the log is not new", .streams.join(", "))]
+    Vanished {
+        /// Their names.
+        streams: Vec<String>,
+    },
+    /// A stream that is to be made again is there, or none of the log's streams of events.
+    #[error("{stream} is no stream of events that is missing")]
+    NotMissing {
+        /// Its name.
+        stream: String,
+    },
     /// A stream's state cannot be read.
     #[error("the stream {stream} cannot be looked up")]
     Lookup {
@@ -107,10 +123,11 @@ pub enum Error {
     },
 }
 
-/// Makes the streams that are missing and compares the others.
+/// Makes the streams that are missing and compares the others. A stream of events is made in a new log alone, or where
+/// the plan names it.
 ///
 /// # Errors
-/// The log has another number of partitions, a stream is foreign, or the broker does not do it.
+/// The log has another number of partitions, a stream is foreign, one of events vanished, or the broker does not do it.
 pub async fn provision(client: &Client, plan: &Plan) -> Result<Report, Error> {
     run(client, plan, true).await
 }
@@ -118,7 +135,7 @@ pub async fn provision(client: &Client, plan: &Plan) -> Result<Report, Error> {
 /// Compares without making anything.
 ///
 /// # Errors
-/// As [`provision`].
+/// As [`provision`], save that a stream that vanished is missing.
 pub async fn check(client: &Client, plan: &Plan) -> Result<Report, Error> {
     run(client, plan, false).await
 }
@@ -126,12 +143,16 @@ pub async fn check(client: &Client, plan: &Plan) -> Result<Report, Error> {
 /// The number of partitions of the log that is there; `None` if there is none.
 ///
 /// # Errors
-/// The first stream is foreign or cannot be looked up.
+/// The stream that tells is foreign or cannot be looked up.
 pub async fn discover(client: &Client) -> Result<Option<u16>, Error> {
     let context = jetstream::new(client.clone());
-    let name = log::stream(0);
-    let Some(config) = lookup(&context, &name).await? else { return Ok(None) };
-    partitions_of(&config).map(Some).ok_or(Error::Foreign { stream: name })
+    // The first stream may be the one that vanished.
+    for name in [log::stream(0), log::FAILED_STREAM.to_owned()] {
+        if let Some(config) = lookup(&context, &name).await? {
+            return partitions_of(&config).map(Some).ok_or(Error::Foreign { stream: name });
+        }
+    }
+    Ok(None)
 }
 
 /// The number of partitions of the log that a stream is of; `None` if it is none of ours.
@@ -155,20 +176,32 @@ async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error
     }
     let context = jetstream::new(client.clone());
     let mut report = Report::default();
-    // In this order: the first stream tells the number of partitions, so whoever stops half-way is
-    // found out by the next run.
-    for wanted in definition::all(plan) {
-        match lookup(&context, &wanted.name).await? {
-            Some(found) => compare(&found, &wanted, plan, &mut report)?,
-            None if create => {
-                let name = wanted.name.clone();
-                context
-                    .create_stream(wanted)
-                    .await
-                    .map_err(|source| Error::Create { stream: name.clone(), source })?;
-                report.created.push(name);
-            }
-            None => report.missing.push(wanted.name),
+    let wanted = definition::all(plan);
+    let mut found = Vec::with_capacity(wanted.len());
+    // From the last to the first, for they are made the other way round: of a log that another process is making nobody
+    // sees a gap.
+    for one in wanted.iter().rev() {
+        found.insert(0, look(&context, &one.name).await?);
+    }
+    for (wanted, found) in wanted.iter().zip(&found) {
+        match found {
+            Some(found) => compare(&found.config, wanted, plan, &mut report)?,
+            None => report.missing.push(wanted.name.clone()),
+        }
+    }
+    if create {
+        let ends: Vec<Option<u64>> =
+            found.iter().map(|found| found.as_ref().map(|info| info.state.last_sequence)).collect();
+        admit(plan, &ends)?;
+        report.missing.clear();
+        // In this order: the first stream tells the number of partitions, so whoever stops half-way is found out by the
+        // next run.
+        for wanted in wanted.into_iter().zip(&found).filter(|(_, found)| found.is_none()).map(|(one, _)| one)
+        {
+            let name = wanted.name.clone();
+            let created = context.create_stream(wanted).await;
+            created.map_err(|source| Error::Create { stream: name.clone(), source })?;
+            report.created.push(name);
         }
     }
     // Made when they are first needed, by builds of before with a single copy.
@@ -182,6 +215,29 @@ async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error
         crate::tally::bucket(client).await.map_err(Error::Counts)?;
     }
     Ok(report)
+}
+
+/// Refuses to make streams of events in a log that is not new. `ends` has the last sequence of each stream of the plan,
+/// in their order, where it is there.
+fn admit(plan: &Plan, ends: &[Option<u64>]) -> Result<(), Error> {
+    let events = usize::from(plan.partitions);
+    let is_missing = |name: &&String| {
+        log::partition_of_stream(name).is_some_and(|id| ends.get(usize::from(id)) == Some(&None))
+    };
+    let is_planned = |name: &&String| log::partition_of_stream(name).is_some_and(|id| id < plan.partitions);
+    if let Some(stream) = plan.anew.iter().find(|name| !(is_planned(name) && is_missing(name))) {
+        return Err(Error::NotMissing { stream: stream.clone() });
+    }
+    let there = ends.iter().take_while(|end| end.is_some()).count();
+    // One that is made stops with empty streams of events, the first ones, and nothing behind them.
+    let is_begun = there <= events && ends[..there].iter().all(|end| *end == Some(0));
+    if is_begun && ends[there..].iter().all(Option::is_none) {
+        return Ok(());
+    }
+    let missing =
+        (0..plan.partitions).filter(|id| ends.get(usize::from(*id)) == Some(&None)).map(log::stream);
+    let streams: Vec<String> = missing.filter(|name| !plan.anew.contains(name)).collect();
+    if streams.is_empty() { Ok(()) } else { Err(Error::Vanished { streams }) }
 }
 
 fn compare(found: &Config, wanted: &Config, plan: &Plan, report: &mut Report) -> Result<(), Error> {
@@ -200,13 +256,66 @@ fn compare(found: &Config, wanted: &Config, plan: &Plan, report: &mut Report) ->
 }
 
 pub(crate) async fn lookup(context: &Context, name: &str) -> Result<Option<Config>, Error> {
+    Ok(look(context, name).await?.map(|info| info.config))
+}
+
+async fn look(context: &Context, name: &str) -> Result<Option<Info>, Error> {
     match context.get_stream(name).await {
-        Ok(stream) => Ok(Some(stream.cached_info().config.clone())),
+        Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(source) => match source.kind() {
             GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
                 Ok(None)
             }
             _ => Err(Error::Lookup { stream: name.to_owned(), source }),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is refused, of a log of three partitions: its streams of events, then four others.
+    fn refused(ends: [Option<u64>; 7], anew: &[&str]) -> String {
+        let anew = anew.iter().map(|name| (*name).to_owned()).collect();
+        let plan = Plan { partitions: 3, anew, ..Plan::default() };
+        admit(&plan, &ends).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_stream_of_events_is_made_in_a_new_log_or_on_an_operators_word_alone() {
+        const N: Option<u64> = None;
+        const E: Option<u64> = Some(0);
+        let fine = [
+            [N; 7],
+            [E, N, N, N, N, N, N],
+            [E, E, E, N, N, N, N],
+            [E, E, E, E, E, N, N],
+            // Others may be made again.
+            [Some(9), Some(9), E, N, Some(1), N, N],
+        ];
+        for ends in fine {
+            assert_eq!(refused(ends, &[]), "", "{ends:?}");
+        }
+        let second = "GROUPFOLD_EVENTS_1 missing, and the log is not new";
+        // The one group that there is may have been in it.
+        for ends in [
+            [E, N, E, E, E, E, E],
+            [Some(9), N, Some(9), E, E, E, E],
+            [E, N, E, N, N, N, N],
+            [E, N, E, N, N, N, E],
+        ] {
+            assert_eq!(refused(ends, &[]), second, "{ends:?}");
+            assert_eq!(refused(ends, &["GROUPFOLD_EVENTS_1"]), "", "{ends:?}");
+        }
+        let last_two = "GROUPFOLD_EVENTS_1, GROUPFOLD_EVENTS_2 missing, and the log is not new";
+        assert_eq!(refused([Some(9), N, N, N, N, N, N], &[]), last_two, "no first provisioning had events");
+        let all =
+            "GROUPFOLD_EVENTS_0, GROUPFOLD_EVENTS_1, GROUPFOLD_EVENTS_2 missing, and the log is not new";
+        assert_eq!(refused([N, N, N, E, E, E, E], &[]), all);
+        for name in ["GROUPFOLD_EVENTS_0", "GROUPFOLD_EVENTS_3", "GROUPFOLD_FAILED"] {
+            let none = format!("{name} is no stream of events that is missing");
+            assert_eq!(refused([E, N, E, N, N, N, N], &[name]), none);
+        }
     }
 }

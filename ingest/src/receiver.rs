@@ -43,7 +43,7 @@ pub enum StartError {
     #[error("there is no log on this broker: run `groupfold provision` first")]
     NoLog,
     /// Some streams of the log are missing.
-    #[error("the log is not whole: {} missing; run `groupfold provision` again", .streams.join(", "))]
+    #[error("the log is not whole: {} missing; `groupfold provision` makes what may be made again", .streams.join(", "))]
     Missing {
         /// Their names.
         streams: Vec<String>,

@@ -132,7 +132,6 @@ async fn accept(
     let began = Instant::now();
     let appended = appender.append(items, &delivery, trace.traceparent.as_deref()).await;
     door.metrics.append_took(began.elapsed());
-    door.broker.appended(appended.as_ref().map(|_| ()));
     let receipt = appended.map_err(Refusal::Append)?;
     door.metrics.receipt(&receipt);
     log(&receipt, trace, began);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
+use futures_util::future::BoxFuture;
 use groupfold_schemas::{frame, log, v1};
 
 use crate::scan::{self, From, Scan, Stretch};
@@ -13,8 +13,8 @@ use crate::scan::{self, From, Scan, Stretch};
 /// Why a message that stands for a lost one takes no part in the fold.
 pub const LOST: &str = "lost";
 
-/// The accepted loss that a missing sequence begins; `None` if nobody accepted one. `before` is the first message that is
-/// there behind it, as far as is known.
+/// The accepted loss that a missing sequence is in, from there on; `None` if nobody accepted one. `before` is the first
+/// message that is there behind it, as far as is known.
 ///
 /// # Errors
 /// What the broker said.
@@ -25,35 +25,43 @@ pub(crate) async fn accepted(
     before: Option<u64>,
 ) -> Result<Option<RangeInclusive<u64>>, String> {
     let Some(partition) = log::partition_of_stream(stream) else { return Ok(None) };
-    let resolved = match context.get_stream_no_info(log::RESOLVED_STREAM).await {
-        Ok(resolved) => resolved,
-        Err(error) => return Err(error.to_string()),
-    };
-    let subject = log::loss_subject(partition, first);
-    let message = match resolved.get_last_raw_message_by_subject(&subject).await {
-        Ok(message) => message,
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        Err(error) => return Err(error.to_string()),
-    };
-    let loss: v1::Loss = frame::decode(&message.payload).map_err(|error| error.to_string())?;
+    let losses = losses(context, partition).await.map_err(|error| error.to_string())?;
+    let covering = losses.range(..=first).map(|(_, last)| *last).filter(|last| *last >= first);
+    let Some(last) = covering.max() else { return Ok(None) };
     // What is there again is read.
-    let last = before.map_or(loss.last, |before| loss.last.min(before.saturating_sub(1)));
+    let last = before.map_or(last, |before| last.min(before.saturating_sub(1)));
     Ok((first <= last).then_some(first..=last))
 }
 
-/// How many messages of a partition were accepted as lost.
+/// How many messages of a partition were accepted as lost, from a sequence on: what the stream says is missing begins
+/// with the first one that it has.
 ///
 /// # Errors
 /// What was accepted cannot be read.
-pub async fn accepted_in(context: &Context, partition: u16) -> Result<u64, scan::Error> {
-    let stream = log::RESOLVED_STREAM.to_owned();
-    let to = scan::ends(context, &stream).await?.last;
-    let subjects = vec![log::loss_subjects(partition)];
-    let mut scan = Scan::new(context.clone(), Stretch { stream, from: From::Sequence(1), to, subjects });
-    let mut last_of = BTreeMap::new();
-    while let Some(batch) = scan.next_batch(1_000).await? {
-        let read = |found: &scan::Found| frame::decode::<v1::Loss>(&found.payload).ok();
-        last_of.extend(batch.iter().filter_map(read).map(|loss| (loss.first, loss.last)));
+pub async fn accepted_in(context: &Context, partition: u16, from: u64) -> Result<u64, scan::Error> {
+    let losses = losses(context, partition).await?;
+    let (mut next, mut count) = (from, 0);
+    for (first, last) in losses {
+        let begin = first.max(next);
+        count += (last + 1).saturating_sub(begin);
+        next = next.max(last + 1);
     }
-    Ok(last_of.into_iter().map(|(first, last)| (last + 1).saturating_sub(first)).sum())
+    Ok(count)
+}
+
+/// The losses of a partition that were accepted: the last sequence of each by its first. In a box, since a scan asks for
+/// it, too.
+fn losses(context: &Context, partition: u16) -> BoxFuture<'_, Result<BTreeMap<u64, u64>, scan::Error>> {
+    Box::pin(async move {
+        let stream = log::RESOLVED_STREAM.to_owned();
+        let to = scan::ends(context, &stream).await?.last;
+        let subjects = vec![log::loss_subjects(partition)];
+        let mut scan = Scan::new(context.clone(), Stretch { stream, from: From::Sequence(1), to, subjects });
+        let mut last_of = BTreeMap::new();
+        while let Some(batch) = scan.next_batch(1_000).await? {
+            let read = |found: &scan::Found| frame::decode::<v1::Loss>(&found.payload).ok();
+            last_of.extend(batch.iter().filter_map(read).map(|loss| (loss.first, loss.last)));
+        }
+        Ok(last_of)
+    })
 }

@@ -11,6 +11,7 @@
 
 mod compare;
 mod fresh;
+mod owner;
 mod report;
 
 use std::path::PathBuf;
@@ -135,7 +136,7 @@ impl Rebuilds {
     /// one at least, are worked on at a time.
     ///
     /// # Errors
-    /// Another process has a store, or the operating system refuses.
+    /// The stores are another user's, another process has one, or the operating system refuses.
     pub fn offline(
         client: async_nats::Client,
         data: &std::path::Path,
@@ -144,6 +145,7 @@ impl Rebuilds {
         shutdown: CancellationToken,
     ) -> Result<Self, store::Error> {
         let root: PathBuf = data.join("store");
+        owner::check(&root)?;
         Store::check_format(&root, partitions_total)?;
         let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
         let settings = |partition| store::Settings { root: root.clone(), partition, cache_bytes };

@@ -325,8 +325,9 @@ impl Scan {
     /// are lost. In a box, since that is a scan, too.
     fn look_through(&self, partition: u16, lacking: u64) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(async move {
-            let accepted =
-                loss::accepted_in(&self.context, partition).await.map_err(|error| retry(&error))?;
+            let first = ends(&self.context, &self.stretch.stream).await.map_err(|error| retry(&error))?.first;
+            let accepted = loss::accepted_in(&self.context, partition, first).await;
+            let accepted = accepted.map_err(|error| retry(&error))?;
             if accepted >= lacking {
                 return Ok(());
             }

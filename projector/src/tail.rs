@@ -221,6 +221,9 @@ impl Tail {
         self.connected()?;
         let connects = self.connects();
         let end = self.fence(true).await?;
+        if self.lost.is_some() {
+            return Ok(());
+        }
         let config = pull::Config {
             description: Some("groupfold projector".to_owned()),
             deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next_sequence() },
@@ -264,13 +267,17 @@ impl Tail {
         reading.asked = Instant::now();
         let quiet = reading.delivered.elapsed();
         let end = self.fence(false).await?;
+        if self.lost.is_some() {
+            self.reading = None;
+            return Ok(());
+        }
         if end > self.identity.sequence && quiet > STALL_MAX {
             return self.look_into(self.next_sequence(), None).await;
         }
         Ok(())
     }
 
-    /// Asks the broker for the stream and checks that it is ours; returns its end.
+    /// Asks the broker for the stream and checks that it is ours; returns its end. What comes next may turn out to be lost.
     async fn fence(&mut self, anew: bool) -> Result<u64, Fault> {
         let info = match fence::ask(&self.context, &self.stream).await {
             Ok(info) => info,
@@ -284,7 +291,7 @@ impl Tail {
             Err(fence::Asked::Unreachable(why)) => return Err(Fault::Retry(why)),
         };
         self.missing = 0;
-        self.identity.check(&info).map_err(Fault::Stop)?;
+        self.lost = fence::check(&self.context, &self.stream, &mut self.identity, &info).await?;
         if anew {
             fence::check_message(&self.context, &self.stream, &self.identity).await?;
         }
@@ -300,6 +307,10 @@ impl Tail {
     /// on the way here, which a fresh consumer heals. `found` came instead of it, or nothing.
     async fn look_into(&mut self, expected: u64, found: Option<u64>) -> Result<(), Fault> {
         self.fence(false).await?;
+        if self.lost.is_some() {
+            self.reading = None;
+            return Ok(());
+        }
         if fence::has_message(&self.context, &self.stream, expected).await.map_err(Fault::Retry)? {
             return Err(Fault::Retry(absent(expected, found)));
         }

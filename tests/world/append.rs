@@ -193,3 +193,32 @@ async fn a_batch_waits_for_what_went_before_it_and_takes_none_of_its_answers() {
     }
     assert_eq!(acks(&groupfold, "unknown").await, 0);
 }
+
+/// A stream that takes messages once ended the refusals of all others: one full stream of eight was nobody's concern.
+#[tokio::test]
+async fn a_full_stream_holds_the_receiver_unready_while_others_take_messages() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    assert_eq!(groupfold.post(&webhook(0..1)).await.status, 200);
+    let context = jetstream::new(nats.client().await);
+    let full = log::stream(log::partition_of(GROUP, 8));
+    let config = context.get_stream(&full).await.unwrap().cached_info().config.clone();
+    context.update_stream(jetstream::stream::Config { max_messages: 1, ..config }).await.unwrap();
+    let other =
+        (0..).map(|n| format!("other-{n}")).find(|group| log::stream(log::partition_of(group, 8)) != full);
+    let other = other.unwrap();
+    let mut members = 1..;
+    wait_until("readiness names it", BOUND, async || {
+        let member = members.next().unwrap();
+        let refused = groupfold.post(&webhook(member..member + 1)).await;
+        assert_eq!(refused.status, 503, "{refused}");
+        let taken = groupfold
+            .post(&participants(&[joined(&other, &format!("1555{member:07}"), 1_767_225_600)]))
+            .await;
+        assert_eq!(taken.status, 200, "{taken}");
+        let ready = groupfold.get("/readyz").await;
+        let told = ready.status == 503 && ready.text.contains("log: log_full");
+        if told { Ok(()) } else { Err(ready) }
+    })
+    .await;
+}

@@ -287,3 +287,22 @@ async fn on_a_broker_without_a_log_receiver_and_projector_end_with_69_and_name_t
         );
     }
 }
+
+/// It was `ok`, 0.0 s behind: whoever does not hear the log does not hear how far it is.
+#[tokio::test]
+async fn lag_is_unknown_where_the_projector_does_not_hear_the_broker() {
+    let mut nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let lag = |args: &[&str]| run(&groupfold.data(), &[&["check", "lag"], args].concat(), &[]);
+    assert_eq!(code(&lag(&[])), 0);
+    nats.kill9();
+    wait_until("the lag is not known", BOUND, async || {
+        let output = lag(&["--format", "nagios"]);
+        let said = stdout(&output);
+        let told = said.starts_with("GROUPFOLD LAG UNKNOWN - 8 of 8 partitions do not read the log");
+        if told && code(&output) == 3 { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let output = lag(&[]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (69, ""));
+}

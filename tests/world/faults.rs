@@ -1,10 +1,13 @@
 //! `up` when it ends, when its broker dies, and when it is killed. Parts that die under load: `make chaos`, rows 1 to 3.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use groupfold_tests::numbered::{self, Fate, GROUPS, List};
-use groupfold_tests::{Groupfold, Load, LoadOptions, NatsServer, Options, Process, wait_until};
+use groupfold_tests::{
+    Groupfold, Load, LoadOptions, NatsServer, Options, Process, Scratch, nats_server_binary, wait_until,
+};
 
 use crate::hook::{joined, participants};
 
@@ -135,4 +138,33 @@ async fn a_commit_whose_last_sync_fails_counts_once_the_store_is_open_again() {
     })
     .await;
     assert!(!crate::feed::settled(&groupfold, &nats).await.is_empty(), "what it changed is published");
+}
+
+/// A full disk took the file, and not its bytes: `up` waited for them for ever.
+#[tokio::test]
+async fn a_broker_that_could_not_write_where_it_listens_is_ended_and_started_again() {
+    let scratch = Scratch::new("mute");
+    let (program, data) = (scratch.path().join("nats-server"), scratch.path().join("data"));
+    let real = nats_server_binary();
+    let script = format!(
+        "#!/bin/sh\nif [ ! -e '{program}.began' ]; then\n  : > '{program}.began'\n  : > '{data}/nats/ports/nats-server_1.ports'\n  \
+         exec sleep 120\nfi\nexec '{real}' \"$@\"\n",
+        program = program.display(),
+        data = data.display(),
+        real = real.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = Groupfold::command();
+    command.args(["up", "--webhook-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0"]);
+    command.args(["--meta-app-secret", "s", "--meta-verify-token", "t", "--nats-server"]).arg(&program);
+    command.arg("--data").arg(&data);
+    let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
+    wait_until("it is up", BOUND, async || {
+        let log = process.log();
+        if log.contains("groupfold is up") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert!(process.log().contains("is the disk full?"), "{}", process.log());
+    assert_eq!(process.terminate(BOUND).await.code(), Some(0));
 }

@@ -53,3 +53,4 @@ mod time_travel;
 mod tls;
 mod transcript;
 mod usage;
+mod vanished;

@@ -1,6 +1,7 @@
 //! Proof and repair of state: rebuilt under load, compared, swapped, rolled back; what was tampered with is named.
 
 mod behind;
+mod shut;
 
 use std::path::Path;
 use std::process::Output;

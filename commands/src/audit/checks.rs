@@ -104,7 +104,7 @@ fn stored(life: &Life, in_events: u64, in_failed: u64, streams: &Streams) -> Che
 
 /// From the first message to the last, none is missing but those that an operator said to go on without.
 fn whole(content: &Content) -> Check {
-    let Content { stream, first, last, messages, holes, lost, .. } = content;
+    let Content { stream, last, messages, holes, lost, .. } = content;
     let what = format!("stream {stream}");
     if !holes.is_empty() {
         let named: Vec<String> = holes.iter().take(NAMED_MAX).map(|hole| missing(*hole)).collect();
@@ -112,9 +112,6 @@ fn whole(content: &Content) -> Check {
         let more = if more == 0 { String::new() } else { format!(", {more} more hole(s)") };
         let found = format!("{}{more}, {messages} of {last} are there", named.join(", "));
         return Check::new(what, false, found);
-    }
-    if *first > 1 {
-        return Check::new(what, false, format!("begins at {first}: what was before is gone"));
     }
     let accepted = if *lost == 0 { "none missing".to_owned() } else { format!("{lost} accepted as lost") };
     Check::new(what, messages + lost == *last, format!("{messages} message(s), {accepted}"))
@@ -213,7 +210,7 @@ mod tests {
 
     fn content(messages: u64) -> Content {
         let by_life = [("aa".to_owned(), messages)].into_iter().collect();
-        Content { stream: "S".to_owned(), first: 1, last: messages, messages, by_life, ..Content::default() }
+        Content { stream: "S".to_owned(), last: messages, messages, by_life, ..Content::default() }
     }
 
     fn wrong(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<String> {

@@ -16,7 +16,6 @@ const BATCH: usize = 2_000;
 #[derive(Debug, Default)]
 pub(crate) struct Content {
     pub(super) stream: String,
-    pub(super) first: u64,
     pub(super) last: u64,
     pub(super) messages: u64,
     /// What is missing: the first and the last sequence of each hole.
@@ -102,7 +101,7 @@ pub(crate) async fn each(
     let mut content = Content { stream: stream.to_owned(), ..Content::default() };
     let Some(ends) = log.ends(stream).await? else { return Ok(content) };
     let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    (content.first, content.last) = (ends.first, ends.last);
+    content.last = ends.last;
     let bar = progress::bar(ends.last, "counting");
     let mut next = 1;
     while next <= ends.last {
@@ -118,7 +117,8 @@ pub(crate) async fn each(
                 Ok(Some(batch)) => {
                     for found in &batch {
                         next = found.sequence + 1;
-                        if found.payload.is_empty() {
+                        // What stands for a lost message was never published; an empty one may have been, by hand.
+                        if found.subject.is_empty() {
                             content.lost += 1;
                             continue;
                         }

@@ -14,6 +14,8 @@ use crate::exit::Failure;
 
 /// A server that recovers a large log takes its time; how often to say that it does.
 const SAY_EVERY: Duration = Duration::from_secs(10);
+/// It writes where it listens in one go: a file that is there and cannot be read for so long will never be.
+const PORTS_WAIT: Duration = Duration::from_secs(5);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const RESTART_WAIT_MIN: Duration = Duration::from_millis(100);
@@ -61,18 +63,7 @@ impl Supervisor {
             .map_err(|error| Failure::failed(&format!("cannot create {}", folder.display()), &error))?;
         let home = Home { program, folder, password: random_hex()? };
         orphan::end(&home.config_file(), &home.folder.join("nats.pid")).await?;
-        let mut child = home.spawn(None)?;
-        let ports = tokio::select! {
-            up = home.wait_until_up(&mut child) => up,
-            () = told.cancelled() => Err(Failure::Again("told to stop before nats-server was up".to_owned())),
-        };
-        let ports = match ports {
-            Ok(ports) => ports,
-            Err(failure) => {
-                end(child).await;
-                return Err(failure);
-            }
-        };
+        let (child, ports) = home.first_start(told).await?;
         tracing::info!(port = ports.client, program = %home.program.display(), "nats-server is up");
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(home, child, ports.clone(), stop.clone()));
@@ -136,7 +127,45 @@ async fn end(mut child: Child) {
     }
 }
 
+/// How a start went.
+enum Up {
+    At(Ports),
+    /// It runs, and does not say where it listens.
+    Mute,
+}
+
 impl Home {
+    /// Starts the server until it says where it listens.
+    async fn first_start(&self, told: &CancellationToken) -> Result<(Child, Ports), Failure> {
+        let stopped = || Failure::Again("told to stop before nats-server was up".to_owned());
+        let mut wait = RESTART_WAIT_MIN;
+        loop {
+            let mut child = self.spawn(None)?;
+            let up = tokio::select! {
+                up = self.wait_until_up(&mut child) => up,
+                () = told.cancelled() => Err(stopped()),
+            };
+            match up {
+                Ok(Up::At(ports)) => return Ok((child, ports)),
+                Ok(Up::Mute) => end(child).await,
+                Err(failure) => {
+                    end(child).await;
+                    return Err(failure);
+                }
+            }
+            let (folder, free) = (self.folder.display(), held::free(&self.folder));
+            tracing::error!(
+                %folder, free_bytes = free,
+                "nats-server runs and could not write where it listens: is the disk full? Starting it again"
+            );
+            tokio::select! {
+                () = told.cancelled() => return Err(stopped()),
+                () = tokio::time::sleep(wait) => {}
+            }
+            wait = (wait * 2).min(RESTART_WAIT_MAX);
+        }
+    }
+
     fn config_file(&self) -> PathBuf {
         self.folder.join("nats.conf")
     }
@@ -189,13 +218,19 @@ impl Home {
         .join("\n")
     }
 
-    /// As long as the child lives it may become ready: only its end is a failure.
-    async fn wait_until_up(&self, child: &mut Child) -> Result<Ports, Failure> {
+    /// As long as the child lives and has not begun to say where it listens it may become ready.
+    async fn wait_until_up(&self, child: &mut Child) -> Result<Up, Failure> {
         let log = self.folder.join(LOG_FILE);
         let mut said = Instant::now();
+        let mut unreadable = None;
         loop {
-            if let Some(ports) = self.read_ports() {
-                return Ok(ports);
+            if let Some(file) = self.ports_file() {
+                if let Some(ports) = self.read_ports(&file) {
+                    return Ok(Up::At(ports));
+                }
+                if unreadable.get_or_insert_with(Instant::now).elapsed() > PORTS_WAIT {
+                    return Ok(Up::Mute);
+                }
             }
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(Failure::Failed(format!(
@@ -212,9 +247,12 @@ impl Home {
     }
 
     /// The server leaves its ports in a file named after itself, once it listens.
-    fn read_ports(&self) -> Option<Ports> {
-        let file = std::fs::read_dir(self.folder.join("ports")).ok()?.flatten().next()?;
-        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file.path()).ok()?).ok()?;
+    fn ports_file(&self) -> Option<PathBuf> {
+        Some(std::fs::read_dir(self.folder.join("ports")).ok()?.flatten().next()?.path())
+    }
+
+    fn read_ports(&self, file: &Path) -> Option<Ports> {
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
         let first = |kind: &str| json.get(kind)?.get(0)?.as_str().map(str::to_owned);
         let port = |url: &str| url.rsplit(':').next()?.parse().ok();
         let (url, monitor_url) = (first("nats")?, first("monitoring")?);

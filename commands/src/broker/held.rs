@@ -16,7 +16,8 @@ const HEALED: Duration = Duration::from_secs(600);
 /// Looks in a row that find a stream held and room: what passes by itself needs nobody.
 const LOOKS: u32 = 3;
 /// With less, the next write would fail again: a block of each of a log's streams.
-const ROOM_BYTES_MIN: u64 = 32 * 1024 * 1024;
+const ROOM_MIB_MIN: u64 = 32;
+const ROOM_BYTES_MIN: u64 = ROOM_MIB_MIN * 1024 * 1024;
 
 /// Starts for held streams, one after the other.
 #[derive(Debug, Default)]
@@ -67,7 +68,7 @@ pub(super) async fn until_room(monitor_url: &str, folder: &Path, starts: &mut St
                 );
             }
             (Verdict::SayFull, Some(error)) => {
-                tracing::warn!(%error, folder = %folder.display(), "nats-server holds a stream, waiting for room on its disk");
+                tracing::warn!(%error, folder = %folder.display(), "{}", waiting_for_room());
             }
             _ => {}
         }
@@ -80,8 +81,12 @@ pub(super) fn log_bytes_max(folder: &Path) -> Option<u64> {
     Some(disk.f_blocks.saturating_mul(disk.f_frsize) / 4 * 3).filter(|bytes| *bytes > 0)
 }
 
+fn waiting_for_room() -> String {
+    format!("nats-server holds a stream, waiting for {ROOM_MIB_MIN} MiB of room on its disk")
+}
+
 /// Bytes that are free; a disk that cannot be asked is no reason to wait.
-fn free(folder: &Path) -> u64 {
+pub(super) fn free(folder: &Path) -> u64 {
     rustix::fs::statvfs(folder).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
@@ -136,6 +141,16 @@ mod tests {
         }
         assert_eq!(watch.look(false, room, true), Wait, "it passed by itself");
         assert_eq!([(); 3].map(|()| watch.look(true, room, true)), [Wait, Wait, Restart]);
+    }
+
+    #[test]
+    fn how_much_room_is_waited_for_is_said_in_the_log_and_in_the_runbook() {
+        let room = format!("{} MiB", ROOM_BYTES_MIN >> 20);
+        assert!(waiting_for_room().contains(&room), "{}", waiting_for_room());
+        let runbook = include_str!("../../../deploy/RUNBOOK.md");
+        let line =
+            runbook.lines().find(|line| line.contains("the broker holds a stream until")).unwrap_or_default();
+        assert!(line.contains(&format!("once there are {room} of room")), "{line}");
     }
 
     #[test]

@@ -150,7 +150,7 @@ async fn partitions(client: &Client, patient: &Patient, findings: &mut Findings)
             findings.fail(
                 "streams",
                 "there is no log on this broker",
-                "groupfold provision --nats-url …; if it was there before, restore the streams first",
+                "was there one? Restore its streams from a backup; else groupfold provision --nats-url …",
             );
             None
         }

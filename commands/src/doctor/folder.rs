@@ -1,7 +1,7 @@
 //! The data folder: who may read it, what is left over, what the store says of itself, room on the disk.
 
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 
 use groupfold_projector::store;
 
@@ -12,6 +12,7 @@ const FREE_SHARE_WARN: f64 = 0.10;
 const FREE_SHARE_FAIL: f64 = 0.03;
 const FREE_BYTES_WARN: u64 = 5 << 30;
 const FREE_BYTES_FAIL: u64 = 512 << 20;
+const OTHERS_NAMED_MAX: usize = 3;
 
 /// Looks at the folder; `partitions` are those of the log, if it could be read.
 pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Findings) {
@@ -23,6 +24,7 @@ pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Fi
         return;
     }
     modes(data, findings);
+    owners(data, findings);
     if patient.run.is_none() && data.join("run.json").exists() {
         findings.warn(
             "data folder",
@@ -61,6 +63,35 @@ fn modes(data: &Path, findings: &mut Findings) {
             format!("chmod -R go= {}", data.display()),
         );
     }
+}
+
+/// Whoever else worked there, root say, leaves files that the owner of the stores cannot open at the next start.
+fn owners(data: &Path, findings: &mut Findings) {
+    let root = data.join("store");
+    let uid = |path: &Path| std::fs::symlink_metadata(path).ok().map(|meta| meta.uid());
+    let Some(owner) = uid(&root) else { return };
+    let stores: Vec<PathBuf> = entries(&root);
+    let files = stores.iter().flat_map(|store| entries(store));
+    let beside = [data.join("lock"), data.join("run.json")];
+    let all = stores.iter().cloned().chain(files).chain(beside);
+    let mut others: Vec<String> = all
+        .filter(|path| uid(path).is_some_and(|other| other != owner))
+        .map(|path| path.display().to_string())
+        .collect();
+    if others.is_empty() {
+        return;
+    }
+    let count = others.len();
+    others.truncate(OTHERS_NAMED_MAX);
+    findings.fail(
+        "data folder",
+        format!("{count} file(s) are not of user {owner}, whose the stores are: {} …", others.join(", ")),
+        format!("stop the process, then chown -R --reference={} {}", root.display(), data.display()),
+    );
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
 }
 
 fn format(root: &Path, partitions: Option<u16>, findings: &mut Findings) {

@@ -96,7 +96,7 @@ async fn judge(partition: &PartitionProgress, log: Option<&Log>, findings: &mut 
         return findings.fail(
             "positions",
             format!("partition {id} has no stream"),
-            "restore the stream; groupfold provision",
+            "restore the stream from a backup: deploy/RUNBOOK.md, A stream that vanished",
         );
     };
     let ends = &stream.cached_info().state;
@@ -111,7 +111,7 @@ async fn judge(partition: &PartitionProgress, log: Option<&Log>, findings: &mut 
     let gone = ends.deleted_count.unwrap_or(0);
     if gone > 0 {
         let reason = format!("{gone} messages within {} are gone", log::stream(*id));
-        match loss::accepted_in(&log.context, *id).await {
+        match loss::accepted_in(&log.context, *id, ends.first_sequence).await {
             Ok(accepted) if accepted >= gone => findings.ok("positions", format!("{reason}, accepted as lost")),
             _ => findings.fail(
                 "positions",

@@ -19,7 +19,7 @@ pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) 
     match provision::check(&log.client, &plan).await {
         Ok(report) => {
             for stream in &report.missing {
-                findings.fail("streams", format!("{stream} is missing"), "groupfold provision");
+                findings.fail("streams", format!("{stream} is missing"), mend_missing(stream));
             }
             for difference in &report.differences {
                 judge(difference, findings);
@@ -47,6 +47,16 @@ pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) 
         }
     }
     room::look(log, &streams, findings).await;
+}
+
+/// An empty stream of events hides what is lost; the others hold nobody's only copy, or what can be told again.
+fn mend_missing(stream: &str) -> String {
+    if log::partition_of_stream(stream).is_none() {
+        return "groupfold provision".to_owned();
+    }
+    format!(
+        "restore {stream} from a backup (deploy/RUNBOOK.md, A stream that vanished); the last resort: groupfold provision --anew {stream}"
+    )
 }
 
 /// What makes the log forget is worse than what makes it bigger or slower.

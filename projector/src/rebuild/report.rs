@@ -163,6 +163,12 @@ impl Compared {
         Self { partition, differing: 1, differences: vec![difference], ..Self::default() }
     }
 
+    /// True of a store that does not open: nothing of it was compared.
+    #[must_use]
+    pub fn does_not_open(&self) -> bool {
+        self.digest.is_empty() && self.differences.iter().any(|one| one.what == Wrong::Unreadable)
+    }
+
     /// True if nothing differs.
     #[must_use]
     pub fn is_equal(&self) -> bool {

@@ -1,8 +1,11 @@
 //! The fence: is this still the stream that the store was folded from? A broker that lost data answers
 //! as if nothing had happened, so we ask what it cannot fake by accident.
 
+use std::ops::RangeInclusive;
+
 use async_nats::jetstream::{self, ErrorCode};
 
+use crate::loss;
 use crate::status::Stop;
 
 use super::Fault;
@@ -51,7 +54,7 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
 pub(crate) async fn look(context: &jetstream::Context, stream: &str) -> Result<Info, String> {
     match ask(context, stream).await {
         Ok(info) => Ok(info),
-        Err(Asked::Missing) => Err(format!("stream {stream} does not exist: run `groupfold provision`")),
+        Err(Asked::Missing) => Err(format!("stream {stream} does not exist: restore it from a backup")),
         Err(Asked::Unreachable(why)) => Err(why),
     }
 }
@@ -66,10 +69,11 @@ pub(crate) async fn differs(
     mut identity: Identity,
 ) -> Result<Option<Stop>, String> {
     let info = look(context, stream).await?;
-    if let Err(stop) = identity.check(&info) {
-        return Ok(Some(stop));
-    }
-    match check_message(context, stream, &identity).await {
+    let checked = match check(context, stream, &mut identity, &info).await {
+        Ok(_) => check_message(context, stream, &identity).await,
+        Err(fault) => Err(fault),
+    };
+    match checked {
         Ok(()) => Ok(None),
         Err(Fault::Stop(stop)) => Ok(Some(stop)),
         Err(Fault::Retry(why)) => Err(why),
@@ -77,6 +81,20 @@ pub(crate) async fn differs(
             Ok(Some(Stop::MissingSequence { expected, found: Some(found) }))
         }
     }
+}
+
+/// Checks what the broker says of a stream. Where it begins behind our position: what comes next and is lost, if an operator
+/// said so.
+pub(super) async fn check(
+    context: &jetstream::Context,
+    stream: &str,
+    identity: &mut Identity,
+    info: &Info,
+) -> Result<Option<RangeInclusive<u64>>, Fault> {
+    let Err(stop) = identity.check(info) else { return Ok(None) };
+    let Stop::RetentionOvertook { first, applied } = stop else { return Err(Fault::Stop(stop)) };
+    let lost = loss::accepted(context, stream, applied + 1, Some(first)).await.map_err(Fault::Retry)?;
+    lost.map(Some).ok_or(Fault::Stop(stop))
 }
 
 /// The message at our position must be the one that we applied: a stream restored from an older copy

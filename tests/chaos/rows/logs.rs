@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::args::Budget;
 use crate::outcome::Outcome;
-use crate::world::{BOUND, PARTITIONS, Plan, World, groupfold, provision};
+use crate::world::{BOUND, PARTITIONS, Plan, World, groupfold};
 
 /// A bit of a stream's file is another. What the log then lacks, somebody must say.
 pub(crate) async fn flipped(budget: Budget) -> Outcome {
@@ -194,7 +194,11 @@ async fn recreated(outcome: &mut Outcome, rng: &mut Rng) -> String {
     let before = before(&mut world).await;
     let since = Instant::now();
     context.delete_stream(&stream).await.expect("an administrator can delete a stream");
-    provision(&world.nats);
+    // Nothing makes it again by itself.
+    let mut command = Groupfold::command();
+    command.args(["provision", "--anew", &stream, "--nats-url", &world.nats.url()]);
+    let output = command.output().expect("groupfold can be run");
+    assert!(output.status.success(), "provision: {}", String::from_utf8_lossy(&output.stderr));
     world.load.until_sent(30).await;
     let reason = stopped(&world, &["stream_recreated", "stream_missing", "stream_shortened"]).await;
     outcome.recovery.push(since.elapsed());

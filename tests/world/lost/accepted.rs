@@ -41,9 +41,13 @@ async fn one(groupfold: &Groupfold) -> Value {
 }
 
 async fn stopped(groupfold: &Groupfold) {
+    stopped_by(groupfold, "missing_sequence").await;
+}
+
+async fn stopped_by(groupfold: &Groupfold, reason: &str) {
     wait_until("the partition stops", BOUND, async || {
         let one = one(groupfold).await;
-        if one["reason"] == "missing_sequence" { Ok(()) } else { Err(one) }
+        if one["reason"] == reason { Ok(()) } else { Err(one) }
     })
     .await;
 }
@@ -153,4 +157,72 @@ async fn an_accepted_hole_is_passed_in_portions_and_what_is_there_again_is_read(
     let doctor = String::from_utf8_lossy(&doctor.stdout).into_owned();
     assert!(doctor.contains(&format!("{named}, accepted as lost")), "{doctor}");
     all_go_on(&groupfold, lost).await;
+}
+
+/// It once went on stopping there, and `accept-loss` said that nothing was missing.
+#[tokio::test]
+async fn what_retention_took_before_it_was_folded_is_passed_once_it_is_accepted() {
+    const FOLDED: u64 = 4;
+    const ALL: u64 = 12;
+    const KEPT: u64 = 3;
+    let nats = NatsServer::start().await;
+    let mut groupfold = Groupfold::up(Options::on(&nats)).await;
+    let join = |member: u64| participants(&[joined(GROUP, &format!("1555000{member:04}"), T)]);
+    for member in 0..FOLDED {
+        assert_eq!(groupfold.post(&join(member)).await.status, 200);
+    }
+    groupfold.caught_up().await;
+    assert_eq!(groupfold.terminate().await, 0);
+    let receiver = Groupfold::ingest(Options::on(&nats)).await;
+    for member in FOLDED..ALL {
+        assert_eq!(receiver.post(&join(member)).await.status, 200);
+    }
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let config = jetstream.get_stream(stream()).await.unwrap().cached_info().config.clone();
+    let discard = async_nats::jetstream::stream::DiscardPolicy::Old;
+    let max_messages = KEPT as i64;
+    let short = async_nats::jetstream::stream::Config { discard, max_messages, ..config };
+    jetstream.update_stream(short).await.unwrap();
+
+    groupfold.start_anyhow().await;
+    stopped_by(&groupfold, "retention_overtook").await;
+    let preview = accept(&groupfold, &[], 3).await;
+    assert!(preview.contains(&format!("messages 1 to {} are missing", ALL - KEPT)), "{preview}");
+    accept(&groupfold, &["--execute", "--why", "it expired"], 0).await;
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let at = one(&groupfold).await;
+    let counts = [&at["applied"], &at["records_unreadable"], &at["events_applied"]];
+    assert_eq!(counts, [&json!(ALL), &json!(ALL - KEPT - FOLDED), &json!(FOLDED + KEPT)], "{at}");
+    assert_eq!(members(&groupfold).await as u64, FOLDED + KEPT);
+    let verify = said(&groupfold, &["verify"], 3).await;
+    assert!(verify.contains(GROUP), "the store knows more than the log: {verify}");
+
+    // Folded again it knows as much as the log, and whoever reads the log comes to its end.
+    assert_eq!(groupfold.terminate().await, 0);
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    assert_eq!(members(&groupfold).await as u64, KEPT);
+    let scratch = Scratch::new("overtook");
+    let out = scratch.path().join("events.jsonl").display().to_string();
+    let export = ["events", "export", "--format", "jsonl", "--out", &out];
+    for args in [&["verify"][..], &["verify", "--group", GROUP], &["rebuild"], &export] {
+        said(&groupfold, args, 0).await;
+    }
+    let audit = said(&groupfold, &["audit"], 0).await;
+    assert!(audit.contains(&format!("{} accepted as lost", ALL - KEPT)), "{audit}");
+}
+
+#[tokio::test]
+async fn an_empty_message_that_somebody_published_is_nothing_that_was_accepted_as_lost() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let subject = log::event_subject(partition(), "1", "participants_joined", Some(GROUP));
+    jetstream.publish(subject, bytes::Bytes::new()).await.unwrap().await.unwrap();
+    groupfold.caught_up().await;
+    let audit = said(&groupfold, &["audit"], 0).await;
+    assert!(!audit.contains("accepted as lost"), "{audit}");
+    assert!(audit.contains("1 record(s) cannot be read by this build"), "{audit}");
 }
