@@ -1,5 +1,7 @@
 //! The history of a group, or of an account, as lines for people.
 
+use std::collections::HashSet;
+
 use groupfold_schemas::v1::{self, FactKind, IdentityChangeKind};
 
 use super::group::head;
@@ -53,7 +55,15 @@ pub fn account_timeline<S: Source>(
 /// By time (Unix milliseconds), rank and id: what pages are cut by.
 fn in_order(mut entries: Vec<(i64, u32, Entry)>) -> Vec<Entry> {
     entries.sort_by(|(a_ms, a_rank, a), (b_ms, b_rank, b)| (a_ms, a_rank, &a.id).cmp(&(b_ms, b_rank, &b.id)));
-    entries.into_iter().map(|(_, _, entry)| entry).collect()
+    let mut entries: Vec<Entry> = entries.into_iter().map(|(_, _, entry)| entry).collect();
+    // One event may say two things of one person, as that they were removed and were not.
+    let mut ids = HashSet::new();
+    for entry in &mut entries {
+        if let (false, EntryKind::Fact(kind)) = (ids.insert(entry.id.clone()), entry.kind) {
+            entry.id = format!("{}-{}", entry.id, about_id(kind.as_str_name()));
+        }
+    }
+    entries
 }
 
 fn bare(at: &FactAt, fact: &v1::Fact) -> Entry {
@@ -206,6 +216,23 @@ mod tests {
         let line = timeline(&memory, GROUP).unwrap().unwrap().pop().unwrap();
         let names = line.member.unwrap().names;
         assert_eq!((names.user_id.as_deref(), line.text.as_deref()), (Some("A"), Some("B")));
+    }
+
+    /// The fuzzer found two lines with one id.
+    #[test]
+    fn who_is_removed_and_not_removed_in_one_event_has_two_lines_with_ids_of_their_own() {
+        let mut record = ended(2, v1::EndReason::Removed, &["w:1"]);
+        if let Some(v1::event::Kind::ParticipantsEnded(event)) =
+            record.event.as_mut().and_then(|event| event.kind.as_mut())
+        {
+            let participant = event.ended.first().cloned();
+            event.failed = vec![v1::ParticipantFailure { participant, errors: Vec::new() }];
+        }
+        let mut memory = Memory::default();
+        memory.apply(&[joined(1, &["w:1"]), record]).unwrap();
+        let lines = timeline(&memory, GROUP).unwrap().unwrap();
+        let ids: HashSet<&str> = lines.iter().map(|line| line.id.as_str()).collect();
+        assert_eq!((lines.len(), ids.len()), (3, 3));
     }
 
     #[test]
