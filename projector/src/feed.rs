@@ -88,7 +88,7 @@ impl Feed {
     /// The stream goes so far, which is no news of whether it takes more; `by` changes that waited are there.
     pub(crate) fn found(&self, to: Mark, by: u64) {
         self.0.send_modify(|state| {
-            state.published = Some(state.published.unwrap_or_default().max(to));
+            state.published = Some(to);
             state.waiting = state.waiting.saturating_sub(by);
         });
     }

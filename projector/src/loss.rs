@@ -54,7 +54,11 @@ pub async fn accepted_in(context: &Context, partition: u16, from: u64) -> Result
 fn losses(context: &Context, partition: u16) -> BoxFuture<'_, Result<BTreeMap<u64, u64>, scan::Error>> {
     Box::pin(async move {
         let stream = log::RESOLVED_STREAM.to_owned();
-        let to = scan::ends(context, &stream).await?.last;
+        let scan::Ends { first, last: to, .. } = scan::ends(context, &stream).await?;
+        // Somebody let all of it expire: nothing follows, and nothing is waited for.
+        if first > to {
+            return Ok(BTreeMap::new());
+        }
         let subjects = vec![log::loss_subjects(partition)];
         let mut scan = Scan::new(context.clone(), Stretch { stream, from: From::Sequence(1), to, subjects });
         let mut last_of = BTreeMap::new();

@@ -12,7 +12,7 @@ use groupfold_schemas::log;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::stream::{Changes, End, Waiting, last_of};
+use super::stream::{Changes, End, Last, Waiting, last_of};
 use crate::api::auth::number_of;
 use crate::partition::Partition;
 use crate::store::{self, ReadView, published};
@@ -74,17 +74,18 @@ impl Publisher {
         };
         let waiting = self.waiting(self.end.last.mark).await?;
         if end.is_whole && end.last.mark < waiting.left_out {
-            // What waits behind it is folded on, and published when somebody has seen to it.
+            // State goes on, until too much waits.
             self.partition.feed.found(waiting.left_out, 0);
             return Err(format!(
-                "{} lost what followed {}, up to {}: fold the partition again, and it is told from the log",
+                "{} lost what followed {}, up to {}: stop the projector, move DIR/store/{} away and start it, and that is told \
+                 from the log (a rebuild does not tell it)",
                 log::CHANGES_STREAM,
                 end.last.mark.id(self.partition.id),
                 waiting.left_out.id(self.partition.id),
+                self.partition.id,
             ));
         }
-        // A message that retention took meanwhile does not take us back.
-        let last = if end.last.mark < self.partition.feed.published() { self.end.last } else { end.last };
+        let last = behind(&end, self.end.last, self.partition.feed.published());
         let published = waiting.changes.iter().filter(|change| mark_of(change) <= last.mark).count();
         self.end = End { last, ..end };
         self.partition.feed.found(last.mark, published as u64);
@@ -142,6 +143,12 @@ impl Publisher {
     }
 }
 
+/// What is published already: a message that retention took meanwhile does not take us back; what the stream lost does, and
+/// waits still.
+fn behind(found: &End, ours: Last, published: Mark) -> Last {
+    if !found.is_whole && found.last.mark < published { ours } else { found.last }
+}
+
 fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
     let mut changes = view.outbox_after(after, BATCH_MAX)?;
     changes.truncate(BATCH_MAX);
@@ -158,4 +165,19 @@ fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
         }
     }
     Ok(Waiting { changes, numbers, left_out: published(&view.progress()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A running projector went on behind what it had published, though the stream had lost that.
+    #[test]
+    fn what_retention_took_is_published_and_what_the_stream_lost_is_not() {
+        let last = |sequence| Last { mark: Mark { sequence, index: 0 }, log_time_ms: 1 };
+        let found = |is_whole| End { last: last(3), is_whole, sequence: 7 };
+        assert_eq!(behind(&found(false), last(9), last(9).mark), last(9));
+        assert_eq!(behind(&found(true), last(9), last(9).mark), last(3));
+        assert_eq!(behind(&found(false), last(1), last(1).mark), last(3), "another has published since");
+    }
 }

@@ -123,9 +123,9 @@ impl Changes {
     fn had(&self, remembered: &HeaderMap, from: u64) -> bool {
         let sequence =
             remembered.get(CHANGES_SEQUENCE_HEADER).and_then(|text| text.as_str().parse::<u64>().ok());
-        let of_this_stream =
-            remembered.get(CHANGES_HEADER).is_some_and(|created| created.as_str() == self.created);
-        of_this_stream && sequence.is_some_and(|sequence| sequence >= from.max(1))
+        let is = |name, value: &str| remembered.get(name).is_some_and(|told| told.as_str() == value);
+        let of_these = is(CHANGES_HEADER, &self.created) && is(LOG_HEADER, &self.log);
+        of_these && sequence.is_some_and(|sequence| sequence >= from.max(1))
     }
 
     fn last_in(&self, headers: &HeaderMap) -> Option<Last> {

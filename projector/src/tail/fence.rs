@@ -5,6 +5,8 @@ use std::ops::RangeInclusive;
 
 use async_nats::jetstream::{self, ErrorCode};
 
+use groupfold_schemas::log;
+
 use crate::loss;
 use crate::status::Stop;
 
@@ -54,7 +56,11 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
 pub(crate) async fn look(context: &jetstream::Context, stream: &str) -> Result<Info, String> {
     match ask(context, stream).await {
         Ok(info) => Ok(info),
-        Err(Asked::Missing) => Err(format!("stream {stream} does not exist: restore it from a backup")),
+        Err(Asked::Missing) => {
+            let is_log = log::partition_of_stream(stream).is_some();
+            let mend = if is_log { "restore it from a backup" } else { "run `groupfold provision`" };
+            Err(format!("stream {stream} does not exist: {mend}"))
+        }
         Err(Asked::Unreachable(why)) => Err(why),
     }
 }

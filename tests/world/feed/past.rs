@@ -44,7 +44,7 @@ async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_a
     nats.restart().await;
 
     projector.start_anyhow().await;
-    says_of_the_feed(&projector, "fold the partition again").await;
+    says_of_the_feed(&projector, "GROUPFOLD_CHANGES lost what followed").await;
     post(&receiver, &story(3)).await;
     let meanwhile = Told::read(&nats).await;
 
