@@ -131,7 +131,15 @@ impl Both {
         Ok(Self { provider: Provider::new(config.provider.clone())?, api, config })
     }
 
-    /// The writing side of the log.
+    /// The writing side of the log where something may be appended. A preview does without it where it cannot be had, and
+    /// then does not know which groups live in a partition that is behind.
+    async fn log_for(&self, execute: bool) -> Result<Option<replay::Log>, Failure> {
+        match self.log().await {
+            Err(_) if !execute => Ok(None),
+            log => log.map(Some),
+        }
+    }
+
     async fn log(&self) -> Result<replay::Log, Failure> {
         let reach = LogReach { data: self.config.data.clone(), nats_url: self.config.nats_url.clone() };
         let log = reach.open().await?;
@@ -155,14 +163,14 @@ fn unreadable(what: &str, answer: &Answer) -> Failure {
 /// Compares, shows, and appends if told to.
 pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone())?;
-    let log = if args.execute { Some(both.log().await?) } else { None };
+    let log = both.log_for(args.execute).await?;
     let behind = folded::fold_up(&both.api, log.as_ref()).await?;
     let groups = groups(&both.api, &args).await?;
     let round = Round { provider: &both.provider, api: &both.api, log: log.as_ref(), links: args.links };
     let found = round.compare(groups, &behind, Duration::from_millis(args.settle_ms)).await?;
     let differing: Vec<&Found> = found.iter().filter(|found| !found.differences.is_empty()).collect();
     let mut appended = Appended::default();
-    if let Some(log) = &log {
+    if let Some(log) = log.as_ref().filter(|_| args.execute) {
         appended = append(log, &differing, &run_id()).await;
     }
     let failed: Vec<(&str, &str)> = found

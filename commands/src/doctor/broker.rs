@@ -79,7 +79,7 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
             Some(stream) => findings.warn(
                 "durability",
                 format!("unverified: the stream {stream} is missing"),
-                "groupfold provision; if it was there before, restore it first",
+                super::streams::mend_missing(&stream),
             ),
             None => judge_durability(found, patient, monitor_url.is_some(), findings),
         }

@@ -2,6 +2,7 @@
 
 use super::{Findings, Patient};
 use crate::config::Config;
+use crate::data::Run;
 use crate::pipeline::VERSION;
 use crate::up::{DEMO_SECRET, DEMO_VERIFY_TOKEN};
 
@@ -11,6 +12,11 @@ const SECRET_CHARS_MIN: usize = 32;
 const TOKEN_CHARS_MIN: usize = 16;
 /// Texts that stand for a secret in examples.
 const PLACEHOLDERS: [&str; 6] = ["changeme", "change-me", "example", "password", "secret", "your-app-secret"];
+
+/// True if what ran on the folder and was killed is a projector, which needs no app secret.
+fn projects(patient: &Patient) -> bool {
+    Run::left(&patient.data).is_some_and(|run| run.verb() == "project")
+}
 
 pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) {
     let run = patient.run.as_ref();
@@ -22,7 +28,7 @@ pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) 
             "the running process signs with the demo's secret, which everybody knows",
             "export GROUPFOLD_META_APP_SECRET=… (the app's secret) and start `groupfold up` without --demo",
         );
-    } else if config.meta_app_secrets.is_empty() && patient.api.is_none() {
+    } else if config.meta_app_secrets.is_empty() && patient.api.is_none() && !projects(patient) {
         findings.fail(
             "secrets",
             "there is no app secret: `up` and `ingest` do not start by these settings",

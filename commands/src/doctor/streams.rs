@@ -50,7 +50,7 @@ pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) 
 }
 
 /// An empty stream of events hides what is lost; the others hold nobody's only copy, or what can be told again.
-fn mend_missing(stream: &str) -> String {
+pub(super) fn mend_missing(stream: &str) -> String {
     if log::partition_of_stream(stream).is_none() {
         return "groupfold provision".to_owned();
     }

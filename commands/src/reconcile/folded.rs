@@ -18,11 +18,18 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 #[derive(Debug, Default)]
 pub(super) struct Behind {
     partitions: BTreeSet<u16>,
+    /// Those of them that fold nothing until somebody comes.
+    stopped: BTreeSet<u16>,
 }
 
 impl Behind {
     pub(super) fn is_empty(&self) -> bool {
         self.partitions.is_empty()
+    }
+
+    /// True if waiting helps.
+    pub(super) fn is_folding(&self) -> bool {
+        self.partitions != self.stopped
     }
 
     /// True of a group that lives in one of them; of every one, if nobody knows where it lives.
@@ -35,14 +42,20 @@ impl Behind {
         if self.is_empty() {
             return Ok(());
         }
-        Err(Failure::Again(format!("{self}: try again")))
+        let way_out =
+            if self.is_folding() { "try again" } else { "with --execute the other groups are seen to" };
+        Err(Failure::Again(format!("{self}: {way_out}")))
     }
 }
 
 impl std::fmt::Display for Behind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let partitions: Vec<String> = self.partitions.iter().map(u16::to_string).collect();
-        write!(f, "partition {} has not folded what the log has", partitions.join(", "))
+        let names = |of: &BTreeSet<u16>| of.iter().map(u16::to_string).collect::<Vec<_>>().join(", ");
+        write!(f, "partition {} has not folded what the log has", names(&self.partitions))?;
+        if !self.stopped.is_empty() {
+            write!(f, " ({} stopped: `groupfold doctor` says why)", names(&self.stopped))?;
+        }
+        Ok(())
     }
 }
 
@@ -57,6 +70,7 @@ pub(super) async fn fold_up(api: &Client, log: Option<&replay::Log>) -> Result<B
         // It will fold nothing until somebody comes.
         if !reads_on(&told, id) {
             behind.partitions.insert(id);
+            behind.stopped.insert(id);
             continue;
         }
         let end = match log {

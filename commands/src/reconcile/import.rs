@@ -50,11 +50,11 @@ pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let both = Both::of(&args.flags, args.api_url.clone())?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
-    let log = if args.execute { Some(both.log().await?) } else { None };
+    let log = both.log_for(args.execute).await?;
     let behind = folded::fold_up(&both.api, log.as_ref()).await?;
     let known = known::groups(&both.api, Some(&args.phone_number_id)).await?;
     let rows = rows(listed, &known);
-    let Some(log) = log else {
+    let Some(log) = log.filter(|_| args.execute) else {
         behind.refuse()?;
         return show(&rows, args.output);
     };

@@ -88,7 +88,7 @@ enum Whole {
     /// All could be read, and appended where they differ.
     Yes,
     No,
-    /// Partitions are still folding; theirs are seen to soon.
+    /// Partitions are still folding: it comes again soon.
     NotYet,
 }
 
@@ -144,6 +144,11 @@ impl Schedule {
 
     async fn round(&self) -> Result<Whole, Failure> {
         let behind = fold_up(&self.api, Some(&self.log)).await?;
+        // All at once, soon: the provider is not asked for the others again and again meanwhile.
+        if behind.is_folding() {
+            tracing::warn!(%behind, "groups are reconciled later");
+            return Ok(Whole::NotYet);
+        }
         let mut groups = known::groups(&self.api, None).await?;
         groups.retain(Known::lives);
         let round = Round { provider: &self.provider, api: &self.api, log: Some(&self.log), links: false };
@@ -163,9 +168,8 @@ impl Schedule {
         let refused = appended.refused.len();
         tracing::info!(groups = found.len(), differing = differing.len(), unread, refused, "reconciled");
         if !behind.is_empty() {
-            tracing::warn!(%behind, "its groups are reconciled later");
-            return Ok(Whole::NotYet);
+            tracing::warn!(%behind, "its groups are not reconciled");
         }
-        Ok(if unread == 0 && refused == 0 { Whole::Yes } else { Whole::No })
+        Ok(if unread == 0 && refused == 0 && behind.is_empty() { Whole::Yes } else { Whole::No })
     }
 }

@@ -78,6 +78,12 @@ async fn groups_of_a_partition_that_stands_still_are_left_out_and_the_others_put
         if ready.text.contains("partition 0: stopped") { Ok(()) } else { Err(ready) }
     })
     .await;
+    let preview = world.reconcile(&[], 75).await;
+    assert_eq!(
+        (preview["failed"].as_array().unwrap().len(), &preview["differing"][0]["group_id"]),
+        (1, &json!(other)),
+        "{preview}"
+    );
     let report = world.reconcile(&["--execute"], 75).await;
     let failed = report["failed"].as_array().unwrap();
     assert_eq!((failed.len(), &failed[0]["group_id"]), (1, &json!(still)), "{report}");
