@@ -13,6 +13,8 @@ use tokio::runtime::Handle;
 /// How long the broker keeps a consumer that was not taken away: that of a process that was killed. Longer than a request
 /// for messages lasts (30 s), so that a reader who is slow to take what came keeps it.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(35);
+/// The same of one that is only asked where it stands, and could not be taken away.
+pub(crate) const ASKED_IDLE_MAX: Duration = Duration::from_secs(5);
 
 /// A pull consumer without acknowledgements. Taken away when it is dropped, as well as that can be done.
 #[derive(Debug)]

@@ -1,7 +1,5 @@
 //! Where a stream stood at a time, and at what time it stands where.
 
-use std::time::Duration;
-
 use async_nats::datetime::DateTime;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
@@ -10,10 +8,7 @@ use async_nats::jetstream::stream::Info;
 use serde::Deserialize;
 
 use super::{Ends, Error};
-use crate::consumer::Ephemeral;
-
-/// How long the broker keeps a consumer that could not be taken away.
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(5);
+use crate::consumer::{self, Ephemeral};
 
 /// The last sequence that a stream had taken at a time (Unix milliseconds, the whole of that millisecond included), by the
 /// time that the broker stamps on each message; one below its first if it had none of those that it has now.
@@ -29,7 +24,7 @@ pub async fn sequence_at(context: &Context, stream: &str, time_ms: i64) -> Resul
         deliver_policy: DeliverPolicy::ByStartTime {
             start_time: start_time(time_ms.saturating_add(1)).map_err(unreadable)?,
         },
-        inactive_threshold: CONSUMER_IDLE_MAX,
+        inactive_threshold: consumer::ASKED_IDLE_MAX,
         ..pull::Config::default()
     };
     let consumer = Ephemeral::make(context, stream, config).await;

@@ -1,16 +1,11 @@
 //! How many messages of some subjects the broker has in a stretch. It delivers none that it cannot read from its files, and
 //! says nothing about that: of what is read whole the sequences tell, of some subjects their number alone.
 
-use std::time::Duration;
-
 use async_nats::jetstream::Context;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 
 use super::{Fault, Stretch, retry};
-use crate::consumer::Ephemeral;
-
-/// How long the broker keeps a consumer that could not be taken away.
-const CONSUMER_IDLE_MAX: Duration = Duration::from_secs(5);
+use crate::consumer::{self, Ephemeral};
 
 /// Messages behind a stretch beyond which its own are not counted: the broker would read through its files to count those
 /// behind, and take nothing in meanwhile.
@@ -62,7 +57,7 @@ async fn pending(context: &Context, stretch: &Stretch, deliver_policy: DeliverPo
         description: Some("groupfold, messages of a stretch".to_owned()),
         deliver_policy,
         filter_subjects: stretch.subjects.clone(),
-        inactive_threshold: CONSUMER_IDLE_MAX,
+        inactive_threshold: consumer::ASKED_IDLE_MAX,
         ..pull::Config::default()
     };
     let consumer = Ephemeral::make(context, &stretch.stream, config).await.map_err(|error| retry(&error))?;

@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 
 use async_nats::jetstream::{self, ErrorCode};
-
 use groupfold_schemas::log;
 
 use crate::loss;
