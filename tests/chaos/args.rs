@@ -23,6 +23,8 @@ pub(crate) struct Budget {
     rounds: u32,
     faults: u64,
     until: Option<Instant>,
+    /// More than the few rounds of a run of all tests: a fault may last as long as it does in life.
+    pub(crate) is_long: bool,
     /// Items of a round of the flood.
     pub(crate) items: u64,
     /// What alone is fuzzed.
@@ -127,6 +129,7 @@ impl Args {
             rounds,
             faults: faults.unwrap_or(u64::MAX),
             until,
+            is_long: bounded,
             items,
             target: self.target.clone(),
         }

@@ -52,7 +52,7 @@ pub(crate) const ROWS: &[Row] = &[
     row!("2a", "kill -9 of the projector at random", 2, kills::projector),
     row!("2b", "projector dies between two steps of a commit", 11, kills::projector_at_points),
     row!("3a", "kill -9 of nats-server at random", 2, kills::broker),
-    row!("3b", "nats-server away for seconds", 1, shortage::away),
+    row!("3b", "nats-server away for minutes (in `make test` for seconds)", 1, shortage::away),
     row!("4a", "power cut of the broker's disk", 2, power::broker),
     row!("4b", "the same with nats-server's own sync_interval", 1, power::broker_without_sync, must lose),
     row!("4c", "power cut of the projector's disk", 2, power::store),

@@ -34,16 +34,17 @@ async fn refused(world: &World) -> String {
     .await
 }
 
-/// Seconds without a broker: refusals, no growth, and recovery by itself.
+/// Minutes without a broker, in a run of all tests seconds: refusals, no growth, and recovery by itself.
 pub(crate) async fn away(budget: Budget) -> Outcome {
     let mut most = 0;
+    let away_ms = if budget.is_long { (60_000, 240_000) } else { (3_000, 8_000) };
     let plan = Plan { ahead: u64::MAX, ..Plan::default() };
     let mut outcome = in_worlds("3b", plan, budget, async |world, rng, _| {
         world.load.until_sent(20).await;
         let before = resident_kib(&mut world.receiver);
         world.nats.kill9();
         refused(world).await;
-        tokio::time::sleep(Duration::from_millis(rng.between(3_000, 8_000))).await;
+        tokio::time::sleep(Duration::from_millis(rng.between(away_ms.0, away_ms.1))).await;
         let grown = resident_kib(&mut world.receiver).saturating_sub(before);
         assert!(grown < GROWTH_KIB_MAX, "the receiver grew by {grown} KiB without a broker");
         most = most.max(grown);

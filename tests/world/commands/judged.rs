@@ -40,7 +40,8 @@ async fn a_blocked_group_is_sent_nothing_while_its_store_is_folded_anew() {
     world.groupfold.options().args.extend(["--batch-events-max", "1"].map(str::to_owned));
     world.groupfold.start_anyhow().await;
     for headers in [key.as_slice(), &[]] {
-        let answer = wait_until("it is judged", END_WAIT, async || {
+        // A sync for each event, of a disk that may be slow.
+        let answer = wait_until("it is judged", END_WAIT * 5, async || {
             let answer = world.ask(Method::POST, &path, Some(message.clone()), headers).await;
             let early = (answer.status, &answer.json["code"]) == (503, &json!("catching_up"));
             if early { Err(answer.to_string()) } else { Ok(answer) }

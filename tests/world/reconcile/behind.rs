@@ -35,7 +35,8 @@ async fn a_round_waits_until_the_log_is_folded() {
     let slowly = ["--batch-events-max", "1", "--reconcile-interval-s", "1"];
     world.groupfold.options().args.extend(slowly.map(str::to_owned));
     world.groupfold.start_anyhow().await;
-    wait_until("a round was done", BOUND, async || {
+    // A sync for each event, of a disk that may be slow.
+    wait_until("a round was done", BOUND * 5, async || {
         let metrics = world.groupfold.get("/metrics").await.text;
         let done = |line: &str| {
             let count = line.strip_prefix("groupfold_reconcile_rounds_total{outcome=\"ok\"} ");
