@@ -2,6 +2,8 @@
 //! dashboard is measured, and whatever can call a person has its place in the runbook.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{ErrorKind, Write as _, stderr};
+use std::process::Command;
 
 use groupfold_schemas::failure::Cause;
 use groupfold_tests::{Groupfold, Options, http, post_signed, workspace};
@@ -15,10 +17,22 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+fn yaml(path: &str) -> Yaml {
+    YamlLoader::load_from_str(&read(path)).expect("YAML").swap_remove(0)
+}
+
+fn list<'a>(of: &'a Yaml, key: &str) -> &'a [Yaml] {
+    of[key].as_vec().unwrap_or_else(|| panic!("{key} of {of:?}"))
+}
+
 fn alerts() -> Vec<Yaml> {
-    let documents = YamlLoader::load_from_str(&read("deploy/prometheus/alerts.yaml")).expect("YAML");
-    let groups = documents[0]["groups"].as_vec().expect("groups");
-    groups.iter().flat_map(|group| group["rules"].as_vec().expect("rules").clone()).collect()
+    let rules = yaml("deploy/prometheus/alerts.yaml");
+    list(&rules, "groups").iter().flat_map(|group| list(group, "rules").to_vec()).collect()
+}
+
+/// What the rules are tried with: groups of cases, each with the series that they see.
+fn tried() -> Vec<Yaml> {
+    list(&yaml("deploy/prometheus/alerts.test.yaml"), "tests").to_vec()
 }
 
 fn text<'a>(rule: &'a Yaml, key: &str) -> &'a str {
@@ -45,6 +59,15 @@ fn metrics_of(expression: &str) -> Vec<(String, Vec<String>)> {
         found.push((name.to_owned(), labels.map(|(label, _)| label.trim().to_owned()).collect()));
     }
     found
+}
+
+/// Series that the rules are tried with, without what a scrape adds.
+fn series_tried() -> BTreeSet<(String, Vec<String>)> {
+    let of_one = |one: &Yaml| metrics_of(text(one, "series"));
+    let tried = tried();
+    let found = tried.iter().flat_map(|group| list(group, "input_series").iter().flat_map(of_one));
+    let own = |label: &String| !matches!(label.as_str(), "instance" | "job");
+    found.map(|(name, labels)| (name, labels.into_iter().filter(own).collect())).collect()
 }
 
 /// Names of all samples and the labels that each has.
@@ -86,6 +109,14 @@ async fn alerts_and_dashboard_name_what_is_measured() {
         }
     }
     assert!(looked_at > 30, "{looked_at} names");
+    let series = series_tried();
+    assert!(series.len() > 15, "{series:?}");
+    for (name, labels) in series {
+        let has = measured.get(&name).unwrap_or_else(|| panic!("{name}, that alerts are tried with"));
+        // All of them: else an alert is tried with a series that nobody exports.
+        let labels: BTreeSet<String> = labels.into_iter().collect();
+        assert_eq!(*has, labels, "labels of {name}, that alerts are tried with");
+    }
     // In the older format a counter's type stands under the name of its samples.
     assert!(answer.text.contains("# TYPE groupfold_ingest_requests_total counter\n"), "{}", answer.text);
     assert!(!answer.text.contains("# EOF"), "{}", answer.text);
@@ -123,6 +154,47 @@ fn every_alert_has_its_section_in_the_runbook() {
         .filter(|heading| heading.starts_with("Groupfold") && !names.contains(**heading))
         .collect();
     assert!(orphans.is_empty(), "sections without an alert: {orphans:?}");
+}
+
+#[test]
+fn every_alert_is_tried_with_values_that_it_fires_on_and_others() {
+    let names: BTreeSet<String> = alerts().iter().map(|rule| text(rule, "alert").to_owned()).collect();
+    let (mut fires, mut stays_silent) = (BTreeSet::new(), BTreeSet::new());
+    for group in tried() {
+        for case in list(&group, "alert_rule_test") {
+            let expected = list(case, "exp_alerts");
+            let seen = if expected.is_empty() { &mut stays_silent } else { &mut fires };
+            seen.insert(text(case, "alertname").to_owned());
+        }
+    }
+    // A name that no rule has would stay silent whatever happens.
+    assert_eq!(fires, names, "alerts that a case of alerts.test.yaml lets fire");
+    assert_eq!(stays_silent, names, "alerts that a case of alerts.test.yaml expects not to fire");
+}
+
+#[test]
+fn alerts_fire_and_stay_silent_as_expected() {
+    let given = std::env::var_os("GROUPFOLD_PROMTOOL");
+    let promtool = given.clone().unwrap_or_else(|| "promtool".into());
+    let tried = Command::new(&promtool)
+        .args(["test", "rules", "alerts.test.yaml"])
+        .current_dir(workspace().join("deploy/prometheus"))
+        .output();
+    match tried {
+        Ok(tried) => {
+            let said = [tried.stdout, tried.stderr].concat();
+            assert!(tried.status.success(), "{}", String::from_utf8_lossy(&said));
+        }
+        Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
+            // Past what the harness keeps to itself of tests that pass. On a line of its own, whatever stands there.
+            let _ = writeln!(
+                stderr(),
+                "\nNOT RUN: promtool is not installed here, so no alert is tried: install prometheus (its package has \
+                 promtool), or name one by GROUPFOLD_PROMTOOL"
+            );
+        }
+        Err(error) => panic!("{}: {error}", promtool.display()),
+    }
 }
 
 #[test]
