@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use groupfold_fold::apply::Digest;
 
+use crate::api::convert::time;
 use crate::store;
 
 /// How a partition is doing now.
@@ -87,7 +88,7 @@ pub(crate) enum Stop {
     #[error("the stream ends at {last}, {applied} is applied")]
     StreamShortened { last: u64, applied: u64 },
     /// The message at our position is not the one we applied.
-    #[error("message {sequence} is of {found_ms} ms, the one applied was of {expected_ms} ms")]
+    #[error("message {sequence} is of {}, the one applied was of {}", time(*.found_ms), time(*.expected_ms))]
     StreamRewritten { sequence: u64, expected_ms: i64, found_ms: i64 },
     /// The stream begins after our position.
     #[error("the stream begins at {first}, {applied} is applied")]
@@ -333,5 +334,16 @@ mod tests {
         status.run = Run::Stopped(Stop::MissingSequence { expected: 4, found: Some(6) });
         let reason = status.reason(3).unwrap();
         assert_eq!(reason, "partition 3: stopped: missing_sequence: sequence 4 is missing, 6 follows");
+    }
+    /// As milliseconds they were taken for phone numbers, and blacked out in the log.
+    #[test]
+    fn a_stop_tells_times_as_times() {
+        let stop = Stop::StreamRewritten {
+            sequence: 23,
+            expected_ms: 1_767_225_600_000,
+            found_ms: 1_767_225_600_250,
+        };
+        let told = "message 23 is of 2026-01-01T00:00:00.250Z, the one applied was of 2026-01-01T00:00:00Z";
+        assert_eq!(stop.to_string(), told);
     }
 }

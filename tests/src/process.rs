@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use crate::{command_line, wait_until};
 
+/// How long a system call may take of one that is told to stop.
+const STILL_WAIT: Duration = Duration::from_secs(60);
 /// Lines of a log that are shown when a test fails.
 const LOG_LINES_SHOWN: usize = 40;
 
@@ -133,6 +135,28 @@ impl Process {
             assert!(status.success(), "kill -s {signal} {pid}: {status}");
         }
         ended
+    }
+
+    /// Stops it, and waits until no thread of it is under way: one that was told to stop in the middle of a system call ends that
+    /// first, and a write or a sync goes on meanwhile.
+    ///
+    /// # Panics
+    /// The child has ended, or a thread of it does not stop.
+    pub async fn stand_still(&mut self) {
+        self.signal("STOP");
+        let threads = PathBuf::from(format!("/proc/{}/task", self.pid()));
+        wait_until("all of its threads stand still", STILL_WAIT, async || {
+            let threads = std::fs::read_dir(&threads).map_err(|error| error.to_string())?;
+            let states = threads
+                .flatten()
+                .filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+            // The name, in brackets, may hold anything.
+            let under_way =
+                states.filter(|stat| !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')));
+            let under_way: Vec<String> = under_way.collect();
+            if under_way.is_empty() { Ok(()) } else { Err(under_way.concat()) }
+        })
+        .await;
     }
 
     /// Ends it at once, as `kill -9` does, and waits until it is gone.

@@ -1,5 +1,6 @@
 //! Row 4: power cuts. The device's content is copied while the process stands still, the process is killed, and what
-//! was copied is mounted in its place: what was not synced is gone.
+//! was copied is mounted in its place: what was not synced is gone. A copy takes a while, so nothing is written meanwhile: a journal
+//! that moves on under it could lose what was synced before.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -41,7 +42,7 @@ pub(crate) async fn broker(budget: Budget) -> Outcome {
             }
             world.load.until_sent(rng.between(5, 40)).await;
             let since = Instant::now();
-            world.nats.process().signal("STOP");
+            world.nats.process().stand_still().await;
             let cut = disk.cut();
             world.nats.kill9();
             cut.and_then(|()| disk.power_up()).expect("the disk comes up again");
@@ -67,7 +68,7 @@ pub(crate) async fn broker_without_sync(budget: Budget) -> Outcome {
         // The streams themselves are there.
         disk.sync().expect("the disk syncs");
         world.load.until_sent(rng.between(20, 60)).await;
-        world.nats.process().signal("STOP");
+        world.nats.process().stand_still().await;
         let cut = disk.cut();
         world.nats.kill9();
         cut.and_then(|()| disk.power_up()).expect("the disk comes up again");
@@ -123,7 +124,7 @@ async fn cut_stores(row: &str, budget: Budget, env: &[(&str, &str)]) -> Outcome 
             })
             .await;
             let since = Instant::now();
-            world.projector.process().signal("STOP");
+            world.projector.process().stand_still().await;
             let shown = world.shown();
             let cut = disk.cut();
             world.nobody_reads();
