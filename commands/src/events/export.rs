@@ -9,10 +9,10 @@ mod lay;
 mod lines;
 mod lock;
 mod manifest;
+mod outcome;
 mod sink;
 
 use std::collections::{HashSet, VecDeque};
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -34,8 +34,8 @@ use super::shape::{COLUMNS, Column, ORIGINAL};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::LogReach;
+use crate::progress;
 use crate::when::Moment;
-use crate::{print, progress};
 
 /// Most event ids that --dedupe remembers: about 700 MB.
 const DEDUPE_IDS_MAX: usize = 20_000_000;
@@ -186,7 +186,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
         return Ok(());
     }
     manifest.finish(&ends)?;
-    say(&args, &manifest)
+    outcome::say(&args, &manifest)
 }
 
 struct Work {
@@ -286,36 +286,4 @@ fn asked(args: &ExportArgs, redactor: Option<&Redactor>) -> Asked {
         redacted: redactor.map(Redactor::fingerprint),
         by_day: args.by_day,
     }
-}
-
-fn say(args: &ExportArgs, manifest: &Manifest) -> Result<(), Failure> {
-    let Some(out) = &args.out else { return say_beside(args.output, manifest) };
-    if args.output == Output::Json {
-        return print::json(&manifest.json());
-    }
-    let place = format!("in {} file(s): {}", manifest.files.len(), out.display());
-    print::text(&outcome(&place, manifest))?;
-    print::text(&format!("manifest: {}", manifest.path().display()))
-}
-
-/// The outcome where stdout has the events.
-fn say_beside(output: Output, manifest: &Manifest) -> Result<(), Failure> {
-    let line = match output {
-        Output::Json => manifest.json(),
-        Output::Table => format!("groupfold: {}", outcome("to stdout", manifest)),
-    };
-    // Nothing is left to tell it to if this fails.
-    let _ = writeln!(std::io::stderr(), "{line}");
-    Ok(())
-}
-
-fn outcome(place: &str, manifest: &Manifest) -> String {
-    let mut line = format!("{} events {place}", manifest.events);
-    if manifest.duplicates > 0 {
-        line.push_str(&format!("; {} duplicates left out", manifest.duplicates));
-    }
-    if manifest.unreadable > 0 {
-        line.push_str(&format!("; {} messages of the log cannot be read", manifest.unreadable));
-    }
-    line
 }
