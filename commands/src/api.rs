@@ -159,6 +159,9 @@ impl Client {
 
     /// Sends a request; the status is the caller's to judge.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        if let Some(segment) = request.path.iter().find(|segment| !is_segment(segment)) {
+            return Err(Failure::Usage(format!("{segment:?} is no id: an address cannot hold it")));
+        }
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(request.path);
@@ -265,5 +268,31 @@ impl Client {
             tokio::time::sleep(pause).await;
         }
         Ok(false)
+    }
+}
+
+/// True for what can be one segment of a path, encoded. Whatever reads an address takes dots alone for a step, however they are
+/// encoded, and leaves tabs and line ends out: the answer would be another thing's.
+fn is_segment(text: &str) -> bool {
+    !matches!(text, "" | "." | "..") && !text.contains(['\t', '\n', '\r'])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `group show ..` once printed an empty group: the list's address had been asked.
+    #[tokio::test]
+    async fn what_cannot_be_a_segment_of_a_path_is_asked_of_nobody() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::new("http://127.0.0.1:9", None).unwrap();
+        for id in ["..", ".", "", "G\t1", "G\n"] {
+            let refused = client.get(&["v1", "groups", id, "members"], &[]).await;
+            assert!(matches!(refused, Err(Failure::Usage(_))), "{id:?}: {refused:?}");
+        }
+        for id in ["...", "%2e%2e", "a/b", "?", "#", " "] {
+            let sent = client.get(&["v1", "groups", id], &[]).await;
+            assert!(matches!(sent, Err(Failure::Missing(_))), "{id:?}: {sent:?}");
+        }
     }
 }

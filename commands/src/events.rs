@@ -1,5 +1,6 @@
 //! `groupfold events`: the log as a stream of events, for people, files and programs.
 
+mod alias;
 mod catalogue;
 pub(crate) mod data;
 mod export;
@@ -27,7 +28,7 @@ enum EventsVerb {
     /// Print events: lines on a terminal, JSON lines in a pipe
     #[command(mut_arg("until", to))]
     Tail(tail::TailArgs),
-    /// Write events to a file, with a manifest beside it
+    /// Write events to a file, with a manifest beside it, or to stdout
     #[command(mut_arg("until", to))]
     Export(Box<export::ExportArgs>),
     /// Every kind of event and what it says, as Markdown; with --out also as JSON Schemas

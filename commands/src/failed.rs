@@ -4,6 +4,7 @@
 //! failure is never deleted; it is settled by a replay or by a person's word.
 
 mod catalog;
+mod discard;
 mod fate;
 mod known;
 mod lease;
@@ -37,12 +38,12 @@ enum FailedVerb {
     /// Read failures again: a preview, or with --execute the thing itself
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
-    /// Settle failures without a replay, with a reason
+    /// Settle failures without a replay, with a reason: a preview, or with --execute the thing itself
     Discard(DiscardArgs),
 }
 
 const REPLAY_HELP: &str = "Without --execute nothing is changed: it says what each failure would become and how the state of \
-     groups would differ.\nWith it, what can be read is appended to the log under the event id it would have had, and the \
+     groups would differ; without a selection, of all that are not settled.\nWith it and a selection (--all is one), what can be read is appended to the log under the event id it would have had, and the \
      failure is settled.\nIt can be stopped (Ctrl-C) and started again: what is settled is not replayed twice. Exit codes: \
      0 all settled, 1 some failed again,\n75 stopped, or another replay is running.";
 
@@ -112,6 +113,9 @@ struct ReplayArgs {
     ids: Vec<String>,
     #[command(flatten)]
     filter: Filter,
+    /// All that are not settled
+    #[arg(long, conflicts_with_all = ["ids", "fingerprint", "cause", "since", "until", "provider", "group"])]
+    all: bool,
     /// Do it; without this it only says what would happen
     #[arg(long)]
     execute: bool,
@@ -130,9 +134,12 @@ struct DiscardArgs {
     /// Ids of failures, or their beginnings
     #[arg(required = true)]
     ids: Vec<String>,
+    /// Do it; without this it only says what would be settled
+    #[arg(long, requires = "why")]
+    execute: bool,
     /// Why they need no replay; kept with them for ever
     #[arg(long, value_name = "TEXT")]
-    why: String,
+    why: Option<String>,
     #[command(flatten)]
     reach: LogReach,
     /// How to print
@@ -163,6 +170,6 @@ pub(crate) async fn run(args: FailedArgs) -> Result<(), Failure> {
         FailedVerb::Show(args) => show::run(args).await,
         FailedVerb::Raw(args) => show::raw(args).await,
         FailedVerb::Replay(args) => replay::run(args).await,
-        FailedVerb::Discard(args) => replay::discard(args).await,
+        FailedVerb::Discard(args) => discard::run(args).await,
     }
 }

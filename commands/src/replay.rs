@@ -98,7 +98,7 @@ struct Counts {
 
 /// Replays, and says what became of it.
 pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
-    args.filters.check()?;
+    let args = ReplayArgs { filters: args.filters.resolved()?, ..args };
     target::check(&args.to, args.into_groupfold, &args.reach)?;
     let log = args.reach.open().await?;
     let mut target = Target::new(&args.to, &log).await?;

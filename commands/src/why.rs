@@ -40,8 +40,9 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
     let hits = search::search(&log, &id, args.since).await?;
     if hits.is_empty() {
         return Err(Failure::Failed(format!(
-            "nothing by {id} is in the log ({} messages looked at): it never came, was refused (401, 503), or was a duplicate or ignored; \
-             the receiver's log has a line for each request id",
+            "nothing by {id} is in the log ({} messages looked at): it never came, was refused (401, 503), was a duplicate, or was ignored: \
+             no item that was ignored leaves a trace but a count, groupfold_ingest_items_total{{fate=\"ignored\"}} at the receiver's \
+             /metrics by cause, and the sum of all receivers in `groupfold audit`; at the log level debug the receiver has a line for each request id",
             hits.looked_at
         )));
     }

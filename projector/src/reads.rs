@@ -45,13 +45,17 @@ pub(crate) struct Reads {
     looked: Mutex<Option<Instant>>,
 }
 
+/// How long a position is waited for where nothing is said of waiting: an answer of the receiver is ahead of the fold by
+/// milliseconds.
+pub(crate) const WAIT_MS_DEFAULT: u64 = 1_000;
+
 /// How fresh an answer must be.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Freshness {
     /// Not older than this.
     pub(crate) min_position: Option<Position>,
-    /// How long to wait for it.
-    pub(crate) wait_ms: u64,
+    /// How long to wait for it, in milliseconds; absent where nothing is said of that.
+    pub(crate) wait_ms: Option<u64>,
 }
 
 impl Reads {
@@ -101,9 +105,9 @@ impl Reads {
             .collect()
     }
 
-    /// How long a reader may wait at most.
-    pub(crate) fn longest_wait(&self, freshness: &Freshness) -> Duration {
-        Duration::from_millis(freshness.wait_ms.min(self.wait_ms_max))
+    /// How long a reader may wait at most who asks for so many milliseconds.
+    pub(crate) fn longest_wait(&self, wait_ms: u64) -> Duration {
+        Duration::from_millis(wait_ms.min(self.wait_ms_max))
     }
 
     /// Waits until the partitions that an answer touches are as fresh as asked.
@@ -112,7 +116,7 @@ impl Reads {
     }
 
     fn deadline(&self, freshness: &Freshness) -> Instant {
-        Instant::now() + self.longest_wait(freshness)
+        Instant::now() + self.longest_wait(freshness.wait_ms.unwrap_or(WAIT_MS_DEFAULT))
     }
 
     async fn reach_until(
@@ -288,7 +292,7 @@ mod tests {
     use crate::testing::{Folder, created, put};
 
     fn freshness(partition: u16, sequence: u64) -> Freshness {
-        Freshness { min_position: Some([(partition, sequence)].into_iter().collect()), wait_ms: 0 }
+        Freshness { min_position: Some([(partition, sequence)].into_iter().collect()), wait_ms: Some(0) }
     }
 
     /// The moment between the reopening of an empty store and what readers are told about it.

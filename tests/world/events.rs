@@ -2,6 +2,7 @@
 
 mod another;
 mod order;
+mod piped;
 mod replay;
 mod resumed;
 mod subject;

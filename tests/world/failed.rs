@@ -1,5 +1,6 @@
 //! Failures and the way back, as the person on call types it.
 
+mod previewed;
 mod replayed;
 
 use std::collections::BTreeMap;
@@ -261,8 +262,8 @@ async fn what_still_cannot_be_read_fails_again_and_stays() {
     assert_eq!(String::from_utf8_lossy(&old.stdout), "nothing of what was asked for waits\n", "{old:?}");
     let id =
         answer(&groupfold, &["list", "--all"], 0)["failures"][0]["failed_id"].as_str().unwrap().to_owned();
-    assert_eq!(code(&failed(&groupfold, &["discard", &id, "--why", " "])), 2);
-    answer(&groupfold, &["discard", &id, "--why", "a test of the provider"], 0);
+    assert_eq!(code(&failed(&groupfold, &["discard", &id, "--execute", "--why", " "])), 2);
+    answer(&groupfold, &["discard", &id, "--execute", "--why", "a test of the provider"], 0);
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
     let settled = answer(&groupfold, &["list", "--resolved", "--all"], 0);
     assert_eq!(settled["failures"][0]["resolution"]["why"], "a test of the provider");
@@ -385,7 +386,7 @@ async fn a_record_that_the_projector_cannot_read_is_parked_once_and_the_group_go
     garbage(2).await;
     let first = parked(&groupfold, 2).await;
     assert_eq!((&first["failed_id"], &first["times"]), (&json!(id), &json!(1)));
-    answer(&groupfold, &["discard", &id, "--why", "a test"], 0);
+    answer(&groupfold, &["discard", &id, "--execute", "--why", "a test"], 0);
     wait_until("the metric says that it is settled", BOUND, async || {
         let metrics = groupfold.get("/metrics").await.to_string();
         if metrics.contains("groupfold_failed_unresolved 1") { Ok(()) } else { Err(metrics) }

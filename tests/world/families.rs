@@ -131,7 +131,11 @@ const FAMILIES: &[(&str, u64, &str, Expected)] = &[
         "group_participants_update-group_participants_remove-by_business_total_fail",
         1,
         "groups/G",
-        &[("/last_failure/type", "\"remove\""), ("/counts/member", "0"), ("/members", "[]")],
+        &[
+            ("/last_failure/type", "\"group_participants_remove\""),
+            ("/counts/member", "0"),
+            ("/members", "[]"),
+        ],
     ),
     (
         "group_participants_update-group_participants_remove-participant_leaves",
@@ -162,7 +166,7 @@ const FAMILIES: &[(&str, u64, &str, Expected)] = &[
             ("/subject", "null"),
             ("/description", "null"),
             ("/picture/mime_type", "\"image/jpeg\""),
-            ("/last_failure/type", "\"settings\""),
+            ("/last_failure/type", "\"group_settings_update\""),
         ],
     ),
     (

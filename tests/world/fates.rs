@@ -69,6 +69,25 @@ async fn each_kind_of_id_leads_to_its_fate() {
 
     let nothing = ask(&groupfold, &["why", "wamid.none"]);
     assert_eq!(nothing.status.code(), Some(1));
+
+    // Of what is ignored nothing is kept but a count.
+    let mut chat = status("G", "wamid.chat", "read", Some("5511"), T + 3);
+    chat.as_object_mut().unwrap().retain(|name, _| !name.starts_with("recipient"));
+    chat["recipient_id"] = json!("5511");
+    let ignored = groupfold.post(&statuses(&[chat])).await;
+    assert_eq!(ignored.json["ignored"], 1, "{ignored}");
+    let request = ignored.headers["groupfold-request-id"].to_str().unwrap();
+    for id in [request, "wamid.chat"] {
+        let nothing = ask(&groupfold, &["why", id]);
+        let said = String::from_utf8_lossy(&nothing.stderr).into_owned();
+        assert_eq!(nothing.status.code(), Some(1), "{said}");
+        for part in
+            ["no item that was ignored leaves a trace", "groupfold audit", "groupfold_ingest_items_total"]
+        {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    assert!(groupfold.get("/metrics").await.to_string().contains("groupfold_ingest_items_total{"));
 }
 
 #[tokio::test]
@@ -184,4 +203,15 @@ async fn stores_that_cannot_be_asked_do_not_add_up() {
     let stores = found["checks"].as_array().unwrap().iter().find(|check| check["what"] == "stores");
     let said = stores.and_then(|check| check["found"].as_str()).unwrap_or_default();
     assert!(said.starts_with("not looked at: "), "{found}");
+}
+
+/// The list's address was asked, and an empty group printed.
+#[tokio::test]
+async fn an_id_that_no_address_can_hold_is_refused() {
+    let (_nats, groupfold) = quick().await;
+    for args in [&["group", "show", ".."][..], &["group", "members", "."], &["group", "receipts", ""]] {
+        let refused = ask(&groupfold, args);
+        assert_eq!(refused.status.code(), Some(2), "{args:?}: {refused:?}");
+        assert!(refused.stdout.is_empty(), "{args:?}: {refused:?}");
+    }
 }

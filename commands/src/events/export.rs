@@ -1,4 +1,4 @@
-//! `groupfold events export`: a range of the log in files, with a manifest beside them.
+//! `groupfold events export`: a range of the log in files, with a manifest beside them, or as lines on stdout.
 //!
 //! What was written and how far the log was read are recorded together, file first, manifest last, each synced; so
 //! whatever interrupts an export, `--resume` cuts the files back to what the manifest says and goes on from there.
@@ -9,6 +9,7 @@ mod lay;
 mod lines;
 mod lock;
 mod manifest;
+mod outcome;
 mod sink;
 
 use std::collections::{HashSet, VecDeque};
@@ -33,8 +34,8 @@ use super::shape::{COLUMNS, Column, ORIGINAL};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::LogReach;
+use crate::progress;
 use crate::when::Moment;
-use crate::{print, progress};
 
 /// Most event ids that --dedupe remembers: about 700 MB.
 const DEDUPE_IDS_MAX: usize = 20_000_000;
@@ -58,15 +59,16 @@ pub(crate) enum Format {
     Cloudevents,
 }
 
-/// Write events to a file, with a manifest beside it.
+/// Write events to a file, with a manifest beside it, or to stdout.
 #[derive(Args, Debug)]
 pub(crate) struct ExportArgs {
-    /// The file's format
+    /// The format
     #[arg(long, value_enum)]
     format: Format,
-    /// The file; for parquet the folder. The manifest is beside it: PATH.manifest.json
+    /// The file; for parquet the folder. The manifest is beside it: PATH.manifest.json. Without it, or with -, lines go to
+    /// stdout, without a manifest, and the outcome to stderr
     #[arg(long, value_name = "PATH")]
-    out: PathBuf,
+    out: Option<PathBuf>,
     #[command(flatten)]
     filters: Filters,
     #[command(flatten)]
@@ -130,12 +132,16 @@ impl Seen {
 
 /// Exports, and says what there is now.
 pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
-    args.filters.check()?;
+    let out = args.out.clone().filter(|out| out.as_os_str() != "-");
+    let args = ExportArgs { filters: args.filters.resolved()?, out, ..args };
     if args.by_day && args.format != Format::Parquet {
         return Err(Failure::Usage("--by-day is for --format parquet: other formats are one file".into()));
     }
-    if args.out.as_os_str() == "-" {
-        let line = "--out: a file is needed, as a manifest stands beside it; `groupfold events tail` writes to stdout";
+    if args.out.is_none() && args.format == Format::Parquet {
+        return Err(Failure::Usage("--format parquet needs --out PATH: it is a folder of files".into()));
+    }
+    if args.out.is_none() && args.resume {
+        let line = "--resume goes on with the file of --out: on stdout there is no manifest that says how far it got";
         return Err(Failure::Usage(line.into()));
     }
     let redactor = match (&args.redact_key, args.redact) {
@@ -143,8 +149,11 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
         _ => None,
     };
     let asked = asked(&args, redactor.as_ref());
-    let _lock = Lock::take(&args.out)?;
-    let mut manifest = Manifest::begin(&args.out, asked, args.resume)?;
+    let _lock = args.out.as_deref().map(Lock::take).transpose()?;
+    let mut manifest = match &args.out {
+        Some(out) => Manifest::begin(out, asked, args.resume)?,
+        None => Manifest::unwritten(asked),
+    };
     let mut range = args.range.clone();
     range.from = manifest.from.parse().ok();
 
@@ -173,9 +182,11 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let (layout, part_events) = (Arc::new(layout), args.part_events);
     let days = args.by_day;
     let work = Work { layout, seen, sink, bar, part_events, days, since: 0, day: None };
-    work.run(reader, &mut manifest).await?;
+    if !work.run(reader, &mut manifest).await? {
+        return Ok(());
+    }
     manifest.finish(&ends)?;
-    say(&args, &manifest)
+    outcome::say(&args, &manifest)
 }
 
 struct Work {
@@ -193,7 +204,8 @@ struct Work {
 }
 
 impl Work {
-    async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<(), Failure> {
+    /// False if whoever read the events went away.
+    async fn run(mut self, mut reader: Reader, manifest: &mut Manifest) -> Result<bool, Failure> {
         let mut ahead: VecDeque<JoinHandle<Result<Laid, Failure>>> = VecDeque::new();
         loop {
             // The next ones are laid out while these are written.
@@ -206,10 +218,13 @@ impl Work {
             let laid = laying.await.map_err(|error| Failure::failed("the export broke down", &error))??;
             self.bar.inc(laid.found.len() as u64);
             self.write(&laid, manifest)?;
+            if self.sink.is_unread() {
+                break;
+            }
         }
         self.checkpoint(manifest)?;
         self.bar.finish_and_clear();
-        Ok(())
+        Ok(!self.sink.is_unread())
     }
 
     /// Writes what is wanted of a batch, in as few runs as can be.
@@ -271,20 +286,4 @@ fn asked(args: &ExportArgs, redactor: Option<&Redactor>) -> Asked {
         redacted: redactor.map(Redactor::fingerprint),
         by_day: args.by_day,
     }
-}
-
-fn say(args: &ExportArgs, manifest: &Manifest) -> Result<(), Failure> {
-    if args.output == Output::Json {
-        return print::json(&manifest.json());
-    }
-    let mut line =
-        format!("{} events in {} file(s): {}", manifest.events, manifest.files.len(), args.out.display());
-    if manifest.duplicates > 0 {
-        line.push_str(&format!("; {} duplicates left out", manifest.duplicates));
-    }
-    if manifest.unreadable > 0 {
-        line.push_str(&format!("; {} messages of the log cannot be read", manifest.unreadable));
-    }
-    print::text(&line)?;
-    print::text(&format!("manifest: {}", manifest.path().display()))
 }

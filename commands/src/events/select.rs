@@ -4,7 +4,7 @@ use groupfold_schemas::log as words;
 use groupfold_schemas::v1::Record;
 use serde::{Deserialize, Serialize};
 
-use super::catalogue;
+use super::{alias, catalogue};
 use crate::exit::Failure;
 use crate::when::Moment;
 
@@ -15,7 +15,8 @@ pub(crate) struct Filters {
     #[arg(long, value_name = "GROUP_ID")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<String>,
-    /// Events of one kind (see docs/events.md); repeatable
+    /// Events of one kind (see docs/events.md), or of the kinds that tell a line of a history: member_joined,
+    /// subject_changed, number_changed, …; repeatable
     #[arg(long, value_name = "KIND")]
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kind: Vec<String>,
@@ -30,13 +31,15 @@ pub(crate) struct Filters {
 }
 
 impl Filters {
-    /// Refuses a kind that there is not: it would find nothing, which says something else.
-    pub(crate) fn check(&self) -> Result<(), Failure> {
-        let known: Vec<&str> = catalogue::names().collect();
-        match self.kind.iter().find(|kind| !known.contains(&kind.as_str())) {
-            None => Ok(()),
-            Some(kind) => Err(Failure::Usage(format!("--kind {kind} is none of {}", known.join(", ")))),
+    /// With kinds of events in the place of kinds of lines. Refuses a kind that there is not: it would find nothing, which
+    /// says something else.
+    pub(crate) fn resolved(self) -> Result<Self, Failure> {
+        let mut kind: Vec<String> = Vec::new();
+        for name in &self.kind {
+            let kinds = alias::kinds(name).ok_or_else(|| no_kind(name))?;
+            kind.extend(kinds.into_iter().map(str::to_owned));
         }
+        Ok(Self { kind, ..self })
     }
 
     /// The partitions in which such events can be.
@@ -67,6 +70,16 @@ impl Filters {
     pub(crate) fn takes(&self, record: &Record) -> bool {
         self.phone_number_id.as_ref().is_none_or(|id| *id == record.phone_number_id)
     }
+}
+
+fn no_kind(name: &str) -> Failure {
+    let events: Vec<&str> = catalogue::names().collect();
+    let lines: Vec<&str> = alias::ALIASES.iter().map(|(line, _)| *line).collect();
+    Failure::Usage(format!(
+        "--kind {name} is none of {}; nor of those of the lines of a history that are called otherwise: {}",
+        events.join(", "),
+        lines.join(", ")
+    ))
 }
 
 /// From when to when.
@@ -124,7 +137,9 @@ mod tests {
                 "groupfold.event.1.*.receipt_read.120363404694233820%40g%2eus"
             ]
         );
-        assert!(some.check().is_ok());
-        assert!(Filters { kind: vec!["receipts".to_owned()], ..none }.check().is_err());
+        assert_eq!(some.clone().resolved().unwrap(), some);
+        let of = |kind: &str| Filters { kind: vec![kind.to_owned()], ..Filters::default() }.resolved();
+        assert_eq!(of("member_joined").unwrap().kind, ["participants_joined"]);
+        assert!(of("receipts").is_err());
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct TailArgs {
 
 /// Prints a range, and what comes after it if wanted.
 pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
-    args.filters.check()?;
+    let args = TailArgs { filters: args.filters.resolved()?, ..args };
     let output = args
         .output
         .unwrap_or_else(|| if std::io::stdout().is_terminal() { Output::Table } else { Output::Json });

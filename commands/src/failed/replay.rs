@@ -1,4 +1,4 @@
-//! `groupfold failed replay` and `groupfold failed discard`.
+//! `groupfold failed replay`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,20 +11,21 @@ use groupfold_schemas::v1::{self, ResolutionOutcome};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::catalog::{Catalog, Entry, outcome};
+use super::catalog::{Catalog, Entry};
 use super::known::Known;
 use super::lease::Lease;
 use super::preview;
-use super::{DiscardArgs, ReplayArgs, fate};
+use super::{ReplayArgs, fate};
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::pipeline::{VERSION, until_told_to_stop};
 use crate::{print, progress};
 
 pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
-    if args.ids.is_empty() && args.filter.is_empty() {
+    // What is left out by mistake is not done for all.
+    if args.execute && !args.all && args.ids.is_empty() && args.filter.is_empty() {
         return Err(Failure::Usage(
-            "say which: ids, --fingerprint, --cause, --since, --until, --provider or --group (`--since beginning` is all)"
+            "say which: ids, --fingerprint, --cause, --since, --until, --provider, --group, or --all"
                 .to_owned(),
         ));
     }
@@ -202,7 +203,8 @@ impl<'a> Work<'a> {
     }
 }
 
-fn resolution(
+/// What settles a failure.
+pub(super) fn resolution(
     failed_id: &str,
     outcome: ResolutionOutcome,
     why: &str,
@@ -265,40 +267,4 @@ impl Report {
             ))),
         }
     }
-}
-
-/// Settles failures by a person's word.
-pub(super) async fn discard(args: DiscardArgs) -> Result<(), Failure> {
-    let why = args.why.trim();
-    if why.is_empty() {
-        return Err(Failure::Usage("--why: is empty; say why they need no replay".to_owned()));
-    }
-    let log = args.reach.open().await?;
-    let catalog = Catalog::read(&log).await?;
-    let entries = args.ids.iter().map(|id| catalog.find(id)).collect::<Result<Vec<_>, _>>()?;
-    let writer = replay::Log::new(log.client.clone(), log.partitions);
-    let mut rows = Vec::new();
-    for entry in entries {
-        let (state, done) = match &entry.resolution {
-            Some(before) => (format!("was settled before: {}", outcome(before)), false),
-            None => {
-                let resolution = resolution(&entry.failed_id, ResolutionOutcome::Discarded, why, Vec::new());
-                let settled = writer.settle(&resolution).await;
-                settled.map_err(|error| Failure::Again(format!("{}: {error}", entry.failed_id)))?;
-                ("discarded".to_owned(), true)
-            }
-        };
-        rows.push((entry.failed_id.clone(), state, done));
-    }
-    print::either(
-        args.output,
-        || {
-            json!({
-                "discarded": rows.iter().filter(|row| row.2).map(|row| &row.0).collect::<Vec<_>>(),
-                "settled_before": rows.iter().filter(|row| !row.2).map(|row| &row.0).collect::<Vec<_>>(),
-            })
-            .to_string()
-        },
-        || rows.iter().map(|(id, state, _)| format!("{id} {state}")).collect::<Vec<_>>().join("\n"),
-    )
 }

@@ -17,10 +17,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 pub(crate) struct Reach {
     #[command(flatten)]
     pub(crate) api: ApiReach,
-    /// Wait until this position is folded (needs --wait-ms)
+    /// Wait until this position is folded
     #[arg(long, value_name = "POSITION")]
     pub(crate) min_position: Option<String>,
-    /// Longest wait for --min-position
+    /// Longest wait for --min-position; 1000 if absent
     #[arg(long, value_name = "MS")]
     pub(crate) wait_ms: Option<u64>,
     /// How to print

@@ -365,7 +365,7 @@ async fn take(
     }
     let wait_ms = if at_once { AT_ONCE_MS } else { 0 };
     let min_position = Some(taken.position.clone()).filter(|position| !position.is_empty());
-    let freshness = Freshness { min_position, wait_ms };
+    let freshness = Freshness { min_position, wait_ms: Some(wait_ms) };
     let Answer { body: command, position } = match ended(api, &caller, &touched, &taken.command_id, freshness)
         .await
     {

@@ -98,7 +98,8 @@ impl Feed {
     get,
     path = "/v1/changes",
     params(
-        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event; over `from`"),
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "Go on after this event, or after a position as `from` takes it; over `from`"),
         ("from" = Option<String>, Query,
             description = "`now` if absent, `beginning` of what is kept, or after a position; partitions that it \
                 does not name begin now"),

@@ -17,7 +17,8 @@ use crate::partition::Partition;
 use crate::reads::position_of;
 use crate::store::ReadView;
 
-const LIMIT: Limit = Limit { default: 50, max: 200 };
+/// What is looked at for a page is bounded in each partition, however few of it pass.
+const LIMIT: Limit = Limit { default: 50, max: 1000 };
 
 /// A command and what became of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -86,7 +87,8 @@ pub(crate) struct CommandPage {
     params(
         ("command_id" = String, Path, description = "As its request was answered"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for its end"),
+        ("wait_ms" = Option<u64>, Query, 
+            description = "How long to wait for its end, not at all if absent; for `min_position` 1000 if absent"),
     ),
     responses(
         (status = 200, body = Command),
@@ -114,7 +116,7 @@ pub(crate) async fn ended(
     id: &str,
     freshness: crate::reads::Freshness,
 ) -> Result<Answer<Command>, Problem> {
-    let deadline = tokio::time::Instant::now() + api.reads.longest_wait(&freshness);
+    let deadline = tokio::time::Instant::now() + api.reads.longest_wait(freshness.wait_ms.unwrap_or(0));
     // Whoever may not see it waits as for one that never was.
     let seen = |command: &view::Command| caller.may_see(number_of(command));
     let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen).await?;
@@ -129,10 +131,10 @@ pub(crate) async fn ended(
     params(
         ("group" = Option<String>, Query, description = "Only about this group"),
         ("status" = Option<String>, Query, description = "Only of this status"),
-        ("limit" = Option<u32>, Query, description = "Commands per page, 1 to 200, 50 if absent"),
+        ("limit" = Option<u32>, Query, description = "Commands per page, 1 to 1000, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
     ),
     responses(
         (status = 200, body = CommandPage),

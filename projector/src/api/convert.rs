@@ -168,8 +168,8 @@ pub(crate) fn failure(failure: v1::FailureRegister) -> shape::Failure {
         v1::FailureType::Unspecified => shape::FailureType::Unknown,
         v1::FailureType::GroupCreate => shape::FailureType::GroupCreate,
         v1::FailureType::GroupDelete => shape::FailureType::GroupDelete,
-        v1::FailureType::Settings => shape::FailureType::Settings,
-        v1::FailureType::Remove => shape::FailureType::Remove,
+        v1::FailureType::Settings => shape::FailureType::GroupSettingsUpdate,
+        v1::FailureType::Remove => shape::FailureType::GroupParticipantsRemove,
         v1::FailureType::JoinRequest => shape::FailureType::JoinRequest,
         v1::FailureType::Message => shape::FailureType::Message,
     };

@@ -2,6 +2,8 @@
 
 mod filter;
 
+use std::time::{Duration, Instant};
+
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
@@ -27,8 +29,9 @@ use filter::PolicyFilter;
 const LOOKED_AT_MAX: usize = 20_000;
 /// The same where the filter asks for what the platform said, which is read for each.
 const LOOKED_INTO_MAX: usize = 5_000;
-/// Groups of a page: all partitions' writers wait while they are derived.
-const LIMIT: Limit = Limit { default: 50, max: 200 };
+const LIMIT: Limit = Limit { default: 50, max: 1000 };
+/// How long groups are derived for one page, which then ends early: all partitions' writers wait meanwhile.
+const PAGE_TIME_MAX: Duration = Duration::from_millis(500);
 
 /// Groups, by id
 ///
@@ -45,10 +48,10 @@ const LIMIT: Limit = Limit { default: 50, max: 200 };
         ("blocked" = Option<bool>, Query, description = "Only groups that are blocked, or that are not"),
         ("visible_to" = Option<Vec<String>>, Query,
             description = "Only groups that user:ID or team:ID may see; repeated: that one of them may"),
-        ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 200, 50 if absent"),
+        ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 1000, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::GroupPage),
@@ -69,7 +72,7 @@ pub(crate) async fn list(
     };
     let (limit, after) = (params.limit(LIMIT)?, params.cursor_id(IdList::Groups)?);
     let freshness = params.freshness()?;
-    let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref());
+    let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref(), PAGE_TIME_MAX);
     api.reads.read_all(&freshness, answer).await
 }
 
@@ -126,7 +129,9 @@ fn page(
     filter: &Filter,
     limit: usize,
     after: Option<&str>,
+    longest: Duration,
 ) -> Result<Answer<shape::GroupPage>, Problem> {
+    let begun = Instant::now();
     let mut found: Vec<(String, usize)> = Vec::new();
     let mut complete_to: Option<String> = None;
     for (index, view) in views.iter().enumerate() {
@@ -144,13 +149,19 @@ fn page(
     let cut = found.len() > limit;
     found.truncate(limit);
     let last = found.last().map(|(id, _)| id.clone());
-    let next = if cut { last } else { complete_to };
+    let mut next = if cut { last } else { complete_to };
     let mut groups = Vec::with_capacity(found.len());
+    let mut left = found.len();
     for (id, index) in found {
         let view = &views[index];
         if let Some(group) = view::group(view, &id)? {
             let position = position_of(std::slice::from_ref(view));
             groups.push(convert::group(group, &position, Some(view.group_digest(&id)?)));
+        }
+        left -= 1;
+        if left > 0 && begun.elapsed() >= longest {
+            next = Some(id);
+            break;
         }
     }
     let position = position_of(views);
@@ -167,7 +178,7 @@ fn page(
         ("group_id" = String, Path, description = "Percent-encoded"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Group),
@@ -229,7 +240,7 @@ fn present(views: &[ReadView<'_>], id: &str) -> Result<(view::Group, Position, O
         ("status" = Option<shape::MemberStatus>, Query, description = "Only persons of this status"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::MemberList),
@@ -277,4 +288,32 @@ async fn group<T: Send + 'static>(
         Ok(Answer { body: body(group, &position, digest), position })
     };
     api.reads.read(vec![home], &freshness, answer).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Folder, created, put};
+
+    #[test]
+    fn a_page_whose_time_is_over_ends_early_and_the_next_one_goes_on() {
+        let folder = Folder::new();
+        let partitions = [folder.open(0), folder.open(1)];
+        for (partition, ids) in partitions.iter().zip([["a", "c"], ["b", "d"]]) {
+            put(partition, &ids.map(|id| created(id, 1, "x")));
+        }
+        let views: Vec<ReadView<'_>> =
+            partitions.iter().map(|partition| partition.store.view().unwrap()).collect();
+        let policy = PolicyFilter::new(&Params::default()).unwrap();
+        let filter = Filter { status: None, phone_number_id: None, caller: Caller::anyone(), policy };
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let page = page(&views, &filter, 1000, after.as_deref(), Duration::ZERO).ok().unwrap().body;
+            seen.push(page.groups.iter().map(|group| group.group_id.clone()).collect::<Vec<_>>().join(" "));
+            let Some(cursor) = page.cursor else { break };
+            after = seen.last().cloned().filter(|last| id_cursor(IdList::Groups, last) == cursor);
+            assert!(after.is_some(), "{cursor} after {seen:?}");
+        }
+        assert_eq!(seen, ["a", "b", "c", "d"]);
+    }
 }

@@ -94,7 +94,7 @@ impl Params {
         let expected = "partition:sequence, several joined by commas, like 3:1234,5:88";
         Ok(Freshness {
             min_position: self.parse("min_position", "bad_position", expected)?,
-            wait_ms: self.parse("wait_ms", "bad_wait", "a number of milliseconds")?.unwrap_or(0),
+            wait_ms: self.parse("wait_ms", "bad_wait", "a number of milliseconds")?,
         })
     }
 
@@ -328,7 +328,7 @@ fn unhex(text: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    const LIMIT: Limit = Limit { default: 50, max: 200 };
+    const LIMIT: Limit = Limit { default: 50, max: 1000 };
 
     fn params(query: &str) -> Params {
         let uri = format!("/x?{query}").parse().unwrap();
@@ -341,10 +341,10 @@ mod tests {
 
     #[test]
     fn each_wrong_parameter_has_its_code() {
-        for limit in ["0", "201", "x", "-1", "99999999999999999999"] {
+        for limit in ["0", "1001", "x", "-1", "99999999999999999999"] {
             assert_eq!(code(params(&format!("limit={limit}")).limit(LIMIT)), "bad_limit");
         }
-        assert_eq!(params("limit=200").limit(LIMIT).unwrap(), 200);
+        assert_eq!(params("limit=1000").limit(LIMIT).unwrap(), 1000);
         assert_eq!(code(params("lang=de").lang()), "bad_lang");
         assert_eq!(code(params("status=x").group_status()), "bad_status");
         assert_eq!(code(params("status=active").member_status()), "bad_status");

@@ -192,14 +192,15 @@ pub(crate) struct ServiceWindow {
     pub(crate) open_until: String,
 }
 
-/// What a reported failure was about.
+/// What a reported failure was about: the `type` of the webhook that told it (Meta, groups webhooks); of what no webhook
+/// tells, `join_request`: the provider's answer to an approval or a rejection, and `message`: a status of a message.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FailureType {
     GroupCreate,
     GroupDelete,
-    Settings,
-    Remove,
+    GroupSettingsUpdate,
+    GroupParticipantsRemove,
     JoinRequest,
     Message,
     Unknown,

@@ -7,6 +7,7 @@ mod judged;
 mod offered;
 mod policy;
 mod tenants;
+mod waits;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -337,7 +338,7 @@ async fn a_reader_waits_for_a_position_and_no_longer_than_asked() {
     // Partitions that the answer does not touch are not waited for.
     let path = format!("/v1/groups/G?min_position={home}:1,{other}:999");
     world.get(&path).await.ok();
-    let late = world.get(&format!("/v1/groups/G?min_position={home}:2")).await;
+    let late = world.get(&format!("/v1/groups/G?min_position={home}:2&wait_ms=0")).await;
     assert_eq!(late.body["position"], format!("{home}:1"));
     assert_eq!(late.problem(), (412, "position_not_reached".to_owned()));
     let path = format!("/v1/groups/G?min_position={home}:2&wait_ms={WAIT_MS_MAX}");
@@ -382,7 +383,8 @@ async fn wrong_requests_are_named() {
         ("/v1/groups/none", 404, "group_not_found"),
         ("/v1/groups/none/timeline", 404, "group_not_found"),
         ("/v1/groups?limit=0", 400, "bad_limit"),
-        ("/v1/groups?limit=201", 400, "bad_limit"),
+        ("/v1/groups?limit=1001", 400, "bad_limit"),
+        ("/v1/commands?limit=1001", 400, "bad_limit"),
         ("/v1/groups/G/timeline?limit=1001", 400, "bad_limit"),
         ("/v1/groups?cursor=zz", 400, "bad_cursor"),
         ("/v1/groups?status=x", 400, "bad_status"),
@@ -404,7 +406,7 @@ async fn wrong_requests_are_named() {
     assert_eq!(put.header("allow"), Some("GET,HEAD,POST"));
     assert_eq!(put.problem(), (405, "method_not_allowed".to_owned()));
     let bad = world.get("/v1/groups?limit=x").await;
-    assert_eq!(bad.body["detail"], "limit is \"x\", expected a whole number from 1 to 200");
+    assert_eq!(bad.body["detail"], "limit is \"x\", expected a whole number from 1 to 1000");
 }
 
 #[tokio::test]

@@ -263,7 +263,8 @@ async fn nothing_is_left(up: &Groupfold, outcome: &mut Outcome) {
     if after != before || still.1["total"] != total {
         outcome.violation(format!("{before} with {total} failures, after a replay {after} with {still:?}"));
     }
-    let settled = failed(up, &[&["discard", "--why", "they never can be read"], ids.as_slice()].concat());
+    let settled =
+        failed(up, &[&["discard", "--execute", "--why", "they never can be read"], ids.as_slice()].concat());
     let left = failed(up, &["list"]);
     if settled.0 != Some(0) || left.1["total"] != 0 {
         outcome.violation(format!("settled by {settled:?}, left are {left:?}"));

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::kinds::{KINDS, Of};
 use super::samples;
+use crate::events::alias::ALIASES;
 use crate::events::row;
 use crate::events::shape::{COLUMNS, ORIGINAL, Type};
 
@@ -29,7 +30,8 @@ again what it wrote, and fails where the log no longer has that.
 **Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
 as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).
 CloudEvents 1.0: the same object as `data`. `PATH.manifest.json` beside it: range, counts by kind, SHA-256 of each file,
-schema version, and the watermark from which `--resume` goes on.
+schema version, and the watermark from which `--resume` goes on. Without `--out` the lines go to stdout, the same bytes as in a
+file, without a manifest; the outcome and the progress go to stderr.
 
 **Redaction.** `--redact` replaces numbers, names, links, texts, and ids of groups, messages and requests to join (they hold
 numbers) by pseudonyms: HMAC-SHA256 under `--redact-key`, so that equal stays equal. Ids of accounts, business numbers, events,
@@ -52,6 +54,12 @@ pub(super) fn document() -> String {
         let absent = if column.always { "" } else { ", or absent" };
         let only = if column.name == ORIGINAL.name { " (with `--original`)" } else { "" };
         let _ = writeln!(page, "| `{}` | {of}{absent} | {}{only} |", column.name, column.says);
+    }
+    page.push_str("\n## Kinds of lines\n\n`--kind` also takes the kind of a line of a history (`GET /v1/groups/{group_id}/timeline`) \
+                   for the events that tell\nsuch lines; where their names differ:\n\n| line | events |\n|---|---|\n");
+    for (line, kinds) in ALIASES {
+        let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
+        let _ = writeln!(page, "| `{line}` | {} |", kinds.join(", "));
     }
     page.push_str("\n## Kinds\n");
     for kind in KINDS {

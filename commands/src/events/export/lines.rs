@@ -54,10 +54,8 @@ impl Lines {
         let events = said.map_or(0, |said| said.events);
         let file = BufWriter::with_capacity(FILE_BUFFER_BYTES, file);
         let mut lines = Self { path: path.to_owned(), file, hash, bytes, events };
-        if format == Format::Csv && bytes == 0 {
-            let mut names = Vec::new();
-            add_csv(columns.iter().map(|column| column.name.into()), &mut names)?;
-            lines.put(&names)?;
+        if bytes == 0 {
+            lines.put(&head(format, columns)?)?;
         }
         Ok(lines)
     }
@@ -104,6 +102,15 @@ fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<Context> {
 
 fn digest(hash: &Context) -> String {
     hex(hash.clone().finish().as_ref())
+}
+
+/// What stands before the first row.
+pub(super) fn head(format: Format, columns: &[Column]) -> Result<Vec<u8>, Failure> {
+    let mut names = Vec::new();
+    if format == Format::Csv {
+        add_csv(columns.iter().map(|column| column.name.into()), &mut names)?;
+    }
+    Ok(names)
 }
 
 /// Adds a row in a format of lines.

@@ -78,8 +78,9 @@ pub(super) struct Manifest {
     /// The last of those that this run wrote, Unix milliseconds.
     #[serde(skip)]
     last_log_time_ms: Option<i64>,
+    /// Absent where it is kept in memory alone.
     #[serde(skip)]
-    path: PathBuf,
+    path: Option<PathBuf>,
     #[serde(skip)]
     stretches: BTreeMap<u16, (u64, u64)>,
 }
@@ -107,11 +108,12 @@ impl Manifest {
                 "{} is there already, and no manifest beside it: remove it, or choose another --out",
                 out.display()
             ))),
-            Err(_) => Ok(Self::new(path, asked)),
+            Err(_) => Ok(Self { path: Some(path), ..Self::unwritten(asked) }),
         }
     }
 
-    fn new(path: PathBuf, asked: Asked) -> Self {
+    /// One that counts and is written nowhere.
+    pub(super) fn unwritten(asked: Asked) -> Self {
         let Asked { format, from, filters, dedupe, original, redacted, by_day } = asked;
         Self {
             schema_version: SCHEMA_VERSION,
@@ -135,7 +137,7 @@ impl Manifest {
             kinds: BTreeMap::new(),
             files: Vec::new(),
             last_log_time_ms: None,
-            path,
+            path: None,
             stretches: BTreeMap::new(),
         }
     }
@@ -156,7 +158,7 @@ impl Manifest {
                 path.display()
             )));
         }
-        manifest.path = path;
+        manifest.path = Some(path);
         manifest.complete = false;
         manifest.stretches =
             manifest.range.iter().map(|one| (one.partition, (one.first, one.last))).collect();
@@ -165,7 +167,8 @@ impl Manifest {
 
     /// Fails where the files hold events of another log than this one.
     pub(super) fn of_log(&mut self, parts: &[Part]) -> Result<(), Failure> {
-        reader::check_same(&mut self.streams_created, parts, &self.path, "choose another --out")
+        let path = self.path.clone().unwrap_or_default();
+        reader::check_same(&mut self.streams_created, parts, &path, "choose another --out")
     }
 
     /// Fails where the log no longer has what was read of it, which is to be read again.
@@ -181,8 +184,9 @@ impl Manifest {
         Ok(())
     }
 
+    /// Where it is written; empty if nowhere.
     pub(super) fn path(&self) -> &Path {
-        &self.path
+        self.path.as_deref().unwrap_or_else(|| Path::new(""))
     }
 
     /// Up to where the files hold everything.
@@ -233,9 +237,10 @@ impl Manifest {
         self.last_log_time = self.last_log_time_ms.map(rfc3339).or(self.last_log_time.take());
         let stretch = |(&partition, &(first, last)): (&u16, &(u64, u64))| Stretch { partition, first, last };
         self.range = self.stretches.iter().map(stretch).collect();
+        let Some(path) = &self.path else { return Ok(()) };
         let text = self.json() + "\n";
-        write_private(&self.path, text.as_bytes())
-            .map_err(|error| Failure::failed(&format!("cannot write {}", self.path.display()), &error))
+        write_private(path, text.as_bytes())
+            .map_err(|error| Failure::failed(&format!("cannot write {}", path.display()), &error))
     }
 
     pub(super) fn json(&self) -> String {

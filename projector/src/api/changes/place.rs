@@ -76,14 +76,18 @@ impl After {
     }
 }
 
+/// A position that names a partition: what every answer and every change of the feed carries.
+fn position(text: &str) -> Option<Position> {
+    text.trim().parse().ok().filter(|position: &Position| !position.is_empty())
+}
+
 impl Wanted {
     pub(super) fn read(headers: &HeaderMap, params: &Params) -> Result<Self, Problem> {
         let id = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?"));
         if let Some(text) = id.filter(|text| !text.is_empty()) {
-            let expected = "the id of an event of this feed, as it was, like 1234-5f3a21bc";
-            let id = EventId::read(text)
-                .ok_or_else(|| Problem::parameter("bad_event_id", "Last-Event-ID", text, expected))?;
-            return Ok(Self::After(id));
+            let expected = "the id of an event of this feed, as it was, like 1234-5f3a21bc, or a position like 3:1234,5:88";
+            let place = EventId::read(text).map(Self::After).or_else(|| position(text).map(Self::Position));
+            return place.ok_or_else(|| Problem::parameter("bad_event_id", "Last-Event-ID", text, expected));
         }
         match params.get("from") {
             None | Some("now") => Ok(Self::Now),
@@ -158,6 +162,20 @@ mod tests {
         assert_eq!(next, 1);
         assert!(!after.admits(20, 3, 10) && after.admits(20, 3, 11));
         assert!(!after.admits(50, 4, 99) && after.admits(51, 4, 1));
+    }
+
+    #[test]
+    fn a_last_event_id_that_is_a_position_is_gone_on_after_as_from_takes_it() {
+        let read = |text: &str| {
+            let headers = [(LAST_EVENT_ID.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
+            Wanted::read(&headers, &Params::default())
+        };
+        for text in ["7:122", "3:1234,5:88"] {
+            assert_eq!(read(text).unwrap(), Wanted::Position(text.parse().unwrap()), "{text}");
+        }
+        for bad in ["7:", ":", "7:x", "122", "yesterday"] {
+            assert_eq!(read(bad).unwrap_err().code(), "bad_event_id", "{bad}");
+        }
     }
 
     #[test]

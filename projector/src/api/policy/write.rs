@@ -29,8 +29,6 @@ use crate::store::ReadView;
 
 /// Labels that a group may have at a time.
 const LABELS_MAX: usize = 50;
-/// How long an answer waits for the fold if nothing else is asked for.
-const WAIT_MS_DEFAULT: u64 = 1_000;
 
 /// A request to write, with what its head says.
 pub(crate) struct Order {
@@ -38,10 +36,8 @@ pub(crate) struct Order {
     /// The platform's id of the user who asks; the platform itself if absent.
     pub(super) actor: Option<String>,
     key: Option<String>,
-    /// Before the state is looked at.
+    /// Before the state is looked at; what it says of waiting holds after it is written, too.
     freshness: Freshness,
-    /// After it is written.
-    wait_ms: u64,
     body: Body,
     /// Whose groups may be spoken of.
     pub(super) caller: Caller,
@@ -79,9 +75,7 @@ impl FromRequest<Api> for Order {
         let Ok(params) = Params::from_request_parts(&mut parts, api).await;
         let body = Body::from_request(Request::from_parts(parts, body), api).await?;
         let freshness = params.freshness()?;
-        let asked = params.get("wait_ms").is_some();
-        let wait_ms = if asked { freshness.wait_ms } else { WAIT_MS_DEFAULT };
-        Ok(Self { api: api.clone(), caller, actor, key: idempotency_key, freshness, wait_ms, body })
+        Ok(Self { api: api.clone(), caller, actor, key: idempotency_key, freshness, body })
     }
 }
 
@@ -138,7 +132,7 @@ impl Order {
         let event_id = record.event_id.clone();
         let appended = desk.append(vec![(*record).clone()]).await;
         let position = appended.map_err(|unwritten| Problem::unwritten(&unwritten))?;
-        let reached = Freshness { min_position: Some(position.clone()), wait_ms: self.wait_ms };
+        let reached = Freshness { min_position: Some(position.clone()), wait_ms: self.freshness.wait_ms };
         if self.api.reads.reach(&reached, std::slice::from_ref(&home)).await.is_err() {
             return Ok(Written::new(event_id, group_id, position, false));
         }

@@ -1,0 +1,55 @@
+//! Kinds of lines of a history where kinds of events are asked for: who reads a timeline knows an event by the line it
+//! became.
+
+/// A kind of line that is no kind of event, and the kinds of events that tell such lines. An event may tell other lines as
+/// well, as one of settings tells all that were changed at once.
+pub(super) const ALIASES: &[(&str, &[&str])] = &[
+    ("member_joined", &["participants_joined"]),
+    ("member_left", &["participants_left"]),
+    ("member_removed", &["participants_removed"]),
+    ("member_gone", &["participants_gone"]),
+    ("member_promoted", &["participants_promoted"]),
+    ("member_demoted", &["participants_demoted"]),
+    ("subject_changed", &["settings_updated"]),
+    ("description_changed", &["settings_updated"]),
+    ("picture_changed", &["settings_updated"]),
+    ("setting_changed", &["settings_updated"]),
+    ("settings_failed", &["settings_updated"]),
+    // Some were removed and others were not, or nobody was.
+    ("remove_failed", &["participants_removed", "participants_remove_failed"]),
+    ("number_changed", &["identity_changed"]),
+    ("user_id_changed", &["identity_changed"]),
+    ("visibility_changed", &["group_visibility_set"]),
+    ("moderators_changed", &["group_moderators_set"]),
+    ("label_added", &["group_label_added"]),
+    ("label_removed", &["group_label_removed"]),
+    ("archived", &["group_archived"]),
+    ("unarchived", &["group_unarchived"]),
+    ("blocked", &["group_blocked"]),
+    ("unblocked", &["group_unblocked"]),
+];
+
+/// The kinds of events that a name stands for; `None` if it is neither of a kind nor of a line.
+pub(super) fn kinds(name: &str) -> Option<Vec<&'static str>> {
+    let events = super::catalogue::names().find(|kind| *kind == name).map(|kind| vec![kind]);
+    events.or_else(|| ALIASES.iter().find(|(line, _)| *line == name).map(|(_, kinds)| kinds.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::events::catalogue;
+
+    #[test]
+    fn a_line_has_a_name_of_its_own_and_stands_for_kinds_that_there_are() {
+        let events: BTreeSet<&str> = catalogue::names().collect();
+        let lines: BTreeSet<&str> = ALIASES.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines.len(), ALIASES.len());
+        assert!(events.is_disjoint(&lines));
+        for (line, kinds) in ALIASES {
+            assert!(!kinds.is_empty() && kinds.iter().all(|kind| events.contains(kind)), "{line}");
+        }
+    }
+}

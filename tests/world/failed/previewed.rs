@@ -1,0 +1,56 @@
+//! What is typed without `--execute` changes nothing.
+
+use serde_json::{Value, json};
+
+use super::{T, answer, code, digest, fail_in_the_past, failed, quick};
+use crate::hook::{joined, participants};
+
+/// A selection that was left out was refused, also where nothing would have been changed.
+#[tokio::test]
+async fn a_replay_without_a_selection_previews_all_and_needs_one_to_execute() {
+    let (nats, groupfold) = quick().await;
+    fail_in_the_past(&nats, &participants(&[joined("G", "5511", T), joined("H", "5522", T)])).await;
+    let before = digest(&groupfold).await;
+    let preview = answer(&groupfold, &["replay"], 0);
+    assert_eq!((&preview["execute"], &preview["failures"]), (&json!(false), &json!(2)));
+    assert_eq!(preview, answer(&groupfold, &["replay", "--since", "beginning"], 0));
+    assert_eq!(preview, answer(&groupfold, &["replay", "--all"], 0));
+    let refused = failed(&groupfold, &["replay", "--execute"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--all"), "{refused:?}");
+    assert_eq!(code(&refused), 2);
+    assert_eq!(code(&failed(&groupfold, &["replay", "--all", "--group", "G"])), 2, "all is not some");
+    assert_eq!(digest(&groupfold).await, before);
+    assert_eq!(answer(&groupfold, &["replay", "--all", "--execute"], 0)["landed"], 2);
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
+}
+
+/// It acted at once.
+#[tokio::test]
+async fn a_discard_says_what_it_would_settle_and_does_it_when_told_to() {
+    let (nats, groupfold) = quick().await;
+    let ids = fail_in_the_past(&nats, &participants(&[joined("G", "5511", T)])).await;
+    let id = ids[0].as_str();
+    for args in [&["discard", id][..], &["discard", id, "--why", "a test"]] {
+        let preview = answer(&groupfold, args, 0);
+        assert_eq!(
+            (&preview["execute"], &preview["would_discard"]),
+            (&json!(false), &json!([id])),
+            "{args:?}"
+        );
+        assert_eq!(preview["discarded"], Value::Null);
+    }
+    let shown = failed(&groupfold, &["discard", id]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    assert!(shown.contains("would be discarded") && shown.contains("--execute --why"), "{shown}");
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "nothing is settled");
+    for args in [&["discard", id, "--execute"][..], &["discard", id, "--execute", "--why", " "]] {
+        let refused = failed(&groupfold, args);
+        assert_eq!(code(&refused), 2, "{refused:?}");
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--why"), "{refused:?}");
+    }
+    let done = answer(&groupfold, &["discard", id, "--execute", "--why", "a test"], 0);
+    assert_eq!((&done["execute"], &done["discarded"]), (&json!(true), &json!([id])));
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
+    let again = answer(&groupfold, &["discard", id], 0);
+    assert_eq!((&again["would_discard"], &again["settled_before"]), (&json!([]), &json!([id])));
+}
