@@ -1,10 +1,14 @@
-//! What whoever starts a part for the first time meets: settings left out, ports that are taken.
+//! What whoever starts a part for the first time meets: settings left out, ports that are taken, programs that are not there,
+//! and a change of mind.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Command, Output};
 use std::time::Duration;
 
-use groupfold_tests::{Groupfold, NatsServer, Options, Process, Scratch, http, wait_until};
+use groupfold_tests::{
+    Groupfold, NatsServer, Options, Process, Scratch, groupfold_binary, http, nats_server_binary, wait_until,
+};
 
 use crate::hook::{joined, participants};
 
@@ -87,6 +91,98 @@ async fn a_receiver_whose_default_api_address_is_taken_answers_on_a_free_port_an
     let mut process = receiver(&["--api-addr", DEFAULT_API]);
     assert_eq!(process.wait(BOUND).await.code(), Some(1), "what was asked for is not exchanged");
     assert!(process.log().contains("api_addr: cannot listen on 127.0.0.1:8081"), "{}", process.log());
+}
+
+/// It ended with 75.
+#[tokio::test]
+async fn told_to_stop_while_its_nats_server_starts_up_ends_with_0() {
+    for signal in ["TERM", "INT"] {
+        let scratch = Scratch::new("early");
+        let (program, data) = (scratch.path().join("nats-server"), scratch.path().join("data"));
+        std::fs::write(&program, format!("#!/bin/sh\n: > '{}.began'\nexec sleep 120\n", program.display()))
+            .unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut command = Groupfold::command();
+        command.args([
+            "up",
+            "--webhook-addr",
+            "127.0.0.1:0",
+            "--api-addr",
+            "127.0.0.1:0",
+            "--meta-app-secret",
+            STRONG,
+        ]);
+        command.args(["--meta-verify-token", STRONG, "--nats-server"]).arg(&program).arg("--data").arg(&data);
+        let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
+        let began = scratch.path().join("nats-server.began");
+        wait_until(
+            "nats-server starts",
+            BOUND,
+            async || if began.exists() { Ok(()) } else { Err("not yet") },
+        )
+        .await;
+        process.signal(signal);
+        assert_eq!(process.wait(BOUND).await.code(), Some(0), "{signal}: {}", process.log());
+    }
+}
+
+#[test]
+fn a_nats_server_that_is_not_there_is_told_with_the_command_that_installs_one() {
+    let nowhere = Scratch::new("nope");
+    let run = |args: &[&str], env: &[(&str, &str)]| {
+        let mut command = Groupfold::command();
+        command.args(["up", "--meta-app-secret", STRONG, "--api-addr", "127.0.0.1:0", "--data"]);
+        command.arg(nowhere.path()).args(args).env("PATH", "/nowhere").envs(env.iter().copied());
+        said(&command.output().unwrap())
+    };
+    for (code, said) in [
+        run(&["--nats-server", "/nope"], &[]),
+        run(&[], &[("GROUPFOLD_NATS_SERVER", "/nope")]),
+        run(&[], &[("GROUPFOLD_TOOLS", "/nope")]),
+    ] {
+        assert_eq!(code, Some(69), "{said}");
+        assert!(said.contains("/nope") && said.contains("deploy/nats/install"), "{said}");
+    }
+}
+
+/// It was looked for in the current folder alone.
+#[tokio::test]
+async fn the_tool_folder_is_found_from_the_program_wherever_it_is_run() {
+    let scratch = Scratch::new("tools");
+    let (bin, tools) =
+        (scratch.path().join("target/debug"), scratch.path().join(".tools/nats-server-2.15.1"));
+    let elsewhere = scratch.path().join("elsewhere/deep");
+    for folder in [&bin, &tools, &elsewhere] {
+        std::fs::create_dir_all(folder).unwrap();
+    }
+    let program = bin.join("groupfold");
+    if std::fs::hard_link(groupfold_binary(), &program).is_err() {
+        std::fs::copy(groupfold_binary(), &program).unwrap();
+    }
+    std::os::unix::fs::symlink(nats_server_binary(), tools.join("nats-server")).unwrap();
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GROUPFOLD_"))
+    {
+        command.env_remove(name);
+    }
+    command.args([
+        "up",
+        "--webhook-addr",
+        "127.0.0.1:0",
+        "--api-addr",
+        "127.0.0.1:0",
+        "--meta-app-secret",
+        STRONG,
+    ]);
+    command.args(["--meta-verify-token", STRONG]).env("PATH", "/nowhere").current_dir(&elsewhere);
+    let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
+    wait_until("it is up", BOUND, async || {
+        let log = process.log();
+        assert!(process.exited().is_none(), "{log}");
+        if log.contains("groupfold is up") { Ok(()) } else { Err(log) }
+    })
+    .await;
+    assert_eq!(process.terminate(BOUND).await.code(), Some(0));
 }
 
 /// It ended with 1, and named no flag where the running `up` has the secret.
