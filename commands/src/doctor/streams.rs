@@ -1,5 +1,7 @@
 //! The streams: as planned, and when they are full.
 
+use std::collections::BTreeSet;
+
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_schemas::log::{self, SIDE_STREAMS};
 
@@ -33,7 +35,8 @@ pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) 
                 judge(difference, findings);
             }
             if report.missing.is_empty() && differences.is_empty() {
-                let count = usize::from(partitions) + SIDE_STREAMS.len();
+                let others: BTreeSet<_> = report.differences.iter().map(|one| &one.stream).collect();
+                let count = report.unchanged.len() + others.len();
                 findings.ok("streams", format!("{count} as planned: they refuse rather than forget"));
             }
         }

@@ -30,6 +30,8 @@ async fn a_healthy_up_is_not_judged_by_settings_that_it_does_not_have() {
     assert!(!log.contains("is wanted"), "{log}");
     let findings = doctor(&groupfold, &[], &[]);
     assert_eq!((levels(&findings, "warn"), levels(&findings, "fail")), (0, 0), "{findings:#?}");
+    let streams = findings.iter().find(|finding| finding["what"] == "streams").unwrap();
+    assert!(streams["reason"].as_str().unwrap().starts_with("12 as planned"), "{streams}");
     // It runs, so it has a secret.
     assert!(!findings.iter().any(|finding| finding["what"] == "secrets"), "{findings:#?}");
 
