@@ -4,6 +4,7 @@
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options};
 use serde_json::Value;
 
+use crate::append::acks;
 use crate::hook::{joined, participants};
 
 const T: i64 = 1_767_225_600;
@@ -44,6 +45,7 @@ async fn a_broker_of_1_mib_refuses_an_item_beyond_that_and_takes_everything_else
         assert_eq!((answer.status, &answer.json["code"]), (503, &"message_too_large".into()), "{answer}");
         assert!(answer.header("retry-after").is_some(), "{answer}");
     }
+    assert_eq!(acks(&groupfold, "batch_rejected").await, 0, "those beside it went as one all the same");
     let answer = groupfold.post(&participants(&others)).await;
     assert_eq!(
         (answer.status, &answer.json["duplicate"]),
