@@ -10,8 +10,8 @@
 //! # }
 //! ```
 //!
-//! What a test starts is its own: it listens on ports that the system chose, keeps its files in a
-//! folder of its own, and is gone when the test ends. Nothing waits for a fixed time; everything waits for
+//! What a test starts is its own: it listens on ports that the system chose, or that no other test takes, keeps its
+//! files in a folder of its own, and is gone when the test ends. Nothing waits for a fixed time; everything waits for
 //! a condition, and for no longer than a bound.
 #![allow(
     clippy::unwrap_used,
@@ -31,6 +31,7 @@ pub mod memory;
 mod nats;
 pub mod numbered;
 mod paths;
+mod ports;
 mod process;
 mod provider;
 mod proxy;
@@ -58,3 +59,9 @@ pub use scratch::Scratch;
 pub use told::Told;
 pub use wait::wait_until;
 pub use webhook::{fixture, fixtures, post, post_signed, sign};
+
+/// Says that something was not tried, and why, past what the harness keeps to itself of tests that pass. On a line of its
+/// own, whatever stands there.
+pub fn not_run(why: &str) {
+    let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("\nNOT RUN: {why}\n").as_bytes());
+}

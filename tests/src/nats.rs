@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::ports::Ports;
 use crate::{Process, Scratch, http, nats_server_binary, wait_until};
 
 /// Time that a server gets to be up and healthy, recovery of its streams included.
@@ -31,20 +32,15 @@ impl Default for NatsOptions {
     }
 }
 
-/// A nats-server on ports that the system chose, the same after each restart. Gone when dropped.
+/// A nats-server on ports that are its own, the same after each restart: while it is gone nobody else is given them. Gone when
+/// dropped.
 #[derive(Debug)]
 pub struct NatsServer {
     // Before the folder that it writes to: fields are dropped in this order.
     process: Option<Process>,
     scratch: Scratch,
     options: NatsOptions,
-    ports: Option<Ports>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Ports {
-    client: u16,
-    monitor: u16,
+    ports: Ports,
 }
 
 impl NatsServer {
@@ -55,7 +51,8 @@ impl NatsServer {
 
     /// Starts one.
     pub async fn start_with(options: NatsOptions) -> Self {
-        let mut server = Self { process: None, scratch: Scratch::new("nats"), options, ports: None };
+        let (scratch, ports) = (Scratch::new("nats"), Ports::take());
+        let mut server = Self { process: None, scratch, options, ports };
         server.run().await;
         server
     }
@@ -63,13 +60,13 @@ impl NatsServer {
     /// Where clients connect to.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.known_ports().client)
+        format!("nats://127.0.0.1:{}", self.client_port())
     }
 
     /// Where it tells how it is.
     #[must_use]
     pub fn monitor_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.known_ports().monitor)
+        format!("http://127.0.0.1:{}", self.monitor_port())
     }
 
     /// The folder of its streams.
@@ -118,11 +115,15 @@ impl NatsServer {
         self.run().await;
     }
 
-    fn known_ports(&self) -> Ports {
-        self.ports.expect("nats-server was started")
+    fn client_port(&self) -> u16 {
+        self.ports.port(0)
     }
 
-    /// Between two runs somebody else's connection may have been given our port for a moment: then again.
+    fn monitor_port(&self) -> u16 {
+        self.ports.port(1)
+    }
+
+    /// Where a system gives such ports to connections, ours may be somebody else's for a moment: then again.
     async fn run(&mut self) {
         let start = Instant::now();
         while !self.try_run().await {
@@ -146,39 +147,37 @@ impl NatsServer {
     async fn try_run(&mut self) -> bool {
         self.begin();
         let folder = self.scratch.path().to_owned();
+        let health = format!("{}/healthz", self.monitor_url());
         let process = self.process.as_mut().expect("it was started");
         let ports_file = folder.join(format!("nats-server_{}.ports", process.pid()));
-        let fixed = self.ports.is_some();
 
-        let ports = wait_until("nats-server is healthy", START_WAIT, async || {
+        let healthy = wait_until("nats-server is healthy", START_WAIT, async || {
             if let Some(status) = process.exited() {
                 let log = process.log_tail();
-                // The ports are ours to keep only after the first start.
-                if fixed && log.contains(ADDRESS_IN_USE) {
-                    return Ok(None);
+                if log.contains(ADDRESS_IN_USE) {
+                    return Ok(false);
                 }
                 panic!("nats-server ended: {status}:\n{log}");
             }
-            let ports = read_ports(&ports_file).ok_or_else(|| "no ports file yet".to_owned())?;
-            let url = format!("http://127.0.0.1:{}/healthz", ports.monitor);
-            match http::try_get(&url).await {
-                Ok(answer) if answer.status == 200 => Ok(Some(ports)),
+            // It is there once this very process listens.
+            if !ports_file.exists() {
+                return Err("no ports file yet".to_owned());
+            }
+            match http::try_get(&health).await {
+                Ok(answer) if answer.status == 200 => Ok(true),
                 Ok(answer) => Err(answer.to_string()),
                 Err(error) => Err(error.to_string()),
             }
         })
         .await;
-        if ports.is_none() {
+        if !healthy {
             self.process = None;
             let _ = std::fs::remove_file(folder.join("log"));
-            return false;
         }
-        self.ports = ports;
-        true
+        healthy
     }
 
     fn config(&self) -> String {
-        let port = |of: fn(Ports) -> u16| self.ports.map_or(-1, |ports| i32::from(of(ports)));
         let mut jetstream = format!("store_dir: {}\n", quoted(&self.store_dir()));
         if self.options.sync_always {
             jetstream.push_str("sync_interval: always\n");
@@ -189,8 +188,8 @@ impl NatsServer {
         format!(
             "server_name: test\nlisten: \"127.0.0.1:{}\"\nhttp: \"127.0.0.1:{}\"\nports_file_dir: {}\n\
              max_payload: 8MB\njetstream {{\n{jetstream}}}\n{}\n",
-            port(|ports| ports.client),
-            port(|ports| ports.monitor),
+            self.client_port(),
+            self.monitor_port(),
             quoted(self.scratch.path()),
             self.options.config,
         )
@@ -210,12 +209,4 @@ fn remove_trials(folder: &Path) {
 
 fn quoted(path: &Path) -> String {
     format!("\"{}\"", path.display())
-}
-
-/// `{"nats":["nats://127.0.0.1:45551"],"monitoring":["http://127.0.0.1:46129"]}`; `None` while it is not
-/// there or half written.
-fn read_ports(file: &Path) -> Option<Ports> {
-    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
-    let port = |name: &str| json[name][0].as_str()?.rsplit_once(':')?.1.parse().ok();
-    Some(Ports { client: port("nats")?, monitor: port("monitoring")? })
 }

@@ -115,12 +115,24 @@ impl Process {
     /// # Panics
     /// The child has ended, or `kill` cannot be run.
     pub fn signal(&mut self, signal: &str) {
-        if let Some(status) = self.exited() {
+        if let Some(status) = self.try_signal(signal) {
             panic!("{} has ended ({status}) before SIG{signal}:\n{}", self.name, self.log_tail());
         }
-        let pid = self.pid().to_string();
-        let status = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill can be run");
-        assert!(status.success(), "kill -s {signal} {pid}: {status}");
+    }
+
+    /// Sends a signal by its name, or says that and how the child has ended.
+    ///
+    /// # Panics
+    /// `kill` cannot be run.
+    pub fn try_signal(&mut self, signal: &str) -> Option<ExitStatus> {
+        let ended = self.exited();
+        if ended.is_none() {
+            // One that ends meanwhile has its process id until it is asked for again.
+            let pid = self.pid().to_string();
+            let status = Command::new("kill").args(["-s", signal, &pid]).status().expect("kill can be run");
+            assert!(status.success(), "kill -s {signal} {pid}: {status}");
+        }
+        ended
     }
 
     /// Ends it at once, as `kill -9` does, and waits until it is gone.

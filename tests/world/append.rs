@@ -45,11 +45,17 @@ pub(crate) async fn acks(groupfold: &Groupfold, outcome: &str) -> u64 {
     metrics.lines().find_map(|line| line.strip_prefix(&counter)).map_or(0, |count| count.parse().unwrap())
 }
 
-/// What the one receiver that there was left of its counts.
-async fn counts(nats: &NatsServer) -> Value {
-    let stream = jetstream::new(nats.client().await).get_stream("KV_groupfold_receivers").await.unwrap();
-    let last = stream.get_last_raw_message_by_subject("$KV.groupfold_receivers.*").await.unwrap();
-    serde_json::from_slice(&last.payload).unwrap()
+/// Waits until the one receiver that there is has left such counts.
+async fn counts(nats: &NatsServer, wanted: impl Fn(&Value) -> bool) {
+    let context = jetstream::new(nats.client().await);
+    wait_until("the counts are left", BOUND, async || {
+        let stream = context.get_stream("KV_groupfold_receivers").await.map_err(|error| error.to_string())?;
+        let last = stream.get_last_raw_message_by_subject("$KV.groupfold_receivers.*").await;
+        let last = last.map_err(|error| error.to_string())?;
+        let counts: Value = serde_json::from_slice(&last.payload).unwrap();
+        if wanted(&counts) { Ok(()) } else { Err(counts.to_string()) }
+    })
+    .await;
 }
 
 async fn wait_for_lost_acks(proxy: &Proxy, lost: u64) {
@@ -61,18 +67,20 @@ async fn wait_for_lost_acks(proxy: &Proxy, lost: u64) {
 }
 
 async fn an_acknowledgement_gets_lost(sync_always: bool, joins: u64, lost: u64) {
-    let (nats, proxy, mut groupfold) = behind_a_proxy(sync_always, "6000").await;
+    let (nats, proxy, mut groupfold) = behind_a_proxy(sync_always, "12000").await;
     proxy.take(Way::WithoutAcks);
     let answer = posted(&groupfold, webhook(0..joins));
     wait_for_lost_acks(&proxy, lost).await;
     proxy.take(Way::Open);
     let answer = answer.await.unwrap();
     assert_eq!((answer.status, &answer.json["duplicate"]), (200, &joins.into()), "{answer}");
-    let told = [acks(&groupfold, "unknown").await, acks(&groupfold, "duplicate").await];
-    assert_eq!((told, acks(&groupfold, "acknowledged").await), ([joins, joins], 0));
+    // Once, but on a slow machine: twice where half of the time is over before acknowledgements are let through again.
+    let unknown = acks(&groupfold, "unknown").await;
+    assert!((joins..=2 * joins).contains(&unknown), "{unknown}");
+    let told = [acks(&groupfold, "duplicate").await, acks(&groupfold, "acknowledged").await];
+    assert_eq!(told, [joins, 0]);
+    counts(&nats, |counts| (&counts["stored"], &counts["unsure"]) == (&0.into(), &joins.into())).await;
     assert_eq!(groupfold.terminate().await, 0);
-    let counts = counts(&nats).await;
-    assert_eq!((&counts["stored"], &counts["unsure"]), (&0.into(), &joins.into()), "{counts}");
 }
 
 #[tokio::test]
@@ -164,8 +172,9 @@ async fn a_broker_that_does_not_answer_gets_no_more_until_it_does() {
         if answer.status == 200 { Ok(()) } else { Err(answer) }
     })
     .await;
+    // The first may have arrived.
+    counts(&nats, |counts| counts["unsure"].as_u64() >= Some(3)).await;
     assert_eq!(groupfold.terminate().await, 0);
-    assert!(counts(&nats).await["unsure"].as_u64() >= Some(3), "the first may have arrived");
 }
 
 #[tokio::test]

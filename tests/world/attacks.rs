@@ -35,7 +35,8 @@ struct Siege {
 impl Siege {
     async fn begin(options: Options, args: &[&str]) -> Self {
         let mut options = options;
-        options.args.extend(args.iter().map(|&arg| arg.to_owned()));
+        // A broker beside an attack may be slow; whether it is answered is the matter.
+        options.args.extend(["--append-deadline-ms", "20000"].iter().chain(args).map(|&arg| arg.to_owned()));
         Self::of(Groupfold::up(options).await).await
     }
 
@@ -224,7 +225,7 @@ async fn what_is_not_signed_costs_the_broker_nothing() {
         let url = format!("{}/varz", nats.monitor_url());
         http::get(&url).await.json["in_msgs"].as_u64().expect("in_msgs")
     };
-    let before = received().await;
+    let (before, begun) = (received().await, Instant::now());
     let requests = 3000;
     let mut attackers = JoinSet::new();
     for attacker in 0..10 {
@@ -247,7 +248,9 @@ async fn what_is_not_signed_costs_the_broker_nothing() {
         done.unwrap();
     }
     let cost = received().await - before;
-    assert!(cost < requests / 20, "{requests} requests made {cost} messages");
+    // The receiver asks after its streams now and then, attacked or not.
+    let bound = requests / 20 + 3 * begun.elapsed().as_secs();
+    assert!(cost < bound, "{requests} requests made {cost} messages");
     siege.honest_is_answered().await;
     siege.memory_is_bounded("unsigned webhooks");
 }

@@ -12,7 +12,11 @@ fn answering(head: &'static str, body: &'static str) -> SocketAddr {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            let _ = stream.read(&mut [0; 4096]);
+            // To its end, a blank line: what is unread when the connection closes resets it, and the answer is lost.
+            let (mut asked, mut byte) = (Vec::new(), [0]);
+            while !asked.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+                asked.push(byte[0]);
+            }
             let length = body.len();
             let _ = write!(
                 stream,

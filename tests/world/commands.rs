@@ -10,7 +10,7 @@ mod refusals;
 mod told;
 pub(crate) mod verbs;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use groupfold_tests::{Answer, Groupfold, Options, Provider, http, wait_until};
 use reqwest::Method;
@@ -19,6 +19,10 @@ use serde_json::{Value, json};
 const NUMBER: &str = Provider::NUMBER;
 const SECRET: &str = "app-secret-of-a-test";
 const END_WAIT: Duration = Duration::from_secs(60);
+/// The deadline of a command whose outcome is to come by webhook: it is not looked for before, however slow the machine.
+pub(crate) const TOLD_MS: u32 = 120_000;
+/// An answer that the provider gives at once is told at once, but after so long.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A pipeline and the provider that it asks.
 struct World {
@@ -68,6 +72,11 @@ impl World {
     /// Asks, and waits for the end.
     async fn done(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         self.ended(&self.ask(method, path, body, &[]).await).await
+    }
+
+    /// Asks for what the provider answers at once.
+    async fn at_once(&self, path: &str, body: Value) -> Value {
+        at_once(&self.groupfold, path, Some(body)).await
     }
 
     /// A group that is there, and its id.
@@ -135,6 +144,33 @@ pub(crate) async fn ask(
         request = request.json(&body);
     }
     http::read(request.send().await.expect("an answer")).await.expect("an answer")
+}
+
+/// Asks for what the provider answers at once: the command as it has ended. The answer itself tells it, where it does not
+/// come too late for that.
+pub(crate) async fn at_once(groupfold: &Groupfold, path: &str, body: Option<Value>) -> Value {
+    let begun = Instant::now();
+    let answer = ask(groupfold, Method::POST, path, body, &[]).await;
+    if answer.status == 202 && begun.elapsed() >= AT_ONCE {
+        return ended(groupfold, answer.json["command_id"].as_str().unwrap()).await;
+    }
+    assert_eq!(answer.status, 200, "{answer}");
+    answer.json
+}
+
+/// A new link, which the answer itself tells: where that comes too late, the next one.
+pub(crate) async fn reset_link(groupfold: &Groupfold, group: &str) -> Value {
+    let path = format!("/v1/groups/{group}/invite-link");
+    wait_until("the link is told", END_WAIT, async || {
+        let begun = Instant::now();
+        let answer = ask(groupfold, Method::POST, &path, None, &[]).await;
+        if answer.status == 202 && begun.elapsed() >= AT_ONCE {
+            return Err(answer);
+        }
+        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("succeeded")), "{answer}");
+        Ok(answer.json["invite_link"].clone())
+    })
+    .await
 }
 
 pub(crate) async fn ended(groupfold: &Groupfold, id: &str) -> Value {

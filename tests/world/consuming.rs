@@ -4,7 +4,7 @@ use std::process::Command;
 
 use groupfold_schemas::log;
 use groupfold_schemas::v1::ChangeKind;
-use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, workspace};
+use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, not_run, workspace};
 use serde_json::Value;
 
 use crate::feed::{post, settled, story};
@@ -56,7 +56,7 @@ async fn every_example_of_the_page_runs_and_prints_what_it_found() {
         command.env("NATS", nats.url()).env("GROUP", "G0-1").env("POSITION", &position);
         let output = match tokio::task::spawn_blocking(move || command.output()).await.unwrap() {
             Err(error) if language == "javascript" && error.kind() == std::io::ErrorKind::NotFound => {
-                eprintln!("NOT RUN: node is not installed here, so the example of it is not tried");
+                not_run("node is not installed here, so the example of it is not tried");
                 continue;
             }
             output => output.unwrap(),

@@ -2,11 +2,11 @@
 //! dashboard is measured, and whatever can call a person has its place in the runbook.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{ErrorKind, Write as _, stderr};
+use std::io::ErrorKind;
 use std::process::Command;
 
 use groupfold_schemas::failure::Cause;
-use groupfold_tests::{Groupfold, Options, http, post_signed, workspace};
+use groupfold_tests::{Groupfold, Options, http, not_run, post_signed, workspace};
 use serde_json::{Value, json};
 use yaml_rust2::{Yaml, YamlLoader};
 
@@ -186,11 +186,9 @@ fn alerts_fire_and_stay_silent_as_expected() {
             assert!(tried.status.success(), "{}", String::from_utf8_lossy(&said));
         }
         Err(error) if given.is_none() && error.kind() == ErrorKind::NotFound => {
-            // Past what the harness keeps to itself of tests that pass. On a line of its own, whatever stands there.
-            let _ = writeln!(
-                stderr(),
-                "\nNOT RUN: promtool is not installed here, so no alert is tried: install prometheus (its package has \
-                 promtool), or name one by GROUPFOLD_PROMTOOL"
+            not_run(
+                "promtool is not installed here, so no alert is tried: install prometheus (its package has promtool), or name \
+                 one by GROUPFOLD_PROMTOOL",
             );
         }
         Err(error) => panic!("{}: {error}", promtool.display()),

@@ -309,7 +309,7 @@ async fn a_replay_is_stopped_goes_on_and_runs_alone() {
 
     let mut command = Groupfold::command();
     command
-        .args(["failed", "replay", "--group", "G", "--execute", "--rate", "4", "--data"])
+        .args(["failed", "replay", "--group", "G", "--execute", "--rate", "1", "--data"])
         .arg(groupfold.data());
     let log = groupfold.data().join("replay.log");
     let mut slow = groupfold_tests::Process::spawn("replay", command, &log);

@@ -109,13 +109,13 @@ async fn the_fates_of_a_mixed_load_add_up_over_lives_and_restarts() {
             _ => {}
         }
     }
-    assert_eq!(receiver.terminate().await, 0);
     groupfold.caught_up().await;
     let audit = wait_until("the counts are left", BOUND, async || {
         let audit = answer(&groupfold, &["audit"], 0);
         if audit["totals"]["ignored"].as_u64() >= Some(22) { Ok(audit) } else { Err(audit) }
     })
     .await;
+    assert_eq!(receiver.terminate().await, 0);
     let total = |name: &str| audit["totals"][name].as_u64().unwrap();
     assert_eq!(
         total("received"),

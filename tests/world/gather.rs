@@ -137,7 +137,9 @@ async fn a_duplicate_in_a_batch_is_one_and_spoils_nothing() {
 #[tokio::test]
 async fn the_same_webhook_many_times_at_once_is_appended_once() {
     let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let mut options = Options::on(&nats);
+    options.args.extend(["--append-deadline-ms", "60000"].map(str::to_owned));
+    let groupfold = Groupfold::up(options).await;
     let mut senders = JoinSet::new();
     for _ in 0..16 {
         let url = groupfold.webhook_url();

@@ -10,6 +10,8 @@ use crate::hook::{self, created, joined, lifecycle, participants, status, status
 
 const BOUND: Duration = Duration::from_secs(60);
 const T: i64 = 1_767_225_600;
+/// How long an answer to what is written waits for the fold, which may have much to do.
+const WAIT_MS: &str = "20000";
 
 /// Sends a request that writes.
 async fn send(groupfold: &Groupfold, method: &str, path: &str, key: &str, body: Value) -> Answer {
@@ -25,8 +27,9 @@ async fn send_as(
     body: Value,
 ) -> Answer {
     let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
-    let mut request =
-        http::client().request(method, groupfold.api_url(path)).header("groupfold-actor", actor);
+    let waits = if path.contains('?') { String::new() } else { format!("?wait_ms={WAIT_MS}") };
+    let url = groupfold.api_url(path) + &waits;
+    let mut request = http::client().request(method, url).header("groupfold-actor", actor);
     if !key.is_empty() {
         request = request.header("idempotency-key", key);
     }
@@ -40,6 +43,7 @@ async fn send_as(
 fn say(groupfold: &Groupfold, args: &[&str]) -> (i32, Value) {
     let mut command = Groupfold::command();
     command.arg("group").args(args).arg("--data").arg(groupfold.data()).args(["--output", "json"]);
+    command.args(["--wait-ms", WAIT_MS]);
     let output = command.output().unwrap();
     let said = serde_json::from_slice(&output.stdout);
     let error = || Value::from(String::from_utf8_lossy(&output.stderr).into_owned());

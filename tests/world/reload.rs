@@ -1,5 +1,6 @@
 //! Secrets and tokens in files change while the process runs.
 
+use std::io;
 use std::time::Duration;
 
 use groupfold_tests::{Groupfold, Options, Provider, Scratch, http, post, wait_until};
@@ -15,10 +16,12 @@ const T: i64 = 1_767_225_600;
 const TAKEN: &str = "secrets and tokens were read again";
 const NOT_TAKEN: &str = "secrets and tokens of before hold";
 
-/// Tells the process to look at its files now, and waits until it has said this once more.
-async fn looks_and_says(groupfold: &mut Groupfold, what: &str) {
+/// Changes a file, tells the process to look at its files now, and waits until it has said this once more. It looks by itself
+/// now and then as well, and may do so as soon as the file is changed.
+async fn looks_and_says(groupfold: &mut Groupfold, what: &str, change: impl FnOnce() -> io::Result<()>) {
     let told = |groupfold: &mut Groupfold| groupfold.process().log().matches(what).count();
     let before = told(groupfold);
+    change().unwrap();
     groupfold.process().signal("HUP");
     wait_until(what, BOUND, async || {
         if told(groupfold) > before { Ok(()) } else { Err(groupfold.process().log_tail()) }
@@ -58,8 +61,7 @@ async fn a_token_that_is_taken_back_is_refused_and_a_new_one_let_in_without_a_re
     let follow = http::client().get(groupfold.api_url("/v1/changes")).bearer_auth(token_of("bob"));
     let mut feed = follow.timeout(BOUND).send().await.unwrap();
 
-    std::fs::write(&file, config_of(&["ana", "eve"])).unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, config_of(&["ana", "eve"]))).await;
     assert_eq!(of_all(&groupfold).await, [200, 401, 200]);
     let mut told = String::new();
     while let Some(chunk) = feed.chunk().await.unwrap() {
@@ -73,15 +75,13 @@ async fn a_token_that_is_taken_back_is_refused_and_a_new_one_let_in_without_a_re
 
     // What cannot be used takes nothing away and lets nobody in.
     for broken in ["[[api.tokens", "[[api.tokens]]\nname = \"ana\"\n", "no_such_key = 1\n"] {
-        std::fs::write(&file, broken).unwrap();
-        looks_and_says(&mut groupfold, NOT_TAKEN).await;
+        looks_and_says(&mut groupfold, NOT_TAKEN, || std::fs::write(&file, broken)).await;
         assert_eq!(of_all(&groupfold).await, [200, 401, 200], "{broken}");
         let metrics = groupfold.get("/metrics").await.text;
         assert!(metrics.contains("groupfold_settings_stale 1"), "{metrics}");
     }
     // Nor does it open the API when none is left.
-    std::fs::write(&file, "").unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, "")).await;
     assert_eq!(of_all(&groupfold).await, [401, 401, 401]);
     let metrics = groupfold.get("/metrics").await.text;
     assert!(metrics.contains("groupfold_settings_stale 0"), "{metrics}");
@@ -116,8 +116,7 @@ async fn an_idempotency_key_stays_its_holders_when_other_tokens_go_or_their_own_
     }
     say(&groupfold, Method::DELETE, "b", "order-18").await;
 
-    std::fs::write(&plain, format!("{}\n", token_of("b"))).unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&plain, format!("{}\n", token_of("b")))).await;
     std::fs::write(&config, named("ana-anew")).unwrap();
     wait_until("all is read again", BOUND, async || {
         groupfold.process().signal("HUP");
@@ -157,12 +156,11 @@ async fn an_app_secret_is_changed_without_a_restart() {
     };
     assert_eq!(of_both(&groupfold).await, (200, 401));
 
-    std::fs::write(&file, "the-next-secret\nthe-first-secret\n").unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, "the-next-secret\nthe-first-secret\n"))
+        .await;
     assert_eq!(of_both(&groupfold).await, (200, 200));
-    std::fs::write(&file, "the-next-secret\n").unwrap();
-    std::fs::write(&token, "the-next-verify-token\n").unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, "the-next-secret\n")).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&token, "the-next-verify-token\n")).await;
     assert_eq!(of_both(&groupfold).await, (401, 200));
     let both = [
         shakes(&groupfold, "the-first-verify-token").await,
@@ -171,12 +169,10 @@ async fn an_app_secret_is_changed_without_a_restart() {
     assert_eq!(both, [403, 200]);
 
     for broken in ["", "\n"] {
-        std::fs::write(&file, broken).unwrap();
-        looks_and_says(&mut groupfold, NOT_TAKEN).await;
+        looks_and_says(&mut groupfold, NOT_TAKEN, || std::fs::write(&file, broken)).await;
         assert_eq!(of_both(&groupfold).await, (401, 200), "{broken:?}");
     }
-    std::fs::remove_file(&file).unwrap();
-    looks_and_says(&mut groupfold, NOT_TAKEN).await;
+    looks_and_says(&mut groupfold, NOT_TAKEN, || std::fs::remove_file(&file)).await;
     assert_eq!(of_both(&groupfold).await, (401, 200));
     let log = groupfold.process().log();
     assert!(!["the-first-secret", "the-next-secret"].iter().any(|secret| log.contains(secret)), "{log}");
@@ -200,8 +196,7 @@ async fn an_access_token_is_changed_without_a_restart() {
     };
     let refused = create(&groupfold).await;
     assert_eq!(refused["status"], "failed", "{refused}");
-    std::fs::write(&file, format!("{}\n", Provider::TOKEN)).unwrap();
-    looks_and_says(&mut groupfold, TAKEN).await;
+    looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, format!("{}\n", Provider::TOKEN))).await;
     let created = create(&groupfold).await;
     assert_eq!(created["status"], "succeeded", "{created}");
 }
@@ -210,7 +205,7 @@ async fn an_access_token_is_changed_without_a_restart() {
 #[tokio::test]
 async fn a_process_whose_secrets_come_from_no_file_outlives_sighup() {
     let mut groupfold = Groupfold::up(Options::default()).await;
-    looks_and_says(&mut groupfold, "SIGHUP changes nothing here").await;
+    looks_and_says(&mut groupfold, "SIGHUP changes nothing here", || Ok(())).await;
     let answer = groupfold.post(&participants(&[joined("G1", "5511", T)])).await;
     assert_eq!(answer.status, 200, "{answer}");
 }

@@ -131,14 +131,7 @@ async fn a_second_signal_ends_what_is_still_draining() {
     let process = groupfold.process();
     process.signal("TERM");
     // Those that come at once are an echo of the first.
-    let status = wait_until("it ends", BOUND, async || match process.exited() {
-        Some(status) => Ok(status),
-        None => {
-            process.signal("TERM");
-            Err("it drains")
-        }
-    })
-    .await;
+    let status = wait_until("it ends", BOUND, async || process.try_signal("TERM").ok_or("it drains")).await;
     drop(held);
     assert_eq!(status.code(), Some(1), "{}", process.log_tail());
     assert!(process.log().contains("told to stop twice"), "{}", process.log_tail());

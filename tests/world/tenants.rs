@@ -103,7 +103,7 @@ async fn a_view_that_another_tenant_tells_of_a_message_neither_hides_nor_alters_
     let world = World::new().await;
     world.tell("MINE", NUMBER, "15551110001", "My subject", "MYLINK").await;
     let view = async |message: &str| {
-        let url = world.groupfold.api_url(&format!("/v1/messages/{message}/views"));
+        let url = world.groupfold.api_url(&format!("/v1/messages/{message}/views?wait_ms=20000"));
         let body = json!({ "group_id": "MINE", "user_id": "evil" });
         http::read(http::client().post(url).bearer_auth(TENANT).json(&body).send().await.unwrap())
             .await

@@ -75,6 +75,8 @@ pub(crate) enum Output {
 pub(crate) enum Part {
     /// Aims 1 to 3: webhooks into the log
     Door,
+    /// Aim 3: the receiver's memory, webhook after webhook
+    Memory,
     /// Aim 4: the live projector
     CatchUp,
     /// Aims 5 and 6: stores folded anew, and their size
@@ -113,6 +115,11 @@ impl Args {
 
     pub(crate) fn events(&self) -> u64 {
         self.events.unwrap_or(self.sized(1_000, 60_000, 1_000_000))
+    }
+
+    /// Webhooks over which the receiver's memory is to stay as it is.
+    pub(crate) fn webhooks(&self) -> u64 {
+        self.sized(1_000, 50_000, 1_000_000)
     }
 
     /// Groups that the events are about.

@@ -1,6 +1,7 @@
 //! Aims 1 to 3: webhooks into the log.
 
 mod contestant;
+pub(crate) mod memory;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -53,6 +53,9 @@ async fn measure(args: &Args) -> Report {
             doors::measure(args, mode, &mut report).await;
         }
     }
+    if args.wants(Part::Memory) && args.wants_mode(Mode::PageCache) {
+        doors::memory::measure(args, &mut report).await;
+    }
     let of_the_ledger = [Part::CatchUp, Part::Rebuild, Part::Reads, Part::Export];
     if of_the_ledger.into_iter().any(|part| args.wants(part)) && args.wants_mode(Mode::PageCache) {
         ledger::measure(args, &mut report).await;

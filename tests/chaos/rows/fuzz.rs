@@ -123,10 +123,21 @@ pub(crate) async fn parsers(budget: Budget) -> Outcome {
 }
 
 fn throw(target: Target, input: &[u8], outcome: &mut Outcome) {
-    let at = Instant::now();
-    let why = match catch_unwind(AssertUnwindSafe(|| (target.read)(input))) {
-        Ok(Ok(())) if at.elapsed() < SLOW => return,
-        Ok(Ok(())) => format!("took {:?}", at.elapsed()),
+    let timed = || {
+        let at = Instant::now();
+        (catch_unwind(AssertUnwindSafe(|| (target.read)(input))), at.elapsed())
+    };
+    let (mut read, mut took) = timed();
+    // Others may have had the processor meanwhile: what is slow is slow each time.
+    for _ in 0..4 {
+        if took >= SLOW && matches!(read, Ok(Ok(()))) {
+            let again = timed();
+            (read, took) = (again.0, took.min(again.1));
+        }
+    }
+    let why = match read {
+        Ok(Ok(())) if took < SLOW => return,
+        Ok(Ok(())) => format!("took {took:?}"),
         Ok(Err(why)) => why,
         Err(_) => "panicked".to_owned(),
     };
@@ -237,7 +248,7 @@ pub(crate) async fn over_http(budget: Budget) -> Outcome {
                 let input = seeds.input(&mut rng);
                 let request = (target.run)(&client, &up, &input, &mut rng);
                 // A stream of changes goes on for ever: its head is enough.
-                let answer = request.timeout(Duration::from_secs(10)).send().await;
+                let answer = request.timeout(Duration::from_secs(30)).send().await;
                 match answer {
                     Ok(answer) if matches!(answer.status().as_u16(), 200..=499) => {}
                     // No room, or not yet: but never for a fault of ours.

@@ -65,7 +65,7 @@ enum Place {
 
 /// The projector's disk has no room: webhooks go on, reads say how old they are, and it goes on by itself.
 pub(crate) async fn store_full(budget: Budget) -> Outcome {
-    on_a_disk("7b", budget, Place::Store, false, async |disk, world, rng, outcome| {
+    on_a_disk("7b", budget, Place::Store, false, async |disk, world, rng| {
         let told = |world: &mut World| world.projector.process().log().matches(NO_ROOM).count();
         let before = told(world);
         disk.fill().expect("the disk can be filled");
@@ -74,9 +74,11 @@ pub(crate) async fn store_full(budget: Budget) -> Outcome {
             if told(world) > before { Ok(()) } else { Err("it does not say so") }
         })
         .await;
-        if let Err(why) = world.load.probe().await {
-            outcome.violation(format!("the store's disk is full, and a webhook is refused: {why}"));
-        }
+        // A slow broker may refuse some; the full disk none.
+        wait_until("a webhook is taken though the store's disk is full", BOUND, async || {
+            world.load.probe().await.map(drop)
+        })
+        .await;
         world.load.until_sent(rng.between(10, 100)).await;
         // Who cannot fold what comes is not ready, and answers all the same, with how old that is.
         wait_until("readiness says that the disk is full", BOUND, async || {
@@ -112,7 +114,7 @@ pub(crate) async fn store_slow(budget: Budget) -> Outcome {
     on_a_disk("7e", budget, Place::Store, true, slowed).await
 }
 
-async fn slowed(disk: &mut Disk, world: &mut World, rng: &mut Rng, _: &mut Outcome) -> Duration {
+async fn slowed(disk: &mut Disk, world: &mut World, rng: &mut Rng) -> Duration {
     disk.slow_down(rng.between(10, 40) as u32).expect("a disk can be slowed down once it could");
     tokio::time::sleep(Duration::from_millis(rng.between(1_000, 4_000))).await;
     disk.slow_down(0).expect("a disk can be let go");
@@ -127,7 +129,7 @@ async fn on_a_disk(
     budget: Budget,
     place: Place,
     is_slowed: bool,
-    mut round: impl AsyncFnMut(&mut Disk, &mut World, &mut Rng, &mut Outcome) -> Duration,
+    mut round: impl AsyncFnMut(&mut Disk, &mut World, &mut Rng) -> Duration,
 ) -> Outcome {
     let mut outcome = Outcome::default();
     let mut rng = Rng::new(budget.seed);
@@ -159,7 +161,7 @@ async fn on_a_disk(
                 break;
             }
             world.load.until_sent(rng.between(5, 20)).await;
-            let recovery = round(&mut disk, &mut world, &mut rng, &mut outcome).await;
+            let recovery = round(&mut disk, &mut world, &mut rng).await;
             outcome.round(1, Some(recovery));
         }
         world.end(row, &mut outcome).await;
@@ -204,7 +206,7 @@ fn code_of(answer: &str) -> String {
     code.map_or_else(|| answer.to_owned(), |(code, _)| code.to_owned())
 }
 
-/// Three times as many senders as places, and bodies that come slowly or never end: honest webhooks go on.
+/// Three times as many senders as places, most of which bodies take that come slowly or never end: honest webhooks go on.
 pub(crate) async fn overload(budget: Budget) -> Outcome {
     let plan = Plan {
         receiver_args: ["--requests-max", "16", "--body-deadline-ms", "1500", "--body-bytes-max", "1048576"]
@@ -220,7 +222,8 @@ pub(crate) async fn overload(budget: Budget) -> Outcome {
         let before = resident_kib(&mut world.receiver);
         let address = world.receiver.addresses().webhook.clone().expect("a receiver");
         let mut hostile = tokio::task::JoinSet::new();
-        for n in 0..8 {
+        // Two places are left, so that some find none, however soon each is free again.
+        for n in 0..14 {
             hostile.spawn(slow_or_endless(address.clone(), n % 2 == 0));
         }
         world.load.until_sent(rng.between(100, 200)).await;

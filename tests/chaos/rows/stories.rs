@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use groupfold_tests::{CommandLine, Groupfold, Options, Rng, Scratch, wait_until};
 use serde_json::Value;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -17,8 +19,11 @@ use crate::world::{BOUND, groupfold};
 const ITEMS: &str = "1200";
 const STORIES_OF_A_WORLD: u32 = 8;
 
-/// What is told before a story is restarted in its middle, at most.
-const MIDDLE_MAX: u64 = 300;
+/// Requests, about, that are told before a story is restarted in its middle, at most: a story has 120, of ten items each, or
+/// more.
+const MIDDLE_MAX: u64 = 60;
+/// How much later each part of a request comes from the middle on, until the restart: the story is not over before it.
+const SLOWED: Duration = Duration::from_millis(200);
 
 /// What disturbs a story, in so many of a hundred POSTs or items.
 #[derive(Debug, Clone, Copy)]
@@ -77,7 +82,7 @@ async fn told(budget: Budget, noise: impl Fn(&mut Rng) -> Noise) -> Outcome {
             let seed = rng.below(1 << 30);
             let noise = noise(&mut rng);
             (is_bad, restarts_wanted) = (is_bad || noise.bad > 0, restarts_wanted || noise.restart);
-            let middle = noise.restart.then(|| rng.between(50, MIDDLE_MAX));
+            let middle = noise.restart.then(|| rng.between(10, MIDDLE_MAX));
             telling.story(&mut outcome, seed, noise, middle, &truth).await;
             outcome.round(1, None);
             if rng.below(3) == 0 {
@@ -116,13 +121,6 @@ impl Telling {
         self.door.move_to(door_of(&self.up));
     }
 
-    /// Items that are folded, and that the log is known to have beside them.
-    async fn folded(&self) -> u64 {
-        let position = self.up.get("/v1/position").await.json;
-        let partitions = position["partitions"].as_array().cloned().unwrap_or_default();
-        partitions.iter().filter_map(|one| one["applied"].as_u64()).sum()
-    }
-
     async fn story(
         &mut self,
         outcome: &mut Outcome,
@@ -137,13 +135,15 @@ impl Telling {
         let args = ["--seed", &seed, "--events", ITEMS, "--rate", "0", "--url", &url];
         let noise = ["--duplicates", &twice, "--reorder", &late, "--bad", &bad, "--truth", truth];
         let secret = ["--app-secret", "app-secret-of-a-test"];
-        let before = self.folded().await;
+        if let Some(middle) = middle {
+            self.door.slow_after(middle);
+        }
         let command = simulate(&self.up, &[args.as_slice(), &noise, &secret].concat());
         let told = tokio::task::spawn_blocking(move || said(command));
         if let Some(middle) = middle {
             let is_there = wait_until("the story comes to its middle", BOUND, async || {
-                let now = self.folded().await;
-                if told.is_finished() || now >= before + middle { Ok(now) } else { Err(now) }
+                let now = self.door.way.passed.load(Ordering::SeqCst);
+                if told.is_finished() || now >= middle { Ok(now) } else { Err(now) }
             })
             .await;
             if !told.is_finished() {
@@ -171,21 +171,38 @@ impl Telling {
 /// A port that stays, and hands on to one that may move.
 struct Door {
     address: SocketAddr,
-    target: Arc<RwLock<String>>,
+    way: Arc<Way>,
     task: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+struct Way {
+    target: RwLock<String>,
+    /// Parts of requests that came.
+    passed: AtomicU64,
+    /// Those beyond so many come later.
+    slow_after: AtomicU64,
 }
 
 impl Door {
     async fn start(target: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let address = listener.local_addr().expect("it has an address");
-        let target = Arc::new(RwLock::new(target));
-        let task = tokio::spawn(hand_on(listener, Arc::clone(&target)));
-        Self { address, target, task }
+        let (passed, slow_after) = (AtomicU64::new(0), AtomicU64::new(u64::MAX));
+        let way = Arc::new(Way { target: RwLock::new(target), passed, slow_after });
+        let task = tokio::spawn(hand_on(listener, Arc::clone(&way)));
+        Self { address, way, task }
     }
 
     fn move_to(&self, target: String) {
-        *self.target.write().unwrap_or_else(PoisonError::into_inner) = target;
+        *self.way.target.write().unwrap_or_else(PoisonError::into_inner) = target;
+        self.way.slow_after.store(u64::MAX, Ordering::SeqCst);
+    }
+
+    /// From now on counts anew, and lets so many parts of requests pass as fast as they come.
+    fn slow_after(&self, parts: u64) {
+        self.way.passed.store(0, Ordering::SeqCst);
+        self.way.slow_after.store(parts, Ordering::SeqCst);
     }
 }
 
@@ -195,13 +212,30 @@ impl Drop for Door {
     }
 }
 
-async fn hand_on(listener: TcpListener, target: Arc<RwLock<String>>) {
-    while let Ok((mut sender, _)) = listener.accept().await {
-        let target = target.read().unwrap_or_else(PoisonError::into_inner).clone();
+async fn hand_on(listener: TcpListener, way: Arc<Way>) {
+    while let Ok((sender, _)) = listener.accept().await {
+        let way = Arc::clone(&way);
         tokio::spawn(async move {
+            let target = way.target.read().unwrap_or_else(PoisonError::into_inner).clone();
             // Nobody there is a connection that ends.
-            let Ok(mut receiver) = TcpStream::connect(target).await else { return };
-            let _ = copy_bidirectional(&mut sender, &mut receiver).await;
+            let Ok(receiver) = TcpStream::connect(target).await else { return };
+            let ((mut requests, mut back), (mut answers, mut on)) =
+                (sender.into_split(), receiver.into_split());
+            let on_their_way = async {
+                let mut part = vec![0; 16 * 1024];
+                while let Ok(count @ 1..) = requests.read(&mut part).await {
+                    if way.passed.fetch_add(1, Ordering::SeqCst) >= way.slow_after.load(Ordering::SeqCst) {
+                        tokio::time::sleep(SLOWED).await;
+                    }
+                    if on.write_all(&part[..count]).await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::select! {
+                () = on_their_way => {}
+                _ = copy(&mut answers, &mut back) => {}
+            }
         });
     }
 }

@@ -4,7 +4,7 @@ use groupfold_tests::{Groupfold, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{NUMBER, World};
+use super::{NUMBER, TOLD_MS, World};
 
 fn tea() -> Option<Value> {
     Some(json!({ "phone_number_id": NUMBER, "subject": "Tea" }))
@@ -12,7 +12,7 @@ fn tea() -> Option<Value> {
 
 #[tokio::test]
 async fn the_same_key_is_the_same_command_and_is_sent_once() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let key = [("idempotency-key", "k-1"), ("groupfold-actor", "agent-7")];
     let first = world.ask(Method::POST, "/v1/groups", tea(), &key).await;
     assert_eq!(first.status, 202, "{first}");
@@ -30,7 +30,7 @@ async fn the_same_key_is_the_same_command_and_is_sent_once() {
 
 #[tokio::test]
 async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_without_a_request_id() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     for fault in ["webhook_first", "webhook_twice"] {
         world.fault("create", fault, 1).await;
         let ended = world.done(Method::POST, "/v1/groups", tea()).await;
@@ -69,7 +69,7 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
 /// It was shown as sent for ever.
 #[tokio::test]
 async fn an_invitation_and_a_pin_that_fail_later_have_failed() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     let path = format!("/v1/groups/{group}/messages");
@@ -251,7 +251,7 @@ async fn a_link_whose_answer_was_lost_is_read_and_a_message_is_proved_by_its_sta
 
 #[tokio::test]
 async fn two_of_a_kind_in_one_group_go_one_after_the_other() {
-    let world = World::new(&["--webhook-delay", "200ms"], 20_000).await;
+    let world = World::new(&["--webhook-delay", "200ms"], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     let path = format!("/v1/groups/{group}");
     let mut asked = Vec::new();

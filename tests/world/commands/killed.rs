@@ -166,7 +166,7 @@ async fn go_in_order(provider: &Provider, groupfold: &Groupfold, asked: &[String
 #[tokio::test]
 async fn what_a_killed_process_left_is_sent_in_the_order_in_which_it_was_asked_for() {
     let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
-    let args = reaching(&provider, 60_000);
+    let args = reaching(&provider, 300_000);
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
     provider.tell(&groupfold.webhook_url()).await;
     let (asked, names) = queue(&provider, &groupfold).await;
@@ -181,7 +181,7 @@ async fn what_a_killed_process_left_is_sent_in_the_order_in_which_it_was_asked_f
 async fn of_two_processes_none_overtakes_what_waits_for_its_turn_at_the_other() {
     let server = NatsServer::start().await;
     let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
-    let args = reaching(&provider, 60_000);
+    let args = reaching(&provider, 300_000);
     let mut options = Options::on(&server);
     options.args.extend(args.clone());
     let up = Groupfold::up(options).await;
@@ -221,7 +221,7 @@ async fn a_picture_that_cannot_be_had_now_is_tried_again_and_one_that_is_gone_is
     let server = NatsServer::start().await;
     let provider = Provider::start(SECRET, &[]).await;
     let mut options = Options::on(&server);
-    options.args.extend(reaching(&provider, 60_000));
+    options.args.extend(reaching(&provider, 300_000));
     let mut groupfold = Groupfold::up(options).await;
     provider.tell(&groupfold.webhook_url()).await;
     let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
@@ -250,12 +250,15 @@ async fn a_picture_that_cannot_be_had_now_is_tried_again_and_one_that_is_gone_is
         if tried || command["status"] == "refused" { Ok(()) } else { Err(command.to_string()) }
     })
     .await;
+    // It asks again and again: not before all is as it was.
+    groupfold.process().signal("STOP");
     context.delete_stream("SQUATTER").await.unwrap();
     let config =
         async_nats::jetstream::object_store::Config { bucket: UPLOADS.to_owned(), ..Default::default() };
     let store = context.create_object_store(config).await.unwrap();
     let name = groupfold_schemas::id::hex(&groupfold_schemas::id::sha256([picture.as_slice()]));
     store.put(name.as_str(), &mut picture.as_slice()).await.unwrap();
+    groupfold.process().signal("CONT");
     let command = ended(&groupfold, &id).await;
     assert_eq!(command["status"], "succeeded", "{command}");
 

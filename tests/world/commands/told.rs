@@ -1,12 +1,12 @@
 //! What only the provider's answer tells, rejections and links, beside webhooks that are late and clocks that differ.
 
-use groupfold_tests::{Answer, Groupfold, Options, wait_until};
+use groupfold_tests::{Groupfold, Options, wait_until};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::clocks::Graph;
-use super::{END_WAIT, ask};
+use super::{END_WAIT, ask, at_once, reset_link};
 use crate::hook;
 
 const PERSON: &str = "5511911111111";
@@ -47,13 +47,12 @@ impl Apart {
         self.graph.wait(&[waiting]);
     }
 
-    async fn reject(&self) -> Answer {
+    async fn reject(&self) {
         let path = format!("/v1/groups/{GROUP}/join-requests:reject");
         let body = json!({ "join_requests": ["R"] });
-        let answer = ask(&self.groupfold, Method::POST, &path, Some(body), &[]).await;
-        assert_eq!((answer.status, &answer.json["status"]), (200, &json!("succeeded")), "{answer}");
+        let rejected = at_once(&self.groupfold, &path, Some(body)).await;
+        assert_eq!(rejected["status"], "succeeded", "{rejected}");
         self.groupfold.caught_up().await;
-        answer
     }
 
     async fn standing(&self) -> Value {
@@ -134,9 +133,7 @@ async fn a_rejection_is_as_old_as_its_call() {
     let world = Apart::by(0).await;
     world.told_of_request(world.now_s - 20).await;
     let held = world.graph.hold();
-    let rejected = async {
-        world.reject().await;
-    };
+    let rejected = world.reject();
     let asked_again = async {
         let called_s = wait_until("the call is made", END_WAIT, async || held.since().ok_or("not yet")).await;
         wait_until("a while has passed", END_WAIT, async || {
@@ -208,8 +205,7 @@ async fn a_reset_link_replaces_the_one_that_was_known_whatever_the_clocks_say() 
     for (ahead_s, told_s) in [(600, 0), (0, 60)] {
         let world = Apart::by(ahead_s).await;
         world.tell(hook::lifecycle(&[hook::created("H", "Tea", world.now_s + told_s)])).await;
-        let reset = ask(&world.groupfold, Method::POST, "/v1/groups/H/invite-link", None, &[]).await;
-        assert_eq!((reset.status, &reset.json["invite_link"]), (200, &json!(Graph::NEW_LINK)), "{reset}");
+        assert_eq!(reset_link(&world.groupfold, "H").await, Graph::NEW_LINK);
         world.groupfold.caught_up().await;
         let known = world.groupfold.get("/v1/groups/H").await.json;
         assert_eq!(known["invite_link"], Graph::NEW_LINK);

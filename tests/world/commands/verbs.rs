@@ -4,7 +4,7 @@ use groupfold_tests::{Groupfold, http, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{END_WAIT, NUMBER, World, known};
+use super::{END_WAIT, NUMBER, TOLD_MS, World, at_once, known, reset_link};
 
 /// A square JPEG of 192 pixels, as far as anybody looks: its head.
 pub(crate) fn picture() -> Vec<u8> {
@@ -17,7 +17,7 @@ pub(crate) fn picture() -> Vec<u8> {
 
 #[tokio::test]
 async fn a_group_is_created_changed_and_deleted() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     let path = format!("/v1/groups/{group}");
 
@@ -61,13 +61,11 @@ async fn a_group_is_created_changed_and_deleted() {
 
 #[tokio::test]
 async fn an_invite_link_is_read_reset_and_known_from_then_on() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     let path = format!("/v1/groups/{group}/invite-link");
     let before = world.groupfold.get(&path).await.json["invite_link"].clone();
-    let reset = world.ask(Method::POST, &path, None, &[]).await;
-    assert_eq!((reset.status, &reset.json["status"]), (200, &json!("succeeded")), "{reset}");
-    let link = reset.json["invite_link"].clone();
+    let link = reset_link(&world.groupfold, &group).await;
     assert_ne!(link, before);
     assert_eq!(world.groupfold.get(&path).await.json["invite_link"], link);
     assert_eq!(world.groupfold.get(&format!("/v1/groups/{group}")).await.json["invite_link"], link);
@@ -75,7 +73,7 @@ async fn an_invite_link_is_read_reset_and_known_from_then_on() {
 
 #[tokio::test]
 async fn requests_to_join_are_listed_approved_and_rejected() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "approval_required").await;
     let mut ids = Vec::new();
     for person in ["5511911111111", "5511922222222"] {
@@ -88,15 +86,11 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
     assert_eq!(listed["join_requests"].as_array().unwrap().len(), 2, "{listed}");
 
     let approved =
-        world.post(&format!("{path}/join-requests:approve"), json!({ "join_requests": [ids[0]] })).await;
-    assert_eq!((approved.status, &approved.json["status"]), (200, &json!("succeeded")), "{approved}");
+        world.at_once(&format!("{path}/join-requests:approve"), json!({ "join_requests": [ids[0]] })).await;
+    assert_eq!(approved["status"], "succeeded", "{approved}");
     let rejected =
-        world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
-    assert_eq!(
-        (rejected.status, &rejected.json["items"][0]["outcome"]),
-        (200, &json!("succeeded")),
-        "{rejected}"
-    );
+        world.at_once(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+    assert_eq!(rejected["items"][0]["outcome"], "succeeded", "{rejected}");
     wait_until("one is in and one is turned down", END_WAIT, async || {
         let members = world.groupfold.get(&format!("{path}/members")).await.json;
         let of = |wa_id: &str| {
@@ -108,9 +102,9 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
     })
     .await;
     let again =
-        world.post(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
+        world.at_once(&format!("{path}/join-requests:reject"), json!({ "join_requests": [ids[1]] })).await;
     assert_eq!(
-        (&again.json["status"], again.json["errors"][0]["code"].as_i64()),
+        (&again["status"], again["errors"][0]["code"].as_i64()),
         (&json!("succeeded"), Some(131_213)),
         "what is done already is as good as done: {again}"
     );
@@ -118,7 +112,7 @@ async fn requests_to_join_are_listed_approved_and_rejected() {
 
 #[tokio::test]
 async fn members_are_removed_and_the_spelling_of_the_command_is_the_one_answered() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     world.joined(&group, "5511922222222").await;
@@ -142,13 +136,13 @@ async fn members_are_removed_and_the_spelling_of_the_command_is_the_one_answered
 
 #[tokio::test]
 async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     let path = format!("/v1/groups/{group}/messages");
-    let sent = world.post(&path, json!({ "type": "text", "text": { "body": "hello" } })).await;
-    assert_eq!((sent.status, &sent.json["status"]), (200, &json!("succeeded")), "{sent}");
-    let message = sent.json["message_id"].as_str().unwrap().to_owned();
+    let sent = world.at_once(&path, json!({ "type": "text", "text": { "body": "hello" } })).await;
+    assert_eq!(sent["status"], "succeeded", "{sent}");
+    let message = sent["message_id"].as_str().unwrap().to_owned();
     let receipts = world.groupfold.get(&format!("/v1/messages/{}/receipts", encoded(&message))).await;
     assert_eq!(
         (receipts.status, &receipts.json["group_id"]),
@@ -157,19 +151,19 @@ async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
     );
     world.all_told().await;
     let pin = format!("{path}/{}", encoded(&message));
-    let pinned = world.post(&format!("{pin}:pin"), json!({ "expiration_days": 3 })).await;
-    assert_eq!((pinned.status, &pinned.json["status"]), (200, &json!("succeeded")), "{pinned}");
-    let unpinned = world.ask(Method::POST, &format!("{pin}:unpin"), None, &[]).await;
-    assert_eq!(unpinned.json["status"], "succeeded", "{unpinned}");
+    let pinned = world.at_once(&format!("{pin}:pin"), json!({ "expiration_days": 3 })).await;
+    assert_eq!(pinned["status"], "succeeded", "{pinned}");
+    let unpinned = at_once(&world.groupfold, &format!("{pin}:unpin"), None).await;
+    assert_eq!(unpinned["status"], "succeeded", "{unpinned}");
     let invite = json!({ "invite": "5511944444444", "template": "group_invite", "language": "en" });
-    let invited = world.post(&path, invite).await;
+    let invited = world.at_once(&path, invite).await;
     assert_eq!(
-        (&invited.json["type"], &invited.json["status"]),
+        (&invited["type"], &invited["status"]),
         (&json!("invite_send"), &json!("succeeded")),
         "{invited}"
     );
     let media = json!({ "type": "image", "media": { "link": "https://example.com/a.jpg", "caption": "a" } });
-    assert_eq!(world.post(&path, media).await.json["status"], "succeeded");
+    assert_eq!(world.at_once(&path, media).await["status"], "succeeded");
     assert_eq!(world.calls("send").await, 3);
 }
 
@@ -181,7 +175,7 @@ fn encoded(id: &str) -> String {
 
 #[tokio::test]
 async fn the_program_asks_waits_and_ends_by_what_became_of_it() {
-    let world = World::new(&[], 20_000).await;
+    let world = World::new(&[], TOLD_MS).await;
     let data = world.groupfold.data();
     let run = |args: &[&str]| {
         let mut command = Groupfold::command();

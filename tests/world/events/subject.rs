@@ -98,10 +98,12 @@ async fn a_broker_that_is_killed_takes_nothing_from_a_replay_to_a_stream() {
 async fn a_connection_that_breaks_ends_a_replay_to_a_subject_that_nobody_keeps() {
     let world = World::with_events("300").await;
     let proxy = Proxy::start(world.nats.url().replace("nats://", "")).await;
-    let mut told = world.nats.client().await.subscribe("somebody.else").await.unwrap();
+    let client = world.nats.client().await;
+    let mut told = client.subscribe("somebody.else").await.unwrap();
+    client.flush().await.unwrap();
     let watermark = world.path("watermark");
     let (far, noted) = (proxy.nats_url(), watermark.to_str().unwrap());
-    let args = ["--to", "nats:somebody.else", "--rate", "100", "--nats-url", &far, "--watermark", noted];
+    let args = ["--to", "nats:somebody.else", "--rate", "30", "--nats-url", &far, "--watermark", noted];
     let command = world.command(&["replay"], &args);
     let mut replaying = Process::spawn("groupfold", command, &world.path("replay.log"));
     let mut found = BTreeSet::new();

@@ -4,7 +4,7 @@ use async_nats::HeaderMap;
 use async_nats::jetstream::{self, Context};
 use futures_util::future::join_all;
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, Nats, NatsServer, Options, Proxy, Way};
+use groupfold_tests::{Groupfold, Nats, NatsOptions, NatsServer, Options, Proxy, Way};
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -48,7 +48,8 @@ async fn is_cut_at_the_gap(mut listener: Listener, query: &str, mut last: u64) {
 
 #[tokio::test]
 async fn a_live_reader_is_cut_where_retention_took_what_it_was_not_told() {
-    let nats = NatsServer::start().await;
+    // Without syncs: the last of so many publishes at once is not to wait for all others on the disk.
+    let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
     let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
     let groupfold = Groupfold::up(Options { nats: Nats::Url(proxy.nats_url()), ..Options::on(&nats) }).await;
     let context = jetstream::new(nats.client().await);

@@ -88,7 +88,7 @@ impl Contestant {
         }
     }
 
-    async fn groupfold(args: &Args, bed: &Bed) -> Self {
+    pub(super) async fn groupfold(args: &Args, bed: &Bed) -> Self {
         let mut groupfold = Groupfold::ingest(bed.options(args)).await;
         let addr = groupfold.addresses().webhook.as_deref().and_then(|addr| addr.parse().ok());
         Self {
