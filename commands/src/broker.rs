@@ -36,24 +36,24 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// The broker of the settings, or a child of our own.
+    /// The broker of the settings, or a child of our own; nothing if told to stop before that is up.
     pub(crate) async fn start(
         config: &Config,
         data: &DataFolder,
         told: &CancellationToken,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Option<Self>, Failure> {
         if let Some(url) = &config.nats_url {
-            return Ok(Self::at(url.clone(), config));
+            return Ok(Some(Self::at(url.clone(), config)));
         }
         let program = find::nats_server(config.nats_server.as_deref())?;
         let folder = data.path().join("nats");
         let child = child::Supervisor::start(program, folder, told).await?;
-        Ok(Self {
+        Ok(child.map(|child| Self {
             url: child.url().to_owned(),
             monitor_url: Some(child.monitor_url().to_owned()),
             access: Access::default(),
             child: Some(child),
-        })
+        }))
     }
 
     /// The broker elsewhere that the settings name; verbs that start none of their own need one.

@@ -9,7 +9,7 @@ mod keys;
 mod tokens;
 mod typed;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 pub(crate) use args::{ConfigArgs, Flags, run};
@@ -128,6 +128,12 @@ impl Layers {
     pub(crate) fn data(flags: &Flags) -> Option<PathBuf> {
         let (layers, _) = Self::collect(flags, |name| std::env::var(name).ok());
         layers.get("data").and_then(|setting| setting.values.last()).map(PathBuf::from)
+    }
+
+    /// Keys with a value that is not the default.
+    fn given(&self) -> BTreeSet<&'static str> {
+        let given = self.settings.iter().filter(|(_, setting)| setting.origin != Origin::Default);
+        given.map(|(name, _)| *name).collect()
     }
 
     fn get(&self, name: &str) -> Option<&Setting> {

@@ -26,8 +26,8 @@ use crate::{health, pipeline, print};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "Give it the settings of the process it is to judge (the same --config and variables). One line \
-                        each: ok, warn or fail, the reason,\nand the command that mends it. Exit codes: 0 all is well, \
-                        3 something is not, 1 it could not look."
+                        each: ok, warn or fail, the reason,\nand the command that mends it. Exit codes: 0 nothing fails (there may \
+                        be warnings), 3 something does, 1 it could not look."
 )]
 pub(crate) struct DoctorArgs {
     /// Query API of a pipeline elsewhere
@@ -226,7 +226,8 @@ fn tell(findings: &Findings, output: Output) -> Result<(), Failure> {
         findings.0.iter().map(each).collect::<Vec<_>>().join("\n")
     };
     print::either(output, as_json, as_text)?;
-    if fail + warn == 0 {
+    // What is to be looked at some day is nothing that a script should stop at.
+    if fail == 0 {
         return Ok(());
     }
     Err(Failure::Found(format!("{fail} to mend, {warn} to look at, see above")))

@@ -124,22 +124,29 @@ fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
     Failure::Failed(with_causes(what, error))
 }
 
-/// What no webhook can come in without and the settings do not have: the key of each, and why.
-pub(crate) fn missing_for_receiver(config: &Config) -> Vec<&'static str> {
-    [
-        (config.meta_app_secrets.is_empty(), "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)"),
-        (config.meta_verify_token.is_none(), "meta_verify_token: is needed for Meta's handshake (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)"),
-    ]
-    .into_iter()
-    .filter_map(|(is_missing, line)| is_missing.then_some(line))
-    .collect()
+/// What no webhook can come in without and the settings do not have: its key, and why.
+pub(crate) fn missing_for_receiver(config: &Config) -> Option<&'static str> {
+    config.meta_app_secrets.is_empty().then_some(
+        "meta_app_secret: is needed to tell Meta's webhooks from forged ones (--meta-app-secret, or GROUPFOLD_META_APP_SECRET)",
+    )
 }
 
-/// The settings without which no webhook can come in; returns the verify token.
-pub(crate) fn check_receiver(config: &Config) -> Result<String, Failure> {
-    let missing = missing_for_receiver(config);
-    let token = config.meta_verify_token.clone().filter(|_| missing.is_empty());
-    token.ok_or_else(|| Failure::Usage(missing.join("\n  ")))
+/// What a receiver starts without, though not all goes well then.
+pub(crate) fn lacking_for_receiver(config: &Config) -> Option<&'static str> {
+    config.meta_verify_token.is_none().then_some(
+        "meta_verify_token: there is none, so Meta's handshake gets 403, and no address can be subscribed (--meta-verify-token, or GROUPFOLD_META_VERIFY_TOKEN)",
+    )
+}
+
+/// Refuses settings by which no webhook can come in, and warns of those by which Meta sends none.
+pub(crate) fn check_receiver(config: &Config) -> Result<(), Failure> {
+    if let Some(missing) = missing_for_receiver(config) {
+        return Err(Failure::Usage(missing.to_owned()));
+    }
+    if let Some(lacking) = lacking_for_receiver(config) {
+        tracing::warn!("{lacking}");
+    }
+    Ok(())
 }
 
 /// What an address begins with.
@@ -156,9 +163,29 @@ pub(crate) struct ApiAddress {
     pub(crate) local: SocketAddr,
 }
 
-/// Binds the API address. Where it speaks TLS there is a second one on loopback, which no certificate is made out for.
+/// Binds the API address.
 pub(crate) async fn api_address(config: &Config) -> Result<ApiAddress, Failure> {
-    let (listener, addr) = bind("api_addr", config.api_addr).await?;
+    entrances(config, bind("api_addr", config.api_addr).await?).await
+}
+
+/// The same of a part whose health and metrics alone are asked for there: where the address is the default and somebody
+/// else's already, a free port will do.
+pub(crate) async fn ops_address(config: &Config) -> Result<ApiAddress, Failure> {
+    let (wanted, is_default) = (config.api_addr, !config.gives("api_addr"));
+    let is_taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
+    if is_default && TcpListener::bind(wanted).await.is_err_and(|error| is_taken(&error)) {
+        let free = bind("api_addr", SocketAddr::new(wanted.ip(), 0)).await?;
+        tracing::warn!("{wanted} is taken: health and metrics answer at {}; --api-addr says where", free.1);
+        return entrances(config, free).await;
+    }
+    api_address(config).await
+}
+
+/// Where the API address speaks TLS there is a second one on loopback, which no certificate is made out for.
+async fn entrances(
+    config: &Config,
+    (listener, addr): (TcpListener, SocketAddr),
+) -> Result<ApiAddress, Failure> {
     let url = format!("{}://{addr}", scheme(config.api_tls.as_ref()));
     let Some(files) = config.api_tls.clone() else {
         return Ok(ApiAddress { entrances: vec![listener.into()], url, local: addr });
@@ -183,17 +210,16 @@ pub(crate) async fn serve_api(
     futures_util::future::join_all(each).await;
 }
 
-/// Starts the receiver.
+/// Starts the receiver, whose settings are checked already.
 pub(crate) async fn receiver(
     config: &Config,
     broker: &Broker,
     client: async_nats::Client,
     registry: &mut Registry,
 ) -> Result<Receiver, Failure> {
-    let verify_token = check_receiver(config)?;
     let settings = ReceiverSettings {
         app_secrets: config.meta_app_secrets.clone(),
-        verify_token,
+        verify_token: config.meta_verify_token.clone(),
         tls: config.webhook_tls.clone().map(|files| tls::start("webhook_tls", files)).transpose()?,
         body_bytes_max: config.body_bytes_max,
         requests_max: config.requests_max,

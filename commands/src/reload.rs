@@ -92,8 +92,8 @@ impl Reload {
         }
         // All that may fail comes first, so that it is all or nothing.
         if let Some(receiver) = &holders.receiver {
-            let verify_token = pipeline::check_receiver(config)?;
-            let replaced = receiver.replace_secrets(&now.app_secrets, &verify_token);
+            pipeline::check_receiver(config)?;
+            let replaced = receiver.replace_secrets(&now.app_secrets, now.verify_token.as_deref());
             replaced.map_err(|error| Failure::failed("the receiver", &error))?;
         }
         match &holders.api {

@@ -29,7 +29,7 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     };
     let Some(client) = pipeline::unless_told(&told, reach).await? else { return Ok(()) };
     let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
-    let ops_address = pipeline::api_address(&config).await?;
+    let ops_address = pipeline::ops_address(&config).await?;
     let mut registry = Registry::default();
     let starting = pipeline::receiver(&config, &broker, client, &mut registry);
     let Some(receiver) = pipeline::unless_told(&told, starting).await? else { return Ok(()) };
@@ -106,6 +106,15 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What to give to a simulation that has nothing to sign with. `found`: something runs on the folder, and keeps its secret.
+fn no_secret(data: &std::path::Path, found: bool) -> String {
+    let give = "give it by --app-secret (or GROUPFOLD_META_APP_SECRET)";
+    match found {
+        true => format!("app_secret: that of what runs on {} is told nobody: {give}", data.display()),
+        false => format!("app_secret: is needed to sign webhooks with: {give}"),
+    }
+}
+
 /// A typing error is no failure of the receiver.
 fn usable(flag: &str, url: Option<&str>) -> Result<(), Failure> {
     let parsed = url.map(reqwest::Url::parse).transpose();
@@ -137,6 +146,7 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
         )));
     }
     let checks = simulate.check.is_some();
+    let mut found = false;
     if checks && simulate.api_url.is_none() {
         let run = Run::find(&data, "--api-url")?;
         simulate.api_url = Some(format!("http://{}", run.api_addr));
@@ -144,6 +154,7 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
     } else if !checks && simulate.url.is_none() {
         match Run::find(&data, "--url") {
             Ok(run) => {
+                found = true;
                 simulate.app_secret = simulate.app_secret.or(run.demo_app_secret.map(Into::into));
                 let addr = run.webhook_addr.ok_or_else(|| {
                     Failure::Missing(
@@ -170,9 +181,12 @@ pub(crate) async fn simulate(args: SimulateVerb) -> Result<(), Failure> {
         }
         None => None,
     };
-    let report = simulate::run(simulate, listener, pipeline::until_told_to_stop()?)
-        .await
-        .map_err(|error| Failure::failed("the simulation ended", &error))?;
+    let report = simulate::run(simulate, listener, pipeline::until_told_to_stop()?).await.map_err(
+        |error| match error {
+            simulate::Error::NoSecret => Failure::Usage(no_secret(&data, found)),
+            error => Failure::failed("the simulation ended", &error),
+        },
+    )?;
     let as_text = || match (checks, report.is_clean()) {
         (true, true) => "the API agrees with the truth".to_owned(),
         (true, false) => report.differences.join("\n"),

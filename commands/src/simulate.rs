@@ -39,7 +39,7 @@ pub(crate) enum Error {
     #[error("no webhook address: start `groupfold up`, or name one with --url")]
     NoUrl,
     /// Nobody told what to sign with.
-    #[error("no app secret: give --app-secret or GROUPFOLD_META_APP_SECRET")]
+    #[error("there is no app secret to sign with")]
     NoSecret,
     /// Nobody told which API to compare with.
     #[error("no query API: start `groupfold up`, or name one with --api-url")]

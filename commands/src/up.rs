@@ -58,7 +58,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let demo = if args.demo { Some(Demo::bind(&mut config).await?) } else { None };
     pipeline::check_receiver(&config)?;
     let data = DataFolder::take(&config.data)?;
-    let broker = Broker::start(&config, &data, &told).await?;
+    let Some(broker) = Broker::start(&config, &data, &told).await? else { return Ok(()) };
     let reload = (args.flags, hang_up);
     let outcome = serve(&config, reload, &args.anew, &data, &broker, told, demo).await;
     broker.stop().await;

@@ -95,21 +95,22 @@ impl Appender<'_> {
         Ok(receipt)
     }
 
-    /// Publishes up to [`IN_FLIGHT_MAX`] at once, in order; the first that fails ends all.
+    /// Publishes up to [`IN_FLIGHT_MAX`] at once, in order; the first that fails ends all, but for one that is too large: those
+    /// beside it land.
     async fn publish_all(
         &self,
         messages: &[Message],
         traceparent: Option<&str>,
         deadline: Instant,
     ) -> Result<Vec<(usize, Ack)>, Refused> {
-        let mut acks = Vec::with_capacity(messages.len());
+        let mut told = Told { acks: Vec::with_capacity(messages.len()), too_large: None };
         let mut all = messages.iter().enumerate().flat_map(Sending::all);
         loop {
             let some: Vec<Sending<'_>> = all.by_ref().take(IN_FLIGHT_MAX).collect();
             if some.is_empty() {
-                return Ok(acks);
+                return told.too_large.map_or(Ok(told.acks), Err);
             }
-            self.publish_some(some, traceparent, deadline, &mut acks).await?;
+            self.publish_some(some, traceparent, deadline, &mut told).await?;
         }
     }
 
@@ -119,11 +120,11 @@ impl Appender<'_> {
         mut left: Vec<Sending<'_>>,
         traceparent: Option<&str>,
         deadline: Instant,
-        acks: &mut Vec<(usize, Ack)>,
+        told: &mut Told,
     ) -> Result<(), Refused> {
         let mut pause = PAUSE_MIN;
         loop {
-            let Some(refused) = self.attempt(&mut left, traceparent, deadline, acks).await? else {
+            let Some(refused) = self.attempt(&mut left, traceparent, deadline, told).await? else {
                 return Ok(());
             };
             let again_at = Instant::now() + pause;
@@ -141,7 +142,7 @@ impl Appender<'_> {
         left: &mut Vec<Sending<'_>>,
         traceparent: Option<&str>,
         deadline: Instant,
-        acks: &mut Vec<(usize, Ack)>,
+        told: &mut Told,
     ) -> Result<Option<Refused>, Refused> {
         // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
         let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
@@ -153,14 +154,14 @@ impl Appender<'_> {
         }
         let mut reason = None;
         for (mut sending, handed_over) in under_way {
-            let told = match handed_over {
+            let outcome = match handed_over {
                 Ok(told) => timeout_at(patience, told).await.ok().and_then(Result::ok),
                 Err(_) => None,
             };
-            let error = match told.unwrap_or(Err(Error::Unacknowledged)) {
+            let error = match outcome.unwrap_or(Err(Error::Unacknowledged)) {
                 Ok(stored) => {
                     let partition = sending.to.partition;
-                    acks.push((sending.index, Ack { partition, stored, unsure: sending.unsure }));
+                    told.acks.push((sending.index, Ack { partition, stored, unsure: sending.unsure }));
                     continue;
                 }
                 Err(error) => error,
@@ -171,6 +172,10 @@ impl Appender<'_> {
                 Error::Disconnected => {}
                 _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown, 1),
                 _ => self.metrics.acks(AckOutcome::Rejected, 1),
+            }
+            if matches!(error, Error::TooLarge) {
+                told.too_large = Some((sending.to.partition, error));
+                continue;
             }
             if !error.is_worth_retrying() {
                 return Err((sending.to.partition, error));
@@ -212,6 +217,13 @@ impl Appender<'_> {
 
 /// Why a message is not in the log, and the partition of its stream, none for the failures.
 type Refused = (Option<u16>, Error);
+
+/// What the log said so far to the messages of a webhook, each by its index.
+struct Told {
+    acks: Vec<(usize, Ack)>,
+    /// One that it never takes.
+    too_large: Option<Refused>,
+}
 
 /// A message on its way to one of its destinations.
 struct Sending<'a> {

@@ -154,7 +154,8 @@ impl Broker {
                 self.stalled.store(true, Ordering::Relaxed);
                 self.stalled_now.notify_one();
             }
-            append::Error::Disconnected | append::Error::Stalled => {}
+            // The next one may fit: what is said of one item says nothing of the log.
+            append::Error::Disconnected | append::Error::Stalled | append::Error::TooLarge => {}
             error => {
                 if matches!(error, append::Error::NoStream) {
                     self.look_now.notify_one();

@@ -11,6 +11,9 @@ pub(crate) enum Error {
     /// `hub.verify_token` is missing or another one.
     #[error("hub.verify_token is not the verify token")]
     Token,
+    /// There is no token to compare it with.
+    #[error("no verify token is set here")]
+    Unset,
     /// There is nothing to echo.
     #[error("hub.challenge is missing")]
     Challenge,

@@ -48,19 +48,6 @@ pub enum StartError {
         /// Their names.
         streams: Vec<String>,
     },
-    /// A webhook of the largest size could never be appended.
-    #[error(
-        "the broker takes messages of {max_payload} bytes and bodies may have {body_bytes_max}: \
-         set max_payload in the broker to at least {}, such as 8MB, or body_bytes_max to at most {}",
-        .body_bytes_max.saturating_add(AROUND_BYTES),
-        .max_payload.saturating_sub(AROUND_BYTES)
-    )]
-    Payload {
-        /// The broker's setting.
-        max_payload: usize,
-        /// The receiver's setting.
-        body_bytes_max: usize,
-    },
 }
 
 /// The door, ready to be served. Clones share everything.
@@ -71,7 +58,7 @@ pub struct Receiver(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) settings: Settings,
     pub(crate) secrets: watch::Sender<Secrets>,
-    pub(crate) verify_token: watch::Sender<VerifyToken>,
+    pub(crate) verify_token: watch::Sender<Option<VerifyToken>>,
     pub(crate) broker: Arc<Broker>,
     pub(crate) lanes: Lanes,
     pub(crate) partitions: u16,
@@ -96,13 +83,10 @@ impl Receiver {
         registry: &mut Registry,
     ) -> Result<Self, StartError> {
         let secrets = Secrets::new(&settings.app_secrets).map_err(StartError::Secrets)?;
-        let verify_token = VerifyToken::new(&settings.verify_token).ok_or(StartError::VerifyToken)?;
+        let verify_token = verify_token(settings.verify_token.as_deref())?;
         check_bounds(&settings)?;
         let (partitions, batches) = check_log(&client).await?;
-        let max_payload = client.max_payload();
-        if max_payload < settings.body_bytes_max.saturating_add(AROUND_BYTES) {
-            return Err(StartError::Payload { max_payload, body_bytes_max: settings.body_bytes_max });
-        }
+        warn_of_payload(client.max_payload(), settings.body_bytes_max);
         let monitor_url = settings.monitor_url.clone();
         let broker = Broker::new(client, partitions, batches, monitor_url, settings.append_deadline);
         let broker = Arc::new(broker);
@@ -150,9 +134,13 @@ impl Receiver {
     ///
     /// # Errors
     /// No secret, an empty one, or an empty verify token; nothing has changed.
-    pub fn replace_secrets(&self, app_secrets: &[String], verify_token: &str) -> Result<(), StartError> {
+    pub fn replace_secrets(
+        &self,
+        app_secrets: &[String],
+        verify_token: Option<&str>,
+    ) -> Result<(), StartError> {
         let secrets = Secrets::new(app_secrets).map_err(StartError::Secrets)?;
-        let verify_token = VerifyToken::new(verify_token).ok_or(StartError::VerifyToken)?;
+        let verify_token = self::verify_token(verify_token)?;
         self.0.secrets.send_replace(secrets);
         self.0.verify_token.send_replace(verify_token);
         Ok(())
@@ -206,6 +194,11 @@ impl Inner {
     }
 }
 
+/// An empty one is one that did not arrive.
+fn verify_token(token: Option<&str>) -> Result<Option<VerifyToken>, StartError> {
+    token.map(|token| VerifyToken::new(token).ok_or(StartError::VerifyToken)).transpose()
+}
+
 fn check_bounds(settings: &Settings) -> Result<(), StartError> {
     // Bytes are counted by a semaphore that hands them out in portions of 32 bits.
     const BYTES_MAX: usize = u32::MAX as usize >> 3;
@@ -221,6 +214,20 @@ fn check_bounds(settings: &Settings) -> Result<(), StartError> {
     }
 }
 
+/// Each item is a message of its own, so that long webhooks come in all the same, but for those of a single long item, or of
+/// nothing that can be read.
+fn warn_of_payload(max_payload: usize, body_bytes_max: usize) {
+    let wanted = body_bytes_max.saturating_add(AROUND_BYTES);
+    if max_payload < wanted {
+        tracing::warn!(
+            max_payload,
+            wanted,
+            "the broker takes no message as long as a webhook may be: a longer item gets 503 (message_too_large) each time it \
+             is sent; set `max_payload: 8MB` in the broker's configuration"
+        );
+    }
+}
+
 /// The number of partitions, and whether their streams take batches: one made before batches were used does not.
 async fn check_log(client: &Client) -> Result<(u16, bool), StartError> {
     let partitions = provision::discover(client).await.map_err(StartError::Log)?.ok_or(StartError::NoLog)?;
@@ -230,8 +237,10 @@ async fn check_log(client: &Client) -> Result<(u16, bool), StartError> {
         return Err(StartError::Missing { streams: report.missing });
     }
     let batches = !report.differences.iter().any(|difference| difference.setting == provision::ALLOW_ATOMIC);
-    // A log of other settings is taken, as an operator may want it so; which ones, they should hear.
-    for difference in report.differences.iter().filter(|one| one.setting != provision::ALLOW_ATOMIC) {
+    // A log of other settings is taken, as an operator may want it so; which ones, they should hear. Bounds and copies are
+    // theirs to choose, and no setting of a receiver's.
+    let known = [provision::ALLOW_ATOMIC, "max_bytes", "num_replicas"];
+    for difference in report.differences.iter().filter(|one| !known.contains(&one.setting)) {
         tracing::warn!(%difference, "the log is not as it is provisioned: `groupfold provision --check` shows all");
     }
     Ok((partitions, batches))

@@ -20,7 +20,7 @@ use crate::receiver::Inner;
 use crate::respond::{self, Answer, Refusal};
 use crate::trace::Trace;
 use crate::verify::RawWebhook;
-use crate::{body, meta};
+use crate::{body, handshake, meta};
 
 const PATH: &str = "/webhooks/meta";
 
@@ -70,7 +70,11 @@ async fn route(
     match *request.method() {
         Method::GET => {
             let query = request.uri().query().unwrap_or_default();
-            let challenge = door.verify_token.borrow().answer(query).map_err(Refusal::Handshake)?;
+            let challenge = match &*door.verify_token.borrow() {
+                Some(token) => token.answer(query),
+                None => Err(handshake::Error::Unset),
+            };
+            let challenge = challenge.map_err(Refusal::Handshake)?;
             tracing::info!("handshake done");
             Ok(respond::challenge(challenge, &trace.request_id))
         }

@@ -63,7 +63,10 @@ impl Refusal {
             Self::Signature(verify::Error::Malformed) => (S::UNAUTHORIZED, "signature_malformed", None),
             Self::Signature(verify::Error::Wrong) => (S::UNAUTHORIZED, "signature_wrong", None),
             Self::Handshake(
-                handshake::Error::Mode | handshake::Error::Token | handshake::Error::Challenge,
+                handshake::Error::Mode
+                | handshake::Error::Token
+                | handshake::Error::Unset
+                | handshake::Error::Challenge,
             ) => (S::FORBIDDEN, "handshake_refused", None),
             Self::Append(error) => (S::SERVICE_UNAVAILABLE, error.reason(), Some(RETRY_BROKER_S)),
             Self::Fault => (S::SERVICE_UNAVAILABLE, "fault", Some(RETRY_BUSY_S)),

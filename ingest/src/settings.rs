@@ -21,14 +21,14 @@ const DRAIN_BUDGET: Duration = Duration::from_secs(15);
 /// The certificate that holds, and who must show one; a connection takes what is there when it begins.
 pub type Tls = watch::Receiver<Arc<tokio_rustls::rustls::ServerConfig>>;
 
-/// What the receiver is told. `Default` sets the bounds and leaves the secrets empty, which
+/// What the receiver is told. `Default` sets the bounds and leaves the app secrets empty, which
 /// [`crate::Receiver::start`] refuses.
 #[derive(Clone)]
 pub struct Settings {
     /// Secrets that sign webhooks. Several, so that one can be rotated and several apps can share a door.
     pub app_secrets: Vec<String>,
-    /// Token that the provider repeats in the handshake.
-    pub verify_token: String,
+    /// Token that the provider repeats in the handshake; without one every handshake is refused.
+    pub verify_token: Option<String>,
     /// TLS on the door; without it, it is spoken to in the clear.
     pub tls: Option<Tls>,
     /// Largest body accepted; above it 413.
@@ -62,7 +62,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             app_secrets: Vec::new(),
-            verify_token: String::new(),
+            verify_token: None,
             tls: None,
             body_bytes_max: BODY_BYTES_MAX,
             requests_max: REQUESTS_MAX,

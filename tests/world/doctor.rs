@@ -1,5 +1,6 @@
 //! `doctor` and `check`, run as a person or a monitor runs them.
 
+mod calm;
 mod mends;
 
 use std::os::unix::fs::PermissionsExt;
@@ -67,7 +68,8 @@ async fn a_healthy_pipeline_has_nothing_to_mend() {
         if bad.is_empty() { Ok((findings, code)) } else { Err(format!("{bad:#?}")) }
     })
     .await;
-    assert_eq!(code, if not_ok(&findings).is_empty() { 0 } else { 3 });
+    let fails = findings.iter().any(|finding| finding["level"] == "fail");
+    assert_eq!(code, if fails { 3 } else { 0 });
     for what in [
         "process",
         "secrets",

@@ -419,6 +419,9 @@ async fn an_unknown_field_about_groups_is_kept_and_others_are_ignored() {
     let kept =
         groupfold.post(&body("group_something_new", "groups", &[joined("G1", "15550001111", T)])).await.json;
     assert_eq!((&kept["failed"], &kept["ignored"]), (&json!(1), &json!(0)), "{kept}");
+    // The name is no more than a hint: a list of groups says what it is about.
+    let kept = groupfold.post(&body("brand_new", "groups", &[joined("G1", "15550001111", T)])).await.json;
+    assert_eq!((&kept["failed"], &kept["ignored"]), (&json!(1), &json!(0)), "{kept}");
     let ignored = groupfold.post(&body("account_alerts", "alerts", &[])).await.json;
     assert_eq!((&ignored["failed"], &ignored["ignored"]), (&json!(0), &json!(1)), "{ignored}");
 }

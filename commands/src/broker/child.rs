@@ -53,21 +53,22 @@ struct Home {
 }
 
 impl Supervisor {
-    /// Ends what a former run left, starts the server on ports of its own choice, and waits until it answers.
+    /// Ends what a former run left, starts the server on ports of its own choice, and waits until it answers. Nothing if told
+    /// to stop before that: the server has ended too.
     pub(crate) async fn start(
         program: PathBuf,
         folder: PathBuf,
         told: &CancellationToken,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Option<Self>, Failure> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::failed(&format!("cannot create {}", folder.display()), &error))?;
         let home = Home { program, folder, password: random_hex()? };
         orphan::end(&home.config_file(), &home.folder.join("nats.pid")).await?;
-        let (child, ports) = home.first_start(told).await?;
+        let Some((child, ports)) = home.first_start(told).await? else { return Ok(None) };
         tracing::info!(port = ports.client, program = %home.program.display(), "nats-server is up");
         let stop = CancellationToken::new();
         let watch = tokio::spawn(watch(home, child, ports.clone(), stop.clone()));
-        Ok(Self { ports, stop, watch })
+        Ok(Some(Self { ports, stop, watch }))
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -135,18 +136,20 @@ enum Up {
 }
 
 impl Home {
-    /// Starts the server until it says where it listens.
-    async fn first_start(&self, told: &CancellationToken) -> Result<(Child, Ports), Failure> {
-        let stopped = || Failure::Again("told to stop before nats-server was up".to_owned());
+    /// Starts the server until it says where it listens, or until told to stop.
+    async fn first_start(&self, told: &CancellationToken) -> Result<Option<(Child, Ports)>, Failure> {
         let mut wait = RESTART_WAIT_MIN;
         loop {
             let mut child = self.spawn(None)?;
             let up = tokio::select! {
                 up = self.wait_until_up(&mut child) => up,
-                () = told.cancelled() => Err(stopped()),
+                () = told.cancelled() => {
+                    end(child).await;
+                    return Ok(None);
+                }
             };
             match up {
-                Ok(Up::At(ports)) => return Ok((child, ports)),
+                Ok(Up::At(ports)) => return Ok(Some((child, ports))),
                 Ok(Up::Mute) => end(child).await,
                 Err(failure) => {
                     end(child).await;
@@ -159,7 +162,7 @@ impl Home {
                 "nats-server runs and could not write where it listens: is the disk full? Starting it again"
             );
             tokio::select! {
-                () = told.cancelled() => return Err(stopped()),
+                () = told.cancelled() => return Ok(None),
                 () = tokio::time::sleep(wait) => {}
             }
             wait = (wait * 2).min(RESTART_WAIT_MAX);

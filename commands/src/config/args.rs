@@ -70,7 +70,7 @@ pub(crate) struct ConfigArgs {
 enum ConfigVerb {
     /// Say all faults at once; exit 3 if there are any
     Check(CheckArgs),
-    /// Print every setting, where it comes from, and its value (secrets masked)
+    /// Print every setting, where it comes from, and its value (secrets masked); exit 2 if there are faults, with all of them
     Show(PrintArgs),
 }
 
@@ -96,12 +96,23 @@ impl Part {
 
     /// What it does not start without: the key of each, and why.
     fn missing(self, config: &Config) -> Vec<&'static str> {
-        let receives = self != Self::Project;
-        let mut missing = if receives { pipeline::missing_for_receiver(config) } else { Vec::new() };
+        let mut missing = Vec::new();
+        if self.receives() {
+            missing.extend(pipeline::missing_for_receiver(config));
+        }
         if self != Self::Up && config.nats_url.is_none() {
             missing.push(NO_BROKER);
         }
         missing
+    }
+
+    /// What it starts without, with a warning.
+    fn lacking(self, config: &Config) -> Option<&'static str> {
+        pipeline::lacking_for_receiver(config).filter(|_| self.receives())
+    }
+
+    fn receives(self) -> bool {
+        self != Self::Project
     }
 }
 
@@ -130,7 +141,9 @@ pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
         ConfigVerb::Check(CheckArgs { part, print: args }) => {
             let (faults, needed): (Vec<String>, String) = match (Config::from_layers(&args.flags), part) {
                 (Ok(config), Some(part)) => {
-                    (part.missing(&config).into_iter().map(str::to_owned).collect(), String::new())
+                    let lacking = part.lacking(&config).map(|line| format!("\n  warning: {line}"));
+                    let missing = part.missing(&config).into_iter().map(str::to_owned).collect();
+                    (missing, lacking.unwrap_or_default())
                 }
                 (Ok(config), None) => (Vec::new(), still_needed(&config)),
                 (Err(faults), _) => (faults.into_iter().map(|Fault(line)| line).collect(), String::new()),
@@ -148,10 +161,11 @@ pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
             Err(Failure::Found(format!("the settings have {} fault(s){lines}", faults.len())))
         }
         ConfigVerb::Show(args) => {
-            let layers = Layers::gather(&args.flags, |name| std::env::var(name).ok()).map_err(|faults| {
-                Failure::Usage(faults.into_iter().map(|Fault(line)| line).collect::<Vec<_>>().join("\n"))
-            })?;
-            print::either(args.output, || show(&layers, Output::Json), || show(&layers, Output::Table))
+            // Of a file that cannot be taken as it is the rest would only mislead.
+            if let Ok(layers) = Layers::gather(&args.flags, |name| std::env::var(name).ok()) {
+                print::either(args.output, || show(&layers, Output::Json), || show(&layers, Output::Table))?;
+            }
+            Config::load(&args.flags).map(|_| ())
         }
     }
 }

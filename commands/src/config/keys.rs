@@ -77,7 +77,12 @@ pub(crate) const KEYS: &[Key] = &[
         None,
         "App secret of Meta; several to rotate: repeat it, with commas in the variable, one a line in a file",
     ))),
-    secret(key("meta_verify_token", "TOKEN", None, "Token that Meta's handshake must bring")),
+    secret(key(
+        "meta_verify_token",
+        "TOKEN",
+        None,
+        "Token that Meta's handshake must bring; without one each gets 403",
+    )),
     secret(many(key(
         "meta_access_token",
         "[ID=]TOKEN",
@@ -123,7 +128,12 @@ pub(crate) const KEYS: &[Key] = &[
         Some("1000"),
         "Requests of one API token in a second; more get 429 (0: no bound)",
     ),
-    key("nats_server", "PATH", None, "The nats-server to run (default: PATH, then .tools)"),
+    key(
+        "nats_server",
+        "PATH",
+        None,
+        "The nats-server to run (default: PATH, then .tools here or above the program)",
+    ),
     secret(key(
         "nats_url",
         "URL",

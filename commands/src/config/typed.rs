@@ -1,5 +1,6 @@
 //! Settings with types; where texts become values and faults are found.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -33,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) api_tokens_plain: Vec<String>,
     /// Files that the settings came from.
     pub(crate) files: Vec<PathBuf>,
+    /// Keys whose values somebody gave, in whatever way.
+    given: BTreeSet<&'static str>,
     pub(crate) nats_server: Option<PathBuf>,
     pub(crate) nats_url: Option<String>,
     pub(crate) nats_monitor_url: Option<String>,
@@ -104,6 +107,7 @@ impl Config {
             api_tokens: tokens,
             api_tokens_plain: plain,
             files: read.files(),
+            given: layers.given(),
             nats_server: read.one("nats_server", "a path"),
             // It may hold a password, and that it arrived empty is a fault, as of all secrets.
             nats_url: read.secrets("nats_url").pop(),
@@ -134,6 +138,11 @@ impl Config {
         };
         config.across(&mut read.faults);
         if read.faults.is_empty() { Ok(config) } else { Err(read.faults) }
+    }
+
+    /// True if a setting is not merely the default.
+    pub(crate) fn gives(&self, name: &str) -> bool {
+        self.given.contains(name)
     }
 
     /// Faults that lie between keys.

@@ -123,7 +123,7 @@ fn server(client: &Client, url: &str, findings: &mut Findings) {
     if info.max_payload < MAX_PAYLOAD_BYTES_MIN {
         findings.fail(
             "max_payload",
-            format!("{} bytes: long webhooks would be refused for ever", info.max_payload),
+            format!("{} bytes: longer items, and longer bodies that cannot be read, are refused for ever", info.max_payload),
             "set `max_payload: 8MB` in the broker's configuration (deploy/nats/single.conf), then nats-server --signal reload",
         );
     }

@@ -1,6 +1,6 @@
 //! Secrets and tokens, weak or missing; versions behind.
 
-use super::{Findings, Patient};
+use super::{Findings, Level, Patient};
 use crate::config::Config;
 use crate::data::Run;
 use crate::pipeline::VERSION;
@@ -34,37 +34,35 @@ pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) 
             "there is no app secret: `up` and `ingest` do not start by these settings",
             "export GROUPFOLD_META_APP_SECRET=… (of the app's settings); a projector alone needs none: groupfold config check project",
         );
-    } else if config.meta_app_secrets.is_empty() && run.is_none_or(|run| run.webhook_addr.is_some()) {
-        findings.warn(
-            "secrets",
-            "no app secret is among these settings, so the one that is used was not judged",
-            "export GROUPFOLD_META_APP_SECRET=… (of the app's settings), then groupfold doctor",
-        );
     }
     for (place, secret) in config.meta_app_secrets.iter().enumerate() {
-        if let Some(why) = weak(secret, SECRET_CHARS_MIN) {
-            findings.fail(
+        if let Some(Weak { why, short }) = weak(secret, SECRET_CHARS_MIN) {
+            // It may be the app's all the same: nothing but Meta's word says how long those are.
+            let level = if short { Level::Warn } else { Level::Fail };
+            findings.add(
+                level,
                 "secrets",
                 format!("app secret {} {why}", place + 1),
                 "export GROUPFOLD_META_APP_SECRET=… (32 hex digits, of the app's settings at Meta) and restart",
             );
         }
     }
-    if let Some(why) = config.meta_verify_token.as_deref().and_then(|token| weak(token, TOKEN_CHARS_MIN)) {
+    let verify_token = config.meta_verify_token.as_deref();
+    if let Some(Weak { why, .. }) = verify_token.and_then(|token| weak(token, TOKEN_CHARS_MIN)) {
         findings.warn(
             "secrets",
             format!("the verify token {why}"),
             "export GROUPFOLD_META_VERIFY_TOKEN=$(openssl rand -hex 24), and the same in the app's settings",
         );
-    } else if config.meta_verify_token.is_none() && !config.meta_app_secrets.is_empty() {
-        findings.fail(
+    } else if verify_token.is_none() && !config.meta_app_secrets.is_empty() && patient.api.is_none() {
+        findings.warn(
             "secrets",
-            "there is no verify token: the receiver does not start, and Meta cannot subscribe",
+            "there is no verify token: Meta's handshake gets 403, and no address can be subscribed",
             "export GROUPFOLD_META_VERIFY_TOKEN=$(openssl rand -hex 24), and the same in the app's settings",
         );
     }
     for (place, token) in config.api_tokens_plain.iter().enumerate() {
-        if let Some(why) = weak(token, TOKEN_CHARS_MIN) {
+        if let Some(Weak { why, .. }) = weak(token, TOKEN_CHARS_MIN) {
             findings.fail(
                 "secrets",
                 format!("API token {} {why}", place + 1),
@@ -72,7 +70,10 @@ pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) 
             );
         }
     }
-    if findings.0.len() == before {
+    // What runs has secrets of its own, which nobody is told.
+    let given =
+        !config.meta_app_secrets.is_empty() || verify_token.is_some() || !config.api_tokens.is_empty();
+    if findings.0.len() == before && given {
         findings.ok("secrets", "secrets and tokens are there and long enough");
     }
     let Some(run) = run else { return };
@@ -88,17 +89,26 @@ pub(super) fn look(config: &Config, patient: &Patient, findings: &mut Findings) 
 }
 
 /// What is wrong with a secret, without saying it.
-fn weak(secret: &str, chars_min: usize) -> Option<String> {
+#[derive(Debug)]
+struct Weak {
+    why: String,
+    /// No more than its length.
+    short: bool,
+}
+
+fn weak(secret: &str, chars_min: usize) -> Option<Weak> {
+    let known = |why: &str| Some(Weak { why: why.to_owned(), short: false });
     let lower = secret.to_lowercase();
     let distinct = secret.chars().collect::<std::collections::BTreeSet<_>>().len();
     if [DEMO_SECRET, DEMO_VERIFY_TOKEN].contains(&secret) {
-        Some("is the demo's, which everybody knows".to_owned())
+        known("is the demo's, which everybody knows")
     } else if PLACEHOLDERS.iter().any(|word| lower == *word || lower.starts_with(&format!("{word}-"))) {
-        Some("is a placeholder of an example".to_owned())
+        known("is a placeholder of an example")
     } else if secret.chars().count() < chars_min {
-        Some(format!("is short: {} characters, {chars_min} are the least", secret.chars().count()))
+        let chars = secret.chars().count();
+        Some(Weak { why: format!("is short: {chars} characters, {chars_min} are the least"), short: true })
     } else if distinct < 6 {
-        Some(format!("has only {distinct} different characters"))
+        known(&format!("has only {distinct} different characters"))
     } else {
         None
     }
@@ -110,12 +120,12 @@ mod tests {
 
     #[test]
     fn weak_secrets_are_told_and_never_shown() {
-        assert_eq!(weak("0123456789abcdef0123456789abcdef", 32), None);
+        assert!(weak("0123456789abcdef0123456789abcdef", 32).is_none());
         for bad in
             ["demo-app-secret", "changeme", "change-me-please-change-me-please-xx", "tiny", &"a".repeat(40)]
         {
-            let why = weak(bad, 32).unwrap();
-            assert!(!why.contains(bad), "{why}");
+            let Weak { why, short } = weak(bad, 32).unwrap();
+            assert!(!why.contains(bad) && short == (bad == "tiny"), "{why}");
         }
     }
 }

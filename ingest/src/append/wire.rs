@@ -8,7 +8,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
-use async_nats::{HeaderMap, StatusCode, Subject, Subscriber, client, header, jetstream};
+use async_nats::{
+    HeaderMap, HeaderName, HeaderValue, StatusCode, Subject, Subscriber, client, header, jetstream,
+};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use serde::Deserialize;
@@ -32,6 +34,27 @@ impl Outgoing {
     /// The log's duplicate key.
     pub(super) fn id(&self) -> &str {
         self.headers.get(header::NATS_MESSAGE_ID).map_or("", |id| id.as_str())
+    }
+
+    /// The same as one of a batch, numbered from 1; the last one ends it.
+    fn part_of(&self, batch: &str, at: u64, count: u64) -> Self {
+        let mut part = self.clone();
+        part.headers.insert(NATS_BATCH_ID, batch);
+        part.headers.insert(NATS_BATCH_SEQUENCE, at.to_string());
+        if at == count {
+            part.headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
+        }
+        part
+    }
+
+    /// Bytes that count towards the broker's `max_payload`: payload and headers, as they are sent (`NATS/1.0`, a line each, an
+    /// empty one).
+    fn bytes(&self) -> usize {
+        let line = |name: &str, value: &str| name.len() + ": ".len() + value.len() + "\r\n".len();
+        let of = |(name, values): (&HeaderName, &Vec<HeaderValue>)| -> usize {
+            values.iter().map(|value| line(name.as_ref(), value.as_str())).sum()
+        };
+        "NATS/1.0\r\n\r\n".len() + self.headers.iter().map(of).sum::<usize>() + self.payload.len()
     }
 }
 
@@ -106,17 +129,20 @@ impl Wire {
         }
         let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
         let id = trace::random_hex::<16>();
+        let parts: Vec<Outgoing> =
+            messages.iter().zip(1..).map(|(message, at)| message.part_of(&id, at, count)).collect();
+        // Before the first is sent: the broker keeps what it has of a batch that never ends for a while, and only so many.
+        let payload_max = self.broker.client().max_payload();
+        if parts.iter().any(|part| part.bytes() > payload_max) {
+            return Err(Error::TooLarge);
+        }
         let taken = async {
-            for (message, at) in messages.iter().zip(1..) {
-                let mut message = message.clone();
-                message.headers.insert(NATS_BATCH_ID, id.as_str());
-                message.headers.insert(NATS_BATCH_SEQUENCE, at.to_string());
+            for (part, at) in parts.into_iter().zip(1..) {
                 if at < count {
-                    let Outgoing { subject, headers, payload, .. } = message;
+                    let Outgoing { subject, headers, payload, .. } = part;
                     self.broker.client().publish_with_headers(subject, headers, payload).await?;
                 } else {
-                    message.headers.insert(NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL);
-                    self.send(message, number_of_commit).await?;
+                    self.send(part, number_of_commit).await?;
                 }
             }
             crash::at(Point::AppendSent);
@@ -178,6 +204,17 @@ mod tests {
             description: None,
             length: 0,
         }
+    }
+
+    #[test]
+    fn headers_count_towards_what_the_broker_takes() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::NATS_MESSAGE_ID, "id");
+        let one = Outgoing { subject: "s".into(), headers, payload: "four".into(), patience: Instant::now() };
+        assert_eq!(one.bytes(), "NATS/1.0\r\nNats-Msg-Id: id\r\n\r\nfour".len());
+        let last = "Nats-Batch-Id: b\r\nNats-Batch-Sequence: 7\r\nNats-Batch-Commit: 1\r\n".len();
+        assert_eq!(one.part_of("b", 7, 7).bytes(), one.bytes() + last);
+        assert!(one.part_of("b", 6, 7).bytes() < one.part_of("b", 7, 7).bytes());
     }
 
     #[test]

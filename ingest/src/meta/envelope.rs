@@ -155,13 +155,21 @@ impl<'d> Items<'d> {
             Ok(value) if canonical_field(&origin.field).is_some() => {
                 self.value(value, format!("{at}/value"), &origin, entry);
             }
-            Ok(_) => self.other_field(raw, at, &mut origin, entry),
+            Ok(value) => self.other_field(raw, value, at, &mut origin, entry),
             Err(fault) => self.fail_within(raw, at, fault, &mut origin, entry),
         }
     }
 
-    fn other_field(&mut self, raw: Value<'_>, at: String, origin: &mut Origin<'_>, entry: Option<Value<'_>>) {
-        let about_groups = origin.field.starts_with("group");
+    /// A field that is none of ours. What it is about its name may say, or a list of groups in its value.
+    fn other_field(
+        &mut self,
+        raw: Value<'_>,
+        value: Value<'_>,
+        at: String,
+        origin: &mut Origin<'_>,
+        entry: Option<Value<'_>>,
+    ) {
+        let about_groups = origin.field.starts_with("group") || has_groups(value);
         if !about_groups && self.delivery.ignore_other_fields {
             self.found.push(Item::Ignored(IgnoreCause::OtherField));
         } else {
@@ -221,6 +229,10 @@ fn read_change<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.field = node.required_text("field")?;
     node.get("value").ok_or_else(|| node.missing("value", "an object"))
+}
+
+fn has_groups(value: Value<'_>) -> bool {
+    Node::read(value, "").is_ok_and(|node| node.list("groups").is_ok_and(|groups| groups.is_some()))
 }
 
 struct Lists<'a> {

@@ -19,8 +19,8 @@ fn config_check_of_a_part_names_what_it_does_not_start_without() {
         (code(&output), format!("{}{}", stdout(&output), String::from_utf8_lossy(&output.stderr)))
     };
     for (part, env, missing) in [
-        ("up", &[][..], &["meta_app_secret", "meta_verify_token"][..]),
-        ("ingest", &[SECRET], &["meta_verify_token", "nats_url"]),
+        ("up", &[][..], &["meta_app_secret"][..]),
+        ("ingest", &[VERIFY], &["meta_app_secret", "nats_url"]),
         ("project", &[SECRET, VERIFY], &["nats_url"]),
     ] {
         let (code, said) = check(&[part], env);
@@ -30,7 +30,13 @@ fn config_check_of_a_part_names_what_it_does_not_start_without() {
     for part in ["up", "ingest", "project"] {
         assert_eq!(check(&[part], &[SECRET, VERIFY, BROKER]).0, 0, "{part}");
     }
-    let (code, said) = check(&[], &[SECRET, VERIFY]);
+    // It starts without, and warns.
+    for part in ["up", "ingest", "project"] {
+        let (code, said) = check(&[part], &[SECRET, BROKER]);
+        let warned = said.contains("warning: meta_verify_token");
+        assert!(code == 0 && warned == (part != "project"), "{part}: {code} {said}");
+    }
+    let (code, said) = check(&[], &[SECRET]);
     assert_eq!(code, 0, "{said}");
     assert!(
         said.contains("`groupfold ingest` would still need nats_url") && !said.contains("`groupfold up`"),

@@ -78,6 +78,22 @@ fn fields_outside_groups_are_ignored_and_unknown_ones_about_groups_fail() {
     assert_eq!(unknown.field, "group_pins_update");
 }
 
+/// It was ignored, and nothing of it kept.
+#[test]
+fn an_unknown_field_whose_value_has_a_list_of_groups_fails_with_all_of_it_kept() {
+    let about_groups = webhook("brand_new", &json!({"groups": [{"group_id": "G"}]}));
+    let unknown = failed(read(&about_groups));
+    assert_eq!((&*unknown.cause, &*unknown.pointer), ("unknown_field", "/entry/0/changes/0/field"));
+    assert_eq!((&*unknown.field, &*unknown.item_pointer), ("brand_new", "/entry/0/changes/0"));
+    assert_eq!(unknown.raw, about_groups["entry"][0]["changes"][0].to_string());
+    for value in [json!({"groups": {}}), json!({"groups": null}), json!({"messages": []}), json!(["groups"])]
+    {
+        let mut other = about_groups.clone();
+        other["entry"][0]["changes"][0]["value"] = value;
+        assert_eq!(read(&other), [Item::Ignored(IgnoreCause::OtherField)], "{other}");
+    }
+}
+
 #[test]
 fn one_to_one_items_are_ignored_or_kept() {
     let value = json!({"messages": [{"from": "1", "id": "m", "type": 7}], "statuses": [{"id": "m", "recipient_id": "1"}]});

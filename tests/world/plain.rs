@@ -1,0 +1,66 @@
+//! A nats-server as it comes, without any configuration of ours: it takes messages of 1 MiB, and closes the connection of
+//! whoever sends a larger one.
+
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options};
+use serde_json::Value;
+
+use crate::append::acks;
+use crate::hook::{joined, participants};
+
+const T: i64 = 1_767_225_600;
+const MIB: usize = 1 << 20;
+
+async fn plain() -> NatsServer {
+    let config = format!("max_payload: {MIB}");
+    NatsServer::start_with(NatsOptions { config, ..NatsOptions::default() }).await
+}
+
+/// Joins of so many people, each item of about so many bytes.
+fn joins(people: std::ops::Range<usize>, bytes: usize) -> Vec<Value> {
+    let join = |n| {
+        let mut join = joined("G1", &format!("1555{n:07}"), T);
+        join["note"] = "x".repeat(bytes).into();
+        join
+    };
+    people.map(join).collect()
+}
+
+/// It refused to start: "the broker takes messages of 1048576 bytes and bodies may have 3145728".
+#[tokio::test]
+async fn a_broker_of_1_mib_refuses_an_item_beyond_that_and_takes_everything_else() {
+    let mut nats = plain().await;
+    let mut groupfold = Groupfold::up(Options::on(&nats)).await;
+    let body = participants(&joins(0..200, 8_000));
+    assert!(body.len() > MIB);
+    let answer = groupfold.post(&body).await;
+    assert_eq!((answer.status, &answer.json["appended"]), (200, &200.into()), "{answer}");
+
+    // Among as many as go as one batch.
+    let others = joins(200..300, 10);
+    let mut items = others.clone();
+    items.splice(50..50, joins(300..301, MIB));
+    // All of a body that cannot be read is kept in one message.
+    for body in [participants(&items), vec![b'{'; MIB]] {
+        let answer = groupfold.post(&body).await;
+        assert_eq!((answer.status, &answer.json["code"]), (503, &"message_too_large".into()), "{answer}");
+        assert!(answer.header("retry-after").is_some(), "{answer}");
+    }
+    assert_eq!(acks(&groupfold, "batch_rejected").await, 0, "those beside it went as one all the same");
+    let answer = groupfold.post(&participants(&others)).await;
+    assert_eq!(
+        (answer.status, &answer.json["duplicate"]),
+        (200, &100.into()),
+        "those beside it landed: {answer}"
+    );
+    let ready = groupfold.get("/readyz").await;
+    assert_eq!(ready.status, 200, "one item is no reason to send the others elsewhere: {ready}");
+
+    let receiver = Groupfold::ingest(Options::on(&nats)).await;
+    let answer = receiver.post(&participants(&joins(301..302, 10))).await;
+    assert_eq!((answer.status, &answer.json["appended"]), (200, &1.into()), "{answer}");
+    let log = groupfold.process().log();
+    assert_eq!(log.matches("max_payload: 8MB").count(), 1, "{log}");
+    assert!(!log.contains("connected=false"), "a connection was closed: {log}");
+    let log = nats.process().log().to_lowercase();
+    assert!(!log.contains("maximum payload"), "{log}");
+}
