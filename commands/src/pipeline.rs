@@ -1,6 +1,6 @@
 //! The parts of the pipeline, put together from the settings.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -168,17 +168,21 @@ pub(crate) async fn api_address(config: &Config) -> Result<ApiAddress, Failure> 
     entrances(config, bind("api_addr", config.api_addr).await?).await
 }
 
-/// The same of a part whose health and metrics alone are asked for there: where the address is the default and somebody
-/// else's already, a free port will do.
+/// Where a receiver tells health and metrics unless told otherwise: a projector beside it answers queries on the default.
+const OPS_ADDR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8082);
+
+/// The same of a part whose health and metrics alone are asked for there: where no address is given and its default is
+/// somebody else's already, a free port will do.
 pub(crate) async fn ops_address(config: &Config) -> Result<ApiAddress, Failure> {
-    let (wanted, is_default) = (config.api_addr, !config.gives("api_addr"));
-    let is_taken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::AddrInUse;
-    if is_default && TcpListener::bind(wanted).await.is_err_and(|error| is_taken(&error)) {
-        let free = bind("api_addr", SocketAddr::new(wanted.ip(), 0)).await?;
-        tracing::warn!("{wanted} is taken: health and metrics answer at {}; --api-addr says where", free.1);
-        return entrances(config, free).await;
+    if config.gives("api_addr") {
+        return api_address(config).await;
     }
-    api_address(config).await
+    if let Ok(bound) = bind("api_addr", OPS_ADDR).await {
+        return entrances(config, bound).await;
+    }
+    let free = bind("api_addr", SocketAddr::new(OPS_ADDR.ip(), 0)).await?;
+    tracing::warn!("{OPS_ADDR} is taken: health and metrics answer at {}; --api-addr says where", free.1);
+    entrances(config, free).await
 }
 
 /// Where the API address speaks TLS there is a second one on loopback, which no certificate is made out for.

@@ -62,8 +62,8 @@ impl AckOutcome {
 }
 
 const STATUSES_WATCHED: [u16; 4] = [200, 401, 500, 503];
-const REFUSALS_WATCHED: [&str; 4] =
-    ["signature_missing", "signature_malformed", "signature_wrong", "log_full"];
+const REFUSALS_WATCHED: [&str; 5] =
+    ["signature_missing", "signature_malformed", "signature_wrong", "log_full", "message_too_large"];
 
 /// The counters of one receiver.
 #[derive(Debug, Clone)]

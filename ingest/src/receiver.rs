@@ -39,6 +39,14 @@ pub enum StartError {
     /// The streams are not those of a log of ours, or the broker does not tell.
     #[error("the log cannot be used")]
     Log(#[source] provision::Error),
+    /// Not even what one item brings with it fits into a message: changes of long descriptions are told before and after.
+    #[error(
+        "the broker takes messages of {found} bytes, {PAYLOAD_MIN} are the least: set `max_payload: 8MB` in its configuration"
+    )]
+    Payload {
+        /// The broker's `max_payload`.
+        found: usize,
+    },
     /// There is no log yet.
     #[error("there is no log on this broker: run `groupfold provision` first")]
     NoLog,
@@ -86,7 +94,7 @@ impl Receiver {
         let verify_token = verify_token(settings.verify_token.as_deref())?;
         check_bounds(&settings)?;
         let (partitions, batches) = check_log(&client).await?;
-        warn_of_payload(client.max_payload(), settings.body_bytes_max);
+        check_payload(client.max_payload(), settings.body_bytes_max)?;
         let monitor_url = settings.monitor_url.clone();
         let broker = Broker::new(client, partitions, batches, monitor_url, settings.append_deadline);
         let broker = Arc::new(broker);
@@ -214,18 +222,25 @@ fn check_bounds(settings: &Settings) -> Result<(), StartError> {
     }
 }
 
+/// The least `max_payload` of a broker, in bytes: the longest change of the feed with room.
+const PAYLOAD_MIN: usize = 128 * 1024;
+
 /// Each item is a message of its own, so that long webhooks come in all the same, but for those of a single long item, or of
 /// nothing that can be read.
-fn warn_of_payload(max_payload: usize, body_bytes_max: usize) {
+fn check_payload(max_payload: usize, body_bytes_max: usize) -> Result<(), StartError> {
+    if max_payload < PAYLOAD_MIN {
+        return Err(StartError::Payload { found: max_payload });
+    }
     let wanted = body_bytes_max.saturating_add(AROUND_BYTES);
     if max_payload < wanted {
         tracing::warn!(
             max_payload,
             wanted,
             "the broker takes no message as long as a webhook may be: a longer item gets 503 (message_too_large) each time it \
-             is sent; set `max_payload: 8MB` in the broker's configuration"
+             is sent; set `max_payload: 8MB` in the broker's configuration, and restart the broker"
         );
     }
+    Ok(())
 }
 
 /// The number of partitions, and whether their streams take batches: one made before batches were used does not.

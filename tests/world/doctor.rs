@@ -300,7 +300,12 @@ async fn lag_is_unknown_where_the_projector_does_not_hear_the_broker() {
     let mut nats = NatsServer::start().await;
     let groupfold = Groupfold::up(Options::on(&nats)).await;
     let lag = |args: &[&str]| run(&groupfold.data(), &[&["check", "lag"], args].concat(), &[]);
-    assert_eq!(code(&lag(&[])), 0);
+    // Ready is also who has everything folded and is about to read on.
+    wait_until("every partition reads the log", BOUND, async || {
+        let output = lag(&[]);
+        if code(&output) == 0 { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    })
+    .await;
     nats.kill9();
     wait_until("the lag is not known", BOUND, async || {
         let output = lag(&["--format", "nagios"]);

@@ -64,3 +64,19 @@ async fn a_broker_of_1_mib_refuses_an_item_beyond_that_and_takes_everything_else
     let log = nats.process().log().to_lowercase();
     assert!(!log.contains("maximum payload"), "{log}");
 }
+
+/// A change tells a long description before and after: where that goes into no message, the feed would stand for ever.
+#[tokio::test]
+async fn a_broker_that_takes_hardly_anything_is_refused_at_the_start() {
+    let config = "max_payload: 65536".to_owned();
+    let nats = NatsServer::start_with(NatsOptions { config, ..NatsOptions::default() }).await;
+    let args = |verb| [verb, "--nats-url", &nats.url(), "--webhook-addr", "127.0.0.1:0"].map(str::to_owned);
+    let provisioned = Groupfold::command().args(["provision", "--nats-url", &nats.url()]).output().unwrap();
+    assert!(provisioned.status.success(), "{provisioned:?}");
+    let mut ingest = Groupfold::command();
+    ingest.args(args("ingest")).args(["--meta-app-secret", "0123456789abcdef0123456789abcdef"]);
+    let ended = ingest.output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("65536") && said.contains("131072") && said.contains("max_payload: 8MB"), "{said}");
+}

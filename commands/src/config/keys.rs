@@ -68,7 +68,12 @@ pub(crate) const KEYS: &[Key] = &[
         None,
         "Common name that it must have, such as client.webhooks.fbclientcerts.com",
     )),
-    key("api_addr", "ADDR", Some("127.0.0.1:8081"), "Where the query API, health and metrics answer"),
+    key(
+        "api_addr",
+        "ADDR",
+        Some("127.0.0.1:8081"),
+        "Where the query API, health and metrics answer; those of ingest alone on port 8082 unless told",
+    ),
     key("api_tls_cert", "FILE", None, "Certificate chain of that address, PEM; read again when it changes"),
     key("api_tls_key", "FILE", None, "Its private key, PEM"),
     secret(many(key(

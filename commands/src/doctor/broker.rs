@@ -124,7 +124,7 @@ fn server(client: &Client, url: &str, findings: &mut Findings) {
         findings.fail(
             "max_payload",
             format!("{} bytes: longer items, and longer bodies that cannot be read, are refused for ever", info.max_payload),
-            "set `max_payload: 8MB` in the broker's configuration (deploy/nats/single.conf), then nats-server --signal reload",
+            "set `max_payload: 8MB` in the broker's configuration (deploy/nats/single.conf), then restart it: who is connected hears of it no sooner",
         );
     }
 }
