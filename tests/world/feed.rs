@@ -2,6 +2,7 @@
 
 pub(crate) mod listener;
 mod past;
+mod place;
 mod retention;
 mod sse;
 

@@ -139,6 +139,29 @@ async fn a_view_that_another_tenant_tells_of_a_message_neither_hides_nor_alters_
     }
 }
 
+/// The group was looked for in the present, before what was asked for was waited for.
+#[tokio::test]
+async fn who_looks_back_to_what_is_not_folded_yet_waits_whatever_the_token() {
+    let world = World::new().await;
+    let home = partition_of("SOON", 8);
+    for token in [EVERYBODY, TENANT] {
+        for rest in ["", "/members", "/timeline"] {
+            let path = format!("/v1/groups/SOON{rest}?at={home}:1&wait_ms=0");
+            let answer = world.ask("GET", &path, token).await;
+            let found = (answer.status, answer.json["code"].as_str());
+            assert_eq!(found, (412, Some("position_not_reached")), "{token} {path}: {answer}");
+        }
+    }
+    let path = format!("/v1/groups/SOON?at={home}:1&wait_ms=20000");
+    let told = world.tell("SOON", NUMBER, "15551110001", "My subject", "MYLINK");
+    let (answer, ()) = tokio::join!(world.ask("GET", &path, TENANT), told);
+    assert_eq!((answer.status, &answer.json["subject"]), (200, &json!("My subject")), "{answer}");
+    assert_eq!(world.ask("GET", &path, NEIGHBOUR).await.status, 404);
+    // Where there is nothing to look back to, `at` is none of its parameters.
+    let link = world.ask("GET", &format!("/v1/groups/SOON/invite-link?at={home}:999"), TENANT).await;
+    assert_ne!(link.status, 412, "{link}");
+}
+
 /// Every route that the document has, with every method, as it will be then.
 #[tokio::test]
 async fn no_route_of_the_document_tells_a_tenant_of_another_number_or_does_anything_to_it() {

@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::links;
-use super::params::Params;
+use super::params::{At, Params};
 use super::problem::Problem;
 use crate::reads::position_of;
 use crate::store::{self, ReadView};
@@ -45,6 +45,9 @@ pub(super) const FOR_BOUND: [&str; 8] = [
 ];
 /// Routes without a group in their path that do for a bound token only what concerns its own numbers.
 const FOR_BOUND_WRITES: [&str; 2] = ["/v1/groups", "/v1/messages/{message_id}/views"];
+/// Routes with a group in their path that look back (`at`).
+pub(super) const LOOK_BACK: [&str; 3] =
+    ["/v1/groups/{group_id}", "/v1/groups/{group_id}/members", "/v1/groups/{group_id}/timeline"];
 /// Routes of operators: what they do concerns everybody.
 const OPERATORS: &str = "/v1/ops/";
 /// The name of a path's group, as all routes have it.
@@ -215,10 +218,13 @@ pub(crate) async fn require(
     let (method, route) = (request.method().clone(), route.as_str().to_owned());
     let ids = path.iter().flat_map(RawPathParams::iter);
     let group = ids.filter(|(name, _)| *name == GROUP_PARAM).map(|(_, id)| id.to_owned()).next();
+    let looks_back = is_reading(&method) && LOOK_BACK.contains(&route.as_str());
+    // What is no moment, or cannot be looked back to, the answer says.
+    let at = if looks_back { params.at().ok().flatten() } else { None };
     let admitted = match admit(&caller, &method, &route) {
         Ok(()) if api.tokens.is_open() && is_by_public_name(&request) => Err(Problem::public_name()),
         Ok(()) if !is_reading(&method) && is_of_another_site(request.headers()) => Err(Problem::cross_site()),
-        Ok(()) => own_group(&api, &caller, &route, group.as_deref(), &params).await,
+        Ok(()) => own_group(&api, &caller, &route, group.as_deref(), &params, at.as_ref()).await,
         Err(problem) => Err(problem),
     };
     let response = match admitted {
@@ -290,12 +296,18 @@ async fn own_group(
     route: &str,
     group: Option<&str>,
     params: &Params,
+    at: Option<&At>,
 ) -> Result<(), Problem> {
     if caller.sees_all() || !names_group(route) {
         return Ok(());
     }
     let group = group.ok_or_else(|| Problem::bad_id("the group in the path is no text".to_owned()))?;
     let home = api.reads.home_of(group)?;
+    let mut freshness = params.freshness()?;
+    // Whose group it is may be told no earlier than that.
+    if let (Some(at), Ok(past)) = (at, api.past()) {
+        (_, freshness) = past.wanted(&home, at, freshness).await?;
+    }
     let (caller, group) = (caller.clone(), group.to_owned());
     let looks = move |views: &[ReadView<'_>]| {
         for view in views {
@@ -305,5 +317,5 @@ async fn own_group(
         }
         Err(Problem::group_not_found(&group, &position_of(views)))
     };
-    api.reads.read(vec![home], &params.freshness()?, looks).await
+    api.reads.read(vec![home], &freshness, looks).await
 }

@@ -86,6 +86,11 @@ impl Feed {
         }
         Ok(subjects)
     }
+
+    /// The partitions of which changes with these subjects may be.
+    fn touched(&self, subjects: &[String]) -> Vec<u16> {
+        (0..self.partitions_total).filter(|partition| is_of(subjects, *partition)).collect()
+    }
 }
 
 /// What changes, as it changes
@@ -93,13 +98,15 @@ impl Feed {
 /// Server-sent events: `id` resumes the feed (`Last-Event-ID`), `event` is the kind, `data` one line of JSON.
 /// Comments show that the connection lives; beside one stands an `id` without data where nothing was told for a while: the
 /// feed resumes from there too. The last event of a feed that the server ends is `cut`, with the
-/// reason and the id to resume from.
+/// reason and the id to resume from. A feed begun after a position has none to give until a change was told or what was
+/// there at the start is looked through: who comes again without one asks as before.
 #[utoipa::path(
     get,
     path = "/v1/changes",
     params(
         ("Last-Event-ID" = Option<String>, Header,
-            description = "Go on after this event, or after a position as `from` takes it; over `from`"),
+            description = "Go on after this event: its `id`, which the `position` of a change is not. Or after a position of \
+                the state that names every partition that the filter touches. Over `from`"),
         ("from" = Option<String>, Query,
             description = "`now` if absent, `beginning` of what is kept, or after a position; partitions that it \
                 does not name begin now"),
@@ -123,14 +130,14 @@ pub(crate) async fn follow(
     let feed = api.feed.ok_or_else(|| Problem::lacking("there is no change feed here"))?;
     let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
     let subjects = feed.subjects(&params)?;
-    let wanted = place::Wanted::read(&headers, &params)?;
+    let touched = feed.touched(&subjects);
+    let wanted = place::Wanted::read(&headers, &params, &touched)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
     let info = follow::look(&feed.client).await.map_err(unavailable)?;
     if let Some(position) = wanted.position()
         && info.first_sequence > 1
     {
-        let there = |partition| partition < feed.partitions_total && is_of(&subjects, partition);
-        let asked = position.iter().filter(|(partition, _)| there(*partition));
+        let asked = position.iter().filter(|(partition, _)| touched.contains(partition));
         let ours = api.reads.all();
         let published = |partition| {
             ours.iter().find(|one| one.id == partition).map_or(0, |one| one.feed.published().sequence)
@@ -150,7 +157,9 @@ pub(crate) async fn follow(
         follow::Gone::Recreated | follow::Gone::Overtaken => moved(),
     })?;
     let (shutdown, metrics) = (feed.shutdown, api.metrics);
-    let reader = stream::Reader { following, after, tag, next, heartbeat, caller, shutdown, permit, metrics };
+    let begun = false;
+    let reader =
+        stream::Reader { following, after, tag, next, begun, heartbeat, caller, shutdown, permit, metrics };
     let mut response = Response::new(Body::from_stream(reader.start()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -50,6 +50,24 @@ impl Past {
         at: &At,
         freshness: Freshness,
     ) -> Result<Then, Problem> {
+        let (position, freshness) = self.wanted(home, at, freshness).await?;
+        let sequence = position.get(home.id).unwrap_or_default();
+        reads.reach(&freshness, std::slice::from_ref(home)).await?;
+        // Whoever waits for what nobody has told yet keeps nobody else waiting.
+        let turn = self.turns.take().await?;
+        let folding = refold::fold(&self.context, home.id, subjects, sequence);
+        let memory = bounded(folding, home.id).await?;
+        bounded(refold::same_log(&self.context, home), home.id).await?;
+        Ok(Then { memory, position, turn })
+    }
+
+    /// The position of a partition at that moment, and with it what the present must have reached.
+    pub(super) async fn wanted(
+        &self,
+        home: &Partition,
+        at: &At,
+        freshness: Freshness,
+    ) -> Result<(Position, Freshness), Problem> {
         let sequence = match at {
             At::Position(position) => {
                 position.get(home.id).ok_or_else(|| Problem::at_elsewhere(position, home.id))?
@@ -62,14 +80,7 @@ impl Past {
         let position: Position = [(home.id, sequence)].into_iter().collect();
         let mut wanted = freshness.min_position.unwrap_or_default();
         wanted.join(&position);
-        let freshness = Freshness { min_position: Some(wanted), ..freshness };
-        reads.reach(&freshness, std::slice::from_ref(home)).await?;
-        // Whoever waits for what nobody has told yet keeps nobody else waiting.
-        let turn = self.turns.take().await?;
-        let folding = refold::fold(&self.context, home.id, subjects, sequence);
-        let memory = bounded(folding, home.id).await?;
-        bounded(refold::same_log(&self.context, home), home.id).await?;
-        Ok(Then { memory, position, turn })
+        Ok((position, Freshness { min_position: Some(wanted), ..freshness }))
     }
 }
 

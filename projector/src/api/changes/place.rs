@@ -74,19 +74,30 @@ impl After {
             Some(None) => sequence > self.now,
         }
     }
+
+    /// True if an id may be told of whoever is told from this sequence on. What is before the stream's end as it was at the
+    /// start is searched for what the position does not reflect: an id from there would have all the rest of it told.
+    pub(super) fn is_found(&self, next: u64) -> bool {
+        self.position.is_none() || next > self.now
+    }
 }
 
-/// A position that names a partition: what every answer and every change of the feed carries.
-fn position(text: &str) -> Option<Position> {
-    text.trim().parse().ok().filter(|position: &Position| !position.is_empty())
+/// A position that names all of these partitions, as one of the state does. A change's own names one: what else its event
+/// changed, and all other partitions, would be passed over.
+fn position(text: &str, touched: &[u16]) -> Option<Position> {
+    let position: Position = text.trim().parse().ok()?;
+    touched.iter().all(|partition| position.get(*partition).is_some()).then_some(position)
 }
 
 impl Wanted {
-    pub(super) fn read(headers: &HeaderMap, params: &Params) -> Result<Self, Problem> {
+    /// Of a request whose changes are of these partitions.
+    pub(super) fn read(headers: &HeaderMap, params: &Params, touched: &[u16]) -> Result<Self, Problem> {
         let id = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?"));
         if let Some(text) = id.filter(|text| !text.is_empty()) {
-            let expected = "the id of an event of this feed, as it was, like 1234-5f3a21bc, or a position like 3:1234,5:88";
-            let place = EventId::read(text).map(Self::After).or_else(|| position(text).map(Self::Position));
+            let expected = "the `id` of an event of this feed, as it was, like 1234-5f3a21bc (the `position` of a change is \
+                            none), or a position of the state that names every partition asked for";
+            let place = EventId::read(text).map(Self::After);
+            let place = place.or_else(|| position(text, touched).map(Self::Position));
             return place.ok_or_else(|| Problem::parameter("bad_event_id", "Last-Event-ID", text, expected));
         }
         match params.get("from") {
@@ -165,17 +176,25 @@ mod tests {
     }
 
     #[test]
-    fn a_last_event_id_that_is_a_position_is_gone_on_after_as_from_takes_it() {
-        let read = |text: &str| {
+    fn a_last_event_id_may_be_a_position_of_all_that_is_asked_for() {
+        let read = |text: &str, touched: &[u16]| {
             let headers = [(LAST_EVENT_ID.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
-            Wanted::read(&headers, &Params::default())
+            Wanted::read(&headers, &Params::default(), touched)
         };
-        for text in ["7:122", "3:1234,5:88"] {
-            assert_eq!(read(text).unwrap(), Wanted::Position(text.parse().unwrap()), "{text}");
+        for (text, touched) in [("7:122", &[7][..]), ("3:1234,5:88", &[3, 5]), ("3:1234,5:88", &[5])] {
+            assert_eq!(read(text, touched).unwrap(), Wanted::Position(text.parse().unwrap()), "{text}");
         }
-        for bad in ["7:", ":", "7:x", "122", "yesterday"] {
-            assert_eq!(read(bad).unwrap_err().code(), "bad_event_id", "{bad}");
+        for bad in ["7:", ":", "7:x", "122", "yesterday", "3:1234", "3:1234,6:88"] {
+            assert_eq!(read(bad, &[3, 5]).unwrap_err().code(), "bad_event_id", "{bad}");
         }
+    }
+
+    #[test]
+    fn who_begins_after_a_position_has_a_place_once_the_search_for_it_is_over() {
+        let after = |wanted: Wanted| wanted.place(&info(1, 50)).unwrap().after;
+        let searched = after(Wanted::Position("3:10".parse().unwrap()));
+        assert!(!searched.is_found(1) && !searched.is_found(50) && searched.is_found(51));
+        assert!(after(Wanted::Beginning).is_found(1) && after(Wanted::Now).is_found(51));
     }
 
     #[test]

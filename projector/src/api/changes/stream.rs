@@ -37,6 +37,8 @@ pub(super) struct Reader {
     pub(super) tag: String,
     /// The sequence that comes next.
     pub(super) next: u64,
+    /// Whether it was told a change.
+    pub(super) begun: bool,
     pub(super) heartbeat: Duration,
     pub(super) caller: Caller,
     pub(super) shutdown: CancellationToken,
@@ -95,7 +97,8 @@ impl Reader {
         let Err(cut) = told else { return };
         tracing::debug!(reason = cut.name(), "a reader of changes was cut");
         // What is gone cannot be resumed from.
-        let resume = (!matches!(cut, Cut::Gone)).then(|| self.id(self.next - 1).to_string());
+        let place = self.place().filter(|_| !matches!(cut, Cut::Gone));
+        let resume = place.map(|id| id.to_string());
         let data = json!({ "reason": cut.name(), "resume_from": resume });
         let _ = last.send(Bytes::from(format!("event: cut\ndata: {data}\n\n")));
         drop(self.permit);
@@ -104,8 +107,9 @@ impl Reader {
     /// `Ok` when the reader has gone.
     async fn tell_all(&mut self, to: &mpsc::Sender<Bytes>) -> Result<(), Cut> {
         // An id without data is no event: it tells where to resume from before there is one.
-        let begin = format!("retry: {RETRY_MS}\nid: {}\n: following\n\n", self.id(self.next - 1));
-        let mut told = self.next;
+        let begin = format!("retry: {RETRY_MS}\n{}: following\n\n", self.place_line());
+        // Up to where the reader knows its place; zero while it has none.
+        let mut told = if self.has_place() { self.next } else { 0 };
         if to.send(Bytes::from(begin)).await.is_err() {
             return Ok(());
         }
@@ -120,12 +124,13 @@ impl Reader {
                 () = to.closed() => return Ok(()),
                 _ = beat.tick() => {
                     // Whoever is told nothing for long keeps a place all the same.
-                    if told == self.next && let Ok(next) = timeout(LOOK_MAX, self.following.moved_on()).await {
+                    let stands = told == self.next || !self.has_place();
+                    if stands && let Ok(next) = timeout(LOOK_MAX, self.following.moved_on()).await {
                         self.next = next.map_err(cut)?;
                     }
-                    let place = if told < self.next { format!("id: {}\n", self.id(self.next - 1)) } else { String::new() };
+                    let place = if told < self.next { self.place_line() } else { String::new() };
                     // No room: then events are on their way, and no comment is needed.
-                    if to.try_send(Bytes::from(format!("{place}: alive\n\n"))).is_ok() {
+                    if to.try_send(Bytes::from(format!("{place}: alive\n\n"))).is_ok() && self.has_place() {
                         told = self.next;
                     }
                     continue;
@@ -137,7 +142,7 @@ impl Reader {
                 told = sequence + 1;
                 tokio::select! {
                     sent = timeout(SLOW_MAX, to.send(event)) => match sent {
-                        Ok(Ok(())) => {}
+                        Ok(Ok(())) => self.begun = true,
                         Ok(Err(_)) => return Ok(()),
                         Err(_) => return Err(Cut::Slow),
                     },
@@ -164,6 +169,20 @@ impl Reader {
         let data = std::str::from_utf8(&payload).ok()?;
         let id = self.id(sequence);
         Some(Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")))
+    }
+
+    /// Whether an id can be told to resume from. Until then a reader that comes again begins as it began now.
+    fn has_place(&self) -> bool {
+        self.begun || self.after.is_found(self.next)
+    }
+
+    /// The place to resume from, if there is one.
+    fn place(&self) -> Option<EventId> {
+        self.has_place().then(|| self.id(self.next - 1))
+    }
+
+    fn place_line(&self) -> String {
+        self.place().map_or_else(String::new, |id| format!("id: {id}\n"))
     }
 
     fn id(&self, sequence: u64) -> EventId {

@@ -26,6 +26,20 @@ async fn the_document_lists_every_route_and_no_other() {
     }
 }
 
+/// Where the group in the path is looked for as it was at that moment, too.
+#[tokio::test]
+async fn the_routes_of_a_group_that_look_back_are_those_of_the_document() {
+    let document = World::new().await.get("/openapi.json").await.ok();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let looks_back = |path: &serde_json::Value| {
+        let parameters = path["get"]["parameters"].as_array();
+        parameters.is_some_and(|all| all.iter().any(|one| one["name"] == "at"))
+    };
+    let of_groups = paths.filter(|(name, path)| name.contains("{group_id}") && looks_back(path));
+    let documented: BTreeSet<&str> = of_groups.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(documented, auth::LOOK_BACK.into());
+}
+
 /// What is answered has exactly the properties that the document says, at every depth.
 #[tokio::test]
 async fn answers_have_the_shape_that_the_document_says() {

@@ -1,0 +1,108 @@
+//! Where a reader that begins after a position stands, and what it may come again with.
+
+use groupfold_schemas::position::Position;
+use groupfold_tests::{Groupfold, NatsServer, Options};
+use serde_json::Value;
+use tokio::time::timeout;
+
+use super::listener::{Event, Listener};
+use super::{BOUND, post, settled, story};
+
+const FILTERS: [&str; 3] = ["", "&kind=subject", "&group=G0-1"];
+
+fn sequence(id: &str) -> u64 {
+    id.split_once('-').unwrap().0.parse().unwrap()
+}
+
+async fn next(listener: &mut Listener) -> (Event, Value) {
+    let event = timeout(BOUND, listener.event()).await.unwrap().unwrap();
+    let body = serde_json::from_str(event.data.as_deref().unwrap()).unwrap();
+    (event, body)
+}
+
+/// The other partitions once began at their ends then, and what else the same event changed was left out.
+#[tokio::test]
+async fn the_position_of_a_change_is_no_last_event_id() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    let told = settled(&groupfold, &nats).await;
+    let mut listener = Listener::open(&groupfold, "?from=beginning", None).await.unwrap();
+    let mut first = next(&mut listener).await;
+    for _ in 0..told.len() / 2 {
+        first = next(&mut listener).await;
+    }
+    let (event, change) = first;
+    let position = change["position"].as_str().unwrap();
+    for query in ["", "?kind=subject", "?from=beginning"] {
+        let refused = Listener::open(&groupfold, query, Some(position)).await.err().expect(query);
+        assert_eq!((refused.status, refused.json["code"].as_str()), (400, Some("bad_event_id")), "{refused}");
+        assert!(refused.json["detail"].as_str().unwrap().contains("the `id` of an event"), "{refused}");
+    }
+    let mut again = Listener::open(&groupfold, "", event.id.as_deref()).await.unwrap();
+    let follows = next(&mut again).await.0.id.unwrap();
+    assert_eq!(sequence(&follows), sequence(&event.id.unwrap()) + 1);
+
+    // That of the state names all partitions that it is of.
+    let all = groupfold.get("/v1/groups").await;
+    assert!(Listener::open(&groupfold, "", all.position()).await.is_ok());
+    let one = groupfold.get("/v1/groups/G0-1").await;
+    assert!(Listener::open(&groupfold, "?group=G0-1", one.position()).await.is_ok());
+    assert!(Listener::open(&groupfold, "?kind=subject", one.position()).await.is_err());
+}
+
+/// The first id once was that of the beginning: who came again with it was told all that is kept.
+#[tokio::test]
+async fn a_feed_begun_after_a_position_gives_no_id_from_before_it() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    let end = u64::try_from(settled(&groupfold, &nats).await.len()).unwrap();
+    let state = groupfold.get("/v1/groups").await;
+    let position = state.position().unwrap();
+    let mut ids = Vec::new();
+    for filter in FILTERS {
+        for after in [None, Some(position)] {
+            let query = format!("?from={position}&heartbeat_ms=1000{filter}");
+            let mut listener = Listener::open(&groupfold, &query, after).await.unwrap();
+            let id = loop {
+                let block = timeout(BOUND, listener.block()).await.unwrap().unwrap();
+                assert!(block.comment && block.data.is_none(), "{query}: {block:?}");
+                if let Some(id) = block.id {
+                    break id;
+                }
+            };
+            assert!(sequence(&id) >= end, "{query}: {id}, though {end} changes are older than the state");
+            ids.push((query, id));
+        }
+    }
+    post(&groupfold, &story(3)).await;
+    let before: Position = position.parse().unwrap();
+    for (query, id) in ids {
+        for after in [None, Some(id.as_str())] {
+            let mut listener = Listener::open(&groupfold, &query, after).await.unwrap();
+            let (_, change) = next(&mut listener).await;
+            let at: Position = change["position"].as_str().unwrap().parse().unwrap();
+            let newer = at.iter().all(|(partition, at)| before.get(partition).unwrap() < at);
+            assert!(newer, "{query} after {after:?}: {change} is in the state at {position}");
+        }
+    }
+}
+
+/// What is told gives a place, also before the end as it was at the start.
+#[tokio::test]
+async fn a_change_told_after_a_position_gives_a_place_to_resume_from() {
+    let mut groupfold = Groupfold::up(Options::default()).await;
+    post(&groupfold, &story(0)).await;
+    groupfold.caught_up().await;
+    let first = groupfold.get("/v1/groups/G0-1").await;
+    let home = first.position().unwrap().split_once(':').unwrap().0.to_owned();
+    let mut listener = Listener::open(&groupfold, &format!("?from={home}:1&group=G0-1"), None).await.unwrap();
+    assert_eq!(listener.block().await.unwrap().id, None);
+    let (event, _) = next(&mut listener).await;
+    let id = event.id.unwrap();
+    let mut again = Listener::open(&groupfold, "?group=G0-1", Some(&id)).await.unwrap();
+    let (first, second) = (next(&mut listener).await, next(&mut again).await);
+    assert_eq!(first, second);
+    assert_eq!(groupfold.terminate().await, 0);
+}
