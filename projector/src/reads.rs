@@ -39,6 +39,8 @@ pub(crate) struct Reads {
     wait_ms_max: u64,
     turns: Turns,
     waiting: Semaphore,
+    /// Those who judge by the state that is up to the log: readers who wait take them no place.
+    judging: Semaphore,
     /// Absent where there is none.
     log: Option<jetstream::Context>,
     /// When it was last looked where it ends.
@@ -70,6 +72,7 @@ impl Reads {
             wait_ms_max,
             turns: Turns::new(READS_MAX, TURN_WAIT),
             waiting: Semaphore::new(WAITING_MAX),
+            judging: Semaphore::new(WAITING_MAX),
             log: None,
             looked: Mutex::default(),
         }
@@ -110,13 +113,18 @@ impl Reads {
         Duration::from_millis(wait_ms.min(self.wait_ms_max))
     }
 
-    /// Waits until the partitions that an answer touches are as fresh as asked.
+    /// Waits until the partitions that an answer touches are as fresh as asked. Who said how long waits in a place, and
+    /// is told that there is none (`busy`); who did not, that the position is not reached.
     pub(crate) async fn reach(&self, freshness: &Freshness, touched: &[Partition]) -> Result<(), Problem> {
         self.reach_until(freshness, self.deadline(freshness), touched).await
     }
 
     fn deadline(&self, freshness: &Freshness) -> Instant {
-        Instant::now() + self.longest_wait(freshness.wait_ms.unwrap_or(WAIT_MS_DEFAULT))
+        Instant::now() + self.wait_of(freshness)
+    }
+
+    fn wait_of(&self, freshness: &Freshness) -> Duration {
+        self.longest_wait(freshness.wait_ms.unwrap_or(WAIT_MS_DEFAULT))
     }
 
     async fn reach_until(
@@ -135,7 +143,16 @@ impl Reads {
         if touched.iter().all(reached) {
             return Ok(());
         }
-        let _waiting = self.waiting.try_acquire().map_err(|_| Problem::busy())?;
+        // Who does not wait needs no place.
+        if self.wait_of(freshness).is_zero() {
+            return Err(not_reached(min, touched));
+        }
+        let _waiting = match self.waiting.try_acquire() {
+            Ok(place) => place,
+            // Nobody asked for a wait: it takes a place where there is one.
+            Err(_) if freshness.wait_ms.is_none() => return Err(not_reached(min, touched)),
+            Err(_) => return Err(Problem::busy()),
+        };
         let all = async {
             for partition in touched {
                 let wanted = min.get(partition.id).unwrap_or_default();
@@ -286,44 +303,4 @@ pub(crate) fn position_of(views: &[ReadView<'_>]) -> Position {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store;
-    use crate::testing::{Folder, created, put};
-
-    fn freshness(partition: u16, sequence: u64) -> Freshness {
-        Freshness { min_position: Some([(partition, sequence)].into_iter().collect()), wait_ms: Some(0) }
-    }
-
-    /// The moment between the reopening of an empty store and what readers are told about it.
-    #[tokio::test]
-    async fn a_store_that_started_over_since_is_not_taken_for_the_position_asked_for() {
-        let folder = Folder::new();
-        let partition = folder.open(0);
-        put(&partition, &[created("G", 1, "x")]);
-        let damage = store::Error::Damaged { partition: 0, source: "test".into() };
-        partition.store.start_over(&damage).unwrap();
-        assert_eq!(partition.status.borrow().applied, 1, "the status is stale");
-        let reads = Reads::new(1, [partition.clone()], 0);
-        let answer = |views: &[ReadView<'_>]| Ok(views.len());
-        let stale = reads.read(vec![partition.clone()], &freshness(0, 1), answer).await;
-        assert_eq!(stale.unwrap_err().code(), "position_not_reached");
-        let free = reads.read(vec![partition], &Freshness::default(), answer).await;
-        assert_eq!(free.unwrap(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_partition_about_to_start_over_is_neither_fresh_nor_caught_up() {
-        let folder = Folder::new();
-        let partition = folder.open(0);
-        put(&partition, &[created("G", 1, "x")]);
-        partition.status.send_modify(|status| status.caught_up = true);
-        partition.forget_progress();
-        let reads = Reads::new(1, [partition.clone()], 0);
-        let absent = |_: &[ReadView<'_>]| Err::<(), _>(Problem::group_not_found("H", &Position::default()));
-        let asked = reads.read(vec![partition.clone()], &Freshness::default(), absent).await;
-        assert_eq!(asked.unwrap_err().code(), "catching_up");
-        let asked = reads.reach(&freshness(0, 1), &[partition]).await;
-        assert_eq!(asked.unwrap_err().code(), "position_not_reached");
-    }
-}
+mod tests;

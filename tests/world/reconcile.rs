@@ -2,7 +2,7 @@
 
 mod behind;
 mod dropped;
-mod graph;
+pub(crate) mod graph;
 
 use std::time::Duration;
 
@@ -66,7 +66,13 @@ impl World {
 }
 
 /// Runs a verb; its JSON, if it ends with this code.
-async fn verb(groupfold: &Groupfold, graph: &str, token: &str, args: &[&str], expected: i32) -> Value {
+pub(crate) async fn verb(
+    groupfold: &Groupfold,
+    graph: &str,
+    token: &str,
+    args: &[&str],
+    expected: i32,
+) -> Value {
     let mut command = Groupfold::command();
     command.args(args).arg("--data").arg(groupfold.data());
     command.args(["--meta-graph-url", graph, "--output", "json"]).env("GROUPFOLD_META_ACCESS_TOKEN", token);

@@ -74,7 +74,8 @@ impl Filters {
 
 fn no_kind(name: &str) -> Failure {
     let events: Vec<&str> = catalogue::names().collect();
-    let lines: Vec<&str> = alias::ALIASES.iter().map(|(line, _)| *line).collect();
+    let lines: Vec<&str> =
+        alias::ALIASES.iter().map(|(line, _)| *line).filter(|line| !events.contains(line)).collect();
     Failure::Usage(format!(
         "--kind {name} is none of {}; nor of those of the lines of a history that are called otherwise: {}",
         events.join(", "),
@@ -139,7 +140,10 @@ mod tests {
         );
         assert_eq!(some.clone().resolved().unwrap(), some);
         let of = |kind: &str| Filters { kind: vec![kind.to_owned()], ..Filters::default() }.resolved();
-        assert_eq!(of("member_joined").unwrap().kind, ["participants_joined"]);
+        assert_eq!(
+            of("member_joined").unwrap().kind,
+            ["participants_joined", "group_created", "group_snapshot"]
+        );
         assert!(of("receipts").is_err());
     }
 }

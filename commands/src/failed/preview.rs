@@ -116,7 +116,8 @@ impl Preview {
         })
     }
 
-    pub(super) fn to_text(&self) -> String {
+    /// `todo` is what does it.
+    pub(super) fn to_text(&self, todo: &str) -> String {
         let mut lines = vec![format!("{} failure(s) would be read again:", self.total)];
         for (what, count) in &self.becomes {
             lines.push(format!("  {count:>7}  become {what}"));
@@ -146,7 +147,7 @@ impl Preview {
                 self.without_group
             ));
         }
-        lines.push("Nothing is changed. To do it: the same with --execute".to_owned());
+        lines.push(format!("Nothing is changed. To do it: the same with {todo}"));
         lines.join("\n")
     }
 }
@@ -187,7 +188,8 @@ pub(super) async fn current(
         .map_err(|error| Failure::failed(&format!("cannot fold the group {group}"), &error))
 }
 
-/// The preview as asked for.
-pub(super) fn show(preview: &Preview, output: crate::cli::Output) -> Result<(), Failure> {
-    print::either(output, || preview.to_json().to_string(), || preview.to_text())
+/// The preview as asked for, of all failures or of those that were selected.
+pub(super) fn show(preview: &Preview, is_selected: bool, output: crate::cli::Output) -> Result<(), Failure> {
+    let todo = if is_selected { "--execute" } else { "--all --execute" };
+    print::either(output, || preview.to_json().to_string(), || preview.to_text(todo))
 }

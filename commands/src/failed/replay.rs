@@ -22,8 +22,9 @@ use crate::pipeline::{VERSION, until_told_to_stop};
 use crate::{print, progress};
 
 pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
+    let is_selected = args.all || !args.ids.is_empty() || !args.filter.is_empty();
     // What is left out by mistake is not done for all.
-    if args.execute && !args.all && args.ids.is_empty() && args.filter.is_empty() {
+    if args.execute && !is_selected {
         return Err(Failure::Usage(
             "say which: ids, --fingerprint, --cause, --since, --until, --provider, --group, or --all"
                 .to_owned(),
@@ -33,7 +34,7 @@ pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     if !args.execute {
         let entries = selected(Catalog::read(&log).await?, &args)?;
         let preview = preview::preview(&log, &entries).await?;
-        return preview::show(&preview, args.output);
+        return preview::show(&preview, is_selected, args.output);
     }
     let told = until_told_to_stop()?;
     let lease = Lease::take(&log.context).await?;

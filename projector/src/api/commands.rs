@@ -88,7 +88,7 @@ pub(crate) struct CommandPage {
         ("command_id" = String, Path, description = "As its request was answered"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
         ("wait_ms" = Option<u64>, Query, 
-            description = "How long to wait for its end, not at all if absent; for `min_position` 1000 if absent"),
+            description = "How long to wait for its end, not at all if absent; for `min_position` up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = Command),
@@ -134,7 +134,7 @@ pub(crate) async fn ended(
         ("limit" = Option<u32>, Query, description = "Commands per page, 1 to 1000, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = CommandPage),

@@ -51,7 +51,7 @@ const PAGE_TIME_MAX: Duration = Duration::from_millis(500);
         ("limit" = Option<u32>, Query, description = "Groups per page, 1 to 1000, 50 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::GroupPage),
@@ -72,7 +72,10 @@ pub(crate) async fn list(
     };
     let (limit, after) = (params.limit(LIMIT)?, params.cursor_id(IdList::Groups)?);
     let freshness = params.freshness()?;
-    let answer = move |views: &[ReadView<'_>]| page(views, &filter, limit, after.as_deref(), PAGE_TIME_MAX);
+    let answer = move |views: &[ReadView<'_>]| {
+        let chosen = chosen(views, &filter, limit, after.as_deref())?;
+        page(views, chosen, PAGE_TIME_MAX)
+    };
     api.reads.read_all(&freshness, answer).await
 }
 
@@ -124,32 +127,48 @@ fn candidates(
     Ok(Candidates { ids, complete_to: None })
 }
 
-fn page(
+/// The groups of one page and the partitions they are in, by id, and the id that the next page goes on after.
+struct Chosen {
+    groups: Vec<(String, usize)>,
+    next: Option<String>,
+}
+
+fn chosen(
     views: &[ReadView<'_>],
     filter: &Filter,
     limit: usize,
     after: Option<&str>,
-    longest: Duration,
-) -> Result<Answer<shape::GroupPage>, Problem> {
-    let begun = Instant::now();
-    let mut found: Vec<(String, usize)> = Vec::new();
+) -> Result<Chosen, store::Error> {
+    let mut groups: Vec<(String, usize)> = Vec::new();
     let mut complete_to: Option<String> = None;
     for (index, view) in views.iter().enumerate() {
         let candidates = candidates(view, filter, limit, after)?;
-        found.extend(candidates.ids.into_iter().map(|id| (id, index)));
+        groups.extend(candidates.ids.into_iter().map(|id| (id, index)));
         complete_to = match (complete_to, candidates.complete_to) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
     }
-    found.sort();
+    groups.sort();
     if let Some(complete_to) = &complete_to {
-        found.retain(|(id, _)| id <= complete_to);
+        groups.retain(|(id, _)| id <= complete_to);
     }
-    let cut = found.len() > limit;
-    found.truncate(limit);
-    let last = found.last().map(|(id, _)| id.clone());
-    let mut next = if cut { last } else { complete_to };
+    let cut = groups.len() > limit;
+    groups.truncate(limit);
+    let last = groups.last().map(|(id, _)| id.clone());
+    let next = if cut { last } else { complete_to };
+    Ok(Chosen { groups, next })
+}
+
+/// Derives the groups of a page, all that there is time for. How long they were looked for does not count: a page would
+/// show one of them where few pass a filter, and the next would look for the others again.
+fn page(
+    views: &[ReadView<'_>],
+    chosen: Chosen,
+    longest: Duration,
+) -> Result<Answer<shape::GroupPage>, Problem> {
+    let begun = Instant::now();
+    let Chosen { groups: found, mut next } = chosen;
     let mut groups = Vec::with_capacity(found.len());
     let mut left = found.len();
     for (id, index) in found {
@@ -178,7 +197,7 @@ fn page(
         ("group_id" = String, Path, description = "Percent-encoded"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Group),
@@ -240,7 +259,7 @@ fn present(views: &[ReadView<'_>], id: &str) -> Result<(view::Group, Position, O
         ("status" = Option<shape::MemberStatus>, Query, description = "Only persons of this status"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::MemberList),
@@ -308,7 +327,8 @@ mod tests {
         let filter = Filter { status: None, phone_number_id: None, caller: Caller::anyone(), policy };
         let (mut after, mut seen) = (None, Vec::new());
         loop {
-            let page = page(&views, &filter, 1000, after.as_deref(), Duration::ZERO).ok().unwrap().body;
+            let chosen = chosen(&views, &filter, 1000, after.as_deref()).unwrap();
+            let page = page(&views, chosen, Duration::ZERO).ok().unwrap().body;
             seen.push(page.groups.iter().map(|group| group.group_id.clone()).collect::<Vec<_>>().join(" "));
             let Some(cursor) = page.cursor else { break };
             after = seen.last().cloned().filter(|last| id_cursor(IdList::Groups, last) == cursor);

@@ -60,7 +60,7 @@ enum Answers {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it is read by the document alone")]
 pub(crate) struct Wait {
-    /// How long to wait until it is folded; 1000 if absent
+    /// How long to wait until it is folded; up to 1000 if absent
     wait_ms: Option<u64>,
 }
 

@@ -20,7 +20,7 @@ use crate::store::ReadView;
     params(
         ("group" = Option<String>, Query, description = "Tell the digest of this group, too"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Progress),

@@ -25,7 +25,7 @@ use crate::store::ReadView;
         ("message_id" = String, Path, description = "Percent-encoded"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Receipts),

@@ -30,7 +30,7 @@ const LIMIT: Limit = Limit { default: 100, max: 1000 };
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("at" = Option<String>, Query, description = "State as the log had it at a position or a time (RFC 3339)"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Timeline),
@@ -78,7 +78,7 @@ where
         ("limit" = Option<u32>, Query, description = "Entries per page, 1 to 1000, 100 if absent"),
         ("cursor" = Option<String>, Query, description = "From the page before"),
         ("min_position" = Option<String>, Query, description = "Answer with a state not older than this"),
-        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; 1000 if absent"),
+        ("wait_ms" = Option<u64>, Query, description = "How long to wait for `min_position`; up to 1000 if absent"),
     ),
     responses(
         (status = 200, body = shape::Timeline),

@@ -26,7 +26,7 @@ impl Reads {
             if partition.status.borrow().knows(end) {
                 continue;
             }
-            let _waiting = self.waiting.try_acquire().map_err(|_| Problem::busy())?;
+            let _waiting = self.judging.try_acquire().map_err(|_| Problem::busy())?;
             let known = follow(partition, |status| status.knows(end));
             if timeout_at(deadline, known).await != Ok(true) {
                 return Err(Problem::behind(partition.id, partition.status.borrow().applied, end));

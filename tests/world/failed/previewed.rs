@@ -15,6 +15,14 @@ async fn a_replay_without_a_selection_previews_all_and_needs_one_to_execute() {
     assert_eq!((&preview["execute"], &preview["failures"]), (&json!(false), &json!(2)));
     assert_eq!(preview, answer(&groupfold, &["replay", "--since", "beginning"], 0));
     assert_eq!(preview, answer(&groupfold, &["replay", "--all"], 0));
+    // What it says that does it is not refused.
+    for (selection, what) in
+        [(&[][..], "--all --execute"), (&["--all"], "--execute"), (&["--group", "G"], "--execute")]
+    {
+        let shown = failed(&groupfold, &[&["replay"], selection].concat());
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.trim_end().ends_with(&format!("the same with {what}")), "{selection:?}: {shown}");
+    }
     let refused = failed(&groupfold, &["replay", "--execute"]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--all"), "{refused:?}");
     assert_eq!(code(&refused), 2);

@@ -9,23 +9,23 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::hook::NUMBER;
 
-pub(super) const TOKEN: &str = "EAAtoken-of-a-test";
+pub(crate) const TOKEN: &str = "EAAtoken-of-a-test";
 
 /// Of every group.
 const SUBJECT: &str = "Tea";
 
 /// A group of the provider.
 #[derive(Debug, Clone)]
-pub(super) struct There {
+pub(crate) struct There {
     /// By number, or by a user id that begins with `user-`.
-    pub(super) members: Vec<&'static str>,
-    pub(super) pending: Vec<&'static str>,
-    pub(super) known: bool,
-    pub(super) suspended: bool,
+    pub(crate) members: Vec<&'static str>,
+    pub(crate) pending: Vec<&'static str>,
+    pub(crate) known: bool,
+    pub(crate) suspended: bool,
 }
 
 impl There {
-    pub(super) fn with(members: &[&'static str]) -> Self {
+    pub(crate) fn with(members: &[&'static str]) -> Self {
         Self { members: members.to_vec(), pending: Vec::new(), known: true, suspended: false }
     }
 }
@@ -33,13 +33,13 @@ impl There {
 type Groups = Arc<Mutex<BTreeMap<String, There>>>;
 
 /// A Graph API. Ends with the test's runtime.
-pub(super) struct Graph {
-    pub(super) url: String,
+pub(crate) struct Graph {
+    pub(crate) url: String,
     groups: Groups,
 }
 
 impl Graph {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let url = format!("http://{}/v25.0", listener.local_addr().expect("it listens"));
         let groups = Groups::default();
@@ -52,7 +52,7 @@ impl Graph {
         Self { url, groups }
     }
 
-    pub(super) fn put(&self, group: &str, there: There) {
+    pub(crate) fn put(&self, group: &str, there: There) {
         self.groups.lock().expect("nobody panicked").insert(group.to_owned(), there);
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn document() -> String {
         let _ = writeln!(page, "| `{}` | {of}{absent} | {}{only} |", column.name, column.says);
     }
     page.push_str("\n## Kinds of lines\n\n`--kind` also takes the kind of a line of a history (`GET /v1/groups/{group_id}/timeline`) \
-                   for the events that tell\nsuch lines; where their names differ:\n\n| line | events |\n|---|---|\n");
+                   for the events that tell\nsuch lines (an event may tell other lines as well, and a snapshot none of them); where that is not the \
+                   event of the same name\nalone:\n\n| line | events |\n|---|---|\n");
     for (line, kinds) in ALIASES {
         let kinds: Vec<String> = kinds.iter().map(|kind| format!("`{kind}`")).collect();
         let _ = writeln!(page, "| `{line}` | {} |", kinds.join(", "));
