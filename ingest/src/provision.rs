@@ -14,7 +14,7 @@ use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_schemas::log;
 
 pub(crate) use definition::ALLOW_ATOMIC;
-pub use definition::{Difference, FORMAT};
+pub use definition::{Difference, FORMAT, MAX_BYTES, NUM_REPLICAS};
 
 /// The streams of the buckets beside the log: receivers' counts, who sends a command and what idempotency keys mean,
 /// pictures, who replays.

@@ -254,7 +254,7 @@ async fn check_log(client: &Client) -> Result<(u16, bool), StartError> {
     let batches = !report.differences.iter().any(|difference| difference.setting == provision::ALLOW_ATOMIC);
     // A log of other settings is taken, as an operator may want it so; which ones, they should hear. Bounds and copies are
     // theirs to choose, and no setting of a receiver's.
-    let known = [provision::ALLOW_ATOMIC, "max_bytes", "num_replicas"];
+    let known = [provision::ALLOW_ATOMIC, provision::MAX_BYTES, provision::NUM_REPLICAS];
     for difference in report.differences.iter().filter(|one| !known.contains(&one.setting)) {
         tracing::warn!(%difference, "the log is not as it is provisioned: `groupfold provision --check` shows all");
     }

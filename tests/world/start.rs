@@ -14,6 +14,18 @@ use crate::hook::{joined, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
 const STRONG: &str = "0123456789abcdef0123456789abcdef";
+/// A pipeline on free ports.
+const UP: [&str; 9] = [
+    "up",
+    "--webhook-addr",
+    "127.0.0.1:0",
+    "--api-addr",
+    "127.0.0.1:0",
+    "--meta-app-secret",
+    STRONG,
+    "--meta-verify-token",
+    STRONG,
+];
 /// Where a receiver tells its health unless told otherwise.
 const DEFAULT_API: &str = "127.0.0.1:8082";
 
@@ -105,16 +117,7 @@ async fn told_to_stop_while_its_nats_server_starts_up_ends_with_0() {
             .unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let mut command = Groupfold::command();
-        command.args([
-            "up",
-            "--webhook-addr",
-            "127.0.0.1:0",
-            "--api-addr",
-            "127.0.0.1:0",
-            "--meta-app-secret",
-            STRONG,
-        ]);
-        command.args(["--meta-verify-token", STRONG, "--nats-server"]).arg(&program).arg("--data").arg(&data);
+        command.args(UP).arg("--nats-server").arg(&program).arg("--data").arg(&data);
         let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
         let began = scratch.path().join("nats-server.began");
         wait_until(
@@ -167,16 +170,7 @@ async fn the_tool_folder_is_found_from_the_program_wherever_it_is_run() {
     {
         command.env_remove(name);
     }
-    command.args([
-        "up",
-        "--webhook-addr",
-        "127.0.0.1:0",
-        "--api-addr",
-        "127.0.0.1:0",
-        "--meta-app-secret",
-        STRONG,
-    ]);
-    command.args(["--meta-verify-token", STRONG]).env("PATH", "/nowhere").current_dir(&elsewhere);
+    command.args(UP).env("PATH", "/nowhere").current_dir(&elsewhere);
     let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
     wait_until("it is up", BOUND, async || {
         let log = process.log();

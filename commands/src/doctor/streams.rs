@@ -25,8 +25,8 @@ pub(super) async fn look(patient: &Patient, log: &Log, findings: &mut Findings) 
             }
             // What nobody said here may well have been said to the process that runs.
             let said = |setting: &str| match setting {
-                "max_bytes" => configured.is_some_and(|config| config.gives("log_bytes_max")),
-                "num_replicas" => configured.is_some_and(|config| config.gives("replicas")),
+                provision::MAX_BYTES => configured.is_some_and(|config| config.gives("log_bytes_max")),
+                provision::NUM_REPLICAS => configured.is_some_and(|config| config.gives("replicas")),
                 _ => true,
             };
             let differences: Vec<_> =
@@ -95,9 +95,9 @@ fn judge(difference: &provision::Difference, findings: &mut Findings) {
         }
         _ => {
             let flag = match *setting {
-                "max_bytes" => "--max-bytes …, or set --log-bytes-max to what it is",
+                provision::MAX_BYTES => "--max-bytes …, or set --log-bytes-max to what it is",
                 "duplicate_window" => "--dupe-window 2m",
-                "num_replicas" => "--replicas …, or set --replicas of the settings to what it is",
+                provision::NUM_REPLICAS => "--replicas …, or set --replicas of the settings to what it is",
                 _ => "",
             };
             return findings.warn("streams", reason, edit(flag));

@@ -2,8 +2,8 @@
 //! became.
 
 /// A kind of line that events of another name tell, and the kinds of events that do. A name that an event has stands for that
-/// event alone, though a snapshot may tell such a line as well. An event may tell other lines as well, as one of settings tells all that were changed at once; and
-/// a snapshot tells those alone that are news. Roles it lists are none.
+/// event alone, though a snapshot may tell such a line as well. An event may tell other lines, too, as one of settings tells
+/// all that were changed at once; and a snapshot tells those alone that are news. Roles it lists are none.
 pub(super) const ALIASES: &[(&str, &[&str])] = &[
     ("member_joined", &["participants_joined", "group_created", "group_snapshot"]),
     ("member_left", &["participants_left"]),

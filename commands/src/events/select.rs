@@ -74,8 +74,7 @@ impl Filters {
 
 fn no_kind(name: &str) -> Failure {
     let events: Vec<&str> = catalogue::names().collect();
-    let lines: Vec<&str> =
-        alias::ALIASES.iter().map(|(line, _)| *line).filter(|line| !events.contains(line)).collect();
+    let lines: Vec<&str> = alias::ALIASES.iter().map(|(line, _)| *line).collect();
     Failure::Usage(format!(
         "--kind {name} is none of {}; nor of those of the lines of a history that are called otherwise: {}",
         events.join(", "),

@@ -13,6 +13,10 @@ pub const FORMAT: &str = "1";
 
 /// The setting by which a stream takes atomic batches.
 pub(crate) const ALLOW_ATOMIC: &str = "allow_atomic";
+/// A setting that operators choose, as the broker calls it: the bound of a stream, in bytes.
+pub const MAX_BYTES: &str = "max_bytes";
+/// A setting that operators choose, as the broker calls it: copies of a stream.
+pub const NUM_REPLICAS: &str = "num_replicas";
 
 const PARTITIONS: &str = "groupfold.partitions";
 const FORMAT_KEY: &str = "groupfold.format";
@@ -133,10 +137,10 @@ pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
     list.compare("deny_delete", found.deny_delete, wanted.deny_delete);
     list.compare("deny_purge", found.deny_purge, wanted.deny_purge);
     list.compare("allow_direct", found.allow_direct, wanted.allow_direct);
-    list.compare("num_replicas", found.num_replicas, wanted.num_replicas);
+    list.compare(NUM_REPLICAS, found.num_replicas, wanted.num_replicas);
     list.compare("duplicate_window", found.duplicate_window, wanted.duplicate_window);
     list.compare("max_age", Limit::of_age(found.max_age), Limit::of_age(wanted.max_age));
-    list.compare("max_bytes", Limit::of(found.max_bytes), Limit::of(wanted.max_bytes));
+    list.compare(MAX_BYTES, Limit::of(found.max_bytes), Limit::of(wanted.max_bytes));
     list.compare("max_msgs", Limit::of(found.max_messages), Limit::of(wanted.max_messages));
     let per_subject = |config: &Config| Limit::of(config.max_messages_per_subject);
     list.compare("max_msgs_per_subject", per_subject(found), per_subject(wanted));
@@ -151,7 +155,7 @@ pub(super) fn differences(found: &Config, wanted: &Config) -> Vec<Difference> {
 /// Whether a stream has other than so many copies.
 pub(super) fn copies(found: &Config, wanted: usize) -> Vec<Difference> {
     let mut list = Differences { stream: &found.name, list: Vec::new() };
-    list.compare("num_replicas", found.num_replicas, wanted);
+    list.compare(NUM_REPLICAS, found.num_replicas, wanted);
     list.list
 }
 
