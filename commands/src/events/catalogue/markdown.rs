@@ -27,6 +27,12 @@ happened first, `provider_time` tells.
 window) or once in every partition (`identity_changed`): `--dedupe`, or take distinct ids. With `--dedupe` a resumed export reads
 again what it wrote, and fails where the log no longer has that.
 
+**Persons.** An event names persons as the provider did: by number (`wa_id`), by user id, or both, and under new names after
+`identity_changed`, whose `data` has the `previous` and the `current` ones. Who is one person is worked out from all of that: names
+that stand together in an element of `members` are one person's, and so are those of a change. What it comes to is asked of the API:
+`GET /v1/groups/{group_id}/members` gives each a `member_id`, with the names of now, and `groupfold usage` counts deliveries by
+person, each once; a count over `member_wa_ids` alone leaves out whoever was told by user id.
+
 **Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
 as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).
 CloudEvents 1.0: the same object as `data`. `PATH.manifest.json` beside it: range, counts by kind, SHA-256 of each file,
