@@ -8,7 +8,7 @@ use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode, Url};
 use serde_json::Value;
 
-use crate::config::HASH;
+use crate::config::{self, HASH};
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
 use crate::log::LogReach;
@@ -22,7 +22,7 @@ const STRANGE_MAX: usize = 200;
 static AUTHORITIES: OnceLock<Vec<reqwest::Certificate>> = OnceLock::new();
 
 /// Trusts the authorities of a file, and no others, from now on.
-pub(crate) fn trust(file: &Path) -> Result<(), Failure> {
+fn trust(file: &Path) -> Result<(), Failure> {
     let unusable = |error: &dyn std::error::Error| {
         Failure::Usage(with_causes(&format!("api_tls_ca: cannot use {}", file.display()), error))
     };
@@ -43,15 +43,62 @@ pub(crate) fn http(deadline: Duration) -> Result<reqwest::Client, reqwest::Error
     })
 }
 
+/// The API of a pipeline elsewhere.
+#[derive(clap::Args, Debug, Clone, Default)]
+pub(crate) struct Elsewhere {
+    /// Query API of a pipeline elsewhere
+    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
+    api_url: Option<String>,
+    /// Authorities that sign the certificate of --api-url, PEM (default: those of the system)
+    #[arg(long, env = "GROUPFOLD_API_TLS_CA", value_name = "FILE")]
+    api_tls_ca: Option<PathBuf>,
+}
+
+impl Elsewhere {
+    /// Its address, if one is named; its authorities are trusted from now on.
+    pub(crate) fn url(&self) -> Result<Option<&str>, Failure> {
+        self.api_tls_ca.as_deref().map(trust).transpose()?;
+        Ok(self.named())
+    }
+
+    /// A variable that is empty is one that was not set.
+    pub(crate) fn named(&self) -> Option<&str> {
+        self.api_url.as_deref().filter(|url| !url.is_empty())
+    }
+
+    /// That address, or that of what runs on the data folder, whose token for its owner is told to `token`.
+    pub(crate) fn address(
+        &self,
+        data: &Path,
+        token: impl FnOnce(Option<String>) -> Option<String>,
+    ) -> Result<(String, Option<String>), Failure> {
+        match self.url()? {
+            Some(url) => Ok((url.to_owned(), token(None))),
+            None => {
+                let run = Run::find(data, "--api-url")?;
+                Ok((format!("http://{}", run.api_addr), token(run.api_token)))
+            }
+        }
+    }
+}
+
+/// The token to ask with. The one that the verb was `given` wins, and of several, as the variable lists them for the server,
+/// the first that can be sent; then that of the process on this machine for its `owner`, which sees all; then the one of
+/// `settings` that are the process's own.
+pub(crate) fn token(given: Option<&str>, owner: Option<String>, settings: Option<String>) -> Option<String> {
+    let mut each = given.into_iter().flat_map(|list| list.split(',')).map(str::trim);
+    let sent = each.find(|one| !one.is_empty() && !one.starts_with(HASH));
+    sent.map(str::to_owned).or(owner).or(settings)
+}
+
 /// The API of what runs on the data folder, or of an address.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct ApiReach {
     /// Data folder of the pipeline that runs here
     #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
     pub(crate) data: PathBuf,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    pub(crate) api_url: Option<String>,
+    #[command(flatten)]
+    pub(crate) elsewhere: Elsewhere,
     /// Bearer token of the API
     #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
     pub(crate) api_token: Option<String>,
@@ -59,47 +106,31 @@ pub(crate) struct ApiReach {
 
 impl ApiReach {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        // Of several tokens in the variable, which the server takes as a list, the first will do.
-        let token = self
-            .api_token
-            .as_ref()
-            .and_then(|list| list.split(',').find(|one| !one.trim().starts_with(HASH)))
-            .map(str::to_owned);
-        match &self.api_url {
-            Some(url) => Client::new(url, token),
-            None => {
-                let run = Run::find(&self.data, "--api-url")?;
-                Client::new(&format!("http://{}", run.api_addr), token.or(run.api_token))
-            }
-        }
+        let (url, token) = self.address()?;
+        Client::new(&url, token)
+    }
+
+    /// Its address, and the token to ask with.
+    pub(crate) fn address(&self) -> Result<(String, Option<String>), Failure> {
+        let file = config::of_file("api_token")?.map(|texts| texts.join(","));
+        let given = self.api_token.as_deref().filter(|list| !list.is_empty()).or(file.as_deref());
+        self.elsewhere.address(&self.data, |owner| token(given, owner, None))
     }
 }
 
 /// The API and the log of a pipeline.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct PipelineReach {
-    /// Data folder of the pipeline that runs here
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    pub(crate) data: PathBuf,
+    #[command(flatten)]
+    pub(crate) api: ApiReach,
     /// Broker of a pipeline elsewhere
     #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
     nats_url: Option<String>,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    pub(crate) api_url: Option<String>,
-    /// Bearer token of the API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    api_token: Option<String>,
 }
 
 impl PipelineReach {
     pub(crate) fn log(&self) -> LogReach {
-        LogReach { data: self.data.clone(), nats_url: self.nats_url.clone() }
-    }
-
-    pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let Self { data, api_url, api_token, .. } = self.clone();
-        ApiReach { data, api_url, api_token }.client()
+        LogReach { data: self.api.data.clone(), nats_url: self.nats_url.clone() }
     }
 }
 

@@ -108,10 +108,12 @@ pub(crate) enum Stores {
 }
 
 async fn position(reach: &PipelineReach) -> Result<Stores, Failure> {
-    if reach.api_url.is_none() && matches!(Run::find(&reach.data, "--api-url"), Err(Failure::Missing(_))) {
+    if reach.api.elsewhere.named().is_none()
+        && matches!(Run::find(&reach.api.data, "--api-url"), Err(Failure::Missing(_)))
+    {
         return Ok(Stores::NotNamed);
     }
-    let asked = async { reach.client()?.get(&["v1", "position"], &[]).await };
+    let asked = async { reach.api.client()?.get(&["v1", "position"], &[]).await };
     match asked.await {
         Ok(position) => Ok(Stores::At(position)),
         Err(failure @ Failure::Usage(_)) => Err(failure),

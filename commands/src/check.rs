@@ -145,7 +145,7 @@ async fn measure(args: &CheckArgs) -> Result<Measure, Failure> {
 }
 
 async fn progress(args: &CheckArgs) -> Result<(Client, health::Progress), Failure> {
-    let api = args.reach.client()?;
+    let api = args.reach.api.client()?;
     let progress = health::progress(&api).await?;
     let progress = progress.ok_or_else(|| {
         let base = api.base();

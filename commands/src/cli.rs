@@ -7,7 +7,7 @@ use crate::events::EventsArgs;
 use crate::failed::FailedArgs;
 use crate::group::GroupArgs;
 use crate::replay::ReplayArgs;
-use crate::simulate::SimulateArgs;
+use crate::simulate::SimulateVerb;
 use crate::{audit, check, config, doctor, provision, up, why};
 
 /// Dependable WhatsApp group webhooks: verified, logged in NATS JetStream, folded into state you can query.
@@ -21,9 +21,6 @@ use crate::{audit, check, config, doctor, provision, up, why};
                   in this order of precedence; `groupfold config show` tells what holds and why."
 )]
 pub(crate) struct Cli {
-    /// Authorities that sign the certificate of --api-url, PEM (default: those of the system)
-    #[arg(long, global = true, env = "GROUPFOLD_API_TLS_CA", value_name = "FILE")]
-    pub(crate) api_tls_ca: Option<std::path::PathBuf>,
     #[command(subcommand)]
     pub(crate) verb: Verb,
 }
@@ -81,17 +78,4 @@ pub(crate) enum Output {
     Table,
     /// For scripts
     Json,
-}
-
-/// A seeded provider: signed webhooks with duplicates, reorder, retries and bad items.
-#[derive(clap::Args, Debug)]
-pub(crate) struct SimulateVerb {
-    /// Data folder of the pipeline that runs here
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    pub(crate) data: std::path::PathBuf,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) output: Output,
-    #[command(flatten)]
-    pub(crate) simulate: SimulateArgs,
 }

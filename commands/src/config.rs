@@ -12,10 +12,10 @@ mod typed;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-pub(crate) use args::{ConfigArgs, Flags, run};
+pub(crate) use args::{ConfigArgs, Flags, Settings, run};
 pub(crate) use keys::{KEYS, Key};
 pub(crate) use tokens::HASH;
-pub(crate) use typed::{Config, ambient_access};
+pub(crate) use typed::{Config, ambient_access, of_file};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The data folder: one process at a time, and where a running one left its addresses.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -52,9 +52,7 @@ pub(crate) struct Run {
 impl DataFolder {
     /// Creates the folder if needed and takes it.
     pub(crate) fn take(path: &Path) -> Result<Self, Failure> {
-        let unusable = |error: std::io::Error| {
-            Failure::failed(&format!("data: cannot use the folder {}", path.display()), &error)
-        };
+        let unusable = |error| unusable(path, error);
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let path = path.canonicalize().map_err(unusable)?;
         let mut lock = OpenOptions::new()
@@ -100,6 +98,28 @@ impl Drop for DataFolder {
         let _ = std::fs::remove_file(self.path.join(RUN_FILE));
         let _ = self.lock.unlock();
     }
+}
+
+/// Why a data folder is of no use: mostly it is another user's, and shut.
+fn unusable(data: &Path, error: std::io::Error) -> Failure {
+    let what = format!("data: cannot use the folder {}", data.display());
+    match others(&[&data.join(RUN_FILE), &data.join(LOCK_FILE), data], &error) {
+        Some(belongs) => Failure::Failed(format!("{what}: it {belongs}")),
+        None => Failure::failed(&what, &error),
+    }
+}
+
+/// Whose that is which this user may not open, and what to do: of the first of `paths` that is another's.
+pub(crate) fn others(paths: &[&Path], error: &std::io::Error) -> Option<String> {
+    if error.kind() != ErrorKind::PermissionDenied {
+        return None;
+    }
+    let me = rustix::process::geteuid().as_raw();
+    let mut owners = paths.iter().filter_map(|path| Some(std::fs::metadata(path).ok()?.uid()));
+    let owner = owners.find(|owner| *owner != me)?;
+    Some(format!(
+        "belongs to user {owner}, and this is user {me}: run it as that user (sudo -u '#{owner}' groupfold …)"
+    ))
 }
 
 /// Another verb that looks for what runs holds the lock for an instant: that is not somebody at work.
@@ -159,12 +179,18 @@ impl Run {
                 data.display()
             ))
         };
-        let lock = File::open(data.join(LOCK_FILE)).map_err(|_| nothing())?;
+        let lock = File::open(data.join(LOCK_FILE)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => nothing(),
+            _ => unusable(data, error),
+        })?;
         if lock.try_lock_shared().is_ok() {
             return Err(nothing());
         }
-        let text = std::fs::read_to_string(data.join(RUN_FILE)).map_err(|_| {
-            Failure::Again(format!("groupfold is starting or stopping on {}: try again", data.display()))
+        let text = std::fs::read_to_string(data.join(RUN_FILE)).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => {
+                Failure::Again(format!("groupfold is starting or stopping on {}: try again", data.display()))
+            }
+            _ => unusable(data, error),
         })?;
         serde_json::from_str(&text).map_err(|error| Failure::failed("data: run.json cannot be read", &error))
     }

@@ -15,9 +15,9 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use crate::api::Client;
+use crate::api::{Client, Elsewhere, token};
 use crate::cli::Output;
-use crate::config::{Config, Fault, Flags, Layers};
+use crate::config::{Config, Fault, Layers, Settings};
 use crate::data::Run;
 use crate::exit::Failure;
 use crate::{health, pipeline, print};
@@ -30,14 +30,13 @@ use crate::{health, pipeline, print};
                         be warnings), 3 something does, 1 it could not look."
 )]
 pub(crate) struct DoctorArgs {
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
+    #[command(flatten)]
+    api: Elsewhere,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
-    flags: Flags,
+    flags: Settings,
 }
 
 /// How bad it is.
@@ -139,7 +138,7 @@ impl Patient {
         let data = config.as_ref().map(|config| config.data.clone()).or_else(|| Layers::data(&args.flags));
         let data = data.unwrap_or_else(|| PathBuf::from("./groupfold-data"));
         let elsewhere =
-            args.api_url.is_some() || config.as_ref().is_some_and(|config| config.nats_url.is_some());
+            args.api.named().is_some() || config.as_ref().is_some_and(|config| config.nats_url.is_some());
         let run = match Run::find(&data, "--nats-url") {
             Ok(run) => {
                 findings.ok("process", format!("groupfold {} runs as process {}", run.version, run.pid));
@@ -166,10 +165,13 @@ impl Patient {
             }
             Err(failure) => return Err(failure),
         };
-        let token = config.as_ref().and_then(|config| config.api_tokens_plain.first().cloned());
-        let api = match (&args.api_url, &run) {
-            (Some(url), _) => Some((url.trim_end_matches('/').to_owned(), token)),
-            (None, Some(run)) => Some((format!("http://{}", run.api_addr), run.api_token.clone().or(token))),
+        let settings = config.as_ref().and_then(|config| config.api_token_of_all.clone());
+        let api = match (args.api.url()?, &run) {
+            (Some(url), _) => Some((url.trim_end_matches('/').to_owned(), token(None, None, settings))),
+            (None, Some(run)) => {
+                let token = token(None, run.api_token.clone(), settings);
+                Some((format!("http://{}", run.api_addr), token))
+            }
             (None, None) => None,
         };
         Ok(Self { config, data, run, api })
@@ -189,7 +191,7 @@ impl Patient {
             addr.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
         }
         let url = format!("{scheme}://{addr}");
-        let token = config.api_tokens_plain.first().cloned();
+        let token = config.api_token_of_all.clone();
         if let Ok(api) = Client::new(&url, token.clone())
             && health::readiness(&api).await.is_ok()
         {

@@ -32,9 +32,9 @@ enum FailedVerb {
     /// Failures that are not settled, grouped by what is wrong with them
     List(ListArgs),
     /// One failure in words: what was expected where, its JSON, and its fate with this build
-    Show(OneArgs),
+    Show(ShowArgs),
     /// The bytes of one failure, as they came
-    Raw(OneArgs),
+    Raw(RawArgs),
     /// Read failures again: a preview, or with --execute the thing itself
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
@@ -58,10 +58,10 @@ struct Filter {
     #[arg(long, value_name = "CAUSE", value_parser = cause)]
     cause: Option<String>,
     /// Received at this time or later: 2026-01-31T12:00:00Z, 2026-01-31, or -1h
-    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "from", value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
     since: Option<i64>,
     /// Received before this time
-    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "to", value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
     until: Option<i64>,
     /// meta
     #[arg(long, value_name = "PROVIDER")]
@@ -97,11 +97,17 @@ struct ListArgs {
 }
 
 #[derive(Args, Debug)]
-struct OneArgs {
+struct RawArgs {
     /// The failure's id, or the beginning of it (six digits at least)
     id: String,
     #[command(flatten)]
     reach: LogReach,
+}
+
+#[derive(Args, Debug)]
+struct ShowArgs {
+    #[command(flatten)]
+    one: RawArgs,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,

@@ -47,16 +47,23 @@ impl Log {
 }
 
 impl LogReach {
+    /// The broker elsewhere, if one is named.
+    pub(crate) fn url(&self) -> Result<Option<String>, Failure> {
+        let file = config::of_file("nats_url")?.and_then(|mut texts| texts.pop());
+        match self.nats_url.clone().or(file) {
+            Some(url) if url.trim().is_empty() => Err(Failure::Usage(
+                "nats_url: \"\" (from --nats-url or GROUPFOLD_NATS_URL); expected a text that is not empty"
+                    .into(),
+            )),
+            url => Ok(url),
+        }
+    }
+
     /// Connects to the broker; its log need not be provisioned.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
         // A verb takes credentials from where the pipeline has them: its run file, or variables and the config file.
-        let (url, access) = match &self.nats_url {
-            Some(url) if url.trim().is_empty() => {
-                return Err(Failure::Usage(
-                    "nats_url: \"\" (from --nats-url or GROUPFOLD_NATS_URL); expected a text that is not empty".into(),
-                ));
-            }
-            Some(url) => (url.clone(), config::ambient_access()),
+        let (url, access) = match self.url()? {
+            Some(url) => (url, config::ambient_access()?),
             None => {
                 let run = Run::find(&self.data, "--nats-url")?;
                 (run.nats_url, run.nats_access)

@@ -25,6 +25,7 @@ mod loss;
 mod operate;
 mod pipeline;
 mod print;
+mod process;
 mod progress;
 mod provider;
 mod provision;
@@ -72,9 +73,6 @@ fn main() -> std::process::ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), exit::Failure> {
-    if let Some(file) = &cli.api_tls_ca {
-        api::trust(file)?;
-    }
     match cli.verb {
         Verb::Up(args) => up::run(args).await,
         Verb::Ingest(flags) => serve::ingest(flags).await,
@@ -92,7 +90,7 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Reconcile(args) => reconcile::run(*args).await,
         Verb::Rebuild(args) => rebuild::run(args).await,
         Verb::Verify(args) => verify::run(args).await,
-        Verb::Simulate(args) => serve::simulate(*args).await,
+        Verb::Simulate(args) => simulate::verb(*args).await,
         Verb::Doctor(args) => doctor::run(args).await,
         Verb::Check(args) => check::run(args).await,
         Verb::Token(args) => token::run(args),

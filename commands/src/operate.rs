@@ -1,7 +1,6 @@
 //! Tasks of an operator on the stores: asked of the process that serves them, or done here on stores that none
 //! serves, and followed to their end.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use groupfold_projector::rebuild::{
@@ -10,11 +9,10 @@ use groupfold_projector::rebuild::{
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{ApiReach, Client, Request};
+use crate::api::{Client, PipelineReach, Request};
 use crate::cli::Output;
 use crate::data::DataFolder;
 use crate::exit::Failure;
-use crate::log::LogReach;
 use crate::{pipeline, print, progress};
 
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -25,18 +23,8 @@ const LOOKS_FAILED_MAX: u32 = 25;
 /// Which stores.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct StoreReach {
-    /// Data folder of the stores, and of the pipeline that runs on them
-    #[arg(long, env = "GROUPFOLD_DATA", default_value = "./groupfold-data", value_name = "DIR")]
-    data: PathBuf,
-    /// Operators' endpoints of a pipeline elsewhere: its API address
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
-    /// Bearer token of the API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    api_token: Option<String>,
-    /// Broker of the log, for stores that no process serves
-    #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
-    nats_url: Option<String>,
+    #[command(flatten)]
+    pipeline: PipelineReach,
     /// Partitions worked on at once in stores that no process serves: with 1 it takes less memory and more time
     #[arg(long, default_value_t = AT_ONCE_DEFAULT as u8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     at_once: u8,
@@ -65,30 +53,25 @@ impl Order {
 impl StoreReach {
     /// Has it done and waits for its end.
     pub(crate) async fn order(&self, order: Order) -> Result<Job, Failure> {
-        let api = ApiReach {
-            data: self.data.clone(),
-            api_url: self.api_url.clone(),
-            api_token: self.api_token.clone(),
-        };
-        match (api.client(), &self.nats_url) {
-            (Ok(client), _) => remote(&client, order).await,
-            (Err(Failure::Missing(_)), Some(_)) => self.here(order).await,
-            (Err(Failure::Missing(_)), None) => Err(Failure::Missing(format!(
-                "nothing runs on {0}: start `groupfold up --data {0}` or `groupfold project`, or, with the log elsewhere, \
-                 name its broker by --nats-url to work on the stopped stores",
-                self.data.display()
+        let data = self.pipeline.api.data.display();
+        match self.pipeline.api.client() {
+            Ok(client) => remote(&client, order).await,
+            Err(Failure::Missing(_)) if self.pipeline.log().url()?.is_some() => self.here(order).await,
+            Err(Failure::Missing(_)) => Err(Failure::Missing(format!(
+                "nothing runs on {data}: start `groupfold up --data {data}` or `groupfold project`, or, with the log elsewhere, \
+                 name its broker by --nats-url to work on the stopped stores"
             ))),
-            (Err(failure), _) => Err(failure),
+            Err(failure) => Err(failure),
         }
     }
 
     /// On stores that no process serves. The folder is taken, so that none begins to.
     async fn here(&self, order: Order) -> Result<Job, Failure> {
-        let log = LogReach { data: self.data.clone(), nats_url: self.nats_url.clone() }.open().await?;
-        if !self.data.join("store").is_dir() {
-            return Err(Failure::Missing(format!("there are no stores in {}", self.data.display())));
+        let (log, data) = (self.pipeline.log().open().await?, &self.pipeline.api.data);
+        if !data.join("store").is_dir() {
+            return Err(Failure::Missing(format!("there are no stores in {}", data.display())));
         }
-        let folder = DataFolder::take(&self.data)?;
+        let folder = DataFolder::take(data)?;
         let told: CancellationToken = pipeline::until_told_to_stop()?;
         let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
         let at_once = usize::from(self.at_once);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use groupfold_ingest::provision::{self, Plan};
-use groupfold_ingest::replay;
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings, StartError, Stream};
 use groupfold_projector::{Entrance, Holder, Io, Ops, Projector, Settings as ProjectorSettings, Token};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
@@ -15,7 +14,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::beside::Beside;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::data::random_hex;
@@ -261,18 +259,16 @@ pub(crate) fn owner(text: &str) -> Token {
     Token { holder: Holder::Process, ..Token::all(OWNER, text) }
 }
 
-/// Starts the projector on the data folder, and the desk that writes for its API.
+/// Starts the projector on the data folder, and the desk that writes for its API. No broker is waited for.
 pub(crate) async fn projector(
     config: &Config,
-    client: async_nats::Client,
-    api_tokens: Vec<Token>,
-    provider: Arc<Provider>,
+    (client, partitions, api_tokens, provider): (async_nats::Client, u16, Vec<Token>, Arc<Provider>),
     registry: &mut Registry,
     shutdown: CancellationToken,
 ) -> Result<(Projector, Desk), Failure> {
     let settings = ProjectorSettings {
         data: config.data.clone(),
-        partitions: partitions(&client, config).await?,
+        partitions,
         owned: config.own.clone(),
         cache_bytes: config.cache_bytes,
         batch_events_max: config.batch_events_max,
@@ -281,7 +277,6 @@ pub(crate) async fn projector(
         rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
-    let partitions = settings.partitions;
     let projector = Projector::start(client.clone(), settings, registry, shutdown)
         .await
         .map_err(|error| failed("the projector cannot start", &error))?;
@@ -296,17 +291,18 @@ pub(crate) fn provider(config: &Config, registry: &mut Registry) -> Result<Arc<P
     Ok(provider)
 }
 
-/// What goes on beside the projector.
-pub(crate) async fn beside(
-    config: &Config,
-    client: async_nats::Client,
-    api_addr: SocketAddr,
-    own_token: Option<String>,
-    provider: Arc<Provider>,
-    registry: &mut Registry,
-) -> Result<Beside, Failure> {
-    let log = replay::Log::new(client.clone(), partitions(&client, config).await?);
-    Beside::new(config, log, api_addr, own_token, provider, registry)
+/// Takes webhooks until told to stop, and fails if not all that were under way then are done.
+pub(crate) async fn receive(
+    receiver: &Receiver,
+    listener: TcpListener,
+    told: CancellationToken,
+) -> Result<(), Failure> {
+    let report = receiver.serve(listener, told).await;
+    tracing::info!(?report, "receiver is drained");
+    match report.cut {
+        0 => Ok(()),
+        cut => Err(Failure::Failed(format!("{cut} webhook(s) were cut when the drain budget ended"))),
+    }
 }
 
 /// Health, durability and metrics of a process with a receiver, for the operator's address.

@@ -2,7 +2,7 @@
 
 use crate::broker::{self, Broker};
 use crate::cli::Output;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Settings};
 use crate::data::Run;
 use crate::exit::Failure;
 use crate::{pipeline, print, telemetry};
@@ -11,7 +11,7 @@ use crate::{pipeline, print, telemetry};
 #[derive(clap::Args, Debug)]
 #[command(
     after_help = "A stream of events that vanished from a log is not made again: restore it from a backup. Only where there is none, \
-                  --anew gives up what was in it."
+                  --anew gives up what was in it.\nThe shape of a new log is settings: --partitions, --replicas, --log-bytes-max."
 )]
 pub(crate) struct ProvisionArgs {
     /// Change nothing: exit 3 if a stream is missing or differs
@@ -24,7 +24,7 @@ pub(crate) struct ProvisionArgs {
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
-    flags: Flags,
+    flags: Settings,
 }
 
 /// Creates what is missing, streams of events in a new log alone; what is there and differs is told, never changed.

@@ -15,6 +15,7 @@ mod snapshot;
 use std::time::Duration;
 
 use groupfold_ingest::replay;
+use reqwest::StatusCode;
 use serde_json::json;
 
 pub(crate) use self::differ::are_two;
@@ -22,14 +23,13 @@ pub(crate) use self::known::Known;
 pub(crate) use self::reading::{Read, Reading, read};
 use self::round::{Appended, Found, Round, append};
 pub(crate) use self::snapshot::record as record_of;
-use crate::api::{ApiReach, Client};
+use crate::api::{Answer, Client, Elsewhere, Request, token};
 use crate::cli::Output;
-use crate::config::{Config, Flags};
+use crate::config::{Config, Settings};
 use crate::data::Run;
 use crate::exit::Failure;
-use crate::log::LogReach;
-use crate::print;
-use crate::provider::{Answer, Provider};
+use crate::provider::{self, Provider};
+use crate::{broker, pipeline, print};
 
 /// List the provider's groups, and take in those that were there before
 #[derive(clap::Args, Debug)]
@@ -41,9 +41,6 @@ pub(crate) struct ImportArgs {
     /// The business number whose groups to list
     #[arg(long, value_name = "ID")]
     phone_number_id: String,
-    /// Only show which groups are new, known or gone (the default)
-    #[arg(long, conflicts_with = "execute")]
-    preview: bool,
     /// Read the chosen groups and append what they are to the log
     #[arg(long)]
     execute: bool,
@@ -56,14 +53,13 @@ pub(crate) struct ImportArgs {
     /// WhatsApp Business Account of the number, if no group of it is known yet
     #[arg(long, value_name = "WABA")]
     account: Option<String>,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
-    flags: Flags,
+    flags: Settings,
 }
 
 /// Read groups from the provider and compare them with the projection
@@ -89,14 +85,13 @@ pub(crate) struct ReconcileArgs {
     /// How long a difference must last
     #[arg(long, value_name = "MS", default_value_t = 5000)]
     settle_ms: u64,
-    /// Query API of a pipeline elsewhere
-    #[arg(long, env = "GROUPFOLD_API_URL", value_name = "URL")]
-    api_url: Option<String>,
+    #[command(flatten)]
+    elsewhere: Elsewhere,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
-    flags: Flags,
+    flags: Settings,
 }
 
 pub(crate) async fn import(args: ImportArgs) -> Result<(), Failure> {
@@ -111,7 +106,7 @@ struct Both {
 }
 
 impl Both {
-    fn of(flags: &Flags, api_url: Option<String>) -> Result<Self, Failure> {
+    async fn of(flags: &Settings, elsewhere: &Elsewhere) -> Result<Self, Failure> {
         let mut config = Config::load(flags)?;
         if let (true, Some((url, token))) = (
             config.provider.tokens.is_empty(),
@@ -126,8 +121,10 @@ impl Both {
                     .to_owned(),
             ));
         }
-        let api_token = config.api_tokens_plain.first().cloned();
-        let api = ApiReach { data: config.data.clone(), api_url, api_token }.client()?;
+        let settings = config.api_token_of_all.clone();
+        let (url, token) = elsewhere.address(&config.data, |owner| token(None, owner, settings))?;
+        let api = Client::new(&url, token)?;
+        sees_all(&api).await?;
         Ok(Self { provider: Provider::new(config.provider.clone())?, api, config })
     }
 
@@ -141,9 +138,29 @@ impl Both {
     }
 
     async fn log(&self) -> Result<replay::Log, Failure> {
-        let reach = LogReach { data: self.config.data.clone(), nats_url: self.config.nats_url.clone() };
-        let log = reach.open().await?;
-        Ok(replay::Log::new(log.client, log.partitions))
+        let client = match &self.config.nats_url {
+            Some(url) => broker::connect(url, &self.config.nats_access).await?,
+            None => {
+                let run = Run::find(&self.config.data, "--nats-url")?;
+                broker::connect(&run.nats_url, &run.nats_access).await?
+            }
+        };
+        let partitions = pipeline::partitions(&client, &self.config).await?;
+        Ok(replay::Log::new(client, partitions))
+    }
+}
+
+/// Refuses to conclude from what a token for some numbers is told: all else would be taken for gone, or for new. What none
+/// of those may ask for tells.
+async fn sees_all(api: &Client) -> Result<(), Failure> {
+    let probe = Request { path: &["v1", "ops", "verify"], ..Request::default() };
+    match api.send(probe).await? {
+        Answer { status: StatusCode::FORBIDDEN, .. } => Err(Failure::Usage(format!(
+            "the token for the API at {} does not see all groups: give one with the scope operate that is bound to no number \
+             (--api-token, or GROUPFOLD_API_TOKEN)",
+            api.base()
+        ))),
+        _ => Ok(()),
     }
 }
 
@@ -152,17 +169,17 @@ fn run_id() -> String {
     format!("reconcile-{}", jiff::Timestamp::now().as_millisecond())
 }
 
-fn unreadable(what: &str, answer: &Answer) -> Failure {
+fn unreadable(what: &str, answer: &provider::Answer) -> Failure {
     let line = format!("{what} cannot be read: {}", reading::reason(answer));
     match answer {
-        Answer::Unknown(_) => Failure::Again(line),
+        provider::Answer::Unknown(_) => Failure::Again(line),
         _ => Failure::Failed(line),
     }
 }
 
 /// Compares, shows, and appends if told to.
 pub(crate) async fn run(args: ReconcileArgs) -> Result<(), Failure> {
-    let both = Both::of(&args.flags, args.api_url.clone())?;
+    let both = Both::of(&args.flags, &args.elsewhere).await?;
     let log = both.log_for(args.execute).await?;
     let behind = folded::fold_up(&both.api, log.as_ref()).await?;
     let groups = groups(&both.api, &args).await?;

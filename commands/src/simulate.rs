@@ -17,6 +17,7 @@ mod people;
 mod plan;
 mod report;
 mod truth;
+mod verb;
 mod wire;
 mod world;
 
@@ -27,7 +28,8 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use args::{Secret, SimulateArgs};
 pub(crate) use graph::DEMO_TOKEN;
-pub(crate) use report::Report;
+use report::Report;
+pub(crate) use verb::{SimulateVerb, verb};
 pub(crate) use wire::signature;
 
 use plan::Plan;
@@ -41,9 +43,6 @@ pub(crate) enum Error {
     /// Nobody told what to sign with.
     #[error("there is no app secret to sign with")]
     NoSecret,
-    /// Nobody told which API to compare with.
-    #[error("no query API: start `groupfold up`, or name one with --api-url")]
-    NoApi,
     /// The HTTP client cannot be made.
     #[error("cannot make an HTTP client")]
     Client(#[source] reqwest::Error),
@@ -89,8 +88,8 @@ fn advice(status: u16) -> &'static str {
     }
 }
 
-/// Simulates until the duration or the number of events is over or `shutdown` is cancelled; or, with
-/// `--check`, compares a truth with the API; or, with `--serve`, takes commands on the listener.
+/// Simulates until the duration or the number of events is over or `shutdown` is cancelled; or, with `--serve`, takes
+/// commands on the listener.
 ///
 /// # Errors
 /// Something to work with is missing, the receiver refuses everything, or a file cannot be used.
@@ -99,11 +98,6 @@ pub(crate) async fn run(
     listener: Option<TcpListener>,
     shutdown: CancellationToken,
 ) -> Result<Report, Error> {
-    if let Some(file) = &args.check {
-        let api = args.api_url.as_deref().ok_or(Error::NoApi)?;
-        let token = args.api_token.as_ref().map(Secret::expose);
-        return Ok(Report { differences: compare::compare(file, api, token).await?, ..Report::default() });
-    }
     // The variable may list several, as the receiver takes them; one is enough to sign with.
     let secrets = args.app_secret.as_ref().map(Secret::expose).unwrap_or_default();
     let secret = secrets.split(',').map(str::trim).find(|secret| !secret.is_empty());

@@ -23,10 +23,10 @@ const PAGES_MAX: usize = 10_000;
 )]
 pub(crate) struct UsageArgs {
     /// Deliveries from this time, day (UTC) or age (-720h) on
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = crate::when::time_ms)]
+    #[arg(long, visible_alias = "since", value_name = "TIME", allow_hyphen_values = true, value_parser = crate::when::time_ms)]
     from: Option<i64>,
     /// Deliveries before this time, day (UTC) or age
-    #[arg(long, value_name = "TIME", allow_hyphen_values = true, value_parser = crate::when::time_ms)]
+    #[arg(long, visible_alias = "until", value_name = "TIME", allow_hyphen_values = true, value_parser = crate::when::time_ms)]
     to: Option<i64>,
     /// What to count by
     #[arg(long, value_enum, default_value = "day")]

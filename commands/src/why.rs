@@ -21,7 +21,7 @@ pub(crate) struct WhyArgs {
     /// Event id, failed id, request id, message id, command id, or the provider's request_id
     id: String,
     /// Search what the log took at this time or later: 2026-01-31T12:00:00Z, or -1h
-    #[arg(long, value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
+    #[arg(long, visible_alias = "from", value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
     since: Option<i64>,
     #[command(flatten)]
     reach: PipelineReach,
@@ -54,7 +54,7 @@ pub(crate) struct Applied(Option<Vec<(u64, u64)>>);
 
 impl Applied {
     async fn ask(reach: &PipelineReach) -> Self {
-        let asked = async { reach.client()?.get(&["v1", "position"], &[]).await };
+        let asked = async { reach.api.client()?.get(&["v1", "position"], &[]).await };
         let Ok(position) = asked.await else { return Self(None) };
         let partitions = position["partitions"].as_array().cloned().unwrap_or_default();
         let one = |one: &Value| Some((one["partition"].as_u64()?, one["applied"].as_u64()?));

@@ -39,6 +39,7 @@ mod oracle;
 mod permissions;
 mod plain;
 mod platform;
+mod reach;
 mod readme;
 mod rebuild;
 mod reconcile;

@@ -10,9 +10,12 @@ use groupfold_tests::{
     Groupfold, NatsServer, Options, Process, Scratch, groupfold_binary, http, nats_server_binary, wait_until,
 };
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::hook::{joined, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
+const AT_ONCE: Duration = Duration::from_secs(4);
 const STRONG: &str = "0123456789abcdef0123456789abcdef";
 /// A pipeline on free ports.
 const UP: [&str; 9] = [
@@ -215,4 +218,52 @@ fn config_show_tells_all_faults_of_a_file_as_config_check_does() {
         code == Some(2) && said.contains("webhook_addr") && said.contains("2 fault(s)"),
         "{code:?} {said}"
     );
+}
+
+/// A broker that greets and answers a PING, and nothing that is asked of JetStream; what it hears is kept.
+async fn deaf_broker() -> (String, std::sync::Arc<std::sync::Mutex<String>>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let heard = std::sync::Arc::<std::sync::Mutex<String>>::default();
+    let kept = heard.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(answer_pings(stream, kept.clone()));
+        }
+    });
+    (url, heard)
+}
+
+async fn answer_pings(mut stream: tokio::net::TcpStream, kept: std::sync::Arc<std::sync::Mutex<String>>) {
+    let info = r#"INFO {"server_id":"S","server_name":"s","version":"2.15.1","proto":1,"host":"h","port":1,"headers":true,"max_payload":1048576}"#;
+    let _ = stream.write_all(format!("{info}\r\n").as_bytes()).await;
+    let mut bytes = [0; 4096];
+    while let Ok(read @ 1..) = stream.read(&mut bytes).await {
+        let text = String::from_utf8_lossy(&bytes[..read]).into_owned();
+        kept.lock().unwrap().push_str(&text);
+        if text.contains("PING\r\n") && stream.write_all(b"PONG\r\n").await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Both waited for the broker's answer, and ended with 1 seconds later.
+#[tokio::test]
+async fn told_to_stop_while_the_broker_does_not_answer_for_the_log_a_part_ends_with_0_at_once() {
+    for verb in ["up", "project", "ingest"] {
+        let (url, heard) = deaf_broker().await;
+        let scratch = Scratch::new("deaf");
+        let mut command = Groupfold::command();
+        command.arg(verb).args(&UP[1..]).args(["--nats-url", &url, "--data"]);
+        command.arg(scratch.path().join("data"));
+        let mut process = Process::spawn("groupfold", command, &scratch.path().join("log"));
+        wait_until("the log is asked for", BOUND, async || {
+            let heard = heard.lock().unwrap();
+            if heard.contains("$JS.API") { Ok(()) } else { Err(heard.clone()) }
+        })
+        .await;
+        process.signal("TERM");
+        // Less than the broker's client waits for an answer.
+        assert_eq!(process.wait(AT_ONCE).await.code(), Some(0), "{verb}: {}", process.log());
+    }
 }

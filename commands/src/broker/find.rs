@@ -27,23 +27,34 @@ pub(crate) fn nats_server(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
         std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
     });
-    let tools = tools();
+    let (tools, named) = match std::env::var_os("GROUPFOLD_TOOLS") {
+        Some(named) => (vec![named.into()], true),
+        None => (tools(), false),
+    };
     let installed = tools.iter().map(|tools| tools.join(format!("nats-server-{VERSION}/nats-server")));
-    on_path.chain(installed).find(|path| path.is_file()).ok_or_else(|| {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        installed.filter(|path| path.is_file()).partition(|path| named || is_ours(path));
+    on_path.filter(|path| path.is_file()).chain(ours).next().ok_or_else(|| {
         let looked: Vec<String> = tools.iter().map(|tools| tools.display().to_string()).collect();
-        missing(&format!("there is no nats-server on PATH or in {}", looked.join(", ")))
+        let refused =
+            others.first().map(|path| format!("; {} is another user's, and is not run", path.display()));
+        let refused = refused.unwrap_or_default();
+        missing(&format!("there is no nats-server on PATH or in {}{refused}", looked.join(", ")))
     })
 }
 
-/// The tool folder that is named, or those of the current folder and of the tree that this program was built in, wherever it
-/// is run from. One above the program that somebody else made, in `/tmp` say, is none of it.
-fn tools() -> Vec<PathBuf> {
-    if let Some(named) = std::env::var_os("GROUPFOLD_TOOLS") {
-        return vec![named.into()];
-    }
+/// True of a program in a tool folder that nobody but root, this user and whoever owns this program can have put there.
+fn is_ours(installed: &Path) -> bool {
     let owner = |path: &Path| std::fs::metadata(path).map(|found| found.uid()).ok();
+    let mut trusted = vec![0, rustix::process::geteuid().as_raw()];
+    trusted.extend(std::env::current_exe().ok().as_deref().and_then(owner));
+    installed.ancestors().take(3).all(|path| owner(path).is_some_and(|uid| trusted.contains(&uid)))
+}
+
+/// The tool folders of the current folder and of the tree that this program was built in, wherever it is run from.
+fn tools() -> Vec<PathBuf> {
     let program = std::env::current_exe().unwrap_or_default();
-    let of_program = program.ancestors().skip(1).map(|folder| folder.join(TOOLS));
-    let ours = of_program.filter(|tools| tools.is_dir() && owner(tools) == owner(&program));
-    std::iter::once(PathBuf::from(TOOLS)).chain(ours).collect()
+    let of_program =
+        program.ancestors().skip(1).map(|folder| folder.join(TOOLS)).filter(|tools| tools.is_dir());
+    std::iter::once(PathBuf::from(TOOLS)).chain(of_program).collect()
 }

@@ -59,6 +59,47 @@ impl FromArgMatches for Flags {
     }
 }
 
+/// The same for verbs that begin none of the parts that the settings are of: all are taken, few are shown, after the
+/// verb's own.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Settings(Flags);
+
+/// Those that are shown.
+const SHOWN: [&str; 3] = ["data", "api_token", "nats_url"];
+
+impl std::ops::Deref for Settings {
+    type Target = Flags;
+
+    fn deref(&self) -> &Flags {
+        &self.0
+    }
+}
+
+impl Args for Settings {
+    fn augment_args(command: Command) -> Command {
+        let heading = "Settings (all that `groupfold up --help` lists are taken)";
+        let shown = |arg: Arg| arg.help_heading(heading);
+        let command = Flags::augment_args(command).mut_arg("config", shown);
+        KEYS.iter().fold(command, |command, key| {
+            command.mut_arg(key.name, |arg| shown(arg).hide(!SHOWN.contains(&key.name)))
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Settings {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        Flags::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
 /// Check or show the settings that hold.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ConfigArgs {
@@ -132,7 +173,7 @@ struct PrintArgs {
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
     #[command(flatten)]
-    flags: Flags,
+    flags: Settings,
 }
 
 /// `groupfold config check|show`.

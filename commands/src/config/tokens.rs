@@ -66,6 +66,15 @@ pub(super) fn of_file(value: &toml::Value, faults: &mut Vec<Fault>) -> (Vec<Toke
     (tokens, texts)
 }
 
+/// The first of those that are not hashed that is bound to no number: what a bound one sees is not all there is.
+pub(super) fn of_all(tokens: &[Token], plain: &[String]) -> Option<String> {
+    let sees_all = |text: &&String| {
+        let sha256 = Token::all("", text).sha256;
+        tokens.iter().any(|token| token.sha256 == sha256 && token.phone_number_ids.is_none())
+    };
+    plain.iter().find(sees_all).cloned()
+}
+
 fn token(value: &toml::Value, texts: &mut Vec<String>) -> Result<Token, String> {
     let table = value.as_table().ok_or("expected a table")?;
     let known = ["name", "hash", "token", "scopes", "phone_number_ids", "requests_per_second"];

@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) api_tokens: Vec<Token>,
     /// Those of them that are not hashed.
     pub(crate) api_tokens_plain: Vec<String>,
+    /// One that a verb with these settings may ask with: plain, and bound to no number.
+    pub(crate) api_token_of_all: Option<String>,
     /// Files that the settings came from.
     pub(crate) files: Vec<PathBuf>,
     /// Keys whose values somebody gave, in whatever way.
@@ -65,10 +67,7 @@ pub(crate) struct Config {
 impl Config {
     /// Reads flags, environment and file.
     pub(crate) fn load(flags: &Flags) -> Result<Self, Failure> {
-        Self::from_layers(flags).map_err(|faults| {
-            let lines: Vec<String> = faults.into_iter().map(|Fault(line)| format!("\n  {line}")).collect();
-            Failure::Usage(format!("the settings have {} fault(s):{}", lines.len(), lines.concat()))
-        })
+        Self::from_layers(flags).map_err(failure)
     }
 
     pub(crate) fn from_layers(flags: &Flags) -> Result<Self, Vec<Fault>> {
@@ -93,6 +92,7 @@ impl Config {
     pub(super) fn typed(layers: &Layers) -> Result<Self, Vec<Fault>> {
         let mut read = Reader { layers, faults: Vec::new() };
         let (tokens, plain) = read.api_tokens();
+        let of_all = tokens::of_all(&tokens, &plain);
         let config = Self {
             data: read.one("data", "a folder").unwrap_or_default(),
             webhook_addr: read.one("webhook_addr", "ADDRESS:PORT").unwrap_or(NOWHERE),
@@ -106,6 +106,7 @@ impl Config {
             command_deadline: read.time("command_deadline_ms"),
             api_tokens: tokens,
             api_tokens_plain: plain,
+            api_token_of_all: of_all,
             files: read.files(),
             given: layers.given(),
             nats_server: read.one("nats_server", "a path"),
@@ -252,9 +253,31 @@ impl FromStr for Partitions {
 }
 
 /// How verbs that have no settings of their own reach the broker: as variables and the config file say.
-pub(crate) fn ambient_access() -> Access {
-    let (layers, _) = Layers::collect(&Flags::default(), |name| std::env::var(name).ok());
-    Reader { layers: &layers, faults: Vec::new() }.nats_access()
+///
+/// # Errors
+/// What they say of that has a fault, or the file cannot be read.
+pub(crate) fn ambient_access() -> Result<Access, Failure> {
+    let (layers, mut faults) = Layers::collect(&Flags::default(), |name| std::env::var(name).ok());
+    // What else is wrong is the matter of whoever uses it.
+    faults.retain(|Fault(line)| line.starts_with("nats_") || line.starts_with("config:"));
+    let mut read = Reader { layers: &layers, faults };
+    let access = read.nats_access();
+    if read.faults.is_empty() { Ok(access) } else { Err(failure(read.faults)) }
+}
+
+/// The texts of a secret from the file that its `GROUPFOLD_…_FILE` names, for verbs that read no other settings.
+///
+/// # Errors
+/// The file cannot be used, or the secret is given in another way too.
+pub(crate) fn of_file(name: &str) -> Result<Option<Vec<String>>, Failure> {
+    let Some(key) = KEYS.iter().find(|key| key.name == name) else { return Ok(None) };
+    let found = super::twin(key, |name| std::env::var(name).ok()).map_err(|fault| failure(vec![fault]))?;
+    Ok(found.map(|(setting, _)| setting.values))
+}
+
+fn failure(faults: Vec<Fault>) -> Failure {
+    let lines: Vec<String> = faults.into_iter().map(|Fault(line)| format!("\n  {line}")).collect();
+    Failure::Usage(format!("the settings have {} fault(s):{}", lines.len(), lines.concat()))
 }
 
 struct Reader<'a> {

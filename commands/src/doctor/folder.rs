@@ -1,12 +1,13 @@
 //! The data folder: who may read it, what is left over, what the store says of itself, room on the disk.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use groupfold_projector::store;
 
 use super::{Findings, Patient};
-use crate::data::Run;
+use crate::data::{Run, others};
 
 const FREE_SHARE_WARN: f64 = 0.10;
 const FREE_SHARE_FAIL: f64 = 0.03;
@@ -104,7 +105,9 @@ fn format(root: &Path, partitions: Option<u16>, findings: &mut Findings) {
                 findings.ok("store", "none here yet");
             }
         }
-        Err(error) => findings.fail("store", format!("FORMAT cannot be read: {error}"), aside),
+        Err(error) => {
+            findings.fail("store", format!("FORMAT cannot be read: {error}"), unread(root, &error, aside))
+        }
         Ok(Some(marker)) if marker.version != store::VERSION => {
             let (found, ours) = (marker.version, store::VERSION);
             findings.fail("store", format!("format {found:?}, this build reads {ours:?}"), aside);
@@ -116,6 +119,15 @@ fn format(root: &Path, partitions: Option<u16>, findings: &mut Findings) {
             (None, _) => findings.fail("store", "FORMAT names no number of partitions", aside),
             (Some(found), _) => leftovers(root, found, findings),
         },
+    }
+}
+
+/// What is not this user's to read, or what the disk does not give, is no reason to put a store aside.
+fn unread(root: &Path, error: &std::io::Error, aside: String) -> String {
+    match (error.kind(), others(&[&root.join("FORMAT"), root], error)) {
+        (_, Some(belongs)) => format!("it {belongs}"),
+        (ErrorKind::InvalidData | ErrorKind::IsADirectory, None) => aside,
+        (_, None) => format!("ls -l {}, dmesg and smartctl -H", root.display()),
     }
 }
 

@@ -6,15 +6,15 @@ use groupfold_schemas::v1;
 use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Entry, outcome};
-use super::{OneArgs, fate};
+use super::{RawArgs, ShowArgs, fate};
 use crate::exit::Failure;
 use crate::print;
 
 /// Longest part of bytes that are no JSON shown to a person.
 const BYTES_SHOWN_MAX: usize = 2_000;
 
-pub(super) async fn run(args: OneArgs) -> Result<(), Failure> {
-    let (entry, failed) = find(&args).await?;
+pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
+    let (entry, failed) = find(&args.one).await?;
     let fates = fate::words(&fate::today(&failed));
     print::either(
         args.output,
@@ -24,7 +24,7 @@ pub(super) async fn run(args: OneArgs) -> Result<(), Failure> {
 }
 
 /// The bytes alone.
-pub(super) async fn raw(args: OneArgs) -> Result<(), Failure> {
+pub(super) async fn raw(args: RawArgs) -> Result<(), Failure> {
     let (_, failed) = find(&args).await?;
     let mut out = std::io::stdout().lock();
     let written = out.write_all(&failed.raw).and_then(|()| out.flush());
@@ -36,7 +36,7 @@ pub(super) async fn raw(args: OneArgs) -> Result<(), Failure> {
     }
 }
 
-async fn find(args: &OneArgs) -> Result<(Entry, v1::FailedWebhook), Failure> {
+async fn find(args: &RawArgs) -> Result<(Entry, v1::FailedWebhook), Failure> {
     let log = args.reach.open().await?;
     let catalog = Catalog::read(&log).await?;
     let entry = catalog.find(&args.id)?.clone();

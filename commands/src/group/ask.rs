@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 
-use super::reach::{Reach, is_open};
+use super::reach::{Plain, Reach, ended, is_open};
 use super::tables;
 use crate::api::{Body, Request};
 use crate::cli::Output;
@@ -26,7 +26,7 @@ pub(super) struct Asked {
     #[arg(long, env = "GROUPFOLD_ACTOR", value_name = "NAME")]
     actor: Option<String>,
     #[command(flatten)]
-    reach: Reach,
+    reach: Plain,
 }
 
 #[derive(Subcommand, Debug)]
@@ -80,7 +80,7 @@ pub(super) enum AskVerb {
     Requests {
         group_id: String,
         #[command(flatten)]
-        reach: Reach,
+        reach: Plain,
     },
     /// Let people in
     Approve {
@@ -174,11 +174,12 @@ struct Asking<'a> {
 pub(super) async fn run(verb: AskVerb) -> Result<(), Failure> {
     match &verb {
         AskVerb::Requests { group_id, reach } => {
-            let answer = reach.get(&["v1", "groups", group_id, "join-requests"], &[]).await?;
+            let answer = reach.api.client()?.get(&["v1", "groups", group_id, "join-requests"], &[]).await?;
             return show(reach.output, &answer, tables::join_requests);
         }
         AskVerb::Link { group_id, reset: false, asked } => {
-            let answer = asked.reach.get(&["v1", "groups", group_id, "invite-link"], &[]).await?;
+            let path = ["v1", "groups", group_id, "invite-link"];
+            let answer = asked.reach.api.client()?.get(&path, &[]).await?;
             return show(asked.reach.output, &answer, tables::invite_link);
         }
         AskVerb::Commands { command_id: Some(id), reach, .. } => {
@@ -197,12 +198,13 @@ pub(super) async fn run(verb: AskVerb) -> Result<(), Failure> {
         [("Idempotency-Key", asked.idempotency_key.clone()), ("Groupfold-Actor", asked.actor.clone())];
     let path: Vec<&str> = path.iter().map(String::as_str).collect();
     let request = Request { method, path: &path, headers: &headers, body, ..Request::default() };
-    let mut answer = asked.reach.api.client()?.ask(request).await?;
+    let client = asked.reach.api.client()?;
+    let mut answer = client.ask(request).await?;
     if let Some(seconds) = asked.wait {
         let id = answer["command_id"].as_str().unwrap_or_default().to_owned();
         let position = answer["position"].as_str().map(str::to_owned);
         let link = answer.get("invite_link").cloned();
-        answer = asked.reach.ended(&id, position, seconds).await?;
+        answer = ended(&client, &id, position, seconds).await?;
         if let (Some(link), Some(fields)) = (link, answer.as_object_mut()) {
             fields.insert("invite_link".to_owned(), link);
         }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::Reach;
+use super::reach::Plain;
 use super::tables;
 use crate::api::{Body, Request};
 use crate::exit::Failure;
@@ -19,8 +19,11 @@ pub(super) struct Said {
     /// The same request again under the same key changes nothing
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// Longest wait until it is folded; 1000 if absent
+    #[arg(long, value_name = "MS")]
+    wait_ms: Option<u64>,
     #[command(flatten)]
-    reach: Reach,
+    reach: Plain,
 }
 
 #[derive(Subcommand, Debug)]
@@ -138,7 +141,7 @@ pub(super) async fn run(verb: &PolicyVerb) -> Result<(), Failure> {
     let headers =
         [("groupfold-actor", said.actor.clone()), ("idempotency-key", said.idempotency_key.clone())];
     let body = body.map_or(Body::None, Body::Json);
-    let waits = [("wait_ms", said.reach.wait_ms.map(|wait_ms| wait_ms.to_string()))];
+    let waits = [("wait_ms", said.wait_ms.map(|wait_ms| wait_ms.to_string()))];
     let request =
         Request { method, path: &path, query: &waits, headers: &headers, body, ..Request::default() };
     let answer = said.reach.api.client()?.ask(request).await?;

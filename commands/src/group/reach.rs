@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::api::ApiReach;
+use crate::api::{ApiReach, Client};
 use crate::cli::Output;
 use crate::exit::Failure;
 
@@ -12,6 +12,16 @@ use crate::exit::Failure;
 const WAIT_MAX: Duration = Duration::from_secs(25);
 /// Between looks at a command that is looked for at the provider.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Of what waits for nothing.
+#[derive(clap::Args, Debug, Clone)]
+pub(super) struct Plain {
+    #[command(flatten)]
+    pub(super) api: ApiReach,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub(super) output: Output,
+}
 
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Reach {
@@ -53,28 +63,27 @@ impl Reach {
         let wait_ms = self.wait_ms.map(|wait_ms| wait_ms.to_string());
         [("min_position", self.min_position.clone()), ("wait_ms", wait_ms)]
     }
+}
 
-    /// A command once all that can be known of it is, or as it is when the time is over.
-    pub(super) async fn ended(
-        &self,
-        command_id: &str,
-        position: Option<String>,
-        seconds: u64,
-    ) -> Result<Value, Failure> {
-        let client = self.api.client()?;
-        let over = tokio::time::Instant::now() + Duration::from_secs(seconds);
-        loop {
-            let left = over.saturating_duration_since(tokio::time::Instant::now()).min(WAIT_MAX);
-            let query = [("min_position", position.clone()), ("wait_ms", Some(left.as_millis().to_string()))];
-            let path = ["v1", "commands", command_id];
-            let command = client.get(&path, &query).await?;
-            if !is_open(&command) || left.is_zero() {
-                return Ok(command);
-            }
-            // The API takes what nobody can say for an end, and answers at once: it is being looked for.
-            if command["status"] == "unknown" {
-                tokio::time::sleep(LOOK_AGAIN.min(left)).await;
-            }
+/// A command once all that can be known of it is, or as it is when the time is over.
+pub(super) async fn ended(
+    client: &Client,
+    command_id: &str,
+    position: Option<String>,
+    seconds: u64,
+) -> Result<Value, Failure> {
+    let over = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    loop {
+        let left = over.saturating_duration_since(tokio::time::Instant::now()).min(WAIT_MAX);
+        let query = [("min_position", position.clone()), ("wait_ms", Some(left.as_millis().to_string()))];
+        let path = ["v1", "commands", command_id];
+        let command = client.get(&path, &query).await?;
+        if !is_open(&command) || left.is_zero() {
+            return Ok(command);
+        }
+        // The API takes what nobody can say for an end, and answers at once: it is being looked for.
+        if command["status"] == "unknown" {
+            tokio::time::sleep(LOOK_AGAIN.min(left)).await;
         }
     }
 }

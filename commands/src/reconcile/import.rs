@@ -47,7 +47,7 @@ struct Row {
 }
 
 pub(super) async fn run(args: ImportArgs) -> Result<(), Failure> {
-    let both = Both::of(&args.flags, args.api_url.clone())?;
+    let both = Both::of(&args.flags, &args.elsewhere).await?;
     let listed = both.provider.all_groups(&args.phone_number_id).await;
     let listed = listed.map_err(|answer| super::unreadable("the provider's groups", &answer))?;
     let log = both.log_for(args.execute).await?;

@@ -59,12 +59,6 @@ pub(crate) struct SimulateArgs {
     /// Send nothing: compare a truth file with the API
     #[arg(long, value_name = "FILE", conflicts_with = "truth")]
     pub(crate) check: Option<PathBuf>,
-    /// Query API for --check; absent: that of the `groupfold up` that runs here
-    #[arg(long, value_name = "URL")]
-    pub(crate) api_url: Option<String>,
-    /// Token for the query API
-    #[arg(long, env = "GROUPFOLD_API_TOKEN", hide_env_values = true, value_name = "TOKEN")]
-    pub(crate) api_token: Option<Secret>,
     /// WhatsApp Business Account that the webhooks speak of; absent: one per seed, because a number that
     /// changes does so in the whole account
     #[arg(long, value_name = "ID")]

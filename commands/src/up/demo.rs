@@ -22,14 +22,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const PAGE: &str = "200";
 
 /// The Graph API of the simulated provider.
-pub(super) struct Demo {
+pub(crate) struct Demo {
     listener: TcpListener,
-    pub(super) graph_url: String,
+    pub(crate) graph_url: String,
 }
 
 impl Demo {
     /// Turns all commands to it: nothing of a demo reaches a real provider, whatever the settings say.
-    pub(super) async fn bind(config: &mut Config) -> Result<Self, Failure> {
+    pub(crate) async fn bind(config: &mut Config) -> Result<Self, Failure> {
         let (listener, addr) = pipeline::bind("demo", SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let graph_url = format!("http://{addr}/v25.0");
         config.provider.turn_to(&graph_url, simulate::DEMO_TOKEN)?;
@@ -37,7 +37,7 @@ impl Demo {
     }
 
     /// Lives until told to stop. Calls that come before the groups of before are back wait.
-    pub(super) fn run(
+    pub(crate) fn run(
         self,
         config: &Config,
         webhook_addr: SocketAddr,

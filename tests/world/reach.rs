@@ -1,0 +1,245 @@
+//! How verbs reach a pipeline: by which token, by which user, and by which words.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use groupfold_tests::{Groupfold, Options, Scratch, groupfold_binary};
+
+use crate::hook::{NUMBER, created, lifecycle};
+use crate::reconcile::graph::{Graph, TOKEN, There};
+
+const T: i64 = 1_767_225_600;
+/// Bound to a number that has no group.
+const TENANT: &str = "token-of-a-tenant-of-another-number";
+const EVERYBODY: &str = "token-of-everybody-of-this-test";
+/// Nobody, on any system.
+const STRANGER: u32 = 65_534;
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let told = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
+    (output.status.code(), told)
+}
+
+fn run(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    said(&Groupfold::command().args(args).envs(env.iter().copied()).output().unwrap())
+}
+
+/// The same where somebody on this runtime is asked by the verb.
+async fn run_beside(args: &[&str], env: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = Groupfold::command();
+    command.args(args).envs(env.iter().copied());
+    said(&tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap())
+}
+
+fn file(scratch: &Scratch, name: &str, text: &str) -> String {
+    let path = scratch.path().join(name);
+    std::fs::write(&path, text).unwrap();
+    path.display().to_string()
+}
+
+/// With the settings of the process a tenant's token of theirs was asked with: nothing was compared, and all was fine.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_round_asks_by_a_token_that_sees_all_groups_or_not_at_all() {
+    let (scratch, graph) = (Scratch::new("round"), Graph::start().await);
+    let config = file(
+        &scratch,
+        "groupfold.toml",
+        &format!(
+            "[[api.tokens]]\nname = \"tenant\"\ntoken = \"{TENANT}\"\nscopes = [\"read\", \"operate\"]\n\
+             phone_number_ids = [\"999000999000999\"]\n"
+        ),
+    );
+    let args = ["--config", &config].map(str::to_owned).to_vec();
+    let groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    let answer = groupfold.post(&lifecycle(&[created("G1", "Tea", T)])).await;
+    assert_eq!(answer.status, 200, "{answer}");
+    assert_eq!(groupfold.get("/v1/groups/G1").await.status, 200);
+    graph.put("G1", There::with(&[]));
+    let (data, api) = (groupfold.data().display().to_string(), groupfold.api_url(""));
+    let round = ["reconcile", "--settle-ms", "0", "--meta-graph-url", &graph.url, "--config", &config];
+    let env = [("GROUPFOLD_META_ACCESS_TOKEN", TOKEN)];
+    let (code, told) = run_beside(&[&round[..], &["--data", &data]].concat(), &env).await;
+    assert!(code == Some(3) && told.contains("1 group(s) compared"), "{code:?} {told}");
+    let import = ["import", "--meta-graph-url", &graph.url, "--config", &config, "--phone-number-id", NUMBER];
+    let (code, told) = run_beside(&[&import[..], &["--data", &data]].concat(), &env).await;
+    let known = told.lines().any(|line| line.contains("G1") && line.contains("known"));
+    assert!(code == Some(0) && known, "{code:?} {told}");
+    // Elsewhere there is no token of the owner: by one that sees a part nothing is concluded.
+    let elsewhere = ["--data", &data, "--api-url", &api];
+    let (code, told) = run_beside(&[&round[..], &elsewhere].concat(), &env).await;
+    assert!(code == Some(1) && told.contains("401"), "{code:?} {told}");
+    // The server does not say that this one is a tenant's, and it is given as one of all.
+    let given = [env[0], ("GROUPFOLD_API_TOKEN", TENANT)];
+    for verb in [&round[..5], &[&import[..3], &import[5..]].concat()] {
+        let (code, told) = run_beside(&[verb, &elsewhere].concat(), &given).await;
+        assert!(code == Some(2) && told.contains("does not see all groups"), "{verb:?} {code:?} {told}");
+    }
+}
+
+/// An empty variable was a token, and files that variables name were read by the process alone.
+#[tokio::test]
+async fn a_verb_takes_a_secret_from_a_file_that_a_variable_names_and_an_empty_token_for_none() {
+    let scratch = Scratch::new("reach-files");
+    let args = ["--api-token", EVERYBODY].map(str::to_owned).to_vec();
+    let groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
+    let (data, api) = (groupfold.data().display().to_string(), groupfold.api_url(""));
+    let local = ["group", "list", "--data", &data];
+    let (code, told) = run(&local, &[("GROUPFOLD_API_TOKEN", "")]);
+    assert_eq!(code, Some(0), "{told}");
+    let elsewhere = ["group", "list", "--api-url", &api];
+    assert_eq!(run(&elsewhere, &[]).0, Some(1), "it is guarded");
+    let token = file(&scratch, "token", &format!("{EVERYBODY}\n"));
+    let (code, told) = run(&elsewhere, &[("GROUPFOLD_API_TOKEN_FILE", &token)]);
+    assert_eq!(code, Some(0), "{told}");
+    let broker = file(&scratch, "broker", groupfold.addresses().nats_url.as_deref().unwrap());
+    let (code, told) = run(&["failed", "list"], &[("GROUPFOLD_NATS_URL_FILE", &broker)]);
+    assert_eq!(code, Some(0), "{told}");
+    for (variable, verb) in
+        [("GROUPFOLD_API_TOKEN_FILE", &elsewhere[..]), ("GROUPFOLD_NATS_URL_FILE", &["failed", "list"])]
+    {
+        let (code, told) = run(verb, &[(variable, "/nonexistent")]);
+        let named = told.contains(variable) && told.contains("/nonexistent");
+        assert!(code == Some(2) && named, "{code:?} {told}");
+    }
+}
+
+/// It was told as what the broker says of whoever brings no password.
+#[test]
+fn a_fault_of_what_reaches_the_broker_is_told_before_the_broker_is_asked() {
+    let list = ["failed", "list", "--nats-url", "nats://127.0.0.1:1"];
+    let (code, told) = run(&list, &[("GROUPFOLD_NATS_PASSWORD_FILE", "/nonexistent")]);
+    assert!(code == Some(2) && told.contains("nats_password: cannot read /nonexistent"), "{code:?} {told}");
+    let (code, told) = run(&list, &[("GROUPFOLD_CONFIG", "/nonexistent")]);
+    assert!(code == Some(2) && told.contains("config: cannot read /nonexistent"), "{code:?} {told}");
+    // What it does not use is not its matter.
+    let (code, told) = run(&list, &[("GROUPFOLD_META_APP_SECRET_FILE", "/nonexistent")]);
+    assert!(code == Some(69) && told.contains("cannot reach the broker"), "{code:?} {told}");
+}
+
+/// True if this user may act for another, as the next two need.
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|id| id.stdout == b"0\n")
+}
+
+/// It was told that the process was killed, and to put its store aside.
+#[tokio::test]
+async fn whoever_may_not_enter_the_data_folder_is_told_whose_it_is() {
+    if !is_root() {
+        return;
+    }
+    let groupfold = Groupfold::up(Options::default()).await;
+    let program = world_readable();
+    for verb in [&["doctor"][..], &["group", "list"], &["failed", "list"], &["why", "x"], &["up"]] {
+        let mut command = Command::new(program.path().join("groupfold"));
+        command.args(verb).arg("--data").arg(groupfold.data()).current_dir("/").env_clear().uid(STRANGER);
+        command.env("GROUPFOLD_META_APP_SECRET", EVERYBODY);
+        let (code, told) = said(&command.output().unwrap());
+        assert!(code == Some(1) && told.contains("belongs to user 0"), "{verb:?}: {code:?} {told}");
+        assert!(told.contains("sudo -u '#0'"), "{verb:?}: {told}");
+        for wrong in ["nothing runs", "killed", ".aside"] {
+            assert!(!told.contains(wrong), "{verb:?}: {told}");
+        }
+    }
+}
+
+/// The program where a stranger may run it.
+fn world_readable() -> Scratch {
+    let scratch = Scratch::new("stranger");
+    std::fs::copy(groupfold_binary(), scratch.path().join("groupfold")).unwrap();
+    for path in scratch.path().ancestors().take(1) {
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, open).unwrap();
+    }
+    scratch
+}
+
+/// It was run, as whoever stood in that folder: root, say.
+#[test]
+fn a_nats_server_in_the_tool_folder_of_another_user_is_not_run() {
+    if !is_root() {
+        return;
+    }
+    let scratch = Scratch::new("others-tools");
+    let folder = scratch.path().join(".tools/nats-server-2.15.1");
+    let (program, ran) = (folder.join("nats-server"), scratch.path().join("ran"));
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\n: > '{}'\n", ran.display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for others in [&program, &folder] {
+        std::os::unix::fs::chown(others, Some(STRANGER), None).unwrap();
+        let bin = world_readable();
+        let mut command = Command::new(bin.path().join("groupfold"));
+        command.args(["up", "--meta-app-secret", EVERYBODY, "--api-addr", "127.0.0.1:0", "--data"]);
+        command.arg(scratch.path().join("data")).current_dir(scratch.path()).env_clear();
+        let (code, told) = said(&command.env("PATH", "/nowhere").output().unwrap());
+        assert!(code == Some(69) && told.contains("another user's"), "{code:?} {told}");
+        assert!(!Path::new(&ran).exists());
+        std::os::unix::fs::chown(others, Some(0), None).unwrap();
+    }
+}
+
+/// Flags that nothing read, settings by the dozen before a verb's own, and one flag first of all where it says nothing.
+#[test]
+fn help_shows_what_a_verb_reads_its_own_flags_first() {
+    let help = |verb: &[&str], flag: &str| {
+        let (code, told) = run(&[verb, &[flag]].concat(), &[]);
+        assert_eq!(code, Some(0), "{verb:?}: {told}");
+        told
+    };
+    for (verb, own) in [
+        (&["reconcile"][..], "--settle-ms"),
+        (&["import"], "--phone-number-id"),
+        (&["doctor"], "--api-url"),
+        (&["provision"], "--anew"),
+        (&["config", "check"], "--output"),
+        (&["config", "show"], "--output"),
+    ] {
+        for flag in ["-h", "--help"] {
+            let told = help(verb, flag);
+            assert!(told.lines().count() < 90 && told.contains("up --help"), "{verb:?}: {told}");
+            assert!(told.find(own) < told.find("--config"), "{verb:?}: {told}");
+            assert!(!told.contains("--body-bytes-max"), "{verb:?}: {told}");
+        }
+        // What is not shown is taken.
+        let (code, told) = run(&[verb, &["--body-bytes-max", "x"]].concat(), &[]);
+        assert!(code != Some(0) && !told.contains("unexpected argument"), "{verb:?}: {told}");
+    }
+    assert!(help(&["up"], "--help").contains("--body-bytes-max"));
+    assert!(!help(&["token", "hash"], "--help").contains("--api-tls-ca"));
+    assert!(help(&["group", "list"], "--help").contains("--api-tls-ca"));
+    let dead: [(&[&str], &str); 5] = [
+        (&["import", "--phone-number-id", "1"], "--preview"),
+        (&["failed", "raw", "00"], "--output=json"),
+        (&["group", "delete", "G"], "--min-position=0:1"),
+        (&["group", "requests", "G"], "--wait-ms=1"),
+        (&["group", "block", "G"], "--min-position=0:1"),
+    ];
+    for (verb, flag) in dead {
+        let (code, told) = run(&[verb, &[flag]].concat(), &[]);
+        assert!(code == Some(2) && told.contains("unexpected argument"), "{verb:?} {flag}: {told}");
+    }
+}
+
+/// Each verb had words of its own for a range.
+#[test]
+fn a_range_is_asked_for_by_the_same_words_everywhere() {
+    let nowhere = ["--nats-url", "nats://127.0.0.1:1"];
+    let api = ["--api-url", "http://127.0.0.1:1"];
+    for begin in ["--from", "--since"] {
+        let (code, told) = run(&[&["why", "x", begin, "-1h"], &nowhere[..]].concat(), &[]);
+        assert_eq!(code, Some(69), "why {begin}: {told}");
+        for end in ["--to", "--until"] {
+            let range = [begin, "-2h", end, "-1h"];
+            for (verb, reach) in [
+                (&["events", "export", "--format", "jsonl"][..], &nowhere),
+                (&["events", "tail"], &nowhere),
+                (&["failed", "list"], &nowhere),
+                (&["usage"], &api),
+            ] {
+                let (code, told) = run(&[verb, &range, reach].concat(), &[]);
+                assert!(code != Some(2), "{verb:?} {range:?}: {told}");
+            }
+        }
+    }
+}
