@@ -20,6 +20,7 @@ mod group;
 mod health;
 mod http;
 mod limits;
+mod lock;
 mod log;
 mod loss;
 mod operate;
