@@ -186,6 +186,8 @@ impl Provider {
                 }
                 Sent::Failed(answer) => answer,
             };
+            // Who pauses must not hold the places of others, nor the turn of whoever probes.
+            drop(pass);
             let again = answer.is_certain() || call.is_reading();
             let pause = gate::pause(attempt);
             if !again || attempt >= ATTEMPTS_MAX || Instant::now() + pause >= give_up {
@@ -274,6 +276,6 @@ pub(crate) fn before_second(ms: i64) -> i64 {
 }
 
 /// Unix milliseconds by the system's clock.
-fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
 }

@@ -270,3 +270,19 @@ async fn a_call_without_token_at_fault_or_without_provider_is_refused_unsent() {
     let answer = Provider::new(unreachable).unwrap().call(NUMBER, &create()).await;
     assert_eq!(code(answer), ("provider_unreachable", Advice::RetryLater));
 }
+
+/// A call that paused held its place among all, and the calls of other numbers waited for it.
+#[tokio::test]
+async fn a_call_that_pauses_before_it_is_asked_again_holds_no_place_of_others() {
+    let well = || Reply::json(200, json!({"data": []}));
+    let (provider, server) = provider(vec![Reply::json(500, json!({})), well(), well()]).await;
+    let provider = Provider { gates: Gates::new(1), ..provider };
+    provider.replace_tokens(Tokens::parse(["111=EAAtoken", "222=EAAtoken"]).unwrap());
+    let call = Call::ListGroups { limit: 10, after: None };
+    let (first, second) = (provider.call(NUMBER, &call), provider.call("222", &call));
+    let answers = tokio::join!(first, second);
+    assert!(matches!(answers, (Answer::Done(_), Answer::Done(_))), "{answers:?}");
+    let asked: Vec<String> =
+        server.requests().iter().map(|request| request.line[11..14].to_owned()).collect();
+    assert_eq!(asked, ["111", "222", "111"]);
+}
