@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Client;
+use crate::api::{Client, PAGE};
 use crate::exit::Failure;
 
 /// Members of a group, without the business (Meta, groups overview).
@@ -21,8 +21,6 @@ const MEMBERS_NEAR: u64 = MEMBERS_MAX - 1;
 pub(crate) const GROUPS_MAX: u64 = 10_000;
 /// Groups from which on a number is nearly full.
 pub(crate) const GROUPS_NEAR: u64 = 9_500;
-/// Groups of one answer.
-const PAGE: &str = "200";
 /// Pages that are looked through at most.
 const PAGES_MAX: usize = 1000;
 /// Between pages, so that a census is nothing that other readers feel.

@@ -6,6 +6,7 @@ mod api;
 mod audit;
 mod beside;
 mod broker;
+mod bucket;
 mod check;
 mod cli;
 mod config;

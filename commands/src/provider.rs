@@ -38,6 +38,7 @@ pub(crate) use token::Tokens;
 use tokio::time::Instant;
 
 use crate::exit::Failure;
+use crate::when::now_ms;
 use gate::Gates;
 use meta::{Meta, Sent};
 use metrics::Metrics;
@@ -273,9 +274,4 @@ impl Provider {
 /// read or done in it.
 pub(crate) fn before_second(ms: i64) -> i64 {
     ms.div_euclid(1000).saturating_mul(1000).saturating_sub(1)
-}
-
-/// Unix milliseconds by the system's clock.
-pub(crate) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
-use groupfold_ingest::provision;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::bucket;
 use crate::exit::{Failure, with_causes};
 
 const BUCKET: &str = "groupfold_leases";
@@ -30,20 +30,13 @@ impl Lease {
         let failed = |error: &dyn std::error::Error| {
             Failure::Failed(with_causes("cannot make sure that no other replay runs", error))
         };
-        let store = match context.get_key_value(BUCKET).await {
-            Ok(store) => store,
-            Err(_) => {
-                let num_replicas = provision::replicas(context).await.map_err(|error| failed(&error))?;
-                let config = kv::Config {
-                    bucket: BUCKET.to_owned(),
-                    description: "groupfold: who does what may be done by one at a time".to_owned(),
-                    max_age: EXPIRES,
-                    num_replicas,
-                    ..kv::Config::default()
-                };
-                context.create_key_value(config).await.map_err(|error| failed(&error))?
-            }
+        let wanted = kv::Config {
+            bucket: BUCKET.to_owned(),
+            description: "groupfold: who does what may be done by one at a time".to_owned(),
+            max_age: EXPIRES,
+            ..kv::Config::default()
         };
+        let store = bucket::keys(context, wanted).await.map_err(|error| failed(&error))?;
         let holder = format!("process {}", std::process::id());
         let asked = Instant::now();
         let mut revision = match store.create(KEY, holder.clone().into()).await {
