@@ -15,6 +15,8 @@ use crate::log::LogReach;
 
 /// Longer than the longest wait a server grants by default.
 const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
+/// Items of a page, where a whole list is read: the most that the API gives.
+pub(crate) const PAGE: &str = "200";
 /// Characters that are shown of an answer that is none of the API's.
 const STRANGE_MAX: usize = 200;
 

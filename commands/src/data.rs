@@ -141,7 +141,8 @@ pub(crate) fn random_hex() -> Result<String, Failure> {
     Ok(groupfold_schemas::id::hex(&bytes))
 }
 
-/// Writes a file that only its owner may read, by way of a new one beside it, `PATH.new`.
+/// Writes a file that only its owner may read, by way of a new one beside it, `PATH.new`. It is on the device afterwards, and
+/// so is its name: after a power cut it is there.
 pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut new = path.as_os_str().to_owned();
     new.push(".new");
@@ -151,7 +152,9 @@ pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     crash::at(Point::ReplaceBegin);
-    std::fs::rename(new, path)
+    std::fs::rename(new, path)?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
 }
 
 impl Run {
@@ -209,6 +212,10 @@ mod tests {
             write_private(path, text.as_bytes()).unwrap();
         }
         assert_eq!([mark, new].map(|path| std::fs::read_to_string(path).unwrap()), ["d", "c"]);
+        // A name alone is one of the folder that the process is in.
+        let bare = PathBuf::from(format!("groupfold-bare-{}", std::process::id()));
+        write_private(&bare, b"e").unwrap();
+        std::fs::remove_file(bare).unwrap();
         std::fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -42,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::exit::with_causes;
 use crate::provider::{Provider, validate};
+use crate::when::now_ms;
 use claims::{Claims, Key};
 use record::Station;
 use run::Work;
@@ -230,9 +231,4 @@ fn new_id() -> Result<String, Refusal> {
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut random)
         .map_err(|_| Refusal::Busy)?;
     Ok(command::command_id(now_ms(), random))
-}
-
-/// Unix milliseconds by the system's clock.
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

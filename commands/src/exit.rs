@@ -32,6 +32,18 @@ impl Failure {
         Self::Failed(with_causes(what, cause))
     }
 
+    /// The same failure in other words.
+    pub(crate) fn reworded(self, words: impl FnOnce(String) -> String) -> Self {
+        match self {
+            Self::Failed(line) => Self::Failed(words(line)),
+            Self::Usage(line) => Self::Usage(words(line)),
+            Self::Found(line) => Self::Found(words(line)),
+            Self::Missing(line) => Self::Missing(words(line)),
+            Self::Again(line) => Self::Again(words(line)),
+            Self::Monitor(_) => self,
+        }
+    }
+
     pub(crate) fn runtime(error: std::io::Error) -> Self {
         Self::failed("cannot start the runtime", &error)
     }

@@ -125,9 +125,9 @@ struct ReplayArgs {
     /// Do it; without this it only says what would happen
     #[arg(long)]
     execute: bool,
-    /// Most failures per second; 0 for as many as go
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    rate: u32,
+    /// Most failures in a second
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    rate: Option<u32>,
     #[command(flatten)]
     reach: LogReach,
     /// How to print

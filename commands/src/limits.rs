@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Client;
+use crate::api::{Client, PAGE};
 use crate::exit::Failure;
 
 /// Members of a group, without the business (Meta, groups overview).
@@ -21,8 +21,6 @@ const MEMBERS_NEAR: u64 = MEMBERS_MAX - 1;
 pub(crate) const GROUPS_MAX: u64 = 10_000;
 /// Groups from which on a number is nearly full.
 pub(crate) const GROUPS_NEAR: u64 = 9_500;
-/// Groups of one answer.
-const PAGE: &str = "200";
 /// Pages that are looked through at most.
 const PAGES_MAX: usize = 1000;
 /// Between pages, so that a census is nothing that other readers feel.
@@ -98,12 +96,13 @@ pub(crate) struct Watch {
     nearly_full: Gauge,
     fullest: Gauge,
     overdue: Gauge,
+    stale: Gauge,
 }
 
 impl Watch {
     pub(crate) fn new(api: Client, registry: &mut Registry) -> Self {
-        let watch =
-            Self { api, nearly_full: Gauge::default(), fullest: Gauge::default(), overdue: Gauge::default() };
+        let [nearly_full, fullest, overdue, stale] = std::array::from_fn(|_| Gauge::default());
+        let watch = Self { api, nearly_full, fullest, overdue, stale };
         registry.register(
             "groupfold_groups_nearly_full",
             "Groups with at least 7 of the 8 members that a group may have",
@@ -119,30 +118,41 @@ impl Watch {
             "Commands without an end whose deadline has passed by more than a minute",
             watch.overdue.clone(),
         );
+        registry.register(
+            "groupfold_census_stale",
+            "1: groups and commands could not be counted, what is told of them is from before",
+            watch.stale.clone(),
+        );
         watch
     }
 
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut pause = FIRST;
-        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
             pause = EVERY;
-            let census = tokio::select! {
+            tokio::select! {
                 () = stop.cancelled() => return,
-                census = Census::take(&self.api) => census,
-            };
-            match census {
-                Ok(census) => {
-                    self.overdue.set(gauge(census.overdue));
-                    self.nearly_full.set(gauge(census.nearly_full));
-                    self.fullest.set(gauge(census.fullest().map_or(0, |(_, groups)| groups)));
-                }
-                Err(error) => tracing::debug!(%error, "groups could not be counted"),
+                () = self.look() => {}
             }
+        }
+    }
+
+    async fn look(&self) {
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let census = Census::take(&self.api).await;
+        // What was counted before stays: an alert on it tells of a fault that may well last.
+        self.stale.set(i64::from(census.is_err()));
+        match census {
+            Ok(census) => {
+                self.overdue.set(gauge(census.overdue));
+                self.nearly_full.set(gauge(census.nearly_full));
+                self.fullest.set(gauge(census.fullest().map_or(0, |(_, groups)| groups)));
+            }
+            Err(error) => tracing::warn!(%error, "groups and commands could not be counted"),
         }
     }
 }
@@ -152,6 +162,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// The gauges stayed as they were, and an alert on them saw nothing.
+    #[tokio::test]
+    async fn what_could_not_be_counted_is_told() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let nobody = Client::new("http://127.0.0.1:9", None).unwrap();
+        let watch = Watch::new(nobody, &mut Registry::default());
+        watch.look().await;
+        assert_eq!(watch.stale.get(), 1);
+    }
 
     #[test]
     fn only_groups_at_the_provider_count_and_those_with_little_room_are_told() {

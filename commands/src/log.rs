@@ -6,11 +6,14 @@ use async_nats::Client;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_ingest::provision;
-use groupfold_projector::scan::Ends;
+use groupfold_projector::scan::{self, Ends, Found, From, Scan, Stretch};
 
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
-use crate::{broker, config};
+use crate::{broker, config, progress};
+
+/// Messages that are asked for at once.
+const BATCH: usize = 2_000;
 
 /// Which broker.
 #[derive(clap::Args, Debug, Clone)]
@@ -21,6 +24,18 @@ pub(crate) struct LogReach {
     /// Broker of a pipeline elsewhere
     #[arg(long, env = "GROUPFOLD_NATS_URL", hide_env_values = true, value_name = "URL")]
     pub(crate) nats_url: Option<String>,
+}
+
+/// What is looked at of a stream.
+#[derive(Default)]
+pub(crate) struct Look {
+    pub(crate) stream: String,
+    /// What the log took at this time of the broker's or later, Unix milliseconds; all of it if absent.
+    pub(crate) since: Option<i64>,
+    /// All if empty.
+    pub(crate) subjects: Vec<String>,
+    /// What is done, in a word or two, to whom it is shown to.
+    pub(crate) what: &'static str,
 }
 
 /// A log that can be read.
@@ -43,6 +58,28 @@ impl Log {
                 _ => Err(Failure::Again(with_causes(&format!("the stream {stream} cannot be read"), &error))),
             },
         }
+    }
+}
+
+impl Log {
+    /// Looks at a stream up to its end of this moment; how many messages that were. One that is missing is empty: an older
+    /// build provisioned the log.
+    pub(crate) async fn each(&self, look: Look, take: impl FnMut(&Found)) -> Result<u64, Failure> {
+        let Look { stream, since, subjects, what } = look;
+        let Some(ends) = self.ends(&stream).await? else { return Ok(0) };
+        let line = format!("cannot read the stream {stream}");
+        let failed = |error: scan::Error| Failure::failed(&line, &error);
+        let from = since.map_or(From::Sequence(ends.first), From::LogTime);
+        let mut scan = Scan::new(self.context.clone(), Stretch { stream, from, to: ends.last, subjects });
+        let bar = progress::bar(ends.last, what);
+        let (mut take, mut count) = (take, 0);
+        while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
+            batch.iter().for_each(&mut take);
+            count += batch.len() as u64;
+            bar.inc(batch.len() as u64);
+        }
+        bar.finish_and_clear();
+        Ok(count)
     }
 }
 

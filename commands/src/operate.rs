@@ -89,7 +89,7 @@ impl StoreReach {
         let bar = progress::bar(0, order_name(&begun));
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            let job = rebuilds.job();
+            let job = rebuilds.job(Some(begun.id));
             show(&bar, &job);
             if job.state != State::Running {
                 drop(folder);
@@ -106,10 +106,12 @@ async fn remote(api: &Client, order: Order) -> Result<Job, Failure> {
     query.push(("partition", order.partition.map(|partition| partition.to_string())));
     let begun = ask(api, Method::POST, name, &query).await?;
     let bar = progress::bar(begun.total, order_name(&begun));
+    // Somebody else's task may begin, and end, between two looks.
+    let ours = [("id", Some(begun.id.to_string()))];
     let mut failed = 0;
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        let job = match ask(api, Method::GET, name, &[]).await {
+        let job = match ask(api, Method::GET, name, &ours).await {
             Ok(job) => job,
             Err(_) if failed < LOOKS_FAILED_MAX => {
                 failed += 1;
@@ -123,7 +125,8 @@ async fn remote(api: &Client, order: Order) -> Result<Job, Failure> {
             State::Running => {}
             State::None => {
                 return Err(Failure::Again(
-                    "the process was started anew meanwhile: give the command again, it goes on from where it was"
+                    "the task is not known any more: the process was started anew meanwhile, or many other tasks were run \
+                     since; give the command again, it goes on from where it was"
                         .into(),
                 ));
             }

@@ -67,7 +67,7 @@ pub(crate) async fn provision(
     let report = provision::provision(client, plan).await.map_err(|error| match error {
         provision::Error::Vanished { streams } => vanished(&streams),
         provision::Error::NotMissing { .. } => Failure::Usage(format!("--anew: {error}")),
-        error => failed("the log cannot be provisioned", &error),
+        error => Failure::failed("the log cannot be provisioned", &error),
     })?;
     if !report.created.is_empty() {
         let streams = report.created.join(", ");
@@ -93,11 +93,11 @@ fn vanished(streams: &[String]) -> Failure {
 
 /// Compares the streams without creating any.
 pub(crate) async fn check(client: &async_nats::Client, plan: &Plan) -> Result<provision::Report, Failure> {
-    provision::check(client, plan).await.map_err(|error| failed("the log cannot be checked", &error))
+    provision::check(client, plan).await.map_err(|error| Failure::failed("the log cannot be checked", &error))
 }
 
 async fn discover(client: &async_nats::Client) -> Result<Option<u16>, Failure> {
-    provision::discover(client).await.map_err(|error| failed("the log cannot be read", &error))
+    provision::discover(client).await.map_err(|error| Failure::failed("the log cannot be read", &error))
 }
 
 /// Partitions of the log as it was provisioned; settings that name another number are refused.
@@ -116,10 +116,6 @@ fn other_partitions(found: u16, expected: u16) -> Failure {
     Failure::Usage(format!(
         "partitions: the log has {found}, the settings say {expected}; leave the setting out, or use another broker"
     ))
-}
-
-fn failed(what: &str, error: &dyn std::error::Error) -> Failure {
-    Failure::Failed(with_causes(what, error))
 }
 
 /// What no webhook can come in without and the settings do not have: its key, and why.
@@ -238,7 +234,7 @@ pub(crate) async fn receiver(
     };
     Receiver::start(client, settings, registry).await.map_err(|error| match error {
         StartError::NoLog | StartError::Missing { .. } => Failure::Missing(with_causes("", &error)),
-        error => failed("the receiver cannot start", &error),
+        error => Failure::failed("the receiver cannot start", &error),
     })
 }
 
@@ -279,7 +275,7 @@ pub(crate) async fn projector(
     };
     let projector = Projector::start(client.clone(), settings, registry, shutdown)
         .await
-        .map_err(|error| failed("the projector cannot start", &error))?;
+        .map_err(|error| Failure::failed("the projector cannot start", &error))?;
     let desk = Desk::start(client, partitions, provider, projector.clone(), config.command_deadline);
     Ok((projector.with_desk(Arc::new(desk.clone())), desk))
 }

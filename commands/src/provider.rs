@@ -38,6 +38,7 @@ pub(crate) use token::Tokens;
 use tokio::time::Instant;
 
 use crate::exit::Failure;
+use crate::when::now_ms;
 use gate::Gates;
 use meta::{Meta, Sent};
 use metrics::Metrics;
@@ -186,6 +187,8 @@ impl Provider {
                 }
                 Sent::Failed(answer) => answer,
             };
+            // Who pauses must not hold the places of others, nor the turn of whoever probes.
+            drop(pass);
             let again = answer.is_certain() || call.is_reading();
             let pause = gate::pause(attempt);
             if !again || attempt >= ATTEMPTS_MAX || Instant::now() + pause >= give_up {
@@ -271,9 +274,4 @@ impl Provider {
 /// read or done in it.
 pub(crate) fn before_second(ms: i64) -> i64 {
     ms.div_euclid(1000).saturating_mul(1000).saturating_sub(1)
-}
-
-/// Unix milliseconds by the system's clock.
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

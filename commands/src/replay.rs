@@ -52,7 +52,7 @@ pub(crate) struct ReplayArgs {
     /// Signs the bodies as Meta does: X-Hub-Signature-256
     #[arg(long, env = "GROUPFOLD_REPLAY_SECRET", hide_env_values = true, value_name = "SECRET")]
     secret: Option<String>,
-    /// File that notes how far it got; if it is there, the replay goes on after it
+    /// File that notes how far it got; if it is there, the replay goes on after it. One replay has it at a time: another ends with 75
     #[arg(long, value_name = "FILE")]
     watermark: Option<PathBuf>,
     /// Count what the receiver refuses (4xx) and go on, instead of stopping there

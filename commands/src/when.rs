@@ -1,8 +1,13 @@
-//! A moment as it is typed: a time, an age, a position of the log, or its beginning.
+//! The present, and a moment as it is typed: a time, an age, a position of the log, or its beginning.
 
 use std::str::FromStr;
 
 use groupfold_schemas::position::Position;
+
+/// Unix milliseconds by the system's clock.
+pub(crate) fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
 
 /// A moment of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]

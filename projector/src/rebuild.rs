@@ -11,6 +11,7 @@
 
 mod compare;
 mod fresh;
+mod jobs;
 mod owner;
 mod report;
 
@@ -32,6 +33,7 @@ use crate::store::{self, Side, Store};
 use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
+use jobs::Jobs;
 pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
 
 /// Memory that entries take before they are written, in bytes, where nothing else is set.
@@ -108,7 +110,7 @@ pub struct Rebuilds {
     at_once: usize,
     /// Nobody serves the stores: each is open for its turn alone, so that memory does not grow with their number.
     offline: bool,
-    job: Arc<Mutex<Job>>,
+    jobs: Arc<Mutex<Jobs>>,
     shutdown: CancellationToken,
 }
 
@@ -127,7 +129,7 @@ impl Rebuilds {
             portion_bytes,
             at_once: AT_ONCE_DEFAULT,
             offline: false,
-            job: Arc::default(),
+            jobs: Arc::default(),
             shutdown,
         }
     }
@@ -179,33 +181,32 @@ impl Rebuilds {
         if let (Some(partition), true) = (only, chosen.is_empty()) {
             return Err(Refused::NotOwned { partition });
         }
-        let mut job = self.lock();
-        if job.state == State::Running {
-            return Err(Refused::Busy { task: job.task.clone() });
-        }
-        *job = Job { task: task.name().to_owned(), state: State::Running, ..Job::default() };
-        let begun = job.clone();
-        drop(job);
+        let begun = self.lock().begin(&task)?;
         let this = self.clone();
         background::handle().spawn(async move { this.run(task, chosen).await });
         Ok(begun)
     }
 
-    /// How the task under way is doing, or how the last one ended.
+    /// How a task is doing, or how it ended: the one of this number, else the last one begun. [`State::None`] where there
+    /// is none, or none any more.
     #[must_use]
-    pub fn job(&self) -> Job {
-        self.lock().clone()
+    pub fn job(&self, id: Option<u64>) -> Job {
+        let jobs = self.lock();
+        match id {
+            None => jobs.last.clone(),
+            Some(id) => jobs.find(id).cloned().unwrap_or_default(),
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Job> {
-        self.job.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Jobs> {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
         let all =
             stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(self.at_once, |partition| async {
                 let compared = self.turn(&task, partition).await?;
-                let mut job = self.lock();
+                let job = &mut self.lock().last;
                 job.partition.take_if(|shown| *shown == partition.id);
                 job.partitions.push(compared);
                 Ok(())
@@ -217,7 +218,7 @@ impl Rebuilds {
         if outcome.is_err() {
             chosen.iter().for_each(forget_comparison);
         }
-        let mut job = self.lock();
+        let job = &mut self.lock().last;
         job.partition = None;
         job.remaining_seconds = None;
         job.partitions.sort_by_key(|compared| compared.partition);
@@ -398,7 +399,7 @@ impl Rebuilds {
         let done = |sequence: u64| {
             let seconds = begun.elapsed().as_secs_f64().max(0.001);
             let rate = sequence.saturating_sub(from) as f64 / seconds;
-            let mut job = self.lock();
+            let job = &mut self.lock().last;
             if job.partition != Some(partition) {
                 return;
             }
@@ -434,7 +435,7 @@ impl Rebuilds {
 
     /// Of the partitions at work one is shown, until it is through.
     fn say(&self, partition: u16, phase: &str, done: u64, total: u64) {
-        let mut job = self.lock();
+        let job = &mut self.lock().last;
         if job.partition.is_some_and(|shown| shown != partition) {
             return;
         }

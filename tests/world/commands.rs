@@ -9,6 +9,7 @@ mod others;
 mod refusals;
 mod told;
 pub(crate) mod verbs;
+mod waited;
 
 use std::time::{Duration, Instant};
 

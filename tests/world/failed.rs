@@ -329,19 +329,6 @@ async fn a_replay_is_stopped_goes_on_and_runs_alone() {
     digest(&groupfold).await;
     let members = groupfold.get("/v1/groups/G/members").await.json;
     assert_eq!(members["members"].as_array().unwrap().len(), 40);
-
-    // One that is killed holds up the next only until its claim expires.
-    fail_in_the_past(&nats, &participants(&[joined("H", "5511", T)])).await;
-    let mut command = Groupfold::command();
-    command.args(["failed", "replay", "--group", "H", "--execute", "--data"]).arg(groupfold.data());
-    let mut killed = groupfold_tests::Process::spawn("replay", command, &log);
-    killed.kill9();
-    wait_until("the next one is let in", BOUND, async || {
-        let output = failed(&groupfold, &["replay", "--group", "H", "--execute"]);
-        if code(&output) == 0 { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
-    })
-    .await;
-    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
 }
 
 #[tokio::test]

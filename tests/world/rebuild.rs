@@ -1,5 +1,6 @@
 //! Proof and repair of state: rebuilt under load, compared, swapped, rolled back; what was tampered with is named.
 
+mod apart;
 mod behind;
 mod shut;
 

@@ -5,11 +5,12 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
 use async_nats::jetstream::object_store::{self, GetErrorKind, ObjectStore};
 use bytes::Bytes;
-use groupfold_ingest::provision;
 use groupfold_projector::desk::Unwritten;
 use groupfold_schemas::id::{hex, sha256};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
+
+use crate::bucket;
 
 const BUCKET: &str = "groupfold_commands";
 const UPLOADS: &str = "groupfold_uploads";
@@ -90,38 +91,25 @@ impl Claims {
     }
 
     async fn bucket(&self) -> Result<kv::Store, Unwritten> {
-        if let Ok(store) = self.context.get_key_value(BUCKET).await {
-            return Ok(store);
-        }
-        let config = kv::Config {
+        let wanted = kv::Config {
             bucket: BUCKET.to_owned(),
             description: "groupfold: who sends a command, and what idempotency keys mean".to_owned(),
             max_age: KEPT,
-            num_replicas: self.replicas().await?,
             ..kv::Config::default()
         };
-        let made = self.context.create_key_value(config).await;
-        made.map_err(|error| unwritten("the bucket of commands", &error))
+        let found = bucket::keys(&self.context, wanted).await;
+        found.map_err(|error| unwritten("the bucket of commands", &error))
     }
 
     async fn uploads(&self) -> Result<ObjectStore, Unwritten> {
-        if let Ok(store) = self.context.get_object_store(UPLOADS).await {
-            return Ok(store);
-        }
-        let config = object_store::Config {
+        let wanted = object_store::Config {
             bucket: UPLOADS.to_owned(),
             description: Some("groupfold: pictures until they are uploaded".to_owned()),
             max_age: UPLOADS_KEPT,
-            num_replicas: self.replicas().await?,
             ..object_store::Config::default()
         };
-        let made = self.context.create_object_store(config).await;
-        made.map_err(|error| unwritten("the bucket of pictures", &error))
-    }
-
-    /// As many copies as the log has.
-    async fn replicas(&self) -> Result<usize, Unwritten> {
-        provision::replicas(&self.context).await.map_err(|error| unwritten("the log's copies", &error))
+        let found = bucket::objects(&self.context, wanted).await;
+        found.map_err(|error| unwritten("the bucket of pictures", &error))
     }
 }
 

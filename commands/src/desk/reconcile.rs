@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use groupfold_fold::view::{Command, CommandStatus, Group};
+use groupfold_fold::view::{CLOCKS_MS, Command, CommandStatus, Group};
 use groupfold_projector::Unanswered;
 use groupfold_projector::desk::Wish;
 use groupfold_schemas::command::text_digest;
@@ -20,8 +20,6 @@ use crate::reconcile::{Known, Read, Reading, read, record_of};
 
 /// How often the provider is looked at before it is believed that nothing was done: it may still be at it.
 const LOOKS: u32 = 3;
-/// What is known of how our clock and the provider's differ may be wrong by so much.
-const CLOCKS_MS: i64 = 60_000;
 
 /// What was seen.
 struct Seen {

@@ -7,7 +7,6 @@ mod arrays;
 mod columns;
 mod lay;
 mod lines;
-mod lock;
 mod manifest;
 mod outcome;
 mod sink;
@@ -23,7 +22,6 @@ use tokio::task::JoinHandle;
 
 use self::columns::DAY_MS;
 use self::lay::{Found, Laid, Layout, What};
-use self::lock::Lock;
 use self::manifest::{Asked, Manifest};
 use self::sink::Sink;
 use super::reader::{self, Next, Reader};
@@ -33,6 +31,7 @@ use super::select::{Filters, Range, moment_text};
 use super::shape::{COLUMNS, Column, ORIGINAL};
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::lock::Lock;
 use crate::log::LogReach;
 use crate::progress;
 use crate::when::Moment;
@@ -149,7 +148,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
         _ => None,
     };
     let asked = asked(&args, redactor.as_ref());
-    let _lock = args.out.as_deref().map(Lock::take).transpose()?;
+    let _lock = args.out.as_deref().map(|out| Lock::take(out, "export to")).transpose()?;
     let mut manifest = match &args.out {
         Some(out) => Manifest::begin(out, asked, args.resume)?,
         None => Manifest::unwritten(asked),

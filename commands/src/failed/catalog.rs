@@ -2,15 +2,12 @@
 
 use std::collections::HashMap;
 
-use groupfold_projector::scan::{self, From, Scan, Stretch};
 use groupfold_schemas::{frame, log, v1};
 
 use super::Filter;
 use crate::exit::Failure;
-use crate::log::Log;
-use crate::progress;
+use crate::log::{Log, Look};
 
-const BATCH: usize = 2_000;
 /// Fewest digits by which a failure can be named.
 const PREFIX_MIN: usize = 6;
 
@@ -44,7 +41,7 @@ impl Catalog {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut unreadable = 0;
-        each(log, log::FAILED_STREAM, "reading failures", |found| {
+        log.each(look(log::FAILED_STREAM, "reading failures"), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else {
                 unreadable += 1;
                 return;
@@ -57,7 +54,7 @@ impl Catalog {
             }
         })
         .await?;
-        each(log, log::RESOLVED_STREAM, "reading what is settled", |found| {
+        log.each(look(log::RESOLVED_STREAM, "reading what is settled"), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
                 entries[place].resolution = Some(resolution);
@@ -91,30 +88,8 @@ impl Catalog {
     }
 }
 
-/// Reads a stream from its first message to its last one of this moment. A stream that is missing is empty: the log
-/// was provisioned by an older build.
-async fn each(
-    log: &Log,
-    stream: &str,
-    what: &'static str,
-    mut take: impl FnMut(&scan::Found),
-) -> Result<(), Failure> {
-    let Some(ends) = log.ends(stream).await? else { return Ok(()) };
-    let failed = |error: scan::Error| Failure::failed("cannot read the failures", &error);
-    let bar = progress::bar(ends.last, what);
-    let stretch = Stretch {
-        stream: stream.to_owned(),
-        from: From::Sequence(ends.first),
-        to: ends.last,
-        subjects: Vec::new(),
-    };
-    let mut scan = Scan::new(log.context.clone(), stretch);
-    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
-        batch.iter().for_each(&mut take);
-        bar.inc(batch.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(())
+fn look(stream: &str, what: &'static str) -> Look {
+    Look { stream: stream.to_owned(), what, ..Look::default() }
 }
 
 impl Entry {

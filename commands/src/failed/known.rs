@@ -5,13 +5,10 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use groupfold_ingest::replay::partitions_of;
 use groupfold_projector::record_of;
-use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
 use groupfold_schemas::{log, v1};
 
 use crate::exit::Failure;
-use crate::log::Log;
-
-const BATCH: usize = 1_000;
+use crate::log::{Log, Look};
 
 /// The events of the group that was looked at last, or of those without one.
 #[derive(Default)]
@@ -53,19 +50,13 @@ impl Known {
 
 /// The ids of a group's events in a partition.
 async fn read(log: &Log, partition: u16, group: &str) -> Result<BTreeSet<String>, Failure> {
-    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    let stream = log::stream(partition);
-    let to = scan::ends(&log.context, &stream).await.map_err(failed)?.last;
     let subject = match group {
         "" => log::groupless_subjects(partition),
         group => log::group_subjects(partition, group),
     };
-    let stretch = Stretch { stream, from: From::Sequence(1), to, subjects: vec![subject] };
-    let mut scan = Scan::new(log.context.clone(), stretch);
+    let stream = log::stream(partition);
+    let look = Look { stream, subjects: vec![subject], what: "looking for what is there", ..Look::default() };
     let mut ids = BTreeSet::new();
-    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
-        let id = |found: &Found| record_of(&found.payload).ok().map(|record| record.event_id);
-        ids.extend(batch.iter().filter_map(id));
-    }
+    log.each(look, |found| ids.extend(record_of(&found.payload).ok().map(|record| record.event_id))).await?;
     Ok(ids)
 }

@@ -98,7 +98,7 @@ impl<'a> Work<'a> {
         told: &CancellationToken,
     ) -> Result<Report, Failure> {
         let bar = progress::bar(entries.len() as u64, "replaying");
-        let mut pace = (args.rate > 0).then(|| tokio::time::interval(Duration::from_secs(1) / args.rate));
+        let mut pace = args.rate.map(|rate| tokio::time::interval(Duration::from_secs(1) / rate));
         for entry in entries {
             let turn = async {
                 if let Some(pace) = &mut pace {

@@ -1,5 +1,6 @@
 //! `groupfold group create|update|…`: what a platform asks of a group, through the API of the running pipeline.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -10,16 +11,18 @@ use super::reach::{Plain, Reach, ended, is_open};
 use super::tables;
 use crate::api::{Body, Request};
 use crate::cli::Output;
+use crate::data::random_hex;
 use crate::exit::Failure;
 use crate::print;
 
 /// How every command is asked for.
 #[derive(Args, Debug)]
 pub(super) struct Asked {
-    /// Wait for what becomes of it, this long at most; ends with 1 if it failed, 75 if it is still open
+    /// Wait for what becomes of it, this long at most; ends with 1 if it failed, 75 if it is still open: then look
+    /// by `group commands`, for the same again is a second command
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "30")]
     wait: Option<u64>,
-    /// The same key is the same command: repeat it after a lost connection
+    /// The same key is the same command: repeat it after a lost connection; if absent one is made up, and told where it is needed
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
     /// Who asks, as your platform names them
@@ -193,24 +196,67 @@ pub(super) async fn run(verb: AskVerb) -> Result<(), Failure> {
         }
         _ => {}
     }
-    let Asking { method, path, body, asked } = asking(&verb)?;
-    let headers =
-        [("Idempotency-Key", asked.idempotency_key.clone()), ("Groupfold-Actor", asked.actor.clone())];
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    let request = Request { method, path: &path, headers: &headers, body, ..Request::default() };
-    let client = asked.reach.api.client()?;
-    let mut answer = client.ask(request).await?;
+    let asking = asking(&verb)?;
+    let asked = asking.asked;
+    let key = asked.idempotency_key.clone().map_or_else(random_hex, Ok)?;
+    let mut answer = asking.ask(&key).await?;
+    let id = answer["command_id"].as_str().unwrap_or_default().to_owned();
+    let mut unseen = Ok(());
     if let Some(seconds) = asked.wait {
-        let id = answer["command_id"].as_str().unwrap_or_default().to_owned();
+        // Before the wait, which may be ended from without: who has lost the id would ask again.
+        let _ = writeln!(std::io::stderr(), "groupfold: command {id}: waiting {seconds} s at most");
         let position = answer["position"].as_str().map(str::to_owned);
-        let link = answer.get("invite_link").cloned();
-        answer = ended(&client, &id, position, seconds).await?;
-        if let (Some(link), Some(fields)) = (link, answer.as_object_mut()) {
-            fields.insert("invite_link".to_owned(), link);
+        match ended(&asked.reach.api.client()?, &id, position, seconds).await {
+            Ok(mut end) => {
+                if let (Some(link), Some(fields)) = (answer.get("invite_link"), end.as_object_mut()) {
+                    fields.insert("invite_link".to_owned(), link.clone());
+                }
+                answer = end;
+            }
+            Err(failure) => {
+                let stands =
+                    |line| format!("{line}; the command is taken all the same: {}", asked.next(&id, &key));
+                unseen = Err(failure.reworded(stands));
+            }
         }
     }
     show(asked.reach.output, &answer, tables::command)?;
-    verdict(&answer, asked.wait.is_some())
+    unseen?;
+    verdict(&answer, asked, &key)
+}
+
+impl Asking<'_> {
+    /// The answer to a request under a key; where it is not known whether it was taken, the failure tells the key.
+    async fn ask(self, key: &str) -> Result<Value, Failure> {
+        let Self { method, path, body, asked } = self;
+        let headers = [("Idempotency-Key", Some(key.to_owned())), ("Groupfold-Actor", asked.actor.clone())];
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        let request = Request { method, path: &path, headers: &headers, body, ..Request::default() };
+        let client = asked.reach.api.client()?;
+        let sent = client.send(request).await;
+        let refused = matches!(&sent, Ok(answer) if answer.status.is_client_error());
+        sent.and_then(|answer| client.judge(answer)).map_err(|failure| match failure {
+            Failure::Usage(_) => failure,
+            _ if refused => failure,
+            _ => failure.reworded(|line| {
+                format!(
+                    "{line}; whether it was taken is not known: repeat it with --idempotency-key {key}, by which it is the \
+                     same command"
+                )
+            }),
+        })
+    }
+}
+
+impl Asked {
+    /// What to do about a command that has no end yet.
+    fn next(&self, id: &str, key: &str) -> String {
+        let again = match &self.idempotency_key {
+            Some(_) => "the same again waits for the same command".to_owned(),
+            None => format!("the same again is a second command, unless with --idempotency-key {key}"),
+        };
+        format!("`groupfold group commands {id}` tells what becomes of it; {again}")
+    }
 }
 
 fn asking(verb: &AskVerb) -> Result<Asking<'_>, Failure> {
@@ -293,17 +339,17 @@ fn show(output: Output, answer: &Value, table: tables::Table) -> Result<(), Fail
 }
 
 /// How the program ends: by what became of the command.
-fn verdict(answer: &Value, waited: bool) -> Result<(), Failure> {
+fn verdict(answer: &Value, asked: &Asked, key: &str) -> Result<(), Failure> {
     let id = answer["command_id"].as_str().unwrap_or_default();
     match answer["status"].as_str().unwrap_or_default() {
         "succeeded" => Ok(()),
         // What nobody can say yet must not be asked for again.
-        "unknown" if is_open(answer) => Err(Failure::Again(format!(
-            "it is being looked for: `groupfold group commands {id}` tells what becomes of it"
-        ))),
-        "requested" | "sent" | "accepted" if waited => Err(Failure::Again(format!(
-            "still open: `groupfold group commands {id}` tells what becomes of it"
-        ))),
+        "unknown" if is_open(answer) => {
+            Err(Failure::Again(format!("command {id} is being looked for: {}", asked.next(id, key))))
+        }
+        "requested" | "sent" | "accepted" if asked.wait.is_some() => {
+            Err(Failure::Again(format!("command {id} is still open: {}", asked.next(id, key))))
+        }
         "requested" | "sent" | "accepted" => Ok(()),
         status => {
             let code = answer["code"].as_str().map(|code| format!(" ({code})")).unwrap_or_default();

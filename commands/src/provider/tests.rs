@@ -270,3 +270,23 @@ async fn a_call_without_token_at_fault_or_without_provider_is_refused_unsent() {
     let answer = Provider::new(unreachable).unwrap().call(NUMBER, &create()).await;
     assert_eq!(code(answer), ("provider_unreachable", Advice::RetryLater));
 }
+
+/// A call that paused held its place among all, and the calls of other numbers waited for it.
+#[tokio::test]
+async fn a_call_that_pauses_before_it_is_asked_again_holds_no_place_of_others() {
+    let fault = || Reply::json(500, json!({}));
+    let well = || Reply::json(200, json!({"data": []}));
+    let (provider, server) = provider(vec![fault(), fault(), fault(), well(), well()]).await;
+    let provider = Provider { gates: Gates::new(1), ..provider };
+    provider.replace_tokens(Tokens::parse(["111=EAAtoken", "222=EAAtoken"]).unwrap());
+    let call = Call::ListGroups { limit: 10, after: None };
+    let other = async {
+        while server.requests().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+        // The pause after the third attempt is a second at least.
+        provider.call_until("222", &call, Instant::now() + Duration::from_millis(800)).await
+    };
+    let answers = tokio::join!(provider.call(NUMBER, &call), other);
+    assert!(matches!(answers, (Answer::Done(_), Answer::Done(_))), "{answers:?}");
+}

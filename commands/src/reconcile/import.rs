@@ -9,15 +9,12 @@ use serde_json::json;
 use super::folded;
 use super::known::{self, Known};
 use super::reading::{Read, read};
-use super::round::{Appended, Found};
+use super::round::{AT_ONCE, Appended, Found};
 use super::{Both, ImportArgs};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::provider::GroupListed;
 use crate::{print, progress};
-
-/// Groups read at once.
-const AT_ONCE: usize = 4;
 
 /// How a group of the provider or of the projection stands to the other side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,11 +6,8 @@ use groupfold_fold::view::{self, MemberStatus};
 use groupfold_schemas::v1::Participant;
 use serde_json::Value;
 
-use crate::api::Client;
+use crate::api::{Client, PAGE};
 use crate::exit::Failure;
-
-/// Groups of one answer.
-const PAGE: &str = "200";
 
 /// A group as the projection has it.
 #[derive(Debug, Clone, Default, PartialEq)]

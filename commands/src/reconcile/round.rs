@@ -18,7 +18,7 @@ use crate::progress;
 use crate::provider::Provider;
 
 /// Groups read at once; the provider's limit on a number's calls is not published.
-const AT_ONCE: usize = 4;
+pub(super) const AT_ONCE: usize = 4;
 /// How long a stream that refused is not asked again.
 const REFUSES_FOR: Duration = Duration::from_secs(30);
 

@@ -15,6 +15,7 @@ use groupfold_schemas::position::Position;
 use crate::data::write_private;
 use crate::events::reader::{self, Part};
 use crate::exit::Failure;
+use crate::lock::Lock;
 
 /// How far a replay got, and of which log.
 #[derive(Debug, Default)]
@@ -25,15 +26,18 @@ pub(super) struct Watermark {
     /// How far it was when it was noted last.
     noted: Position,
     streams_created: BTreeMap<u16, String>,
+    _lock: Option<Lock>,
 }
 
 impl Watermark {
-    /// What the file notes, of the log that is read; the beginning where there is none.
+    /// What the file notes, of the log that is read; the beginning where there is none. Nobody else's until it is dropped:
+    /// two would deliver all of it twice, and note less than was noted before.
     ///
     /// # Errors
-    /// The file cannot be read, is no watermark, or is one of another log.
+    /// Another replay has the file, or the file cannot be read, is no watermark, or is one of another log.
     pub(super) fn read(file: Option<PathBuf>, parts: &[Part]) -> Result<Self, Failure> {
         let Some(file) = file else { return Ok(Self::default()) };
+        let lock = Lock::take(&file, "replay with --watermark")?;
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
@@ -52,7 +56,7 @@ impl Watermark {
             Failure::Failed(format!("{}: {what}", file.display()))
         })?;
         reader::check_same(&mut streams_created, parts, &file, "choose another --watermark")?;
-        Ok(Self { file: Some(file), noted: at.clone(), at, streams_created })
+        Ok(Self { file: Some(file), noted: at.clone(), at, streams_created, _lock: Some(lock) })
     }
 
     /// Notes it: what is before has come.

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::Client;
+use crate::api::{Client, PAGE};
 use crate::cli::{Cli, Verb};
 use crate::config::Config;
 use crate::exit::Failure;
@@ -18,8 +18,6 @@ use crate::{health, pipeline, simulate};
 /// How long a projector that starts is waited for, before its groups are asked for.
 const READY_MAX: Duration = Duration::from_secs(30);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Groups of one answer.
-const PAGE: &str = "200";
 
 /// The Graph API of the simulated provider.
 pub(crate) struct Demo {

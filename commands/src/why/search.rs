@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
+use groupfold_projector::scan::Found;
 use groupfold_projector::{record_of, words};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{frame, log, v1};
 
 use crate::events::data;
 use crate::exit::Failure;
-use crate::log::Log;
-use crate::{print, progress};
+use crate::log::{Log, Look};
+use crate::print;
 
-const BATCH: usize = 2_000;
 /// Most events and failures told of one id.
 const HITS_MAX: usize = 10_000;
 
@@ -93,38 +92,45 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
         let mut first: BTreeMap<String, usize> =
             hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
         let stream = log::stream(partition);
-        hits.looked_at += each(log, &stream, since, |found| {
-            let Some(hit) = event(found, id, partition) else { return };
-            match first.get(&hit.record.event_id) {
-                Some(&place) => hits.events[place].again.push(hit.position()),
-                None if hits.events.len() < HITS_MAX => {
-                    first.insert(hit.record.event_id.clone(), hits.events.len());
-                    hits.events.push(hit);
+        hits.looked_at += log
+            .each(look(&stream, since), |found| {
+                let Some(hit) = event(found, id, partition) else { return };
+                match first.get(&hit.record.event_id) {
+                    Some(&place) => hits.events[place].again.push(hit.position()),
+                    None if hits.events.len() < HITS_MAX => {
+                        first.insert(hit.record.event_id.clone(), hits.events.len());
+                        hits.events.push(hit);
+                    }
+                    None => {}
                 }
-                None => {}
-            }
-        })
-        .await?;
+            })
+            .await?;
     }
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
-    hits.looked_at += each(log, log::FAILED_STREAM, since, |found| {
-        let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
-        let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
-        if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
-            places.insert(failed.failed_id.clone(), failures.len());
-            failures.push(FailureHit { failed, resolution: None });
-        }
-    })
-    .await?;
-    hits.looked_at += each(log, log::RESOLVED_STREAM, None, |found| {
-        let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
-        if let Some(&place) = places.get(&resolution.failed_id) {
-            failures[place].resolution = Some(Settled(resolution));
-        }
-    })
-    .await?;
+    hits.looked_at += log
+        .each(look(log::FAILED_STREAM, since), |found| {
+            let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
+            let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
+            if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
+                places.insert(failed.failed_id.clone(), failures.len());
+                failures.push(FailureHit { failed, resolution: None });
+            }
+        })
+        .await?;
+    hits.looked_at += log
+        .each(look(log::RESOLVED_STREAM, None), |found| {
+            let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
+            if let Some(&place) = places.get(&resolution.failed_id) {
+                failures[place].resolution = Some(Settled(resolution));
+            }
+        })
+        .await?;
     Ok(hits)
+}
+
+fn look(stream: &str, since: Option<i64>) -> Look {
+    Look { stream: stream.to_owned(), since, what: "searching", ..Look::default() }
 }
 
 /// Ids of messages and requests stand in the JSON of what failed, as texts of their own.
@@ -153,27 +159,4 @@ fn event(found: &Found, id: &str, partition: u16) -> Option<EventHit> {
         again: Vec::new(),
         record,
     })
-}
-
-/// Looks at a stream up to its end of this moment; how many messages that were. One that is missing is empty.
-pub(crate) async fn each(
-    log: &Log,
-    stream: &str,
-    since: Option<i64>,
-    mut take: impl FnMut(&Found),
-) -> Result<u64, Failure> {
-    let Some(ends) = log.ends(stream).await? else { return Ok(0) };
-    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    let bar = progress::bar(ends.last, "searching");
-    let from = since.map_or(From::Sequence(ends.first), From::LogTime);
-    let stretch = Stretch { stream: stream.to_owned(), from, to: ends.last, subjects: Vec::new() };
-    let mut scan = Scan::new(log.context.clone(), stretch);
-    let mut count = 0;
-    while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
-        batch.iter().for_each(&mut take);
-        count += batch.len() as u64;
-        bar.inc(batch.len() as u64);
-    }
-    bar.finish_and_clear();
-    Ok(count)
 }

@@ -9,52 +9,57 @@ use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use crate::rebuild::{Job, Scope, Task};
 
-/// How the task under way is doing, or how the last one ended
+/// How a task is doing, or how it ended
 ///
-/// Whichever task that is: there is one at a time. Needs an unbound token with the scope `operate`.
+/// One runs at a time; by the `id` of its beginning one is found also once others were begun, of which the last 32 are kept.
+/// Needs an unbound token with the scope `operate`.
 #[utoipa::path(
     get,
     path = "/v1/ops/rebuild",
+    params(("id" = Option<u64>, Query, description = "The task of this number; the last one begun if absent")),
     responses(
         (status = 200, body = Job),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn rebuild_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
-    job(&api)
+pub(crate) async fn rebuild_job(State(api): State<Api>, params: Params) -> Result<Json<Job>, Problem> {
+    job(&api, &params)
 }
 
-/// How the task under way is doing, or how the last one ended: the same for each task
+/// How a task is doing, or how it ended: the same for each kind of task
 #[utoipa::path(
     get,
     path = "/v1/ops/rollback",
+    params(("id" = Option<u64>, Query, description = "The task of this number; the last one begun if absent")),
     responses(
         (status = 200, body = Job),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn rollback_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
-    job(&api)
+pub(crate) async fn rollback_job(State(api): State<Api>, params: Params) -> Result<Json<Job>, Problem> {
+    job(&api, &params)
 }
 
-/// How the task under way is doing, or how the last one ended: the same for each task
+/// How a task is doing, or how it ended: the same for each kind of task
 #[utoipa::path(
     get,
     path = "/v1/ops/verify",
+    params(("id" = Option<u64>, Query, description = "The task of this number; the last one begun if absent")),
     responses(
         (status = 200, body = Job),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security((), ("token" = [])),
 )]
-pub(crate) async fn verify_job(State(api): State<Api>) -> Result<Json<Job>, Problem> {
-    job(&api)
+pub(crate) async fn verify_job(State(api): State<Api>, params: Params) -> Result<Json<Job>, Problem> {
+    job(&api, &params)
 }
 
-fn job(api: &Api) -> Result<Json<Job>, Problem> {
-    Ok(Json(api.rebuilds()?.job()))
+fn job(api: &Api, params: &Params) -> Result<Json<Job>, Problem> {
+    let id = params.parse("id", "bad_id", "the number of a task")?;
+    Ok(Json(api.rebuilds()?.job(id)))
 }
 
 /// Fold stores anew beside the live ones, compare, and swap them

@@ -87,7 +87,9 @@ impl Scope {
 /// How a task is doing, or how it ended.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
 pub struct Job {
-    /// `rebuild`, `rollback` or `verify`; empty if there was none since the process started.
+    /// Its number, to ask for it by while others are begun; 0 if there is no task.
+    pub id: u64,
+    /// `rebuild`, `rollback` or `verify`; empty if there is no task.
     pub task: String,
     /// What became of it.
     pub state: State,
@@ -114,7 +116,7 @@ pub struct Job {
 #[serde(rename_all = "snake_case")]
 #[schema(as = JobState)]
 pub enum State {
-    /// There was none.
+    /// There was none since the process started, or none of this number that is still known.
     #[default]
     None,
     /// Under way.

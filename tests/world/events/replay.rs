@@ -1,9 +1,12 @@
 //! Replays of past events to somebody else: in order, signed, at least once, going on where they stopped.
 
 use std::collections::BTreeSet;
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
-use groupfold_tests::sign;
+use groupfold_tests::{sign, wait_until};
 use serde_json::Value;
 
 use crate::endpoint::{Endpoint, Post};
@@ -117,4 +120,38 @@ async fn a_subject_gets_the_events_as_they_are_told() {
     }
     let log = replay(&world, "nats:groupfold.event.0.a.b.c", &[]);
     assert_eq!(log.status.code(), Some(2), "the log is not for replays: {}", said(&log));
+}
+
+/// Two delivered everything twice, and the slower one moved the file back.
+#[tokio::test]
+async fn of_two_replays_with_one_watermark_the_second_waits_for_another_time() {
+    let world = World::with_events("200").await;
+    let watermark = world.scratch.path().join("watermark");
+    let args = ["--watermark", watermark.to_str().unwrap()];
+    let (answer, held) = std::sync::mpsc::channel::<()>();
+    let (begun, held) = (Arc::<AtomicBool>::default(), Mutex::new(held));
+    let came = Arc::clone(&begun);
+    // The first event is answered once the second replay has come and gone.
+    let endpoint = Endpoint::start(move |n| {
+        if n == 1 {
+            came.store(true, Ordering::SeqCst);
+            let _ = held.lock().unwrap().recv_timeout(BOUND);
+        }
+        200
+    });
+    let mut slow = world.command(&["replay", "--to", &endpoint.url, "--secret", SECRET], &args);
+    let slow = slow.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_until("the first one delivers", BOUND, async || {
+        if begun.load(Ordering::SeqCst) { Ok(()) } else { Err("nothing came") }
+    })
+    .await;
+    let elsewhere = Endpoint::start(|_| 200);
+    let second = replay(&world, &elsewhere.url, &args);
+    assert_eq!(second.status.code(), Some(75), "{}", said(&second));
+    assert!(said(&second).contains("another replay") && elsewhere.taken().is_empty(), "{}", said(&second));
+    answer.send(()).unwrap();
+    let slow = tokio::task::spawn_blocking(|| slow.wait_with_output().unwrap()).await.unwrap();
+    assert!(slow.status.success(), "{}", said(&slow));
+    let after = replay(&world, &elsewhere.url, &args);
+    assert!(after.status.success() && elsewhere.taken().is_empty(), "{}", said(&after));
 }

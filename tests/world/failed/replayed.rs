@@ -1,7 +1,10 @@
-//! What a replay that stopped half way, or came soon after, leaves in the log.
+//! What a replay that stopped half way, or came soon after, leaves in the log, and to the next one.
 
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
 use groupfold_schemas::{frame, log, v1};
-use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, Process, wait_until};
 use serde_json::json;
 
 use super::{BOUND, T, answer, code, digest, fail_in_the_past, failed, quick, records};
@@ -141,4 +144,67 @@ async fn a_preview_of_a_group_whose_log_has_lost_its_beginning_is_refused() {
     let said = String::from_utf8_lossy(&output.stderr);
     assert_ne!(code(&output), 0, "{said}");
     assert!(said.contains("begins with sequence 2"), "{said}");
+}
+
+/// The claim of a replay, once it is this process's.
+async fn claimed(nats: &NatsServer, process: &Process) -> kv::Store {
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let holder = format!("process {}", process.pid());
+    wait_until("the replay holds its claim", BOUND, async || {
+        let bucket = jetstream.get_key_value("groupfold_leases").await.map_err(|error| error.to_string())?;
+        match bucket.get("replay").await.map_err(|error| error.to_string())? {
+            Some(found) if *found == *holder.as_bytes() => Ok(bucket),
+            found => Err(format!("{found:?}")),
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_replay_that_is_killed_holds_up_the_next_until_its_claim_expires() {
+    let (nats, groupfold) = quick().await;
+    let items: Vec<_> = (0..40).map(|n| joined("G", &format!("55{n}"), T + n)).collect();
+    fail_in_the_past(&nats, &participants(&items)).await;
+    let slow = || {
+        let mut command = Groupfold::command();
+        let args = ["failed", "replay", "--group", "G", "--execute", "--rate", "1", "--data"];
+        command.args(args).arg(groupfold.data());
+        Process::spawn("replay", command, &groupfold.data().join("replay.log"))
+    };
+    let mut stopped = slow();
+    let bucket = claimed(&nats, &stopped).await;
+    // What the runbook says.
+    assert_eq!(bucket.status().await.unwrap().max_age(), Duration::from_secs(15));
+    assert_eq!(stopped.terminate(BOUND).await.code(), Some(75), "{}", stopped.log_tail());
+    // Sooner here, yet later than a slow machine takes to refuse.
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let stream = jetstream.get_stream("KV_groupfold_leases").await.unwrap();
+    let mut config = stream.cached_info().config.clone();
+    (config.max_age, config.duplicate_window) = (Duration::from_secs(6), Duration::from_secs(6));
+    jetstream.update_stream(config).await.unwrap();
+
+    let mut killed = slow();
+    claimed(&nats, &killed).await;
+    killed.kill9();
+    let replay = || failed(&groupfold, &["replay", "--group", "G", "--execute"]);
+    let refused = replay();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(code(&refused) == 75 && said.contains("another replay is running"), "{said}");
+    wait_until("the next one is let in", BOUND, async || {
+        let output = replay();
+        if code(&output) == 0 { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+    })
+    .await;
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
+}
+
+/// It panicked over it once the claim was taken, which held up the next replay.
+#[test]
+fn a_rate_that_leaves_no_time_between_two_is_refused() {
+    for rate in ["0", "100001", "4000000000"] {
+        let output =
+            Groupfold::command().args(["failed", "replay", "--all", "--rate", rate]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(code(&output) == 2 && said.contains("1..=100000"), "{rate}: {said}");
+    }
 }

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 use arrow_schema::Schema;
-use groupfold_schemas::id::hex;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
-use ring::digest::{Context, SHA256};
 
 use super::arrays;
+use super::lines::{digest, hash_of};
 use super::manifest::FileSaid;
 use crate::events::shape::Column;
 use crate::exit::Failure;
@@ -92,18 +91,8 @@ fn name(number: usize, day: Option<i64>) -> String {
 
 fn hashed(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = File::open(path)?;
-    let mut hash = Context::new(&SHA256);
-    let mut chunk = vec![0; 1024 * 1024];
-    let mut bytes = 0;
-    loop {
-        match std::io::Read::read(&mut file, &mut chunk)? {
-            0 => return Ok((bytes, hex(hash.finish().as_ref()))),
-            read => {
-                hash.update(&chunk[..read]);
-                bytes += read as u64;
-            }
-        }
-    }
+    let bytes = file.metadata()?.len();
+    Ok((bytes, digest(&hash_of(&mut file, bytes)?)))
 }
 
 fn failed(path: &Path, error: &dyn std::error::Error) -> Failure {

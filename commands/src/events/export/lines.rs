@@ -88,7 +88,7 @@ impl Lines {
 }
 
 /// The state of the hash after a file's first bytes.
-fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<Context> {
+pub(super) fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<Context> {
     let mut hash = Context::new(&SHA256);
     let mut left = file.take(bytes);
     let mut chunk = vec![0; 1024 * 1024];
@@ -100,7 +100,7 @@ fn hash_of(file: &mut File, bytes: u64) -> std::io::Result<Context> {
     }
 }
 
-fn digest(hash: &Context) -> String {
+pub(super) fn digest(hash: &Context) -> String {
     hex(hash.clone().finish().as_ref())
 }
 

@@ -1,4 +1,4 @@
-//! One export at a time on a path: two would write over each other's files.
+//! One at a time on a file that a verb writes: two would write over each other's.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::os::unix::fs::MetadataExt as _;
@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 
 use crate::exit::Failure;
 
-/// Held for as long as an export runs, by a file that is gone afterwards.
-pub(super) struct Lock {
+/// Held for as long as the verb runs, by a file beside it that is gone afterwards.
+#[derive(Debug)]
+pub(crate) struct Lock {
     path: PathBuf,
     _file: File,
 }
 
 impl Lock {
-    /// Fails if another process exports there now.
-    pub(super) fn take(out: &Path) -> Result<Self, Failure> {
+    /// Fails if another process has it now: `who`, for a person.
+    pub(crate) fn take(written: &Path, who: &str) -> Result<Self, Failure> {
         let mut name = std::ffi::OsString::from(".");
-        name.push(out.file_name().unwrap_or_default());
+        name.push(written.file_name().unwrap_or_default());
         name.push(".lock");
-        let path = out.with_file_name(name);
+        let path = written.with_file_name(name);
         let failed = |error: &dyn std::error::Error| {
             Failure::failed(&format!("cannot take the lock {}", path.display()), error)
         };
@@ -28,9 +29,9 @@ impl Lock {
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
-                    let out = out.display();
+                    let written = written.display();
                     return Err(Failure::Again(format!(
-                        "another export to {out} is running: wait for its end"
+                        "another {who} {written} is running: wait for its end"
                     )));
                 }
                 Err(TryLockError::Error(error)) => return Err(failed(&error)),
