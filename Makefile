@@ -19,8 +19,10 @@ up: ## build and run the whole pipeline with a simulated WhatsApp; Ctrl-C ends i
 	printf '\n  the program is %s; it says below where to look, Ctrl-C ends it\n\n' "$$program" && \
 	exec "$$program" up --demo --data $(DATA) --nats-server "$$nats"
 
+# Most tests wait most of the time: more of them at once than there are cores. RUST_TEST_THREADS=1 says otherwise.
 test: ## all tests, against a real nats-server
-	@nats=$$(deploy/nats/install) && \
+	@nats=$$(deploy/nats/install) && cores=$$(getconf _NPROCESSORS_ONLN) && \
+	export RUST_TEST_THREADS="$${RUST_TEST_THREADS:-$$((cores < 2 ? 4 : 2 * cores))}" && \
 	GROUPFOLD_NATS_SERVER="$$nats" $(CARGO) test --workspace --locked --no-fail-fast
 
 # Others to measure beside us: VECTOR=path RPCONNECT=path. More of the harness's own flags: BENCH_ARGS="…".

@@ -7,6 +7,7 @@ mod judged;
 mod killed;
 mod others;
 mod refusals;
+mod stopped;
 mod told;
 pub(crate) mod verbs;
 mod waited;

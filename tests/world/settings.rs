@@ -137,6 +137,21 @@ async fn a_second_signal_ends_what_is_still_draining() {
     assert!(process.log().contains("told to stop twice"), "{}", process.log_tail());
 }
 
+/// Law 12: over the time for it, what is still under way is cut, and how many that were is said.
+#[tokio::test]
+async fn what_is_not_done_within_the_drain_budget_is_cut_and_said() {
+    let mut groupfold = Groupfold::up(patient(&["--drain-budget-ms", "300"])).await;
+    let held = begun(&groupfold, 1_000).await;
+    in_work(&groupfold).await;
+    let process = groupfold.process();
+    process.signal("TERM");
+    let status = wait_until("it ends", BOUND, async || process.exited().ok_or("it drains")).await;
+    drop(held);
+    assert_eq!(status.code(), Some(1), "{}", process.log_tail());
+    let said = "1 webhook(s) were cut when the drain budget ended";
+    assert!(process.log().contains(said), "{}", process.log_tail());
+}
+
 #[tokio::test]
 async fn bodies_together_are_bounded_and_the_next_one_is_refused_with_its_reason() {
     let bound = "1048576";

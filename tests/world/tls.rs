@@ -10,6 +10,8 @@ use reqwest::{Certificate, Client, Identity};
 use crate::hook::{joined, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
+/// Files are looked at every ten seconds; as much again, for a machine with much to do.
+const LOOKED_AT: Duration = Duration::from_secs(20);
 const T: i64 = 1_767_225_600;
 const SECRET: &str = "app-secret-of-a-test";
 const META: &str = "client.webhooks.fbclientcerts.com";
@@ -150,6 +152,32 @@ async fn the_query_api_speaks_tls_alone_to_others_and_verbs_reach_it_from_here_a
     .await;
     assert!(ask(&first).await.is_err(), "the old certificate is still shown");
     assert_eq!(groupfold.terminate().await, 0);
+}
+
+/// Files that are mounted into a container change, and nobody sends a signal.
+#[tokio::test]
+async fn a_certificate_and_a_token_that_change_are_taken_without_a_signal() {
+    let (scratch, first, second) = (Scratch::new("poll"), Authority::new("first"), Authority::new("second"));
+    first.sign("door").write(scratch.path(), "door");
+    let config = scratch.path().join("groupfold.toml");
+    let tokens = |token: &str| {
+        std::fs::write(&config, format!("[[api.tokens]]\nname = \"ana\"\ntoken = \"{token}\"\n"))
+    };
+    tokens("the-token-of-before").unwrap();
+    let groupfold = up(scratch.path(), &["--config", config.to_str().unwrap()]).await;
+    let ask = async |token: &str| {
+        let request = http::client().get(groupfold.api_url("/v1/groups")).bearer_auth(token);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!([ask("the-token-of-before").await, ask("the-next-token").await], [200, 401]);
+    second.sign("door").write(scratch.path(), "door");
+    tokens("the-next-token").unwrap();
+    wait_until("the new ones are taken", LOOKED_AT, async || {
+        let shown = post(&groupfold, &sender(&second, None)).await.is_ok();
+        let status = [ask("the-token-of-before").await, ask("the-next-token").await];
+        if (shown, status) == (true, [401, 200]) { Ok(()) } else { Err(format!("{shown} {status:?}")) }
+    })
+    .await;
 }
 
 /// As in an image without `ca-certificates`: plain HTTP needs nobody to vouch for it.

@@ -192,7 +192,7 @@ async fn after_a_fault_of_the_provider_it_is_looked_for_and_nothing_is_sent_agai
 
 #[tokio::test]
 async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
-    let world = World::new(&[], 8_000).await;
+    let world = World::new(&[], 4_000).await;
     let group = world.group("Tea", "auto_approve").await;
     world.joined(&group, "5511911111111").await;
     let path = format!("/v1/groups/{group}");

@@ -18,15 +18,31 @@ async fn sent_once_each(provider: &Provider) -> usize {
     sent
 }
 
+/// Arguments by which a provider is reached, of which an answer is awaited so long.
+pub(super) fn answered_within(ms: u32, mut args: Vec<String>) -> Vec<String> {
+    for name in ["--provider-deadline-ms", "--provider-patience-ms"] {
+        let at = args.iter().position(|arg| arg == name).unwrap();
+        args[at + 1] = ms.to_string();
+    }
+    args
+}
+
 /// Killed between any two steps of a command.
 #[tokio::test]
 async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
     let provider = Provider::start(SECRET, &[]).await;
-    let args = reaching(&provider, 20_000);
+    let args = answered_within(2_000, reaching(&provider, 20_000));
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
-    let points =
-        ["command.requested", "command.claimed", "command.sent", "command.called", "command.answered"];
-    for (round, point) in points.into_iter().enumerate() {
+    // Of what was claimed or sent, and of which the provider knows nothing, the whole deadline is waited out.
+    let points = [
+        ("command.requested", 20_000),
+        ("command.claimed", 6_000),
+        ("command.sent", 6_000),
+        ("command.called", 20_000),
+        ("command.answered", 20_000),
+    ];
+    for (round, (point, deadline_ms)) in points.into_iter().enumerate() {
+        groupfold.options().args = answered_within(2_000, reaching(&provider, deadline_ms));
         groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), point.to_owned())];
         groupfold.restart().await;
         provider.tell(&groupfold.webhook_url()).await;
@@ -66,11 +82,7 @@ async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
 #[tokio::test]
 async fn what_was_called_by_a_process_that_died_is_looked_for_once_no_answer_can_come() {
     let provider = Provider::start(SECRET, &[]).await;
-    let mut args = reaching(&provider, 600_000);
-    for (name, value) in [("--provider-deadline-ms", "2000"), ("--provider-patience-ms", "2000")] {
-        let at = args.iter().position(|arg| arg == name).unwrap();
-        value.clone_into(&mut args[at + 1]);
-    }
+    let args = answered_within(2_000, reaching(&provider, 600_000));
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
     provider.tell(&groupfold.webhook_url()).await;
     let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
@@ -130,13 +142,16 @@ async fn two_processes_never_send_the_same_command_and_one_ends_what_the_other_l
     sent_once_each(&provider).await;
 }
 
-/// Changes of one group that take their turns, six of them: their commands, and the names wanted.
+/// Until a webhook ends a change. Left commands are looked for within four seconds: two at least wait for their turn then.
+const WAITS: &str = "3s";
+
+/// Changes of one group that take their turns, four of them: their commands, and the names wanted.
 async fn queue(provider: &Provider, groupfold: &Groupfold) -> (Vec<String>, Vec<String>) {
     let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
     let created = ask(groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
     let created = ended(groupfold, created.json["command_id"].as_str().unwrap()).await;
     let group = super::known(groupfold, &created).await;
-    let names: Vec<String> = (0..6).map(|n| format!("Tea {n}")).collect();
+    let names: Vec<String> = (0..4).map(|n| format!("Tea {n}")).collect();
     let mut asked = Vec::new();
     for name in &names {
         let body = Some(json!({ "subject": name }));
@@ -165,7 +180,7 @@ async fn go_in_order(provider: &Provider, groupfold: &Groupfold, asked: &[String
 
 #[tokio::test]
 async fn what_a_killed_process_left_is_sent_in_the_order_in_which_it_was_asked_for() {
-    let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
+    let provider = Provider::start(SECRET, &["--webhook-delay", WAITS]).await;
     let args = reaching(&provider, 300_000);
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
     provider.tell(&groupfold.webhook_url()).await;
@@ -180,7 +195,7 @@ async fn what_a_killed_process_left_is_sent_in_the_order_in_which_it_was_asked_f
 #[tokio::test]
 async fn of_two_processes_none_overtakes_what_waits_for_its_turn_at_the_other() {
     let server = NatsServer::start().await;
-    let provider = Provider::start(SECRET, &["--webhook-delay", "4s"]).await;
+    let provider = Provider::start(SECRET, &["--webhook-delay", WAITS]).await;
     let args = reaching(&provider, 300_000);
     let mut options = Options::on(&server);
     options.args.extend(args.clone());

@@ -114,7 +114,7 @@ async fn a_reset_whose_answer_was_lost_is_told_from_what_was_read_and_reset_mean
 
 #[tokio::test]
 async fn of_two_lost_creations_of_one_name_and_one_group_nobody_can_say_whose_it_is() {
-    let world = World::new(&[], 30_000).await;
+    let world = World::new(&[], 15_000).await;
     let tea = || Some(json!({ "phone_number_id": NUMBER, "subject": "Tea" }));
     let never = world.lost(("create", "timeout_before"), Method::POST, "/v1/groups", tea()).await;
     let done = world.lost(("create", "timeout"), Method::POST, "/v1/groups", tea()).await;
