@@ -258,6 +258,12 @@ impl Roster {
     }
 }
 
+/// True if who is in a group may be another with a fact: it names somebody, or a request and so whoever asked, or tells
+/// how whole a list is.
+pub(crate) fn is_of_members(fact: &v1::Fact) -> bool {
+    fact.participant.is_some() || fact.join_request_id.is_some() || fact.kind() == FactKind::SnapshotTaken
+}
+
 fn time_of(change: &Applied) -> i64 {
     change.rename.stamp.as_ref().map_or(0, |stamp| stamp.time_ms)
 }
