@@ -6,7 +6,7 @@ use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
 use crate::identity::{
-    Alias, AliasKind, Applied, Identity, PersonKey, is_same_number, names, names_of_rename, spelled_number,
+    Alias, AliasKind, Applied, Identity, Known, PersonKey, names, names_of_rename, spelled_number,
 };
 use crate::view::{Between, MemberStatus, is_policy};
 
@@ -98,17 +98,18 @@ impl Roster {
         }
         let named = facts.iter().filter_map(|(_, fact)| fact.participant.as_ref()).flat_map(names);
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
-        let mut known: BTreeSet<Alias> = named.chain(linked).collect();
+        let mut known = Known::default();
+        known.extend(named.chain(linked));
         let own = renames(source, account, known.iter().cloned().collect())?;
         known.extend(own.iter().flat_map(names_of_rename));
         // A number that nobody is known by, but spelled whole, is the name of somebody whose join was missed.
         let spelled: BTreeSet<Alias> =
             facts.iter().filter_map(|(_, fact)| spelled_number(fact.participant.as_ref()?)).collect();
         for number in spelled {
-            if !known.iter().any(|name| is_same_number(name, &number.text)) {
+            if known.number(&number.text).is_none() {
                 known
                     .extend(renames(source, account, vec![number.clone()])?.iter().flat_map(names_of_rename));
-                known.insert(number);
+                known.extend([number]);
             }
         }
         let all = renames(source, account, known.iter().cloned().chain(beside).collect())?;
