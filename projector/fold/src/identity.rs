@@ -80,9 +80,9 @@ impl Identity {
     /// Computes the persons from links (two names and when first seen together), from identity changes (each
     /// once, any order) and from the names and times of facts. `known` are the names that spellings in
     /// commands may mean: the same for every question about a group, else its persons would differ.
-    pub(crate) fn derive(
-        links: &[(Alias, Alias, i64)],
-        renames: &[v1::Rename],
+    pub(crate) fn derive<'a>(
+        links: &'a [(Alias, Alias, i64)],
+        renames: impl IntoIterator<Item = &'a v1::Rename>,
         uses: impl IntoIterator<Item = (Vec<Alias>, i64)>,
         known: Known,
     ) -> Self {

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use groupfold_schemas::v1::{self, Record};
 
 use crate::entry::{Key, Prefix, Source, Value};
-use crate::identity::{Alias, names, names_of_links, names_of_rename, spelled_number};
-use crate::membership::renames;
+use crate::identity::{Alias, names, names_of_links, spelled_number};
+use crate::membership::Renames;
 
 /// Groups of the account that know one of the persons, by group id. Looks through all groups of the partition:
 /// people seldom change their numbers, and an index would cost every other event.
@@ -18,8 +18,8 @@ pub(super) fn groups<S: Source>(
     let mentioned = [&event.previous, &event.current].into_iter().flatten().flat_map(names_of_links);
     let mut persons: BTreeSet<Alias> = mentioned.collect();
     // Also those who had these names before, or took them since.
-    let linked = renames(source, &record.account, persons.iter().cloned().collect())?;
-    persons.extend(linked.iter().flat_map(names_of_rename));
+    let linked = Renames::default().follow(source, &record.account, persons.iter().cloned())?;
+    persons.extend(linked);
     let mut candidates = BTreeSet::new();
     source.groups(&mut |group, account| {
         if account == record.account {
