@@ -107,6 +107,8 @@ fn rest() -> Vec<Record> {
         told_at(5, Kind::MessageViewed(viewed)),
         message(8, &["w:4", "u:Z", "n:zoe"]),
         message(9, &["w:9"]),
+        // Whoever opened the window is known by that alone.
+        renamed(4, &["w:20"], &["w:9"]),
     ]
 }
 
