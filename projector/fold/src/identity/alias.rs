@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use groupfold_schemas::command::spelling;
 use groupfold_schemas::v1::Participant;
 
 /// What kind of name; the order is the one in which a report's names are trusted.
@@ -80,7 +81,7 @@ pub fn names(participant: &Participant) -> Vec<Alias> {
     if let Some(text) = &participant.input
         && !text.trim().is_empty()
     {
-        names.push(Alias { kind: AliasKind::Input, text: normal_input(text) });
+        names.push(Alias { kind: AliasKind::Input, text: spelling(text) });
     }
     if let (true, Some(text)) = (names.is_empty(), &participant.username)
         && !text.is_empty()
@@ -109,7 +110,7 @@ pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
 /// it, eleven digits may be a number of Brazil without its code as well as one of the United States with it.
 pub(crate) fn spelled_number(participant: &Participant) -> Option<Alias> {
     let text = participant.input.as_ref()?;
-    let input = Alias { kind: AliasKind::Input, text: normal_input(text) };
+    let input = Alias { kind: AliasKind::Input, text: spelling(text) };
     let is_whole = text.trim_start().starts_with('+') && input.is_number();
     (is_whole && names(participant).first() == Some(&input))
         .then_some(Alias { kind: AliasKind::WaId, ..input })
@@ -154,17 +155,6 @@ impl Extend<Alias> for Known {
     }
 }
 
-/// A number without its punctuation; any other spelling as it is, without a user name's `@`.
-fn normal_input(text: &str) -> String {
-    let text = text.trim();
-    let phone = text.chars().all(|c| c.is_ascii_digit() || "+-(). ".contains(c));
-    if phone && text.contains(|c: char| c.is_ascii_digit()) {
-        text.chars().filter(char::is_ascii_digit).collect()
-    } else {
-        text.strip_prefix('@').unwrap_or(text).to_owned()
-    }
-}
-
 /// Some countries write a mobile number with a digit that WhatsApp ids may lack: Brazil a 9 after the
 /// area code, Mexico a 1 and Argentina a 9 after the country code. Numbers that are equal without it are
 /// the same number.
@@ -185,10 +175,9 @@ mod tests {
     #[test]
     fn spellings_of_a_number_are_one_name() {
         for spelling in ["+55 (11) 98888-7777", "5511988887777", " +5511988887777"] {
-            assert_eq!(normal_input(spelling), "5511988887777");
+            let named = Participant { input: Some(spelling.to_owned()), ..Participant::default() };
+            assert_eq!(names(&named)[0].encode(), "i:5511988887777");
         }
-        assert_eq!(normal_input("@maria.silva"), "maria.silva");
-        assert_eq!(normal_input("US.134912"), "US.134912");
     }
 
     #[test]
