@@ -47,15 +47,16 @@ pub fn text_digest(text: &str) -> String {
     crate::id::hex(&crate::id::sha256([kept.as_bytes()])[..16])
 }
 
-/// A number without what does not count in it, any other name without the sign before it: names that are spelled alike
-/// mean the same person.
+/// A number without its punctuation; any other name as it is, without a user name's `@` and blanks around it: names that
+/// are spelled alike mean the same person. Entries are kept under it, so it stays as it is.
 #[must_use]
 pub fn spelling(name: &str) -> String {
-    let dressed = |c: char| c.is_ascii_digit() || "+ -().".contains(c);
-    if name.chars().all(dressed) {
+    let name = name.trim();
+    let dressed = |c: char| c.is_ascii_digit() || "+-(). ".contains(c);
+    if name.chars().all(dressed) && name.contains(|c: char| c.is_ascii_digit()) {
         name.chars().filter(char::is_ascii_digit).collect()
     } else {
-        name.trim_start_matches('@').to_owned()
+        name.strip_prefix('@').unwrap_or(name).to_owned()
     }
 }
 
@@ -121,8 +122,21 @@ mod tests {
     fn texts_are_told_apart_but_for_blanks_and_names_but_for_their_dress() {
         assert_eq!(text_digest(" Green\ttea "), text_digest("Greentea"));
         assert_ne!(text_digest("Green tea"), text_digest("green tea"));
-        assert_eq!(spelling("+55 (11) 9-1"), "551191");
-        assert_eq!((spelling("@ada+1").as_str(), spelling("US.1").as_str()), ("ada+1", "US.1"));
+        for (name, spelled) in [
+            ("+55 (11) 9-1", "551191"),
+            (" 5511.91\n", "551191"),
+            ("@ada+1", "ada+1"),
+            (" @ada ", "ada"),
+            ("@@ada", "@ada"),
+            ("US.1", "US.1"),
+            ("٥٥", "٥٥"),
+            ("subject", "subject"),
+            // A dress without anybody in it is nobody's number.
+            ("+-", "+-"),
+            (" ", ""),
+        ] {
+            assert_eq!(spelling(name), spelled, "{name:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use groupfold_fold::apply::{Contributions, apply_all};
+use groupfold_fold::change::{At, Telling};
 use groupfold_fold::entry::Memory;
 use groupfold_ingest::meta::{Delivery, Headers, Item, adapt};
 use groupfold_projector::record_of;
@@ -29,6 +30,8 @@ const FAMILIES: [&str; 6] = [
 ];
 /// Receipts of one fold or commit.
 const RECEIPTS: usize = 250;
+/// Settings that are told one after the other.
+const SETTINGS: usize = 2000;
 
 fn main() {
     divan::main();
@@ -114,6 +117,33 @@ fn fold(bencher: Bencher<'_, '_>) {
     let records = receipts(0);
     bencher.counter(ItemsCount::new(RECEIPTS)).bench(|| {
         apply_all(Memory::default(), Contributions::of(black_box(&records))).expect("receipts can be folded")
+    });
+}
+
+/// Changes of settings, one a commit, over so many groups: what an event costs does not grow with its group's history.
+#[divan::bench(args = [1, 20], sample_count = 10)]
+fn tell(bencher: Bencher<'_, '_>, groups: usize) {
+    let one = record("group_settings_update-group_settings_update-succeed");
+    let records: Vec<v1::Record> = (0..SETTINGS)
+        .map(|n| v1::Record {
+            event_id: format!("{n:064}"),
+            group_id: format!("{}", n % groups),
+            provider_time_ms: one.provider_time_ms + i64::try_from(n).expect("few") * 1000,
+            ..one.clone()
+        })
+        .collect();
+    bencher.counter(ItemsCount::new(SETTINGS)).bench(|| {
+        let mut state = Memory::default();
+        for (record, sequence) in records.iter().zip(1..) {
+            let contributions = Contributions::of([black_box(record)]);
+            let load = |key: &Vec<u8>| Some((key.clone(), state.0.get(key)?.clone()));
+            let loaded = Memory(contributions.keys().filter_map(load).collect());
+            let mut telling = Telling::new(&state, loaded);
+            telling.apply(record, contributions, At { sequence, log_time_ms: 0 }).expect("it can be told");
+            let puts = telling.finish().puts;
+            state.0.extend(puts);
+        }
+        state
     });
 }
 

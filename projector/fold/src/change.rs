@@ -2,11 +2,12 @@
 //! before it. So a change is a function of the log up to its event, whatever the batches and restarts; an event
 //! that makes nothing different, a duplicate say, yields none.
 //!
-//! Receipts are compared entry by entry. Whatever touches a group is compared as the group is shown: late facts
-//! and identity changes alter more than the entries they bring.
+//! Receipts are compared entry by entry, and so is a group where its head alone is another. Whatever else touches a
+//! group is compared as the group is shown: late facts and identity changes alter more than the entries they bring.
 
 mod diff;
 mod overlay;
+mod reach;
 #[cfg(test)]
 mod tests;
 mod touched;
@@ -17,10 +18,11 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, ChangeKind, Record};
 
-use crate::apply::{Changes, Contributions, Made, Step, Working};
+use crate::apply::{Changes, Contributions, Step, Working};
 use crate::entry::{self, Key, Memory, Source, Value};
 use crate::view::{self, Group};
 use overlay::Overlay;
+use reach::Reach;
 
 /// Why changes cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -82,16 +84,24 @@ impl<'a, S: Source> Telling<'a, S> {
         if step.0.is_empty() {
             return Ok(Vec::new());
         }
-        let mut groups = Vec::new();
-        for group in self.groups_of(record, &step)? {
-            let before = self.shown.remove(&group).map_or_else(|| self.look(&group), Ok)?;
-            groups.push((group, before));
+        let (mut changes, mut of_groups) = (Vec::new(), Vec::new());
+        match Reach::of(&step, &self.working) {
+            Reach::Nothing => {}
+            Reach::Head(old, new) => {
+                let of_head = compare_heads(&mut self.shown, &record.group_id, old, new);
+                push(&mut changes, record, at, &record.group_id, of_head);
+            }
+            Reach::All => {
+                for group in self.groups_of(record)? {
+                    let before = self.shown.remove(&group).map_or_else(|| self.look(&group), Ok)?;
+                    of_groups.push((group, before));
+                }
+            }
         }
         let of_message = self.of_message(record, &step);
         self.working.take(step);
         self.forget_all_but_few();
-        let mut changes = Vec::new();
-        for (group, before) in groups {
+        for (group, before) in of_groups {
             let after = self.look(&group)?;
             push(&mut changes, record, at, &group, diff::groups(before.as_ref(), after.as_ref()));
             self.shown.insert(group, after);
@@ -106,23 +116,16 @@ impl<'a, S: Source> Telling<'a, S> {
     }
 
     /// Groups that the record can make look different.
-    fn groups_of(&self, record: &Record, step: &Step) -> Result<Vec<String>, Error<S::Error>> {
-        if let Some(Kind::IdentityChanged(event)) = record.kind() {
-            let mut groups = touched::groups(&self.overlay(), record, event)?;
-            // Told within a group, it says of that group where it belongs, as every event does.
-            if !record.group_id.is_empty() && !groups.contains(&record.group_id) {
-                groups.push(record.group_id.clone());
-            }
-            return Ok(groups);
+    fn groups_of(&self, record: &Record) -> Result<Vec<String>, Error<S::Error>> {
+        let mut groups = match record.kind() {
+            Some(Kind::IdentityChanged(event)) => touched::groups(&self.overlay(), record, event)?,
+            _ => Vec::new(),
+        };
+        // An identity change told within a group says of that group where it belongs, as every event does.
+        if !record.group_id.is_empty() && !groups.contains(&record.group_id) {
+            groups.push(record.group_id.clone());
         }
-        let of_message =
-            |made: &Made| matches!(made.key, Key::Message { .. } | Key::Receipt { .. } | Key::View { .. });
-        let only_message = step.0.iter().all(of_message);
-        Ok(if only_message || record.group_id.is_empty() {
-            Vec::new()
-        } else {
-            vec![record.group_id.clone()]
-        })
+        Ok(groups)
     }
 
     fn overlay(&self) -> Overlay<'_, S> {
@@ -160,6 +163,27 @@ impl<'a, S: Source> Telling<'a, S> {
         }
         found
     }
+}
+
+/// What two heads of a group show differently. Of all that they do not say nothing changed: it is left out on both sides,
+/// and as it was where the group is remembered.
+fn compare_heads(
+    shown: &mut BTreeMap<String, Option<Group>>,
+    group: &str,
+    old: &v1::GroupHead,
+    new: &v1::GroupHead,
+) -> Vec<Difference> {
+    let [old, new] = [old, new].map(|head| view::bare(group, head.clone()));
+    let found = diff::groups(Some(&old), Some(&new));
+    if let Some(shown) = shown.get_mut(group) {
+        *shown = shown.take().map(|Group { members, window, policy, .. }| Group {
+            members,
+            window,
+            policy,
+            ..new
+        });
+    }
+    found
 }
 
 /// Groups remembered as they are shown: a commit touches no more, save for identity changes.

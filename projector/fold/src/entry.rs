@@ -222,6 +222,15 @@ pub trait Source {
     /// An entry cannot be read.
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Self::Error>;
 
+    /// Tells each key under a prefix, in any order and maybe twice, without reading what stands there.
+    ///
+    /// # Errors
+    /// A key cannot be read.
+    fn keys(&self, prefix: &Prefix, visit: &mut dyn FnMut(Key)) -> Result<(), Self::Error> {
+        self.scan(prefix)?.into_iter().for_each(|(key, _)| visit(key));
+        Ok(())
+    }
+
     /// Commands whose ids are less than one, by id backwards, `most` at most.
     ///
     /// # Errors
@@ -435,6 +444,12 @@ impl Prefix {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Memory(pub BTreeMap<Vec<u8>, Vec<u8>>);
 
+impl Memory {
+    fn under(&self, prefix: &[u8]) -> impl Iterator<Item = (&Vec<u8>, &Vec<u8>)> {
+        self.0.range(prefix.to_vec()..).take_while(move |(key, _)| key.starts_with(prefix))
+    }
+}
+
 impl Source for Memory {
     type Error = Error;
 
@@ -443,15 +458,16 @@ impl Source for Memory {
     }
 
     fn scan(&self, prefix: &Prefix) -> Result<Vec<(Key, Value)>, Error> {
-        let prefix = prefix.encode();
-        self.0
-            .range(prefix.clone()..)
-            .take_while(|(key, _)| key.starts_with(&prefix))
+        self.under(&prefix.encode())
             .map(|(key, value)| {
                 let key = Key::decode(key)?;
                 let value = key.decode_value(value)?;
                 Ok((key, value))
             })
             .collect()
+    }
+
+    fn keys(&self, prefix: &Prefix, visit: &mut dyn FnMut(Key)) -> Result<(), Error> {
+        self.under(&prefix.encode()).try_for_each(|(key, _)| Key::decode(key).map(&mut *visit))
     }
 }

@@ -21,7 +21,7 @@ use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 
 pub use alias::{Alias, AliasKind, names, names_of_links};
-pub(crate) use alias::{is_same_number, spelled_number};
+pub(crate) use alias::{Known, spelled_number};
 pub(crate) use change::Applied;
 
 /// Where in a second something happens to a name.
@@ -65,8 +65,7 @@ pub(crate) struct Identity {
     /// When a change told an id that was not known to be this person's, first.
     told: BTreeMap<Alias, i64>,
     applied: Vec<Applied>,
-    /// Names that spellings in commands may mean.
-    known: BTreeSet<Alias>,
+    known: Known,
     /// The nodes of each person, by root.
     persons: BTreeMap<Node, Vec<Node>>,
 }
@@ -81,11 +80,11 @@ impl Identity {
     /// Computes the persons from links (two names and when first seen together), from identity changes (each
     /// once, any order) and from the names and times of facts. `known` are the names that spellings in
     /// commands may mean: the same for every question about a group, else its persons would differ.
-    pub(crate) fn derive(
-        links: &[(Alias, Alias, i64)],
-        renames: &[v1::Rename],
+    pub(crate) fn derive<'a>(
+        links: &'a [(Alias, Alias, i64)],
+        renames: impl IntoIterator<Item = &'a v1::Rename>,
         uses: impl IntoIterator<Item = (Vec<Alias>, i64)>,
-        known: BTreeSet<Alias>,
+        known: Known,
     ) -> Self {
         let mut identity = Self { known, ..Self::default() };
         let mut steps: BTreeMap<(At, String, String), Step<'_>> = BTreeMap::new();
@@ -289,17 +288,15 @@ impl Identity {
     /// The name that the spelling in a command means, among the names known.
     fn resolve_input(&self, input: &Alias) -> Option<Alias> {
         let text = &input.text;
-        let known = |kind| {
-            let alias = Alias { kind, text: text.clone() };
-            self.known.contains(&alias).then_some(alias)
-        };
-        if !input.is_number() {
-            return known(AliasKind::UserId)
+        let known = |kind| self.known.name(kind, text);
+        let meant = if input.is_number() {
+            known(AliasKind::WaId).or_else(|| self.known.number(text))
+        } else {
+            known(AliasKind::UserId)
                 .or_else(|| known(AliasKind::ParentUserId))
-                .or_else(|| known(AliasKind::Username));
-        }
-        known(AliasKind::WaId)
-            .or_else(|| self.known.iter().find(|alias| is_same_number(alias, text)).cloned())
+                .or_else(|| known(AliasKind::Username))
+        };
+        meant.cloned()
     }
 
     fn see(&mut self, node: &Node, time_ms: i64) {

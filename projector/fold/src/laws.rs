@@ -16,6 +16,7 @@ use crate::story::{GROUP, at, changed, ended, joined, message, receipt, renamed,
 use crate::view::{self, EntryKind, Group, MemberStatus, Status};
 
 mod snapshots;
+mod times;
 mod told;
 
 /// Folds every order of a story, each with a duplicate, checks that all end in the same bytes, and returns them.

@@ -6,7 +6,7 @@ use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
 use crate::identity::{
-    Alias, AliasKind, Applied, Identity, PersonKey, is_same_number, names, names_of_rename, spelled_number,
+    Alias, AliasKind, Applied, Identity, Known, PersonKey, names, names_of_rename, spelled_number,
 };
 use crate::view::{Between, MemberStatus, is_policy};
 
@@ -98,25 +98,26 @@ impl Roster {
         }
         let named = facts.iter().filter_map(|(_, fact)| fact.participant.as_ref()).flat_map(names);
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
-        let mut known: BTreeSet<Alias> = named.chain(linked).collect();
-        let own = renames(source, account, known.iter().cloned().collect())?;
-        known.extend(own.iter().flat_map(names_of_rename));
+        let mut known = Known::default();
+        known.extend(named.chain(linked));
+        let mut renames = Renames::default();
+        let mentioned = renames.follow(source, account, known.iter().cloned())?;
+        known.extend(mentioned);
         // A number that nobody is known by, but spelled whole, is the name of somebody whose join was missed.
         let spelled: BTreeSet<Alias> =
             facts.iter().filter_map(|(_, fact)| spelled_number(fact.participant.as_ref()?)).collect();
         for number in spelled {
-            if !known.iter().any(|name| is_same_number(name, &number.text)) {
-                known
-                    .extend(renames(source, account, vec![number.clone()])?.iter().flat_map(names_of_rename));
-                known.insert(number);
+            if known.number(&number.text).is_none() {
+                known.extend(renames.follow(source, account, [number.clone()])?);
+                known.extend([number]);
             }
         }
-        let all = renames(source, account, known.iter().cloned().chain(beside).collect())?;
+        renames.follow(source, account, beside)?;
         let uses = facts
             .iter()
             .filter_map(|(at, fact)| Some((names(fact.participant.as_ref()?), at.time_ms)))
             .collect::<Vec<_>>();
-        let identity = Identity::derive(&links, &all, uses, known);
+        let identity = Identity::derive(&links, renames.found(), uses, known);
         let mut roster = Self {
             identity,
             members: BTreeMap::new(),
@@ -258,30 +259,51 @@ impl Roster {
     }
 }
 
+/// True if who is in a group may be another with a fact: it names somebody, or a request and so whoever asked, or tells
+/// how whole a list is.
+pub(crate) fn is_of_members(fact: &v1::Fact) -> bool {
+    fact.participant.is_some() || fact.join_request_id.is_some() || fact.kind() == FactKind::SnapshotTaken
+}
+
 fn time_of(change: &Applied) -> i64 {
     change.rename.stamp.as_ref().map_or(0, |stamp| stamp.time_ms)
 }
 
-/// All identity changes that names take part in, followed through the names that those mention. Each once.
-pub(crate) fn renames<S: Source>(
-    source: &S,
-    account: &str,
-    from: Vec<Alias>,
-) -> Result<Vec<v1::Rename>, S::Error> {
-    let mut found: BTreeMap<String, v1::Rename> = BTreeMap::new();
-    let mut asked: BTreeSet<Alias> = BTreeSet::new();
-    let mut open = from;
-    while let Some(alias) = open.pop() {
-        if !asked.insert(alias.clone()) {
-            continue;
-        }
-        let prefix = Prefix::Renames { account: account.to_owned(), alias };
-        for (key, value) in source.scan(&prefix)? {
-            if let (Key::Rename { event_id, .. }, Value::Rename(rename)) = (key, value) {
-                open.extend(names_of_rename(&rename));
-                found.insert(event_id, rename);
+/// Identity changes that names take part in, followed through the names that those mention. Each once.
+#[derive(Default)]
+pub(crate) struct Renames {
+    asked: BTreeSet<Alias>,
+    found: BTreeMap<String, v1::Rename>,
+}
+
+impl Renames {
+    /// Adds those of some names; returns the names that these mention. What was asked for is not read again.
+    pub(crate) fn follow<S: Source>(
+        &mut self,
+        source: &S,
+        account: &str,
+        from: impl IntoIterator<Item = Alias>,
+    ) -> Result<Vec<Alias>, S::Error> {
+        let mut open: Vec<Alias> = from.into_iter().collect();
+        let mut mentioned = Vec::new();
+        while let Some(alias) = open.pop() {
+            if !self.asked.insert(alias.clone()) {
+                continue;
+            }
+            let prefix = Prefix::Renames { account: account.to_owned(), alias };
+            for (key, value) in source.scan(&prefix)? {
+                if let (Key::Rename { event_id, .. }, Value::Rename(rename)) = (key, value) {
+                    let names = names_of_rename(&rename);
+                    mentioned.extend(names.iter().cloned());
+                    open.extend(names);
+                    self.found.insert(event_id, rename);
+                }
             }
         }
+        Ok(mentioned)
     }
-    Ok(found.into_values().collect())
+
+    fn found(&self) -> impl Iterator<Item = &v1::Rename> {
+        self.found.values()
+    }
 }

@@ -200,6 +200,13 @@ impl Source for ReadView<'_> {
         self.walk_under(prefix.encode(), None)?.map(|entry| self.entry(entry)).collect()
     }
 
+    fn keys(&self, prefix: &Prefix, visit: &mut dyn FnMut(Key)) -> Result<(), Error> {
+        for entry in self.walk_under(prefix.encode(), None)? {
+            visit(Key::decode(&entry?.0).map_err(|error| Error::damaged(self.partition, error))?);
+        }
+        Ok(())
+    }
+
     fn commands_before(
         &self,
         before: Option<&str>,

@@ -32,6 +32,11 @@ impl<S: Source> Source for Overlay<'_, S> {
         Ok(all.into_values().collect())
     }
 
+    fn keys(&self, prefix: &Prefix, visit: &mut dyn FnMut(Key)) -> Result<(), Self::Error> {
+        self.below.keys(prefix, visit).map_err(Error::Source)?;
+        self.above.keys(prefix, visit).map_err(Error::Entry)
+    }
+
     fn groups(&self, visit: &mut dyn FnMut(String, &str)) -> Result<(), Self::Error> {
         self.below.groups(visit).map_err(Error::Source)?;
         // One that is in both comes twice.

@@ -1,5 +1,7 @@
 //! Changes told of short stories, in many orders.
 
+mod whole;
+
 use std::collections::BTreeMap;
 
 use groupfold_schemas::v1::change_value::Value as Of;
@@ -54,9 +56,13 @@ fn story() -> Vec<Record> {
 }
 
 /// The story in an order that a number chooses, with duplicates.
-fn shuffled(mut seed: u64) -> Vec<Record> {
-    let mut left = story();
-    left.extend(story().into_iter().step_by(3));
+fn shuffled(seed: u64) -> Vec<Record> {
+    let mut all = story();
+    all.extend(story().into_iter().step_by(3));
+    shuffle(all, seed)
+}
+
+fn shuffle(mut left: Vec<Record>, mut seed: u64) -> Vec<Record> {
     let mut out = Vec::new();
     while !left.is_empty() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

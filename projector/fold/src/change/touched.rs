@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use groupfold_schemas::v1::{self, Record};
 
 use crate::entry::{Key, Prefix, Source, Value};
-use crate::identity::{Alias, names, names_of_links, names_of_rename, spelled_number};
-use crate::membership::renames;
+use crate::identity::{Alias, AliasKind, names, names_of_links, spelled_number};
+use crate::membership::Renames;
 
 /// Groups of the account that know one of the persons, by group id. Looks through all groups of the partition:
 /// people seldom change their numbers, and an index would cost every other event.
@@ -18,8 +18,8 @@ pub(super) fn groups<S: Source>(
     let mentioned = [&event.previous, &event.current].into_iter().flatten().flat_map(names_of_links);
     let mut persons: BTreeSet<Alias> = mentioned.collect();
     // Also those who had these names before, or took them since.
-    let linked = renames(source, &record.account, persons.iter().cloned().collect())?;
-    persons.extend(linked.iter().flat_map(names_of_rename));
+    let linked = Renames::default().follow(source, &record.account, persons.iter().cloned())?;
+    persons.extend(linked);
     let mut candidates = BTreeSet::new();
     source.groups(&mut |group, account| {
         if account == record.account {
@@ -35,24 +35,29 @@ pub(super) fn groups<S: Source>(
     Ok(touched)
 }
 
+/// By its keys alone, which are most of what it has: one of a fact tells the first name of its participant, and those of
+/// links all names of whoever has several. Of a spelling the key does not tell whether it is of a whole number: who is
+/// looked at in vain looks as before.
 fn knows<S: Source>(source: &S, group: &str, persons: &BTreeSet<Alias>) -> Result<bool, S::Error> {
     let group = group.to_owned();
-    let window = source.get(&Key::Window { group: group.clone() })?;
-    let facts = source.scan(&Prefix::Facts { group: group.clone() })?;
-    let known = window.into_iter().chain(facts.into_iter().map(|(_, fact)| fact)).any(|value| {
-        let participant = match value {
-            Value::Window(window) => window.by,
-            Value::Fact(fact) => fact.participant,
-            _ => None,
-        };
-        participant.is_some_and(|participant| {
-            let mut called = names(&participant).into_iter().chain(spelled_number(&participant));
-            called.any(|name| persons.contains(&name))
-        })
+    let by = match source.get(&Key::Window { group: group.clone() })? {
+        Some(Value::Window(window)) => window.by,
+        _ => None,
+    };
+    let mut known = by.is_some_and(|by| {
+        names(&by).into_iter().chain(spelled_number(&by)).any(|name| persons.contains(&name))
     });
-    Ok(known
-        || source.scan(&Prefix::Links { group })?.iter().any(|(key, _)| match key {
-            Key::Link { a, b, .. } => persons.contains(a) || persons.contains(b),
+    let mut meet = |key| {
+        known |= match key {
+            Key::Link { a, b, .. } => persons.contains(&a) || persons.contains(&b),
+            Key::Fact { at, .. } => Alias::decode(&at.about).is_some_and(|name| match name.kind {
+                AliasKind::Input => persons.contains(&Alias { kind: AliasKind::WaId, ..name }),
+                _ => persons.contains(&name),
+            }),
             _ => false,
-        }))
+        };
+    };
+    source.keys(&Prefix::Links { group: group.clone() }, &mut meet)?;
+    source.keys(&Prefix::Facts { group }, &mut meet)?;
+    Ok(known)
 }

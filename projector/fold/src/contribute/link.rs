@@ -37,8 +37,11 @@ impl Contribution<'_> {
         let first_seen_ms = self.record.provider_time_ms;
         let is_receipt = matches!(self.record.kind(), Some(Kind::Receipt(_)));
         // There are many receipts, and each that moved this would be one more write and a look at the group.
-        let last_seen_ms =
-            if is_receipt { first_seen_ms - first_seen_ms.rem_euclid(DAY_MS) } else { first_seen_ms };
+        let last_seen_ms = if is_receipt {
+            first_seen_ms.saturating_sub(first_seen_ms.rem_euclid(DAY_MS))
+        } else {
+            first_seen_ms
+        };
         if !self.known.has_user_name(a, &b, self.record, last_seen_ms) {
             let key = Key::Link { group: self.group(), a: a.clone(), b };
             self.entries.push((key, Value::Link(v1::Link { first_seen_ms, last_seen_ms })));

@@ -1,5 +1,9 @@
 //! Names of a person, as reports print them.
 
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use groupfold_schemas::command::spelling;
 use groupfold_schemas::v1::Participant;
 
 /// What kind of name; the order is the one in which a report's names are trusted.
@@ -77,7 +81,7 @@ pub fn names(participant: &Participant) -> Vec<Alias> {
     if let Some(text) = &participant.input
         && !text.trim().is_empty()
     {
-        names.push(Alias { kind: AliasKind::Input, text: normal_input(text) });
+        names.push(Alias { kind: AliasKind::Input, text: spelling(text) });
     }
     if let (true, Some(text)) = (names.is_empty(), &participant.username)
         && !text.is_empty()
@@ -106,38 +110,61 @@ pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
 /// it, eleven digits may be a number of Brazil without its code as well as one of the United States with it.
 pub(crate) fn spelled_number(participant: &Participant) -> Option<Alias> {
     let text = participant.input.as_ref()?;
-    let input = Alias { kind: AliasKind::Input, text: normal_input(text) };
+    let input = Alias { kind: AliasKind::Input, text: spelling(text) };
     let is_whole = text.trim_start().starts_with('+') && input.is_number();
     (is_whole && names(participant).first() == Some(&input))
         .then_some(Alias { kind: AliasKind::WaId, ..input })
 }
 
-/// True for a number that is spelled so, but for the digit that some countries put before mobiles.
-pub(crate) fn is_same_number(number: &Alias, digits: &str) -> bool {
-    number.kind == AliasKind::WaId && canonical_number(&number.text) == canonical_number(digits)
+/// Names that a spelling in a command may mean.
+#[derive(Debug, Default)]
+pub(crate) struct Known {
+    names: BTreeSet<Alias>,
+    /// The least of the numbers that are the same, see [`canonical_number`].
+    numbers: BTreeMap<String, Alias>,
 }
 
-/// A number without its punctuation; any other spelling as it is, without a user name's `@`.
-fn normal_input(text: &str) -> String {
-    let text = text.trim();
-    let phone = text.chars().all(|c| c.is_ascii_digit() || "+-(). ".contains(c));
-    if phone && text.contains(|c: char| c.is_ascii_digit()) {
-        text.chars().filter(char::is_ascii_digit).collect()
-    } else {
-        text.strip_prefix('@').unwrap_or(text).to_owned()
+impl Known {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Alias> {
+        self.names.iter()
+    }
+
+    /// A name that is spelled just so.
+    pub(super) fn name(&self, kind: AliasKind, text: &str) -> Option<&Alias> {
+        self.names.get(&Alias { kind, text: text.to_owned() })
+    }
+
+    /// A number that is spelled so, but for the digit that some countries put before mobiles.
+    pub(crate) fn number(&self, digits: &str) -> Option<&Alias> {
+        self.numbers.get(&*canonical_number(digits))
+    }
+}
+
+impl Extend<Alias> for Known {
+    fn extend<T: IntoIterator<Item = Alias>>(&mut self, names: T) {
+        for name in names {
+            if name.kind == AliasKind::WaId {
+                let least = self.numbers.entry(canonical_number(&name.text).into_owned());
+                let least = least.or_insert_with(|| name.clone());
+                if name < *least {
+                    least.clone_from(&name);
+                }
+            }
+            self.names.insert(name);
+        }
     }
 }
 
 /// Some countries write a mobile number with a digit that WhatsApp ids may lack: Brazil a 9 after the
 /// area code, Mexico a 1 and Argentina a 9 after the country code. Numbers that are equal without it are
 /// the same number.
-fn canonical_number(digits: &str) -> String {
-    let without = |at: usize| format!("{}{}", &digits[..at], &digits[at + 1..]);
+fn canonical_number(digits: &str) -> Cow<'_, str> {
+    let without = |at: usize| Cow::Owned(format!("{}{}", &digits[..at], &digits[at + 1..]));
     let digit_at = |at: usize| digits.as_bytes().get(at).copied();
     match digits.len() {
         13 if digits.starts_with("55") && digit_at(4) == Some(b'9') => without(4),
         13 if digits.starts_with("521") || digits.starts_with("549") => without(2),
-        _ => digits.to_owned(),
+        _ => Cow::Borrowed(digits),
     }
 }
 
@@ -148,10 +175,9 @@ mod tests {
     #[test]
     fn spellings_of_a_number_are_one_name() {
         for spelling in ["+55 (11) 98888-7777", "5511988887777", " +5511988887777"] {
-            assert_eq!(normal_input(spelling), "5511988887777");
+            let named = Participant { input: Some(spelling.to_owned()), ..Participant::default() };
+            assert_eq!(names(&named)[0].encode(), "i:5511988887777");
         }
-        assert_eq!(normal_input("@maria.silva"), "maria.silva");
-        assert_eq!(normal_input("US.134912"), "US.134912");
     }
 
     #[test]
@@ -162,6 +188,26 @@ mod tests {
         // Others stay as they are, whatever digit stands there.
         for other in ["4915112345678", "4412945678901", "5511388887777", "551188887777", "521551234567"] {
             assert_eq!(canonical_number(other), other);
+        }
+    }
+
+    /// Of those that are the same, the least one is meant, whichever was known first.
+    #[test]
+    fn a_spelling_means_the_number_that_is_the_same_but_for_the_national_mobile_digit() {
+        let number = |text: &str| Alias { kind: AliasKind::WaId, text: text.to_owned() };
+        let user = Alias { kind: AliasKind::UserId, text: "4915112345678".to_owned() };
+        let all = [number("5511988887777"), number("551188887777"), number("15550001"), user];
+        for names in [all.clone().to_vec(), all.into_iter().rev().collect()] {
+            let mut known = Known::default();
+            known.extend(names);
+            let meant = |digits: &str| known.number(digits).map(|alias| alias.text.as_str());
+            assert_eq!(meant("5511988887777"), Some("551188887777"));
+            assert_eq!(meant("551188887777"), Some("551188887777"));
+            assert_eq!(
+                (meant("15550001"), meant("15550002"), meant("4915112345678")),
+                (Some("15550001"), None, None)
+            );
+            assert_eq!(known.name(AliasKind::WaId, "5511988887777"), Some(&number("5511988887777")));
         }
     }
 

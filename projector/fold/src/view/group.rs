@@ -18,13 +18,13 @@ pub(super) const SERVICE_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// The source cannot be read.
 pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::Error> {
     let Some(head) = head(source, group_id)? else { return Ok(None) };
-    let origin = head.origin.clone().unwrap_or_default();
+    let account = head.origin.as_ref().map(|origin| origin.account.clone()).unwrap_or_default();
     let window = match source.get(&Key::Window { group: group_id.to_owned() })? {
         Some(Value::Window(window)) => Some(window),
         _ => None,
     };
     let by = window.as_ref().and_then(|window| window.by.as_ref()).map(names).unwrap_or_default();
-    let roster = Roster::load(source, group_id, &origin.account, by)?;
+    let roster = Roster::load(source, group_id, &account, by)?;
     let mut members: Vec<Member> = roster
         .members
         .iter()
@@ -36,15 +36,21 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
         })
         .collect();
     members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
-    let status = status_of(&head);
-    let unconfirmed = unconfirmed(&head);
     let newest = window.as_ref().and_then(|window| window.stamp.as_ref());
     let policy = Policy::of(roster.lines.iter().map(|line| &line.fact), newest);
+    let window = window.and_then(|window| service_window(&roster, window));
+    Ok(Some(Group { members, window, policy, ..bare(group_id, head) }))
+}
+
+/// What a group's head says by itself: no members, no window, the default policy.
+pub(crate) fn bare(group_id: &str, head: v1::GroupHead) -> Group {
+    let status = status_of(&head);
+    let unconfirmed = unconfirmed(&head);
     let told_ms = |register: &v1::TextRegister| register.stamp.as_ref().map(|stamp| stamp.time_ms);
     let requested_subject = head.create_failed.and_then(|failed| failed.value);
-    Ok(Some(Group {
+    Group {
         group_id: group_id.to_owned(),
-        origin,
+        origin: head.origin.unwrap_or_default(),
         status,
         subject: match status {
             Status::CreateFailed => requested_subject,
@@ -57,12 +63,12 @@ pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::
         invite_link: head.invite_link.and_then(|register| register.value),
         created_at_ms: head.created.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
         deleted_at_ms: head.deleted.and_then(|register| register.stamp).map(|stamp| stamp.time_ms),
-        members,
-        window: window.and_then(|window| service_window(&roster, window)),
+        members: Vec::new(),
+        window: None,
         last_failure: head.last_failure,
         unconfirmed,
-        policy,
-    }))
+        policy: Policy::default(),
+    }
 }
 
 /// The status that a group's registers mean, see the diagram at [`Status`].

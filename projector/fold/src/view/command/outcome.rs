@@ -58,7 +58,8 @@ fn of_nobody<S: Source>(home: &S, command: &Command) -> Result<Option<v1::Comman
         return Ok(None);
     };
     let sent = station.value.clone().unwrap_or_default();
-    let from = (time_of(station.stamp.as_ref()) - CLOCKS_MS).max(sent.after_time_ms.unwrap_or(i64::MIN));
+    let from =
+        time_of(station.stamp.as_ref()).saturating_sub(CLOCKS_MS).max(sent.after_time_ms.unwrap_or(i64::MIN));
     for outcome in of_group(home, group, requested.r#type())? {
         let (time, event) = order(&outcome);
         let new = !sent.known_outcomes.iter().any(|known| known == event);
