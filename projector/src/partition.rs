@@ -194,7 +194,8 @@ impl Loop {
                 () = failed.notified() => {
                     self.open_if_closed().await?;
                     // Read again: where the store stands now may be before it.
-                    self.tail.start_over(identity_of(&self.progress()?));
+                    let progress = self.progress()?;
+                    self.go_on_after(&progress);
                     continue;
                 }
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -245,7 +246,7 @@ impl Loop {
             match opened.unwrap_or_else(|panic| Err(self.panicked(panic))) {
                 Ok(progress) => {
                     self.partition.found(&progress);
-                    self.tail.start_over(identity_of(&progress));
+                    self.go_on_after(&progress);
                     return Ok(());
                 }
                 Err(failed) if failed.may_pass() => error = failed,
@@ -259,7 +260,7 @@ impl Loop {
     async fn fold(&mut self, batch: Vec<Item>) -> Result<(), store::Error> {
         let before = self.partition.store.view()?.progress();
         if batch.first().is_some_and(|first| first.sequence != before.sequence + 1) {
-            self.tail.start_over(identity_of(&before));
+            self.go_on_after(&before);
             return Ok(());
         }
         let partition = self.partition.clone();
@@ -312,10 +313,16 @@ impl Loop {
         }
         // Who looked at the old store to its end may have kept something since.
         self.partition.forget();
-        // The stream stays the one we know: an empty store must not follow another one.
-        let created = self.tail.identity().created.clone();
-        self.tail.start_over(Identity { created, ..Identity::default() });
+        self.go_on_after(&v1::Progress::default());
         Ok(())
+    }
+
+    /// Has the tail begin again where the store stands. The stream stays the one we know: an empty store must not follow
+    /// another one.
+    fn go_on_after(&mut self, progress: &v1::Progress) {
+        let mut identity = identity_of(progress);
+        identity.created = identity.created.or_else(|| self.tail.identity().created.clone());
+        self.tail.start_over(identity);
     }
 }
 
