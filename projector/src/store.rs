@@ -39,7 +39,7 @@ use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::v1;
 
 pub use format::{Marker, VERSION, marker};
-pub(crate) use open::chain;
+pub(crate) use open::{chain, panic_text};
 pub use outbox::Outbox;
 pub(crate) use outbox::published;
 use shadow::{NOTHING, Shadow};
