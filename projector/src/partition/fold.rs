@@ -23,7 +23,7 @@ use crate::tail::Item;
 /// up; all that it writes and writes over is in memory until then, and readers see nothing of it.
 pub(super) const KEYS_MAX: usize = 1000;
 
-/// Most published parcels that one commit takes out of the outbox: more than one adds, so that it empties.
+/// Most published parcels that one commit takes out of the outbox: more than one adds, unless its changes are very long.
 const REMOVED_MAX: usize = 50;
 
 pub(crate) const NO_EVENT: &str = "no_event";
