@@ -65,6 +65,8 @@ pub(crate) struct Broker {
     /// published: it would pile up in the client.
     stalled: AtomicBool,
     stalled_now: Notify,
+    /// A probe begins.
+    probing: Notify,
     is_other: AtomicBool,
     /// Asks for a look at the streams: one of them was not there.
     look_now: Notify,
@@ -105,6 +107,7 @@ impl Broker {
             connection,
             stalled: AtomicBool::new(false),
             stalled_now: Notify::new(),
+            probing: Notify::new(),
             is_other: AtomicBool::new(false),
             look_now: Notify::new(),
             health: Mutex::default(),
@@ -255,12 +258,16 @@ impl Broker {
         self.is_other.load(Ordering::Relaxed)
     }
 
-    /// Asks the broker whether it answers, and whether it holds a stream.
-    pub(crate) async fn probe(&self) {
+    /// Asks the broker's other port whether it holds a stream.
+    pub(crate) async fn look_for_held(&self) {
         if let Some(url) = &self.monitor_url {
             let held = durability::held_stream(url).await;
             self.health.lock().unwrap_or_else(PoisonError::into_inner).held = held;
         }
+    }
+
+    /// Asks the broker whether it answers.
+    pub(crate) async fn probe(&self) {
         let asked = tokio::time::timeout(PROBE_TIMEOUT, self.context.query_account()).await;
         if matches!(asked, Ok(Ok(_))) {
             self.health.lock().unwrap_or_else(PoisonError::into_inner).answered_at = Some(Instant::now());
@@ -270,8 +277,16 @@ impl Broker {
 
     /// Watches until told to stop.
     pub(crate) async fn watch(self: Arc<Self>, stop: CancellationToken) {
-        let tasks =
-            async { tokio::join!(self.watch_epochs(), self.probe_for_ever(), self.follow_durability()) };
+        // Beside the probe: a port that nobody answers at must not keep the door shut.
+        let held = async {
+            loop {
+                self.probing.notified().await;
+                self.look_for_held().await;
+            }
+        };
+        let tasks = async {
+            tokio::join!(self.watch_epochs(), self.probe_for_ever(), self.follow_durability(), held)
+        };
         tokio::select! {
             _ = tasks => {}
             () = stop.cancelled() => {}
@@ -299,6 +314,7 @@ impl Broker {
             }
             // A probe while disconnected would only queue up in the client.
             if self.is_connected() {
+                self.probing.notify_one();
                 self.probe().await;
             }
         }

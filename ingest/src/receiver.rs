@@ -100,6 +100,7 @@ impl Receiver {
         let broker = Arc::new(broker);
         // Before the first webhook, so that none is answered "unverified" for want of a look.
         broker.probe().await;
+        broker.look_for_held().await;
         broker.determine_durability().await;
         let help = "Share of the log's tightest bound that is used; zero while none is known";
         registry.register("groupfold_log_full_ratio", help, broker.fullness());

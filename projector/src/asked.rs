@@ -1,12 +1,14 @@
 //! Reading what became of commands, for the API and for whoever sends them.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use groupfold_fold::entry::Source as _;
 use groupfold_fold::view::{self, Command, CommandPage};
 use groupfold_schemas::command::is_command_id;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::CommandType;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::api::problem::Problem;
 use crate::partition::Partition;
@@ -14,8 +16,10 @@ use crate::projector::Projector;
 use crate::reads::{self, Freshness, Reads, position_of};
 use crate::store::ReadView;
 
-/// Commands read at once.
-const PAGE: usize = 200;
+/// Commands, or groups, looked at under one view: the writer waits that long.
+const PORTION: usize = 200;
+/// Who waits for a command reads it no more often: each batch that is folded changes what it may show.
+const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the stores do not answer now.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,9 +43,11 @@ pub(crate) async fn ended(
     seen: impl Fn(&Command) -> bool,
 ) -> Result<(Option<Command>, Position), Problem> {
     let may_come = is_command_id(id);
+    let mut home = touched.to_vec();
     loop {
+        let began = Instant::now();
         // Subscribed first: what changes while we read wakes us.
-        let changed = reads::changed(touched);
+        let changed = reads::changed(&home);
         let id = id.to_owned();
         let asked = touched.to_vec();
         let answer = move |views: &[ReadView<'_>]| {
@@ -53,24 +59,108 @@ pub(crate) async fn ended(
         let (command, position, behind) = reads.read(touched.to_vec(), freshness, answer).await?;
         let command = command.filter(&seen);
         let open = command.as_ref().map_or(may_come, |command| !command.status.is_end());
-        if !open || tokio::time::timeout_at(deadline, changed).await.is_err() {
+        if let Some(group) = command.as_ref().and_then(group_of) {
+            // What becomes of it is told where its group lives.
+            home = vec![reads.home_of(group)?];
+        }
+        if !open || began >= deadline || timeout_at(deadline, changed).await.is_err() {
             return match behind.filter(|_| command.is_none() && may_come) {
                 Some(partition) => Err(Problem::catching_up(partition)),
                 None => Ok((command, position)),
             };
         }
+        sleep_until(deadline.min(began + READ_EVERY)).await;
     }
 }
 
+/// The group that a command was asked for in; `None` of a creation.
+fn group_of(command: &Command) -> Option<&str> {
+    command.state.requested.as_ref().map(|asked| asked.group_id.as_str()).filter(|group| !group.is_empty())
+}
+
+/// Commands that stand in a partition, of ids from `since` on and `wanted`, the last asked for first, as that partition
+/// alone knows them.
+async fn standing(
+    reads: &Reads,
+    partition: u16,
+    since: &str,
+    wanted: fn(&Command) -> bool,
+) -> Result<Vec<Command>, Problem> {
+    let home = reads.owned(partition)?;
+    let (mut found, mut before) = (Vec::new(), None);
+    loop {
+        let since = since.to_owned();
+        let answer = move |views: &[ReadView<'_>]| {
+            let (mut portion, mut next) = (Vec::new(), None);
+            for view in views {
+                let mut states = view.commands_before(before.as_deref(), PORTION)?;
+                let more = states.len() == PORTION;
+                states.retain(|(id, _)| *id >= since);
+                next = states.last().map(|(id, _)| id.clone()).filter(|_| more && states.len() == PORTION);
+                for (id, _) in states.iter().filter(|(_, state)| state.requested.is_some()) {
+                    portion.extend(view::command(views, id)?.filter(wanted));
+                }
+            }
+            Ok((portion, next))
+        };
+        let (portion, next) = reads.read(vec![home.clone()], &Freshness::default(), answer).await?;
+        found.extend(portion);
+        match next {
+            Some(_) => before = next,
+            None => return Ok(found),
+        }
+    }
+}
+
+/// The account of a business number, as any group in these partitions tells it.
+async fn account_of(
+    reads: &Reads,
+    partitions: Vec<Partition>,
+    number: &str,
+) -> Result<Option<String>, Problem> {
+    for partition in partitions {
+        let mut after: Option<String> = None;
+        loop {
+            let number = number.to_owned();
+            let answer = move |views: &[ReadView<'_>]| {
+                let (mut looked_at, mut last) = (0, None);
+                for view in views {
+                    for head in view.heads_after(after.as_deref())?.take(PORTION) {
+                        let (group, head) = head?;
+                        let origin = head.origin.unwrap_or_default();
+                        if origin.phone_number_id == number && !origin.account.is_empty() {
+                            return Ok((Some(origin.account), None));
+                        }
+                        (looked_at, last) = (looked_at + 1, Some(group));
+                    }
+                }
+                Ok((None, last.filter(|_| looked_at == PORTION)))
+            };
+            let found = reads.read(vec![partition.clone()], &Freshness::default(), answer).await?;
+            match found {
+                (Some(account), _) => return Ok(Some(account)),
+                (None, Some(last)) => after = Some(last),
+                (None, None) => break,
+            }
+        }
+    }
+    Ok(None)
+}
+
 impl Projector {
-    /// A command once it has ended, or as it is at the deadline; `None` if it is not known here by then.
+    /// A command about a group, or a creation, whose group is empty, once it has ended, or as it is at the deadline; `None`
+    /// if it is not known here by then.
     ///
     /// # Errors
     /// The stores cannot be read now.
-    pub async fn command_ended(&self, id: &str, deadline: Instant) -> Result<Option<Command>, Unanswered> {
-        let (reads, all) = (self.reads(), self.reads().all());
-        let (command, _) = ended(reads, &all, id, &Freshness::default(), deadline, |_| true).await?;
-        Ok(command)
+    pub async fn command_ended(
+        &self,
+        group: &str,
+        id: &str,
+        deadline: Instant,
+    ) -> Result<Option<Command>, Unanswered> {
+        let (touched, freshness) = (self.homes(group)?, Freshness::default());
+        Ok(ended(self.reads(), &touched, id, &freshness, deadline, |_| true).await?.0)
     }
 
     /// A command as it is where its group lives, or of a creation, whose group is empty, anywhere; `None` if it is not known
@@ -108,8 +198,31 @@ impl Projector {
     /// The stores cannot be read now.
     pub async fn commands(&self, before: Option<String>) -> Result<CommandPage, Unanswered> {
         let answer =
-            move |views: &[ReadView<'_>]| Ok(view::commands(views, before.as_deref(), PAGE, &|_| true)?);
+            move |views: &[ReadView<'_>]| Ok(view::commands(views, before.as_deref(), PORTION, &|_| true)?);
         Ok(self.reads().read(self.reads().all(), &Freshness::default(), answer).await?)
+    }
+
+    /// Commands that stand in a partition, of ids from `since` on (all, if that is empty) and `wanted`, the last asked for
+    /// first.
+    ///
+    /// # Errors
+    /// The stores cannot be read now.
+    pub async fn commands_since(
+        &self,
+        partition: u16,
+        since: &str,
+        wanted: fn(&Command) -> bool,
+    ) -> Result<Vec<Command>, Unanswered> {
+        let mut found = Vec::new();
+        for command in standing(self.reads(), partition, since, wanted).await? {
+            if group_of(&command).is_some() {
+                found.push(command);
+            } else {
+                // What became of a creation is told where the group lives that it made.
+                found.extend(self.command("", &command.command_id).await?.filter(wanted));
+            }
+        }
+        Ok(found)
     }
 
     /// Partitions of this process that read the log and have folded what was in it at start. That their changes wait to be
@@ -164,19 +277,9 @@ impl Projector {
     /// # Errors
     /// The stores cannot be read now.
     pub async fn account_of(&self, phone_number_id: &str) -> Result<Option<String>, Unanswered> {
-        let number = phone_number_id.to_owned();
-        let answer = move |views: &[ReadView<'_>]| {
-            for view in views {
-                for head in view.heads_after(None)? {
-                    let (_, head) = head?;
-                    let origin = head.origin.unwrap_or_default();
-                    if origin.phone_number_id == number && !origin.account.is_empty() {
-                        return Ok(Some(origin.account));
-                    }
-                }
-            }
-            Ok(None)
-        };
-        Ok(self.reads().read(self.reads().all(), &Freshness::default(), answer).await?)
+        Ok(account_of(self.reads(), self.reads().all(), phone_number_id).await?)
     }
 }
+
+#[cfg(test)]
+mod tests;

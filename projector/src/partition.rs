@@ -179,7 +179,7 @@ impl Loop {
                 () = damage.notified() => {
                     let turn = Arc::clone(&self.partition.turn);
                     let _turn = turn.lock().await;
-                    self.look_into_damage().await?;
+                    self.is_sound().await?;
                     continue;
                 }
                 () = failed.notified() => {
@@ -194,7 +194,8 @@ impl Loop {
                 () = failed.notified() => {
                     self.open_if_closed().await?;
                     // Read again: where the store stands now may be before it.
-                    self.tail.start_over(identity_of(&self.progress()?));
+                    let progress = self.progress()?;
+                    self.go_on_after(&progress);
                     continue;
                 }
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -203,12 +204,18 @@ impl Loop {
             let _turn = turn.lock().await;
             match self.fold(batch).await {
                 Ok(()) => {}
-                Err(error) if error.is_damage() => self.start_over(&error).await?,
-                Err(error) if error.may_pass() => {
+                // Folded anew, the same message would panic again: what is there is worth more.
+                Err(fold::Error::Panicked(why)) => {
+                    if self.is_sound().await? {
+                        return Err(Stop::Panicked { why });
+                    }
+                }
+                Err(fold::Error::Store(error)) if error.is_damage() => self.start_over(&error).await?,
+                Err(fold::Error::Store(error)) if error.may_pass() => {
                     self.partition.status.send_modify(|status| status.could_not_write(&error));
                     self.open_again(error).await?;
                 }
-                Err(error) => return Err(Stop::store(&error)),
+                Err(fold::Error::Store(error)) => return Err(Stop::store(&error)),
             }
         }
     }
@@ -245,7 +252,7 @@ impl Loop {
             match opened.unwrap_or_else(|panic| Err(self.panicked(panic))) {
                 Ok(progress) => {
                     self.partition.found(&progress);
-                    self.tail.start_over(identity_of(&progress));
+                    self.go_on_after(&progress);
                     return Ok(());
                 }
                 Err(failed) if failed.may_pass() => error = failed,
@@ -256,10 +263,10 @@ impl Loop {
 
     /// Folds a batch and tells the tail how far that went. One that does not follow what the store has is left: another
     /// store took its place since, and the tail goes on from there.
-    async fn fold(&mut self, batch: Vec<Item>) -> Result<(), store::Error> {
+    async fn fold(&mut self, batch: Vec<Item>) -> Result<(), fold::Error> {
         let before = self.partition.store.view()?.progress();
         if batch.first().is_some_and(|first| first.sequence != before.sequence + 1) {
-            self.tail.start_over(identity_of(&before));
+            self.go_on_after(&before);
             return Ok(());
         }
         let partition = self.partition.clone();
@@ -276,20 +283,22 @@ impl Loop {
         Ok(())
     }
 
-    /// Reads the whole store after a reader met damage: what was set right since is left alone.
-    async fn look_into_damage(&mut self) -> Result<(), Stop> {
+    /// Reads the whole store after a reader met damage, or the fold may have: what was set right since is left alone.
+    /// False if it was not sound, and is set right now.
+    async fn is_sound(&mut self) -> Result<bool, Stop> {
         let store = Arc::clone(&self.partition.store);
         let verified = tokio::task::spawn_blocking(move || store.verify());
         match verified.await.unwrap_or_else(|panic| Err(self.panicked(panic))) {
-            Ok(()) => Ok(()),
-            Err(error) if error.is_damage() => self.start_over(&error).await,
+            Ok(()) => return Ok(true),
+            Err(error) if error.is_damage() => self.start_over(&error).await?,
             // Neither sound nor damaged, as far as is known; opening reads it through again.
-            Err(error) if error.may_pass() => self.open_again(error).await,
-            Err(error) => Err(Stop::store(&error)),
+            Err(error) if error.may_pass() => self.open_again(error).await?,
+            Err(error) => return Err(Stop::store(&error)),
         }
+        Ok(false)
     }
 
-    /// A panic is sled's way to say that it met what cannot be; so is it for the fold.
+    /// A panic is sled's way to say that it met what cannot be.
     fn panicked(&self, panic: tokio::task::JoinError) -> store::Error {
         store::panicked(self.partition.id, Box::new(panic))
     }
@@ -312,10 +321,16 @@ impl Loop {
         }
         // Who looked at the old store to its end may have kept something since.
         self.partition.forget();
-        // The stream stays the one we know: an empty store must not follow another one.
-        let created = self.tail.identity().created.clone();
-        self.tail.start_over(Identity { created, ..Identity::default() });
+        self.go_on_after(&v1::Progress::default());
         Ok(())
+    }
+
+    /// Has the tail begin again where the store stands. The stream stays the one we know: an empty store must not follow
+    /// another one.
+    fn go_on_after(&mut self, progress: &v1::Progress) {
+        let mut identity = identity_of(progress);
+        identity.created = identity.created.or_else(|| self.tail.identity().created.clone());
+        self.tail.start_over(identity);
     }
 }
 

@@ -87,7 +87,7 @@ impl Ledger {
                 Item { sequence, log_time_ms: 1, payload, trace_id: None }
             };
             let items = (next..).zip(ours).map(item).collect();
-            fold::fold(partition, &self.metrics, "probe", items)?;
+            fold::fold(partition, &self.metrics, "probe", items).map_err(fold::Error::of_store)?;
         }
         Ok(())
     }

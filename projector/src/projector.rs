@@ -225,8 +225,7 @@ impl Projector {
 /// A partition whose work ends by a panic stopped, and says so: it must not look as if it were waiting for events.
 async fn watched(partition: Partition, ended: CancellationToken, work: impl Future<Output = ()>) {
     let Err(panic) = AssertUnwindSafe(work).catch_unwind().await else { return };
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    let why = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+    let why = store::panic_text(&*panic);
     tracing::error!(reason = "panicked", detail = why, "partition stopped");
     ended.cancel();
     partition.status.send_modify(|status| status.run = Run::Stopped(Stop::Panicked { why }));

@@ -52,13 +52,13 @@ pub(crate) struct Folded {
 /// What a partition's loop does.
 ///
 /// ```text
-///              fence holds            consumer lost, broker gone
-///   Connecting ───────────▶ Running ─────────────────────────────┐
-///       ▲  │                   │                                 │
-///       │  └─ fence broken ─┐  │ commit failed, sequence missing │
-///       │                   ▼  ▼                                 │
-///       │                  Stopped (until restart)               │
-///       └────────────────────────────────────────────────────────┘
+///              fence holds      consumer lost, broker gone, commit failed
+///   Connecting ───────────▶ Running ─────────────────────────────────────┐
+///       ▲  │                   │                                         │
+///       │  └─ fence broken ─┐  │ sequence missing, fold panicked         │
+///       │                   ▼  ▼                                         │
+///       │                  Stopped (until restart)                       │
+///       └────────────────────────────────────────────────────────────────┘
 /// ```
 #[derive(Debug, Clone)]
 pub(crate) enum Run {
@@ -218,7 +218,7 @@ impl Status {
         if self.caught_up { age.min(behind) } else { age }
     }
 
-    /// Why a reader should rather ask elsewhere; empty if it need not.
+    /// Why a reader should rather ask elsewhere; `None` if it need not.
     pub(crate) fn reason(&self, partition: u16) -> Option<String> {
         let waits = self.lag_events();
         match &self.run {

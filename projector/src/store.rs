@@ -39,7 +39,7 @@ use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::v1;
 
 pub use format::{Marker, VERSION, marker};
-pub(crate) use open::chain;
+pub(crate) use open::{chain, panic_text};
 pub use outbox::Outbox;
 pub(crate) use outbox::published;
 use shadow::{NOTHING, Shadow};
@@ -311,14 +311,21 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the database anew after a write failed: it keeps failing until then, with room on the disk or without.
-    /// Returns how far the store has folded.
+    /// Opens the database anew after a write or a swap failed: a database keeps failing until then, with room on the
+    /// disk or without. Returns how far the store has folded.
     ///
     /// # Errors
     /// It cannot be opened now; the store stays closed.
     pub fn reopen(&self) -> Result<v1::Progress, Error> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         open::discard(inner.take());
+        match side::finish_swap(&self.settings) {
+            // The new store stands: that the old one cannot be put away now keeps nobody from it.
+            Err(error) if self.folder().is_dir() => {
+                tracing::warn!(error = %chain(&error), "a store that was swapped out is not put away");
+            }
+            finished => finished?,
+        }
         let open = open::open_or_set_aside(&self.settings)?;
         let progress = open.progress.clone();
         *inner = Some(open);

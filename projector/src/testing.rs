@@ -118,5 +118,6 @@ pub(crate) fn put(partition: &Partition, records: &[v1::Record]) {
 }
 
 pub(crate) fn put_items(partition: &Partition, items: Vec<Item>) -> Result<(), store::Error> {
-    fold::fold(partition, &Metrics::register(&mut Registry::default()), "created", items)
+    let folded = fold::fold(partition, &Metrics::register(&mut Registry::default()), "created", items);
+    folded.map_err(fold::Error::of_store)
 }

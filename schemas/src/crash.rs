@@ -1,8 +1,8 @@
 //! Points at which a test ends the process, as `kill -9` would: between any two steps that a crash may fall between.
 //!
 //! Development builds alone have them. A release build has none: [`at`] is empty there, and [`arm`] refuses.
-//! Beside them two faults that are no crash: [`NO_SYNC`] has the store believe the operating system, so that a test
-//! of power cuts can be seen to fail; and [`BAD_SYNC`] has a device that refuses once.
+//! Beside them faults that are no crash: [`NO_SYNC`] has the store believe the operating system, so that a test
+//! of power cuts can be seen to fail; and [`BAD_SYNC`] has a device that refuses once. And [`FOLD_PANIC`] has a fault of ours.
 
 /// A step after which the process can be told to die, and its name.
 macro_rules! points {
@@ -95,6 +95,9 @@ pub const NO_SYNC: &str = "commit.no_sync";
 /// What to arm for a device that refuses the first sync of a store, with an input/output error.
 pub const BAD_SYNC: &str = "commit.bad_sync";
 
+/// What to arm for a fold that panics, whatever it folds.
+pub const FOLD_PANIC: &str = "fold.panic";
+
 /// Why a point cannot be armed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
@@ -114,10 +117,11 @@ mod armed {
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-    use super::{BAD_SYNC, Error, NO_SYNC, Point};
+    use super::{BAD_SYNC, Error, FOLD_PANIC, NO_SYNC, Point};
 
     static REFUSING: AtomicBool = AtomicBool::new(false);
     static SYNCLESS: AtomicBool = AtomicBool::new(false);
+    static PANICKING: AtomicBool = AtomicBool::new(false);
     static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
 
     /// Arms a point: `commit.flushed` ends the process the first time it is passed, `commit.flushed:7` the seventh.
@@ -131,6 +135,10 @@ mod armed {
         }
         if spec == BAD_SYNC {
             REFUSING.store(true, Ordering::SeqCst);
+            return Ok(());
+        }
+        if spec == FOLD_PANIC {
+            PANICKING.store(true, Ordering::SeqCst);
             return Ok(());
         }
         let unknown = || Error::Unknown(spec.to_owned());
@@ -161,6 +169,11 @@ mod armed {
     /// True once, if the device is told to refuse.
     pub fn refuses() -> bool {
         REFUSING.swap(false, Ordering::SeqCst)
+    }
+
+    /// True if the fold is told to panic.
+    pub fn panics() -> bool {
+        PANICKING.load(Ordering::SeqCst)
     }
 }
 
@@ -197,9 +210,15 @@ mod armed {
     pub fn refuses() -> bool {
         false
     }
+
+    /// False.
+    #[inline(always)]
+    pub fn panics() -> bool {
+        false
+    }
 }
 
-pub use armed::{arm, at, is_armed, refuses, syncs};
+pub use armed::{arm, at, is_armed, panics, refuses, syncs};
 
 #[cfg(test)]
 mod tests {

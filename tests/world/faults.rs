@@ -140,6 +140,40 @@ async fn a_commit_whose_last_sync_fails_counts_once_the_store_is_open_again() {
     assert!(!crate::feed::settled(&groupfold, &nats).await.is_empty(), "what it changed is published");
 }
 
+/// The store was taken for damaged: set aside, folded anew to the same event three times, and an empty one served.
+#[tokio::test]
+async fn a_fold_that_panics_stops_its_partition_and_what_was_folded_before_is_served() {
+    let nats = NatsServer::start().await;
+    let mut groupfold = Groupfold::up(Options::on(&nats)).await;
+    assert_eq!(groupfold.post(&participants(&[joined("G1", "15551", 1_767_225_600)])).await.status, 200);
+    groupfold.caught_up().await;
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "fold.panic".to_owned())];
+    groupfold.restart().await;
+    assert_eq!(groupfold.post(&participants(&[joined("G1", "15552", 1_767_225_601)])).await.status, 200);
+    wait_until("it has stopped", BOUND, async || {
+        let ready = groupfold.get("/readyz").await;
+        if ready.to_string().contains("stopped: panicked: a fault of groupfold: the fold was told to") {
+            Ok(())
+        } else {
+            Err(ready.to_string())
+        }
+    })
+    .await;
+    // As who asks for no position: the second is not there.
+    let asked = groupfold_tests::http::client().get(groupfold.api_url("/v1/groups/G1/members"));
+    let members = groupfold_tests::http::read(asked.send().await.unwrap()).await.unwrap().json;
+    assert_eq!(members["members"][0]["wa_id"], "15551", "{members}");
+    let kept = std::fs::read_dir(groupfold.data().join("store")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(kept.iter().all(|name| !name.contains("damaged")), "{kept:?}");
+    // Mended, it goes on.
+    groupfold.options().env.clear();
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let members = groupfold.get("/v1/groups/G1/members").await.json;
+    assert_eq!(members["members"].as_array().map(Vec::len), Some(2), "{members}");
+}
+
 /// A full disk took the file, and not its bytes: `up` waited for them for ever.
 #[tokio::test]
 async fn a_broker_that_could_not_write_where_it_listens_is_ended_and_started_again() {

@@ -236,7 +236,7 @@ impl Inner {
         let mut until = deadline.min(Instant::now() + self.provider.longest_call());
         let command = loop {
             let ended = tokio::select! {
-                ended = self.projector.command_ended(&work.command_id, until) => ended,
+                ended = self.projector.command_ended(&work.place.group_id, &work.command_id, until) => ended,
                 () = self.stop.cancelled() => return,
             };
             let Ok(Some(command)) = ended else { return };

@@ -1,6 +1,7 @@
 //! How many failures wait to be settled, and for how long: kept by following both streams.
 
-use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
@@ -17,8 +18,10 @@ use crate::scan::{self, From, Scan, Stretch};
 
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 const BATCH: usize = 2_000;
-/// Failures remembered one by one, some 100 MB; of more, the count is a lower bound.
-const REMEMBERED_MAX: usize = 1_000_000;
+/// Failures that wait and are remembered one by one, some 100 MB; of more, the count is a lower bound.
+const WAITING_MAX: usize = 1_000_000;
+/// Settled ones remembered, some 20 MB: the provider may send one once more, and that one waits for nothing.
+const SETTLED_MAX: usize = 100_000;
 
 /// What is told.
 #[derive(Debug, Clone, Default)]
@@ -55,7 +58,7 @@ impl Collector for Waiting {
 }
 
 pub(super) async fn run(context: Context, waiting: Waiting, shutdown: CancellationToken) {
-    let mut follower = Follower { context, failed: 0, resolved: 0, open: HashMap::new() };
+    let mut follower = Follower { context, failed: 0, resolved: 0, open: Open::default() };
     loop {
         let look = async {
             match follower.look().await {
@@ -76,8 +79,57 @@ struct Follower {
     /// Last sequences read.
     failed: u64,
     resolved: u64,
-    /// When each failure that is not settled came first, by id.
-    open: HashMap<String, i64>,
+    open: Open,
+}
+
+/// Failures that wait to be settled, and the last ones that were.
+#[derive(Debug, Default)]
+struct Open {
+    /// When each came first, by id.
+    waiting: HashMap<String, i64>,
+    /// How many came first at a time.
+    times: BTreeMap<i64, u32>,
+    settled: HashSet<Arc<str>>,
+    /// The same, the last one behind.
+    order: VecDeque<Arc<str>>,
+}
+
+impl Open {
+    /// One that is settled stays so, and of one sent twice the first time counts.
+    fn failed(&mut self, id: String, first_ms: i64) {
+        if self.waiting.len() >= WAITING_MAX || self.settled.contains(id.as_str()) {
+            return;
+        }
+        if let Entry::Vacant(place) = self.waiting.entry(id) {
+            place.insert(first_ms);
+            *self.times.entry(first_ms).or_default() += 1;
+        }
+    }
+
+    fn settle(&mut self, id: &str) {
+        if let Some(first_ms) = self.waiting.remove(id)
+            && let Some(count) = self.times.get_mut(&first_ms)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.times.remove(&first_ms);
+            }
+        }
+        let id: Arc<str> = id.into();
+        if self.settled.insert(Arc::clone(&id)) {
+            self.order.push_back(id);
+        }
+        if self.order.len() > SETTLED_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.settled.remove(&oldest);
+        }
+    }
+
+    /// When the first came that still waits, Unix milliseconds; zero if none does.
+    fn oldest_ms(&self) -> i64 {
+        self.times.first_key_value().map_or(0, |(first_ms, _)| *first_ms)
+    }
 }
 
 impl Follower {
@@ -85,26 +137,22 @@ impl Follower {
         // Failures first: what settles one comes after it.
         let (open, context) = (&mut self.open, &self.context);
         follow(context, log::FAILED_STREAM, &mut self.failed, |bytes| {
-            let Ok(failed) = frame::decode::<v1::FailedWebhook>(bytes) else { return };
-            if open.len() < REMEMBERED_MAX {
-                // One that is settled (zero) stays so, and of one sent twice the first time counts.
-                open.entry(failed.failed_id).or_insert(failed.received_time_ms);
+            if let Ok(failed) = frame::decode::<v1::FailedWebhook>(bytes) {
+                open.failed(failed.failed_id, failed.received_time_ms);
             }
         })
         .await?;
         follow(context, log::RESOLVED_STREAM, &mut self.resolved, |bytes| {
             if let Ok(resolution) = frame::decode::<v1::Resolution>(bytes) {
-                // Zero: settled, should the provider send it once more.
-                open.insert(resolution.failed_id, 0);
+                open.settle(&resolution.failed_id);
             }
         })
         .await
     }
 
     fn tell(&self, waiting: &Waiting) {
-        let times = self.open.values().filter(|first_ms| **first_ms != 0);
-        waiting.unresolved.store(times.clone().count() as u64, Ordering::Relaxed);
-        waiting.oldest_ms.store(times.min().copied().unwrap_or_default(), Ordering::Relaxed);
+        waiting.unresolved.store(self.open.waiting.len() as u64, Ordering::Relaxed);
+        waiting.oldest_ms.store(self.open.oldest_ms(), Ordering::Relaxed);
     }
 }
 
@@ -128,4 +176,39 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_wait_are_counted_and_the_first_of_them_is_the_oldest() {
+        let mut open = Open::default();
+        let told = |open: &Open| (open.waiting.len(), open.oldest_ms());
+        assert_eq!(told(&open), (0, 0));
+        for (id, first_ms) in [("a", 5), ("b", 3), ("c", 3), ("b", 9)] {
+            open.failed(id.to_owned(), first_ms);
+        }
+        assert_eq!(told(&open), (3, 3));
+        open.settle("b");
+        assert_eq!(told(&open), (2, 3));
+        open.settle("c");
+        open.settle("c");
+        open.settle("unknown");
+        assert_eq!(told(&open), (1, 5));
+        // Sent once more, or told of before it is read.
+        ["c", "unknown"].into_iter().for_each(|id| open.failed(id.to_owned(), 1));
+        assert_eq!(told(&open), (1, 5));
+    }
+
+    /// Each resolution was kept for ever.
+    #[test]
+    fn of_those_that_are_settled_the_last_are_remembered() {
+        let mut open = Open::default();
+        (0..=SETTLED_MAX).for_each(|n| open.settle(&n.to_string()));
+        assert_eq!((open.settled.len(), open.order.len()), (SETTLED_MAX, SETTLED_MAX));
+        [0, 1, SETTLED_MAX].into_iter().for_each(|n| open.failed(n.to_string(), 1));
+        assert_eq!(open.waiting.keys().collect::<Vec<_>>(), ["0"]);
+    }
 }

@@ -1,6 +1,7 @@
 //! From log messages to a committed batch: decode, load, fold, commit, tell. Synchronous.
 
 use std::collections::HashSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -22,7 +23,7 @@ use crate::tail::Item;
 /// up; all that it writes and writes over is in memory until then, and readers see nothing of it.
 pub(super) const KEYS_MAX: usize = 1000;
 
-/// Most published parcels that one commit takes out of the outbox: more than one adds, so that it empties.
+/// Most published parcels that one commit takes out of the outbox: more than one adds, unless its changes are very long.
 const REMOVED_MAX: usize = 50;
 
 pub(crate) const NO_EVENT: &str = "no_event";
@@ -37,6 +38,28 @@ struct Message {
     contributions: Contributions,
 }
 
+/// Why a batch is not folded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// As the store says.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// It panicked before anything was written: by a fault of ours, or because the store was read damaged.
+    #[error("folding panicked: {0}")]
+    Panicked(String),
+}
+
+#[cfg(any(test, feature = "probe"))]
+impl Error {
+    /// What the store said; panics on as the fold did.
+    pub(crate) fn of_store(self) -> store::Error {
+        match self {
+            Self::Store(error) => error,
+            Self::Panicked(why) => std::panic::resume_unwind(Box::new(why)),
+        }
+    }
+}
+
 /// Folds messages in order, in as many commits as the bound of keys asks for. Each commit is told to
 /// readers as soon as it is on the device.
 pub(crate) fn fold(
@@ -44,11 +67,12 @@ pub(crate) fn fold(
     metrics: &Metrics,
     stream_created: &str,
     items: Vec<Item>,
-) -> Result<(), store::Error> {
+) -> Result<(), Error> {
     crash::at(Point::FoldBegin);
     // Taken, and put back only once all that was learned of is in the store.
     let mut known = std::mem::take(&mut *partition.known());
-    let mut messages: Vec<Message> = items.into_iter().map(|item| message(item, &mut known)).collect();
+    let mut messages: Vec<Message> =
+        caught(|| items.into_iter().map(|item| message(item, &mut known)).collect())?;
     while !messages.is_empty() {
         let later = messages.split_off(chunk_len(&messages));
         Commit { partition, metrics, stream_created }.chunk(messages)?;
@@ -56,6 +80,11 @@ pub(crate) fn fold(
     }
     *partition.known() = known;
     Ok(())
+}
+
+/// Does what writes nothing. What the database panics about while it writes leaves a store that must not be read on.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Error::Panicked(store::panic_text(&*panic)))
 }
 
 /// The record in a log message, or why it takes no part in the fold: the same for every way of folding.
@@ -121,12 +150,13 @@ struct Commit<'a> {
 }
 
 impl Commit<'_> {
-    fn chunk(&self, mut messages: Vec<Message>) -> Result<(), store::Error> {
-        let (changes, outbox) = self.changes(&mut messages)?;
-        self.commit(&messages, &changes, &outbox)
+    fn chunk(&self, mut messages: Vec<Message>) -> Result<(), Error> {
+        let (changes, outbox) = caught(|| self.changes(&mut messages))??;
+        Ok(self.commit(&messages, &changes, &outbox)?)
     }
 
     fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
+        assert!(!crash::panics(), "the fold was told to panic");
         let mut keys: Vec<&Vec<u8>> =
             messages.iter().flat_map(|message| message.contributions.keys()).collect();
         keys.sort_unstable();

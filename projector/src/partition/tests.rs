@@ -35,7 +35,21 @@ async fn a_store_that_cannot_be_looked_into_for_damage_now_is_opened_anew() {
     put(&partition, &[created("G", 1, "first")]);
     let mut looped = looped(&partition).await;
     partition.store.rest();
-    looped.look_into_damage().await.unwrap();
+    assert!(!looped.is_sound().await.unwrap());
     assert_eq!(partition.store.view().unwrap().sequence(), 1);
     assert_eq!(looped.tail.identity().sequence, 1);
+}
+
+/// It followed whatever stream was there next.
+#[tokio::test]
+async fn a_store_that_comes_up_empty_when_it_is_opened_anew_follows_the_stream_that_is_known() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = looped(&partition).await;
+    partition.store.rest();
+    std::fs::remove_dir_all(folder.path().join("3")).unwrap();
+    assert!(!looped.is_sound().await.unwrap());
+    let identity = looped.tail.identity();
+    assert_eq!((identity.sequence, identity.created.as_deref()), (0, Some("created")));
 }

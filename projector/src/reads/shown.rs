@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use groupfold_fold::entry::{self, Key};
+use groupfold_fold::entry;
 
 /// Bytes of answers kept for a partition; beyond it all go.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -82,8 +82,8 @@ impl Shown {
         for key in keys {
             match entry::group_of(key) {
                 Some(group) => kept.forget(&group),
-                // Messages and their receipts show in no group; whose the rest is, is not looked into.
-                None if is_of_message(key) => {}
+                None if shows_in_none(key) => {}
+                // Whose the rest is, is not looked into.
                 None => *kept = Kept::default(),
             }
         }
@@ -99,8 +99,10 @@ impl Shown {
     }
 }
 
-fn is_of_message(key: &[u8]) -> bool {
-    matches!(Key::decode(key), Ok(Key::Message { .. } | Key::Receipt { .. } | Key::View { .. }))
+/// Entries that no group is shown by, told by their first byte: messages, receipts, views, commands, their outcomes by
+/// request, and what concerns an account. There are many, so no more of the key is read.
+fn shows_in_none(key: &[u8]) -> bool {
+    matches!(key.first(), Some(b'm' | b'r' | b'v' | b'c' | b'q' | b'a'))
 }
 
 impl Kept {
@@ -117,7 +119,9 @@ mod tests {
 
     use super::*;
     use crate::testing::{joined, receipt};
+    use groupfold_fold::entry::Key;
     use groupfold_schemas::v1::ReceiptStatus;
+    use groupfold_schemas::v1::event::Kind;
 
     fn told(len: usize) -> Told {
         let json = format!(r#"{{"subject":"\"position\":\"x\"{}","position":"3:1","n":1}}"#, "x".repeat(len));
@@ -141,6 +145,16 @@ mod tests {
         let of_message: Vec<_> = read.into_iter().filter(|key| entry::group_of(key).is_none()).collect();
         assert_eq!(of_message.len(), 2);
         shown.changed(&of_message);
+        // Each outcome of a command had all answers derived anew.
+        let of_commands =
+            [Kind::CommandRequested(Default::default()), Kind::AccountError(Default::default())];
+        for kind in of_commands {
+            let keys = keys(crate::testing::record("", 5, kind));
+            assert!(!keys.is_empty());
+            shown.changed(&keys);
+        }
+        let (request, event_id) = ("R".to_owned(), "E".to_owned());
+        shown.changed(&[Key::Outcome { request, event_id }.encode()]);
         assert!(shown.get("G").is_some() && shown.get("H").is_some());
         shown.changed(&keys(joined("H", 5, "1")));
         assert!(shown.get("G").is_some() && shown.get("H").is_none());

@@ -1,5 +1,6 @@
 //! Opening a partition's database, whatever state a crash left it in.
 
+use std::any::Any;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -121,9 +122,7 @@ fn open(settings: &Settings) -> Result<Open, Error> {
 /// Whatever sled panics about is damage.
 fn guarded<T>(settings: &Settings, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-        Err(super::panicked(settings.partition, Box::new(Damage::Panic(text.to_owned()))))
+        Err(super::panicked(settings.partition, Box::new(Damage::Panic(panic_text(&*panic)))))
     })
 }
 
@@ -257,6 +256,12 @@ fn forget_oldest(settings: &Settings) -> Result<(), Error> {
         fs::remove_dir_all(&oldest).map_err(|source| io("remove", &oldest, source))?;
     }
     Ok(())
+}
+
+/// What a panic said.
+pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message").to_owned()
 }
 
 /// An error and its causes in one line.

@@ -4,10 +4,11 @@
 //! <data>/store/3.rebuild/3/     folded anew from the log, to take the place of `3`
 //! <data>/store/3.verify/3/      folded anew from the log, to be compared with `3`
 //! <data>/store/3.previous/3/    what was live before the last swap
-//! <data>/store/3.out-rebuild/   the live store on its way out: a swap under way, finished at the next open
+//! <data>/store/3.out-rebuild/   the live store on its way out: a swap under way, finished by whoever opens next
 //! ```
 //!
-//! A swap is three renames. After a crash between any two, [`settle`] finds by the names alone how far it came.
+//! A swap is three renames. After a crash or a refusal between any two, [`finish_swap`] finds by the names alone how far
+//! it came.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -67,7 +68,7 @@ impl Settings {
         self.root.join(format!("{}.out-{}", self.partition, side.name()))
     }
 
-    /// True if there is a live store, or one that a swap cut short left on its way out: [`settle`] brings one back.
+    /// True if there is a live store, or one that a swap cut short left on its way out: [`finish_swap`] brings one back.
     pub(crate) fn has_store(&self) -> bool {
         self.folder().is_dir() || SWAPPED.iter().any(|side| self.out(*side).is_dir())
     }
@@ -294,9 +295,15 @@ fn put_away(settings: &Settings, side: Side) -> Result<(), Error> {
     sync_folder(&settings.root)
 }
 
-/// Finishes a swap that a crash cut short, or takes it back where the new store is not there; and removes what a
-/// comparison left that was killed.
+/// Sets right what an earlier process left: a swap that was cut short, and a comparison that was killed.
 pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
+    finish_swap(settings)?;
+    remove(&settings.side(Side::Verify))?;
+    remove(&settings.discarded())
+}
+
+/// Finishes a swap that was cut short, or takes it back where the new store is not there.
+pub(super) fn finish_swap(settings: &Settings) -> Result<(), Error> {
     for side in SWAPPED {
         if !settings.out(side).is_dir() {
             continue;
@@ -312,8 +319,7 @@ pub(super) fn settle(settings: &Settings) -> Result<(), Error> {
         }
         put_away(settings, side)?;
     }
-    remove(&settings.side(Side::Verify))?;
-    remove(&settings.discarded())
+    Ok(())
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), Error> {

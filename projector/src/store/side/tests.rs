@@ -53,6 +53,65 @@ fn a_swap_cut_short_anywhere_is_finished_or_was_not_begun() {
     }
 }
 
+/// An empty store was opened in the place of both, and the next start put the good one away for it.
+#[test]
+fn a_swap_that_failed_half_way_is_finished_by_the_process_that_goes_on() {
+    for side in [Side::Rebuild, Side::Previous] {
+        for steps in 1..=5 {
+            let folder = Folder::new();
+            let (settings, other) = two(&folder, side);
+            let store = Store::open(settings.clone()).unwrap();
+            store.rest();
+            cut(&settings, side, steps);
+            store.reopen().unwrap();
+            assert!(!settings.out(side).exists(), "{side:?} after {steps}");
+            drop(store);
+            assert_eq!(subject(&settings), Some(other), "{side:?} after {steps}");
+            let previous = subject(&settings.beside(Side::Previous));
+            assert_eq!(previous.as_deref(), Some("first"), "{side:?} after {steps}");
+        }
+    }
+}
+
+#[test]
+fn a_swap_that_fails_leaves_a_store_that_serves_again() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first")]);
+    let beside = crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+    put(&beside, &[created("G", 1, "other")]);
+    let settings = &live.store.settings;
+    let (there, away) = (settings.beside(Side::Rebuild).folder(), settings.root.join("away"));
+    std::fs::rename(&there, &away).unwrap();
+    live.store.swap(Side::Rebuild, &beside.store, true).unwrap_err();
+    assert_eq!(live.store.reopen().unwrap().sequence, 1);
+}
+
+/// The store that is compared meanwhile has nothing to do with it.
+#[test]
+fn a_store_opened_anew_leaves_the_one_that_is_compared_with_it() {
+    let folder = Folder::new();
+    let (settings, _) = two(&folder, Side::Verify);
+    let store = Store::open(settings).unwrap();
+    let _beside = store.open_beside(Side::Verify).unwrap();
+    store.reopen().unwrap();
+    assert!(store.has_beside(Side::Verify));
+}
+
+#[test]
+fn what_a_swap_cannot_put_away_keeps_no_store_shut() {
+    let folder = Folder::new();
+    let (settings, other) = two(&folder, Side::Rebuild);
+    let store = Store::open(settings.clone()).unwrap();
+    store.rest();
+    cut(&settings, Side::Rebuild, 2);
+    std::fs::write(settings.discarded(), b"no folder").unwrap();
+    store.reopen().unwrap();
+    let view = store.view().unwrap();
+    let group = groupfold_fold::view::group(&view, "G").unwrap();
+    assert_eq!(group.and_then(|group| group.subject), Some(other));
+}
+
 #[test]
 fn a_live_store_renamed_away_comes_back_where_nothing_can_take_its_place() {
     let folder = Folder::new();
