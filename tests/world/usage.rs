@@ -142,7 +142,8 @@ fn receipt(dice: &mut Dice) -> Value {
         _ => ("delivered", Some(number)),
     };
     let item = status(group, &format!("wamid.{message}"), kind, who, second);
-    match dice.below(4) {
+    // What is told of one status of one second is one event, and has one price.
+    match second % 4 {
         0 => item,
         1 => priced(item, true, "regular", "group_marketing"),
         2 => priced(item, true, "regular", "group_utility"),
