@@ -6,8 +6,8 @@
 //!
 //! User ids, parent user ids and linked ids are one person's at any time: whatever became of them, nobody else
 //! gets them. A number can change hands. Its life is therefore cut into *epochs*, and a person is a connected
-//! component of (name, epoch) nodes. Within one second a number is taken first, used then, and given up last. An
-//! epoch ends
+//! component of (name, epoch) nodes. Within one second a number is taken first, used then, and given up last; where two
+//! changes of one second give it up and take it, it is the taker's. An epoch ends
 //! * when an identity change gives the number up, and begins when one takes it;
 //! * when a number that was seen with one person's user id is first seen with another's: the provider gives a
 //!   number to somebody else without telling.
@@ -73,7 +73,7 @@ pub(crate) struct Identity {
 enum Step<'a> {
     Take(&'a v1::Rename),
     Link(&'a Alias, &'a Alias),
-    GiveUp(Vec<Alias>),
+    GiveUp(Vec<Node>),
 }
 
 impl Identity {
@@ -106,7 +106,7 @@ impl Identity {
         while let Some(((at, id, _), step)) = steps.pop_first() {
             match step {
                 Step::Link(a, b) => identity.link(a, b, at.0),
-                Step::GiveUp(aliases) => aliases.into_iter().for_each(|alias| identity.give_up(alias, at.0)),
+                Step::GiveUp(names) => names.into_iter().for_each(|name| identity.give_up(name, at.0)),
                 Step::Take(rename) => {
                     let given_up = identity.take(rename, at.0);
                     steps.insert(((at.0, Phase::GiveUp), id, String::new()), Step::GiveUp(given_up));
@@ -233,7 +233,11 @@ impl Identity {
 
     /// True if a number was seen last with a user id of somebody else.
     fn is_anothers(&self, number: &Alias, person: &Node) -> bool {
-        let known = self.user_ids.get(&self.current(number));
+        self.was_anothers(&self.current(number), person)
+    }
+
+    fn was_anothers(&self, number: &Node, person: &Node) -> bool {
+        let known = self.user_ids.get(number);
         known.is_some_and(|known| self.find(&self.current(known)) != self.find(person))
     }
 
@@ -244,12 +248,12 @@ impl Identity {
         is_free && self.find(&(number.clone(), cuts.len() - 1)) == self.find(person)
     }
 
-    fn give_up(&mut self, alias: Alias, time_ms: i64) {
-        let at = (time_ms, Phase::GiveUp);
-        if alias.kind != AliasKind::WaId {
-            self.former.insert(alias);
-        } else if self.epochs.get(&alias).and_then(|cuts| cuts.last()) != Some(&at) {
-            self.cut(&alias, at);
+    /// Ends that somebody has a name. A number that is another's by now, be it of this second, stays theirs.
+    fn give_up(&mut self, node: Node, time_ms: i64) {
+        if node.0.kind != AliasKind::WaId {
+            self.former.insert(node.0);
+        } else if self.find(&self.current(&node.0)) == self.find(&node) {
+            self.cut(&node.0, (time_ms, Phase::GiveUp));
         }
     }
 

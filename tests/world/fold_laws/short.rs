@@ -267,3 +267,25 @@ fn two_numbers_that_change_in_one_second_are_two_members() {
         joined(6, "w:2"),
     ]);
 }
+
+#[test]
+fn a_number_that_is_given_up_and_taken_in_one_second() {
+    for n in 0..4 {
+        let (gives, takes) = (format!("gives {n}"), format!("takes {n}"));
+        check(&[
+            joined(1, "w:1"),
+            joined(1, "w:2"),
+            changed(10, "w:1", "w:9", &gives),
+            changed(10, "w:2", "w:1", &takes),
+            ended(30, EndReason::Left, "w:1"),
+        ]);
+        check(&[
+            joined(1, "w:1,u:A"),
+            joined(1, "w:2,u:B"),
+            changed(10, "w:1,u:A", "w:2,u:C", &gives),
+            changed(10, "w:2,u:B", "w:1,u:D", &takes),
+            joined(10, "w:1"),
+            receipt(11, ReceiptStatus::Read, "w:1"),
+        ]);
+    }
+}

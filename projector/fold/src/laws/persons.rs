@@ -137,6 +137,33 @@ fn both_messages_of_a_change_in_one_second_are_one_change_whatever_their_ids() {
     }
 }
 
+/// Which of the two messages is read first is a matter of their ids.
+#[test]
+fn a_number_given_up_and_taken_in_one_second_is_the_takers_whichever_is_read_first() {
+    for n in 0..8 {
+        for (given, taken) in [(["w:1", "w:9"], ["w:2", "w:1"]), (["w:1", "u:AA"], ["w:2", "u:BB"])] {
+            let of = |names: [&'static str; 2], number: &'static str, id: &'static str| match names {
+                [old, new] if new.starts_with("w:") => (vec![old], vec![new]),
+                [old, user_id] => (vec![old, user_id], vec![number, id]),
+            };
+            let (gives, takes) = (of(given, "w:9", "u:AX"), of(taken, "w:1", "u:BX"));
+            let story = [
+                joined(1, &gives.0),
+                joined(2, &takes.0),
+                changed(10, Number, &gives.0, &gives.1, &format!("gives {n}")),
+                changed(10, Number, &takes.0, &takes.1, &format!("takes {n}")),
+                ended(30, EndReason::Left, &["w:1"]),
+            ];
+            let group = group(&story);
+            assert_eq!(who_is(&group, MemberStatus::Member), ["9"], "{n}");
+            assert_eq!(who_is(&group, MemberStatus::Left), ["1"], "{n}");
+            assert_eq!(group.members.len(), 2, "{n}");
+            let left = group.members.iter().find(|member| member.status == MemberStatus::Left).unwrap();
+            assert_eq!(left.joined_at_ms, Some(2000), "{n}");
+        }
+    }
+}
+
 #[test]
 fn a_new_number_is_taken_from_who_had_it_though_the_old_one_is_not_told() {
     let change = changed(100, Number, &["u:AA"], &["w:2", "u:CC"], "m");
