@@ -129,6 +129,21 @@ impl Identity {
         self.node_of(aliases, time_ms).map(|node| PersonKey(self.find(&node)))
     }
 
+    /// Who had a number after one time and until another, the last one first, and whether it is told that they took it.
+    pub(crate) fn holders(
+        &self,
+        number: &Alias,
+        after_ms: i64,
+        until_ms: i64,
+    ) -> impl Iterator<Item = (PersonKey, bool)> {
+        let [(_, first), (_, last)] = [after_ms, until_ms].map(|time_ms| self.at(number, time_ms));
+        (first..last).rev().map(move |cut| {
+            let begin = self.epochs.get(number).and_then(|cuts| cuts.get(cut));
+            let node = (number.clone(), cut + 1);
+            (PersonKey(self.find(&node)), matches!(begin, Some((_, Phase::Take))))
+        })
+    }
+
     /// The stable id of a person: a hash of the name that was known first. Epochs of a number that changed
     /// hands hash apart, and so does an id that a change was the first to tell.
     pub(crate) fn member_id(&self, person: &PersonKey) -> String {

@@ -141,6 +141,20 @@ impl Roster {
         self.user_names.get(person).map(|(_, text)| text.clone()).or_else(told)
     }
 
+    /// Who received what was reported under a name at a time, after it had been reported at another. A number may be
+    /// somebody else's by then; as long as nobody is known to have it, the report came late.
+    pub(crate) fn receiver(&self, alias: &Alias, first_ms: i64, told_ms: i64) -> Option<PersonKey> {
+        let came = |person: &PersonKey| {
+            let comes =
+                |line: &&Line| matches!(line.fact.kind(), FactKind::MemberJoined | FactKind::JoinRequested);
+            let mut lines = self.lines.iter().filter(comes);
+            lines.any(|line| line.person.as_ref() == Some(person) && line.at.time_ms <= told_ms)
+        };
+        let mut holders = self.identity.holders(alias, first_ms, told_ms);
+        let taker = holders.find(|(person, is_taken)| *is_taken || came(person)).map(|(person, _)| person);
+        taker.or_else(|| self.identity.person(std::slice::from_ref(alias), first_ms))
+    }
+
     fn replay(&mut self, facts: Vec<(FactAt, v1::Fact)>) {
         // A change stands behind the facts of its second, which still speak of the old name.
         let mut changes: VecDeque<Applied> = self.identity.applied().to_vec().into();

@@ -289,3 +289,23 @@ fn a_number_that_is_given_up_and_taken_in_one_second() {
         ]);
     }
 }
+
+#[test]
+fn a_number_handed_on_between_a_receipt_and_the_next() {
+    check(&[
+        joined(1, "w:1+w:7"),
+        receipt(5, ReceiptStatus::Delivered, "w:1"),
+        receipt(6, ReceiptStatus::Delivered, "w:7"),
+        changed(10, "w:1", "w:2", "m1"),
+        changed(20, "w:7", "w:1", "m2"),
+        receipt(25, ReceiptStatus::Read, "w:1"),
+    ]);
+    check(&[
+        joined(1, "w:1"),
+        receipt(5, ReceiptStatus::Delivered, "w:1"),
+        changed(10, "w:1", "w:2", "m1"),
+        receipt(12, ReceiptStatus::Read, "w:1"),
+        joined(14, "w:1,u:C"),
+        receipt(16, ReceiptStatus::Played, "w:1"),
+    ]);
+}

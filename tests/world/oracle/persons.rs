@@ -74,6 +74,21 @@ impl Persons {
         Some(self.hold_at(&name, time).map_or_else(|| stranger(&name), |hold| hold.person))
     }
 
+    /// Whose a receipt is that was told under a name which receipts of the message used first at another time. A number
+    /// that was given up is whoever's had it, until it is taken or somebody came by it.
+    pub(crate) fn receiver(
+        &self,
+        who: &Who,
+        (first, time): (i64, i64),
+        came: impl Fn(usize) -> bool,
+    ) -> Option<usize> {
+        let holds = self.holds.get(&who.best()?).map(Vec::as_slice).unwrap_or_default();
+        let since =
+            holds.iter().filter(|hold| hold.from > (first, Part::Used) && hold.from <= (time, Part::Used));
+        let mut last = since.rev().filter(|hold| hold.from.1 != Part::GivenUp || came(hold.person));
+        last.next().map(|hold| hold.person).or_else(|| self.person(who, first))
+    }
+
     /// The names to call a person by: of each kind one that is held still before one that is not, and the one
     /// mentioned last. A number that was lost is told only where there is nothing else to tell.
     pub(crate) fn names(&self, person: usize, who: &Who) -> BTreeMap<char, String> {

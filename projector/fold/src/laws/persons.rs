@@ -164,6 +164,43 @@ fn a_number_given_up_and_taken_in_one_second_is_the_takers_whichever_is_read_fir
     }
 }
 
+/// Number, delivered and read of each receipt, by number.
+fn receipts(story: &[Record]) -> Vec<(String, Option<i64>, Option<i64>)> {
+    let found = view::receipts(&fold(story), "M1").unwrap().unwrap().members.into_iter();
+    let seconds = |time_ms: Option<i64>| time_ms.map(|ms| ms / 1000);
+    let mut all: Vec<_> = found
+        .map(|m| {
+            (m.person.names.wa_id.unwrap_or_default(), seconds(m.delivered_at_ms), seconds(m.read_at_ms))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_is_read_under_a_number_is_read_by_whoever_has_it_by_then() {
+    use ReceiptStatus::{Delivered, Read};
+    let told = |number: &str, delivered, read| (number.to_owned(), Some(delivered), read);
+    let handed_on = [
+        joined(1, &["w:1"]),
+        joined(1, &["w:7"]),
+        receipt(5, Delivered, &["w:1"]),
+        receipt(6, Delivered, &["w:7"]),
+        renamed(10, &["w:1"], &["w:2"]),
+        renamed(20, &["w:7"], &["w:1"]),
+        receipt(25, Read, &["w:1"]),
+    ];
+    assert_eq!(receipts(&handed_on), [told("1", 6, Some(25)), told("2", 5, None)]);
+    let late = [joined(1, &["w:1"]), receipt(5, Delivered, &["w:1"]), renamed(10, &["w:1"], &["w:2"])];
+    let late = |then: Option<Record>| {
+        receipts(&late.iter().cloned().chain([receipt(12, Read, &["w:1"])]).chain(then).collect::<Vec<_>>())
+    };
+    assert_eq!(late(None), [told("2", 5, Some(12))], "nobody else has the number");
+    assert_eq!(late(Some(joined(20, &["w:1"]))), [told("2", 5, Some(12))], "nobody else had it yet");
+    assert_eq!(late(Some(joined(11, &["w:1"]))), [told("1", 12, Some(12)), told("2", 5, None)]);
+    assert_eq!(late(Some(joined(11, &["w:1", "u:C"]))), [told("1", 12, Some(12)), told("2", 5, None)]);
+}
+
 #[test]
 fn a_new_number_is_taken_from_who_had_it_though_the_old_one_is_not_told() {
     let change = changed(100, Number, &["u:AA"], &["w:2", "u:CC"], "m");
