@@ -21,7 +21,7 @@ use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 
 pub use alias::{Alias, AliasKind, names, names_of_links};
-pub(crate) use alias::{Known, spelled_number};
+pub(crate) use alias::{Known, learned, spelled};
 pub(crate) use change::Applied;
 
 /// Where in a second something happens to a name.
@@ -300,22 +300,9 @@ impl Identity {
 
     fn node_of(&self, aliases: &[Alias], time_ms: i64) -> Option<Node> {
         let alias = aliases.first()?;
-        let meant = if alias.kind == AliasKind::Input { self.resolve_input(alias) } else { None };
-        Some(self.at(meant.as_ref().unwrap_or(alias), time_ms))
-    }
-
-    /// The name that the spelling in a command means, among the names known.
-    fn resolve_input(&self, input: &Alias) -> Option<Alias> {
-        let text = &input.text;
-        let known = |kind| self.known.name(kind, text);
-        let meant = if input.is_number() {
-            known(AliasKind::WaId).or_else(|| self.known.number(text))
-        } else {
-            known(AliasKind::UserId)
-                .or_else(|| known(AliasKind::ParentUserId))
-                .or_else(|| known(AliasKind::Username))
-        };
-        meant.cloned()
+        let is_spelling = alias.kind == AliasKind::Input;
+        let meant = if is_spelling { self.known.meant(alias, time_ms) } else { None };
+        Some(self.at(meant.unwrap_or(alias), time_ms))
     }
 
     fn see(&mut self, node: &Node, time_ms: i64) {

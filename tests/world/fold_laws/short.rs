@@ -309,3 +309,15 @@ fn a_number_handed_on_between_a_receipt_and_the_next() {
         receipt(16, ReceiptStatus::Played, "w:1"),
     ]);
 }
+
+#[test]
+fn spellings_reported_beside_other_names() {
+    check(&[
+        joined(1, "w:1,i:BR.7"),
+        joined(3, "w:2,i:BR.7"),
+        ended(2, EndReason::Removed, "i:BR.7"),
+        ended(4, EndReason::Removed, "i:BR.7"),
+        ended(5, EndReason::Removed, "i:US.9"),
+        changed(6, "u:US.9", "u:US.8", "m1"),
+    ]);
+}

@@ -23,6 +23,9 @@ struct Hold {
     mentioned: Option<i64>,
 }
 
+/// By spelling and name: when first.
+pub(super) type Learned = BTreeMap<(String, Name), i64>;
+
 /// The persons of a group.
 #[derive(Debug, Default)]
 pub(crate) struct Persons {
@@ -30,6 +33,8 @@ pub(crate) struct Persons {
     holds: BTreeMap<Name, Vec<Hold>>,
     /// Names that spellings may mean.
     known: BTreeSet<Name>,
+    /// What names spellings were reported beside, and when first.
+    learned: Learned,
     /// Persons so far, those included that turned out to be another.
     count: usize,
     /// Ids that gave way to others of their kind.
@@ -59,10 +64,10 @@ impl Persons {
     }
 
     /// Says which names a spelling may mean, and so who the history speaks of.
-    pub(crate) fn know(&mut self, known: BTreeSet<Name>, facts: &[Said]) {
-        self.known = known;
+    pub(crate) fn know(&mut self, known: BTreeSet<Name>, learned: Learned, facts: &[Said]) {
+        (self.known, self.learned) = (known, learned);
         for fact in facts {
-            let name = fact.who.as_ref().and_then(Who::best).map(|name| self.meant(&name));
+            let name = fact.who.as_ref().and_then(Who::best).map(|name| self.meant(&name, fact.time));
             name.into_iter().for_each(|name| self.mention(&name, fact.time));
         }
     }
@@ -70,7 +75,7 @@ impl Persons {
     /// The person that a report means.
     pub(crate) fn person(&self, who: &Who, time: i64) -> Option<usize> {
         let name = who.best()?;
-        let name = self.meant(&name);
+        let name = self.meant(&name, time);
         Some(self.hold_at(&name, time).map_or_else(|| stranger(&name), |hold| hold.person))
     }
 
@@ -328,8 +333,8 @@ impl Persons {
         hold.into_iter().for_each(|hold| hold.mentioned = hold.mentioned.max(Some(time)));
     }
 
-    /// The name that a spelling means among those known; a name that is no spelling means itself.
-    fn meant(&self, name: &Name) -> Name {
+    /// The name that a spelling means among those known, else that it was reported beside; a name that is no spelling means itself.
+    fn meant(&self, name: &Name, time: i64) -> Name {
         let (kind, text) = name;
         if *kind != 'i' {
             return name.clone();
@@ -341,7 +346,15 @@ impl Persons {
         } else {
             known('u').or(known('p')).or(known('n'))
         };
-        meant.unwrap_or_else(|| name.clone())
+        let mut beside: Vec<(i64, &Name)> = self
+            .learned
+            .iter()
+            .filter(|((spelling, _), _)| spelling == text)
+            .map(|((_, name), time)| (*time, name))
+            .collect();
+        beside.sort();
+        let learned = beside.iter().rev().find(|(told, _)| *told <= time).or(beside.first());
+        meant.or_else(|| learned.map(|(_, name)| (*name).clone())).unwrap_or_else(|| name.clone())
     }
 }
 
@@ -388,6 +401,18 @@ fn bare(number: &str) -> String {
         (_, Some(rest)) => format!("54{rest}"),
         _ => number.to_owned(),
     }
+}
+
+/// Spellings that a report gave beside a name.
+pub(super) fn learned(reports: &[(i64, Who)]) -> Learned {
+    let mut learned = Learned::new();
+    for (time, who) in reports {
+        if let (Some(name), Some(spelling)) = (who.firm().first(), who.spelling()) {
+            let first = learned.entry((spelling, name.clone())).or_insert(*time);
+            *first = (*time).min(*first);
+        }
+    }
+    learned
 }
 
 /// All pairs of names that one report gave to one person, and when first.

@@ -243,6 +243,46 @@ fn a_change_of_user_ids_is_told_once_however_often_it_is_reported() {
 }
 
 #[test]
+fn a_spelling_reported_beside_a_name_means_that_name_from_then_on() {
+    for (input, names) in
+        [("i:BR.7", &["w:1"][..]), ("i:+44 20 7946 0958", &["u:GB.7"]), ("i:maria", &["w:1", "u:BR.8"])]
+    {
+        let beside: Vec<&str> = names.iter().copied().chain([input]).collect();
+        let story = [joined(1, &beside), ended(2, EndReason::Removed, &[input])];
+        let [member] = &group(&story).members[..] else { panic!("{input}: one person") };
+        assert_eq!(member.status, MemberStatus::Removed, "{input}");
+        assert_eq!((&member.names.input, member.joined_at_ms), (&None, Some(1000)), "{input}");
+    }
+    // Of a user name, which goes from hand to hand, the last one.
+    let story = [
+        joined(1, &["w:1", "i:maria"]),
+        joined(5, &["w:2", "i:maria"]),
+        ended(4, EndReason::Removed, &["i:maria"]),
+        ended(6, EndReason::Removed, &["i:@maria"]),
+    ];
+    let removed = group(&story).members.into_iter().map(|m| (m.names.wa_id, m.left_at_ms));
+    let removed: std::collections::BTreeMap<_, _> = removed.collect();
+    assert_eq!((removed[&Some("1".into())], removed[&Some("2".into())]), (Some(4000), Some(6000)));
+    // What a name says by itself is not kept.
+    let plain = fold(&[joined(1, &["w:5511988887777", "i:+55 (11) 98888-7777"])]);
+    let links = plain.0.keys().filter(|key| matches!(Key::decode(key), Ok(Key::Link { .. })));
+    assert_eq!(links.count(), 0);
+}
+
+#[test]
+fn whoever_is_removed_by_a_user_id_is_known_by_it() {
+    let removed = |input: &str| group(&[ended(5, EndReason::Removed, &[input])]).members[0].names.clone();
+    assert_eq!(removed("i:BR.1349").user_id.as_deref(), Some("BR.1349"));
+    assert_eq!(removed("i:BR.ENT.1349").parent_user_id.as_deref(), Some("BR.ENT.1349"));
+    assert_eq!(removed("i:maria").user_id, None);
+    let change = changed(7, UserId, &["u:BR.1"], &["u:BR.2"], "m");
+    assert_eq!(
+        members(&[ended(5, EndReason::Removed, &["i:BR.1"]), change]),
+        one(MemberStatus::Removed, None, "BR.2")
+    );
+}
+
+#[test]
 fn whoever_is_removed_by_a_whole_number_is_known_by_it() {
     let removed = |input: &str| ended(5, EndReason::Removed, &[input]);
     let known = |story: &[Record]| {
