@@ -58,6 +58,9 @@ struct Phrases {
     picture: &'static str,
     setting: &'static str,
     settings_failed: &'static str,
+    settings_failed_named: &'static str,
+    /// What [`groupfold_fold::view::setting_name`] names, as it stands in the phrase before.
+    settings: [(&'static str, &'static str); 9],
     requested: &'static str,
     revoked: &'static str,
     rejected: &'static str,
@@ -98,6 +101,7 @@ pub(crate) fn line(lang: Lang, entry: &Entry) -> String {
     let who = entry.member.as_ref().map_or_else(|| phrases.someone.to_owned(), |m| name(m, phrases));
     let about = match entry.kind {
         EntryKind::NumberChanged => about.map(phone::format),
+        EntryKind::Fact(FactKind::SettingsFailed) => about.map(|names| settings(names, phrases)),
         EntryKind::UserIdChanged | EntryKind::Fact(_) => about.map(str::to_owned),
     };
     let mut text = fill(phrase, &who, about.as_deref().unwrap_or_default());
@@ -129,6 +133,7 @@ fn phrase(phrases: &Phrases, entry: &Entry, named: bool) -> &'static str {
         FactKind::DescriptionChanged => phrases.description,
         FactKind::PictureChanged => phrases.picture,
         FactKind::SettingChanged => phrases.setting,
+        FactKind::SettingsFailed if named => phrases.settings_failed_named,
         FactKind::SettingsFailed => phrases.settings_failed,
         FactKind::JoinRequested => phrases.requested,
         FactKind::JoinRequestRevoked => phrases.revoked,
@@ -160,6 +165,13 @@ fn phrase(phrases: &Phrases, entry: &Entry, named: bool) -> &'static str {
         FactKind::Unblocked => phrases.unblocked,
         FactKind::Blocked => phrases.blocked,
     }
+}
+
+/// Names of settings as people call them.
+fn settings(names: &str, phrases: &Phrases) -> String {
+    let word =
+        |name| phrases.settings.iter().find(|(known, _)| *known == name).map_or(name, |(_, word)| *word);
+    names.split(", ").map(word).collect::<Vec<_>>().join(", ")
 }
 
 fn minute(unix_ms: i64) -> String {

@@ -103,20 +103,25 @@ impl Oracle {
         let best = facts.iter().filter_map(|fact| fact.who.as_ref()?.best());
         let mut known: BTreeSet<said::Name> =
             firm.chain(best).chain(names(self.changes_of(&spoken_of))).collect();
-        // Else the number that it spells.
+        // Else what it was reported beside, else the name that it spells.
+        let learned = persons::learned(&reports);
         let mut of_group = reports.clone();
         let spelled: BTreeSet<said::Name> =
             facts.iter().filter_map(|fact| fact.who.as_ref()?.spelled()).collect();
-        for number in spelled {
-            if !known.iter().any(|name| persons::is_same_number(name, &number.1)) {
-                let named = (0, Who(vec![number.clone()]));
+        for name in spelled {
+            let is_same = |other: &said::Name| match name.0 {
+                'w' => persons::is_same_number(other, &name.1),
+                _ => "upn".contains(other.0) && other.1 == name.1,
+            };
+            if !known.iter().any(is_same) && !learned.keys().any(|(spelling, _)| *spelling == name.1) {
+                let named = (0, Who(vec![name.clone()]));
                 known.extend(names(self.changes_of(std::slice::from_ref(&named))));
-                known.insert(number);
+                known.insert(name);
                 of_group.push(named);
             }
         }
         let mut persons = Persons::new(&reports, self.changes_of(&of_group));
-        persons.know(known, &facts);
+        persons.know(known, learned, &facts);
         let lived = lived::of(&facts, &persons);
         Story { records, facts, persons, lived }
     }

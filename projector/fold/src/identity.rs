@@ -6,8 +6,8 @@
 //!
 //! User ids, parent user ids and linked ids are one person's at any time: whatever became of them, nobody else
 //! gets them. A number can change hands. Its life is therefore cut into *epochs*, and a person is a connected
-//! component of (name, epoch) nodes. Within one second a number is taken first, used then, and given up last. An
-//! epoch ends
+//! component of (name, epoch) nodes. Within one second a number is taken first, used then, and given up last; where two
+//! changes of one second give it up and take it, it is the taker's. An epoch ends
 //! * when an identity change gives the number up, and begins when one takes it;
 //! * when a number that was seen with one person's user id is first seen with another's: the provider gives a
 //!   number to somebody else without telling.
@@ -21,7 +21,7 @@ use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 
 pub use alias::{Alias, AliasKind, names, names_of_links};
-pub(crate) use alias::{Known, spelled_number};
+pub(crate) use alias::{Known, learned, spelled};
 pub(crate) use change::Applied;
 
 /// Where in a second something happens to a name.
@@ -73,7 +73,7 @@ pub(crate) struct Identity {
 enum Step<'a> {
     Take(&'a v1::Rename),
     Link(&'a Alias, &'a Alias),
-    GiveUp(Vec<Alias>),
+    GiveUp(Vec<Node>),
 }
 
 impl Identity {
@@ -106,7 +106,7 @@ impl Identity {
         while let Some(((at, id, _), step)) = steps.pop_first() {
             match step {
                 Step::Link(a, b) => identity.link(a, b, at.0),
-                Step::GiveUp(aliases) => aliases.into_iter().for_each(|alias| identity.give_up(alias, at.0)),
+                Step::GiveUp(names) => names.into_iter().for_each(|name| identity.give_up(name, at.0)),
                 Step::Take(rename) => {
                     let given_up = identity.take(rename, at.0);
                     steps.insert(((at.0, Phase::GiveUp), id, String::new()), Step::GiveUp(given_up));
@@ -127,6 +127,21 @@ impl Identity {
     /// The person that a report means by these names at this time; `None` without a name.
     pub(crate) fn person(&self, aliases: &[Alias], time_ms: i64) -> Option<PersonKey> {
         self.node_of(aliases, time_ms).map(|node| PersonKey(self.find(&node)))
+    }
+
+    /// Who had a number after one time and until another, the last one first, and whether it is told that they took it.
+    pub(crate) fn holders(
+        &self,
+        number: &Alias,
+        after_ms: i64,
+        until_ms: i64,
+    ) -> impl Iterator<Item = (PersonKey, bool)> {
+        let [(_, first), (_, last)] = [after_ms, until_ms].map(|time_ms| self.at(number, time_ms));
+        (first..last).rev().map(move |cut| {
+            let begin = self.epochs.get(number).and_then(|cuts| cuts.get(cut));
+            let node = (number.clone(), cut + 1);
+            (PersonKey(self.find(&node)), matches!(begin, Some((_, Phase::Take))))
+        })
     }
 
     /// The stable id of a person: a hash of the name that was known first. Epochs of a number that changed
@@ -233,7 +248,11 @@ impl Identity {
 
     /// True if a number was seen last with a user id of somebody else.
     fn is_anothers(&self, number: &Alias, person: &Node) -> bool {
-        let known = self.user_ids.get(&self.current(number));
+        self.was_anothers(&self.current(number), person)
+    }
+
+    fn was_anothers(&self, number: &Node, person: &Node) -> bool {
+        let known = self.user_ids.get(number);
         known.is_some_and(|known| self.find(&self.current(known)) != self.find(person))
     }
 
@@ -244,12 +263,12 @@ impl Identity {
         is_free && self.find(&(number.clone(), cuts.len() - 1)) == self.find(person)
     }
 
-    fn give_up(&mut self, alias: Alias, time_ms: i64) {
-        let at = (time_ms, Phase::GiveUp);
-        if alias.kind != AliasKind::WaId {
-            self.former.insert(alias);
-        } else if self.epochs.get(&alias).and_then(|cuts| cuts.last()) != Some(&at) {
-            self.cut(&alias, at);
+    /// Ends that somebody has a name. A number that is another's by now, be it of this second, stays theirs.
+    fn give_up(&mut self, node: Node, time_ms: i64) {
+        if node.0.kind != AliasKind::WaId {
+            self.former.insert(node.0);
+        } else if self.find(&self.current(&node.0)) == self.find(&node) {
+            self.cut(&node.0, (time_ms, Phase::GiveUp));
         }
     }
 
@@ -281,22 +300,9 @@ impl Identity {
 
     fn node_of(&self, aliases: &[Alias], time_ms: i64) -> Option<Node> {
         let alias = aliases.first()?;
-        let meant = if alias.kind == AliasKind::Input { self.resolve_input(alias) } else { None };
-        Some(self.at(meant.as_ref().unwrap_or(alias), time_ms))
-    }
-
-    /// The name that the spelling in a command means, among the names known.
-    fn resolve_input(&self, input: &Alias) -> Option<Alias> {
-        let text = &input.text;
-        let known = |kind| self.known.name(kind, text);
-        let meant = if input.is_number() {
-            known(AliasKind::WaId).or_else(|| self.known.number(text))
-        } else {
-            known(AliasKind::UserId)
-                .or_else(|| known(AliasKind::ParentUserId))
-                .or_else(|| known(AliasKind::Username))
-        };
-        meant.cloned()
+        let is_spelling = alias.kind == AliasKind::Input;
+        let meant = if is_spelling { self.known.meant(alias, time_ms) } else { None };
+        Some(self.at(meant.unwrap_or(alias), time_ms))
     }
 
     fn see(&mut self, node: &Node, time_ms: i64) {

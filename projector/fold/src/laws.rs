@@ -97,6 +97,36 @@ fn a_join_after_a_request_came_by_the_request() {
     assert_eq!(timeline.iter().map(|entry| entry.via).collect::<Vec<_>>()[1], JoinVia::JoinRequest);
 }
 
+/// The request of a life before this one said nothing of how somebody came.
+#[test]
+fn who_came_by_link_has_no_join_request() {
+    let request = |story: &[Record]| group(story).members[0].join_request_id.clone();
+    let (asked, joined) = (|| requested(1, &["w:1"]), |second| joined(second, &["w:1"]));
+    assert_eq!(request(&[asked(), joined(2)]).as_deref(), Some("R"));
+    let left = ended(3, EndReason::Left, &["w:1"]);
+    assert_eq!(request(&[asked(), joined(2), left, joined(9)]), None);
+    assert_eq!(request(&[asked(), revoked(2, &["w:1"]), joined(9)]), None);
+}
+
+/// What a report says of how somebody came is the same whether the provider echoes the command or not.
+#[test]
+fn an_approved_join_is_nobodys_own_doing() {
+    let mut echoed = joined(3, &["w:2"]);
+    echoed.actor = None;
+    let mut by_link = joined(2, &["w:1"]);
+    by_link.actor = Some(v1::Actor { kind: v1::ActorKind::Participant.into(), ..Default::default() });
+    let mut came = by_link.clone();
+    came.provider_time_ms = 9000;
+    came.event_id = "f".repeat(32);
+    let left = ended(4, EndReason::Left, &["w:1"]);
+    let story = [requested(1, &["w:1"]), requested(1, &["w:2"]), by_link, echoed, left, came];
+    let lines = view::timeline(&fold(&story), GROUP).unwrap().unwrap().into_iter();
+    let joins = lines.filter(|line| line.kind == EntryKind::Fact(FactKind::MemberJoined));
+    let actors: Vec<_> = joins.map(|line| (line.via, line.actor)).collect();
+    let approved = (JoinVia::JoinRequest, v1::ActorKind::Unknown);
+    assert_eq!(actors, [approved, approved, (JoinVia::InviteLink, v1::ActorKind::Participant)]);
+}
+
 #[test]
 fn a_spelling_tells_of_the_participant_that_has_it_alone() {
     let event = v1::ParticipantsJoined {

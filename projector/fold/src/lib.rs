@@ -8,7 +8,7 @@
 
 /// Which fold this is. It is raised when the same events come to mean other entries: stores of another one are
 /// not expected to agree.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 pub mod apply;
 pub mod change;

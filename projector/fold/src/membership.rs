@@ -6,7 +6,7 @@ use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
 use crate::identity::{
-    Alias, AliasKind, Applied, Identity, Known, PersonKey, names, names_of_rename, spelled_number,
+    Alias, AliasKind, Applied, Identity, Known, PersonKey, names, names_of_rename, spelled,
 };
 use crate::view::{Between, MemberStatus, is_policy};
 
@@ -86,11 +86,14 @@ impl Roster {
                 _ => None,
             })
             .collect();
-        let (mut links, mut user_names) = (Vec::new(), Vec::new());
+        let (mut links, mut user_names, mut known) = (Vec::new(), Vec::new(), Known::default());
         for entry in source.scan(&Prefix::Links { group })? {
             match entry {
                 (Key::Link { a, b, .. }, Value::Link(link)) if b.kind == AliasKind::Username => {
                     user_names.push((a, link.first_seen_ms.max(link.last_seen_ms), b.text));
+                }
+                (Key::Link { a, b, .. }, Value::Link(link)) if b.kind == AliasKind::Input => {
+                    known.learn(b.text, link.first_seen_ms, a);
                 }
                 (Key::Link { a, b, .. }, Value::Link(link)) => links.push((a, b, link.first_seen_ms)),
                 _ => {}
@@ -98,18 +101,17 @@ impl Roster {
         }
         let named = facts.iter().filter_map(|(_, fact)| fact.participant.as_ref()).flat_map(names);
         let linked = links.iter().flat_map(|(a, b, _)| [a.clone(), b.clone()]);
-        let mut known = Known::default();
         known.extend(named.chain(linked));
         let mut renames = Renames::default();
         let mentioned = renames.follow(source, account, known.iter().cloned())?;
         known.extend(mentioned);
-        // A number that nobody is known by, but spelled whole, is the name of somebody whose join was missed.
-        let spelled: BTreeSet<Alias> =
-            facts.iter().filter_map(|(_, fact)| spelled_number(fact.participant.as_ref()?)).collect();
-        for number in spelled {
-            if known.number(&number.text).is_none() {
-                known.extend(renames.follow(source, account, [number.clone()])?);
-                known.extend([number]);
+        // A name that nobody is known by, but spelled whole, is that of somebody whose join was missed.
+        let spelled: BTreeSet<(Alias, Alias)> =
+            facts.iter().filter_map(|(_, fact)| spelled(fact.participant.as_ref()?)).collect();
+        for (name, input) in spelled {
+            if known.meant(&input, i64::MAX).is_none() {
+                known.extend(renames.follow(source, account, [name.clone()])?);
+                known.extend([name]);
             }
         }
         renames.follow(source, account, beside)?;
@@ -139,6 +141,20 @@ impl Roster {
     pub(crate) fn user_name(&self, person: &PersonKey) -> Option<String> {
         let told = || self.members.get(person)?.username.clone();
         self.user_names.get(person).map(|(_, text)| text.clone()).or_else(told)
+    }
+
+    /// Who received what was reported under a name at a time, after it had been reported at another. A number may be
+    /// somebody else's by then; as long as nobody is known to have it, the report came late.
+    pub(crate) fn receiver(&self, alias: &Alias, first_ms: i64, told_ms: i64) -> Option<PersonKey> {
+        let came = |person: &PersonKey| {
+            let comes =
+                |line: &&Line| matches!(line.fact.kind(), FactKind::MemberJoined | FactKind::JoinRequested);
+            let mut lines = self.lines.iter().filter(comes);
+            lines.any(|line| line.person.as_ref() == Some(person) && line.at.time_ms <= told_ms)
+        };
+        let mut holders = self.identity.holders(alias, first_ms, told_ms);
+        let taker = holders.find(|(person, is_taken)| *is_taken || came(person)).map(|(person, _)| person);
+        taker.or_else(|| self.identity.person(std::slice::from_ref(alias), first_ms))
     }
 
     fn replay(&mut self, facts: Vec<(FactAt, v1::Fact)>) {

@@ -133,7 +133,8 @@ pub(crate) enum Via {
 /// A person of a group.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Member {
-    /// Stays the same when number or user id change.
+    /// Stays the same when number or user id change. It comes of the name that was known first: an event that comes
+    /// late and tells of another name at an earlier time changes it.
     pub(crate) member_id: String,
     pub(crate) wa_id: Option<String>,
     pub(crate) user_id: Option<String>,

@@ -80,6 +80,27 @@ fn a_failure_says_why() {
 }
 
 #[test]
+fn a_failure_of_settings_names_them_and_says_why() {
+    let error = ProviderError {
+        code: "131209".to_owned(),
+        title: "Picture not square".to_owned(),
+        ..ProviderError::default()
+    };
+    let failed = entry(EntryKind::Fact(FactKind::SettingsFailed));
+    let failed = Entry { text: Some("picture".to_owned()), errors: vec![error], ..failed };
+    assert_eq!(
+        all(&failed),
+        [
+            "Changing the picture failed: Picture not square (131209)",
+            "Falha ao alterar a imagem do grupo: Picture not square (131209)",
+            "No se pudo cambiar la imagen del grupo: Picture not square (131209)",
+        ]
+    );
+    let several = Entry { text: Some("subject, announce, new".to_owned()), errors: Vec::new(), ..failed };
+    assert_eq!(line(Lang::English, &several), "Changing the subject, announcement mode, new failed");
+}
+
+#[test]
 fn a_person_is_called_by_number_then_user_name_then_id() {
     let left = |member| Entry { member, ..entry(EntryKind::Fact(FactKind::MemberLeft)) };
     let names = Participant {

@@ -267,3 +267,57 @@ fn two_numbers_that_change_in_one_second_are_two_members() {
         joined(6, "w:2"),
     ]);
 }
+
+#[test]
+fn a_number_that_is_given_up_and_taken_in_one_second() {
+    for n in 0..4 {
+        let (gives, takes) = (format!("gives {n}"), format!("takes {n}"));
+        check(&[
+            joined(1, "w:1"),
+            joined(1, "w:2"),
+            changed(10, "w:1", "w:9", &gives),
+            changed(10, "w:2", "w:1", &takes),
+            ended(30, EndReason::Left, "w:1"),
+        ]);
+        check(&[
+            joined(1, "w:1,u:A"),
+            joined(1, "w:2,u:B"),
+            changed(10, "w:1,u:A", "w:2,u:C", &gives),
+            changed(10, "w:2,u:B", "w:1,u:D", &takes),
+            joined(10, "w:1"),
+            receipt(11, ReceiptStatus::Read, "w:1"),
+        ]);
+    }
+}
+
+#[test]
+fn a_number_handed_on_between_a_receipt_and_the_next() {
+    check(&[
+        joined(1, "w:1+w:7"),
+        receipt(5, ReceiptStatus::Delivered, "w:1"),
+        receipt(6, ReceiptStatus::Delivered, "w:7"),
+        changed(10, "w:1", "w:2", "m1"),
+        changed(20, "w:7", "w:1", "m2"),
+        receipt(25, ReceiptStatus::Read, "w:1"),
+    ]);
+    check(&[
+        joined(1, "w:1"),
+        receipt(5, ReceiptStatus::Delivered, "w:1"),
+        changed(10, "w:1", "w:2", "m1"),
+        receipt(12, ReceiptStatus::Read, "w:1"),
+        joined(14, "w:1,u:C"),
+        receipt(16, ReceiptStatus::Played, "w:1"),
+    ]);
+}
+
+#[test]
+fn spellings_reported_beside_other_names() {
+    check(&[
+        joined(1, "w:1,i:BR.7"),
+        joined(3, "w:2,i:BR.7"),
+        ended(2, EndReason::Removed, "i:BR.7"),
+        ended(4, EndReason::Removed, "i:BR.7"),
+        ended(5, EndReason::Removed, "i:US.9"),
+        changed(6, "u:US.9", "u:US.8", "m1"),
+    ]);
+}

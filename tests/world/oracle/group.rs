@@ -170,15 +170,18 @@ pub(super) fn members(story: &Story<'_>) -> Vec<String> {
     lines
 }
 
-/// The last request to join that was named.
+/// The last request to join that was named, unless a join since came by none.
 pub(super) fn request(facts: &[&Lived]) -> Option<String> {
-    let mut last = facts.iter().rev().map(|fact| (fact, fact.said.join_request.is_some()));
-    let found = last.find(|(fact, names)| match fact.said.rank {
-        8 => *names || !fact.silent,
-        9 | 10 => *names,
-        _ => false,
-    });
-    found.and_then(|(fact, _)| fact.said.join_request.clone())
+    for (i, fact) in facts.iter().enumerate().rev() {
+        let names = fact.said.join_request.is_some();
+        match fact.said.rank {
+            8 if names || !fact.silent => return fact.said.join_request.clone(),
+            9 | 10 if names => return fact.said.join_request.clone(),
+            11 if !fact.silent && via(&facts[..=i]) != "JoinRequest" => return None,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn when(fact: Option<&Lived>) -> String {
@@ -248,7 +251,9 @@ pub(super) fn timeline(story: &Story<'_>) -> Vec<String> {
             _ => "Unknown".to_owned(),
         };
         let text = if said.rank == 7 { &None } else { &said.text };
-        let line = format!("{about} actor {} via {via} {text:?} {between:?}", said.actor);
+        // Nobody is told to have approved a request, whoever asked.
+        let actor = if said.actor == 2 && via == "JoinRequest" { 0 } else { said.actor };
+        let line = format!("{about} actor {actor} via {via} {text:?} {between:?}");
         lines.push((said.time, said.rank, line));
     }
     for (change, person) in &story.persons.changes {

@@ -76,18 +76,33 @@ impl Who {
         if *kind != 'i' {
             return Some((*kind, text.clone()));
         }
-        let blanks = "+-(). ";
-        let phone = text.chars().all(|c| c.is_ascii_digit() || blanks.contains(c));
-        let plain = if phone { text.replace(|c| blanks.contains(c), "") } else { text.replace('@', "") };
-        Some(('i', plain))
+        self.spelling().map(|text| ('i', text))
     }
 
-    /// The number that a spelling says with the code of its country, where there is nothing but the spelling.
+    /// How a command spelled the person, plain.
+    pub(crate) fn spelling(&self) -> Option<String> {
+        let (_, text) = self.0.iter().find(|(kind, _)| *kind == 'i')?;
+        let blanks = "+-(). ";
+        let phone = text.chars().all(|c| c.is_ascii_digit() || blanks.contains(c));
+        Some(if phone { text.replace(|c| blanks.contains(c), "") } else { text.replace('@', "") })
+    }
+
+    /// The name that a spelling says by itself, where there is nothing else: a number with the code of its country, or a
+    /// user id, which has the country's letters.
     pub(crate) fn spelled(&self) -> Option<Name> {
-        let (kind, text) = self.0.first()?;
-        let (_, digits) = self.best()?;
-        let whole = *kind == 'i' && text.starts_with('+') && digits.chars().all(|c| c.is_ascii_digit());
-        whole.then_some(('w', digits))
+        let (_, text) = self.0.first().filter(|(kind, _)| *kind == 'i')?;
+        let plain = self.spelling()?;
+        if text.starts_with('+') && plain.chars().all(|c| c.is_ascii_digit()) {
+            return Some(('w', plain));
+        }
+        let parts: Vec<&str> = plain.split('.').collect();
+        let is_id = |id: &str| !id.is_empty() && id.chars().all(|c| c.is_ascii_alphanumeric());
+        let is_country = |code: &str| code.len() == 2 && code.chars().all(|c| c.is_ascii_uppercase());
+        match parts[..] {
+            [country, id] if is_country(country) && is_id(id) => Some(('u', plain)),
+            [country, "ENT", id] if is_country(country) && is_id(id) => Some(('p', plain)),
+            _ => None,
+        }
     }
 
     pub(crate) fn username(&self) -> Option<String> {

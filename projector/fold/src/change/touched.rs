@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use groupfold_schemas::v1::{self, Record};
 
 use crate::entry::{Key, Prefix, Source, Value};
-use crate::identity::{Alias, AliasKind, names, names_of_links, spelled_number};
+use crate::identity::{Alias, AliasKind, names, names_of_links, spelled};
 use crate::membership::Renames;
 
 /// Groups of the account that know one of the persons, by group id. Looks through all groups of the partition:
@@ -36,7 +36,7 @@ pub(super) fn groups<S: Source>(
 }
 
 /// By its keys alone, which are most of what it has: one of a fact tells the first name of its participant, and those of
-/// links all names of whoever has several. Of a spelling the key does not tell whether it is of a whole number: who is
+/// links all names of whoever has several. Of a spelling the key does not tell whether it is of a whole name: who is
 /// looked at in vain looks as before.
 fn knows<S: Source>(source: &S, group: &str, persons: &BTreeSet<Alias>) -> Result<bool, S::Error> {
     let group = group.to_owned();
@@ -45,13 +45,16 @@ fn knows<S: Source>(source: &S, group: &str, persons: &BTreeSet<Alias>) -> Resul
         _ => None,
     };
     let mut known = by.is_some_and(|by| {
-        names(&by).into_iter().chain(spelled_number(&by)).any(|name| persons.contains(&name))
+        let spelled = spelled(&by).map(|(name, _)| name);
+        names(&by).into_iter().chain(spelled).any(|name| persons.contains(&name))
     });
     let mut meet = |key| {
         known |= match key {
             Key::Link { a, b, .. } => persons.contains(&a) || persons.contains(&b),
             Key::Fact { at, .. } => Alias::decode(&at.about).is_some_and(|name| match name.kind {
-                AliasKind::Input => persons.contains(&Alias { kind: AliasKind::WaId, ..name }),
+                AliasKind::Input => [AliasKind::WaId, AliasKind::UserId, AliasKind::ParentUserId]
+                    .into_iter()
+                    .any(|kind| persons.contains(&Alias { kind, text: name.text.clone() })),
                 _ => persons.contains(&name),
             }),
             _ => false,

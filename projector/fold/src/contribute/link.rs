@@ -4,7 +4,7 @@ use groupfold_schemas::v1::{self, event::Kind};
 
 use super::Contribution;
 use crate::entry::{Key, Value};
-use crate::identity::{Alias, AliasKind, names_of_links};
+use crate::identity::{Alias, AliasKind, learned, names_of_links};
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
@@ -19,13 +19,20 @@ impl Contribution<'_> {
         for (i, first) in names.iter().enumerate() {
             for second in &names[i + 1..] {
                 let (a, b) = if first <= second { (first, second) } else { (second, first) };
-                if self.known.has_link(a, b, self.record) {
-                    continue;
-                }
-                let key = Key::Link { group: self.group(), a: a.clone(), b: b.clone() };
-                let link = v1::Link { first_seen_ms: self.record.provider_time_ms, last_seen_ms: 0 };
-                self.entries.push((key, Value::Link(link)));
+                self.together(a, b);
             }
+        }
+        // A later command may spell somebody as this one did.
+        if let Some((name, input)) = learned(participant) {
+            self.together(&name, &input);
+        }
+    }
+
+    fn together(&mut self, a: &Alias, b: &Alias) {
+        if !self.known.has_link(a, b, self.record) {
+            let key = Key::Link { group: self.group(), a: a.clone(), b: b.clone() };
+            let link = v1::Link { first_seen_ms: self.record.provider_time_ms, last_seen_ms: 0 };
+            self.entries.push((key, Value::Link(link)));
         }
     }
 

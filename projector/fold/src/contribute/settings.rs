@@ -25,10 +25,13 @@ impl Contribution<'_> {
         if failed.is_empty() && event.errors.is_empty() {
             return;
         }
-        let errors = errors(&event.errors, failed.iter().flat_map(|change| &change.errors));
+        let own: Vec<_> = failed.iter().flat_map(|change| &change.errors).collect();
+        let mut errors = errors(&event.errors, own.iter().copied());
         let settings: Vec<_> = failed.iter().map(|change| setting_name(change.setting())).collect();
         let text = Some(settings.join(", ")).filter(|text| !text.is_empty());
         self.last_failure(FailureType::Settings, FactKind::SettingsFailed, &errors);
+        // A line of history says one reason: that of the whole may be no more than that not all of it went well.
+        errors.sort_by_key(|error| !own.contains(&error));
         self.fact(FactKind::SettingsFailed, "", v1::Fact { text, errors, ..Default::default() });
     }
 
@@ -242,6 +245,27 @@ mod tests {
         assert_eq!(codes(&[error("0")]), ["0", "1", "2"]);
         assert_eq!(codes(&[error("1")]), ["1", "2", "3"], "what the whole says is not said again");
         assert_eq!(codes(&[]), ["1", "2", "3"]);
+    }
+
+    #[test]
+    fn a_line_says_first_why_a_setting_failed() {
+        let error = |code: &str| v1::ProviderError { code: code.to_owned(), ..Default::default() };
+        let picture = v1::SettingChange {
+            setting: Setting::Picture.into(),
+            outcome: Outcome::Failed.into(),
+            errors: vec![error("131209")],
+            ..Default::default()
+        };
+        let partial = [vec![error("131201")], vec![error("131201"), error("131209")]];
+        for whole in partial {
+            let event = v1::SettingsUpdated { changes: vec![picture.clone()], errors: whole };
+            let contributions = Contributions::of([&at(1, Kind::SettingsUpdated(event))]);
+            let codes = contributions.values().find_map(|value| match value {
+                Value::Fact(fact) => Some(fact.errors.iter().map(|error| error.code.as_str()).collect()),
+                _ => None,
+            });
+            assert_eq!(codes, Some(vec!["131209", "131201"]));
+        }
     }
 
     #[test]

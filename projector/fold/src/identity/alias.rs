@@ -106,14 +106,43 @@ pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
     .collect()
 }
 
-/// The number that a command's spelling says by itself: one with the `+` before the code of its country. Without
-/// it, eleven digits may be a number of Brazil without its code as well as one of the United States with it.
-pub(crate) fn spelled_number(participant: &Participant) -> Option<Alias> {
-    let text = participant.input.as_ref()?;
-    let input = Alias { kind: AliasKind::Input, text: spelling(text) };
-    let is_whole = text.trim_start().starts_with('+') && input.is_number();
-    (is_whole && names(participant).first() == Some(&input))
-        .then_some(Alias { kind: AliasKind::WaId, ..input })
+/// The name that a command's spelling says by itself, with that spelling: a user id, or a number with the `+` before the
+/// code of its country. Without it, eleven digits may be a number of Brazil without its code as well as one of the
+/// United States with it.
+pub(crate) fn spelled(participant: &Participant) -> Option<(Alias, Alias)> {
+    let input = names(participant).into_iter().next().filter(|name| name.kind == AliasKind::Input)?;
+    let is_whole = participant.input.as_ref()?.trim_start().starts_with('+');
+    let kind = match user_id_kind(&input.text) {
+        Some(kind) => kind,
+        None if is_whole && input.is_number() => AliasKind::WaId,
+        None => return None,
+    };
+    Some((Alias { kind, ..input.clone() }, input))
+}
+
+/// The spelling of a report that gives another name beside it, if it does not say that name by itself.
+pub(crate) fn learned(participant: &Participant) -> Option<(Alias, Alias)> {
+    let mut all = names(participant);
+    let input = all.pop().filter(|name| name.kind == AliasKind::Input)?;
+    let says = |name: &Alias| match name.kind {
+        AliasKind::WaId => input.is_number() && canonical_number(&name.text) == canonical_number(&input.text),
+        AliasKind::UserId | AliasKind::ParentUserId => !input.is_number() && name.text == input.text,
+        AliasKind::Lid | AliasKind::Input | AliasKind::Username => false,
+    };
+    (!all.iter().any(says)).then_some((all.into_iter().next()?, input))
+}
+
+/// What a user id of Meta is told by: the code of a country, a dot, and letters and digits; those of a parent portfolio
+/// have `ENT.` before these.
+fn user_id_kind(text: &str) -> Option<AliasKind> {
+    let (country, id) = text.split_once('.')?;
+    let (kind, id) = match id.strip_prefix("ENT.") {
+        Some(id) => (AliasKind::ParentUserId, id),
+        None => (AliasKind::UserId, id),
+    };
+    let is_country = country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase());
+    let is_id = !id.is_empty() && id.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_country && is_id).then_some(kind)
 }
 
 /// Names that a spelling in a command may mean.
@@ -122,6 +151,8 @@ pub(crate) struct Known {
     names: BTreeSet<Alias>,
     /// The least of the numbers that are the same, see [`canonical_number`].
     numbers: BTreeMap<String, Alias>,
+    /// What spellings were reported beside, and when first, by time.
+    learned: BTreeMap<String, BTreeSet<(i64, Alias)>>,
 }
 
 impl Known {
@@ -129,14 +160,28 @@ impl Known {
         self.names.iter()
     }
 
-    /// A name that is spelled just so.
-    pub(super) fn name(&self, kind: AliasKind, text: &str) -> Option<&Alias> {
-        self.names.get(&Alias { kind, text: text.to_owned() })
+    /// Remembers that a spelling was reported beside a name.
+    pub(crate) fn learn(&mut self, spelling: String, time_ms: i64, name: Alias) {
+        self.learned.entry(spelling).or_default().insert((time_ms, name));
     }
 
-    /// A number that is spelled so, but for the digit that some countries put before mobiles.
-    pub(crate) fn number(&self, digits: &str) -> Option<&Alias> {
-        self.numbers.get(&*canonical_number(digits))
+    /// The name that a spelling means: one that is spelled so, else the one that it was reported beside last by that
+    /// time, else first.
+    pub(crate) fn meant(&self, input: &Alias, time_ms: i64) -> Option<&Alias> {
+        let text = &input.text;
+        let known = |kind| self.names.get(&Alias { kind, text: text.clone() });
+        let spelled = if input.is_number() {
+            known(AliasKind::WaId).or_else(|| self.numbers.get(&*canonical_number(text)))
+        } else {
+            known(AliasKind::UserId)
+                .or_else(|| known(AliasKind::ParentUserId))
+                .or_else(|| known(AliasKind::Username))
+        };
+        spelled.or_else(|| {
+            let learned = self.learned.get(text)?;
+            let last = learned.iter().rev().find(|(told_ms, _)| *told_ms <= time_ms);
+            last.or_else(|| learned.first()).map(|(_, name)| name)
+        })
     }
 }
 
@@ -200,14 +245,32 @@ mod tests {
         for names in [all.clone().to_vec(), all.into_iter().rev().collect()] {
             let mut known = Known::default();
             known.extend(names);
-            let meant = |digits: &str| known.number(digits).map(|alias| alias.text.as_str());
-            assert_eq!(meant("5511988887777"), Some("551188887777"));
+            let meant = |digits: &str| {
+                let input = Alias { kind: AliasKind::Input, text: digits.to_owned() };
+                known.meant(&input, 0).map(|alias| alias.text.as_str())
+            };
+            assert_eq!(meant("5511988887777"), Some("5511988887777"), "spelled just so");
             assert_eq!(meant("551188887777"), Some("551188887777"));
             assert_eq!(
                 (meant("15550001"), meant("15550002"), meant("4915112345678")),
                 (Some("15550001"), None, None)
             );
-            assert_eq!(known.name(AliasKind::WaId, "5511988887777"), Some(&number("5511988887777")));
+            assert_eq!(known.numbers[&*canonical_number("5511988887777")].text, "551188887777", "the least");
+        }
+    }
+
+    #[test]
+    fn an_id_of_a_country_is_a_user_id() {
+        for (text, kind) in [
+            ("BR.13491208655302741918", Some(AliasKind::UserId)),
+            ("US.ENT.11815799212886844830", Some(AliasKind::ParentUserId)),
+            ("BR.", None),
+            ("br.1", None),
+            ("BRA.1", None),
+            ("BR.a.b", None),
+            ("maria", None),
+        ] {
+            assert_eq!(user_id_kind(text), kind, "{text}");
         }
     }
 

@@ -53,6 +53,10 @@ impl Told {
     }
 }
 
+fn time_of(rename: &v1::Rename) -> Option<i64> {
+    rename.stamp.as_ref().map(|stamp| stamp.time_ms)
+}
+
 fn is_number(name: &Alias) -> bool {
     name.kind == AliasKind::WaId
 }
@@ -69,7 +73,7 @@ impl Identity {
     }
 
     /// Gives the current names to the person of the previous ones; returns the names to give up.
-    pub(super) fn take(&mut self, rename: &v1::Rename, time_ms: i64) -> Vec<Alias> {
+    pub(super) fn take(&mut self, rename: &v1::Rename, time_ms: i64) -> Vec<Node> {
         let told = Told::of(rename);
         if self.was_told(rename, &told) {
             return Vec::new();
@@ -79,21 +83,7 @@ impl Identity {
         let mut nodes: Vec<Node> = ids.map(|id| self.current(id)).collect();
         self.unite(&nodes, time_ms);
         let now: Vec<Node> = told.current.iter().map(|name| self.current(name)).collect();
-        let has_ids = told.previous.iter().any(|name| !is_number(name));
-        let mut given_up = Vec::new();
-        for number in told.previous.iter().filter(|name| is_number(name)) {
-            if now.iter().any(|node| self.gave_up(number, node)) {
-                continue;
-            }
-            // Who is named by an id as well had a number of which nobody told that it was not another's any more.
-            if has_ids && self.is_anothers(number, &nodes[0]) {
-                self.cut(number, (time_ms, Phase::Take));
-            }
-            if told.changes_hands(number, &told.current) {
-                given_up.push(number.clone());
-            }
-            nodes.push(self.current(number));
-        }
+        let mut given_up = self.held_before(&told, &now, &mut nodes, time_ms);
         let Some(person) = nodes.first().or(now.first()).cloned() else { return Vec::new() };
         self.unite(&nodes, time_ms);
         let is_told = |name| self.is_told(&person, name, told.of_number);
@@ -125,16 +115,58 @@ impl Identity {
             // Whoever has a new number has no other one, even where the old one is not told.
             given_up.extend(others);
         }
-        given_up.extend(told.replaced().cloned());
+        given_up.extend(told.replaced().map(|id| self.current(id)));
         self.applied.push(Applied { rename: rename.clone(), told, node: person });
         given_up
     }
 
+    /// Adds the numbers that a change tells as had before to the person's nodes; returns those that it gives up.
+    fn held_before(&mut self, told: &Told, now: &[Node], nodes: &mut Vec<Node>, time_ms: i64) -> Vec<Node> {
+        let has_ids = told.previous.iter().any(|name| !is_number(name));
+        let mut given_up = Vec::new();
+        for number in told.previous.iter().filter(|name| is_number(name)) {
+            if now.iter().any(|node| self.gave_up(number, node)) {
+                continue;
+            }
+            let gives = told.changes_hands(number, &told.current);
+            let is_taken = gives && self.is_taken_now(number, nodes.first(), time_ms);
+            let (alias, epoch) = self.current(number);
+            let mut node = (alias, if is_taken { epoch - 1 } else { epoch });
+            // Who is named by an id as well had a number of which nobody told that it was not another's any more.
+            if has_ids && self.was_anothers(&node, &nodes[0]) {
+                if is_taken {
+                    continue;
+                }
+                self.cut(number, (time_ms, Phase::Take));
+                node = self.current(number);
+            }
+            if gives {
+                given_up.push(node.clone());
+            }
+            nodes.push(node);
+        }
+        given_up
+    }
+
+    /// True if another change of this second gave a number to somebody else: who gives it up had it before that one,
+    /// whichever of the two is read first.
+    fn is_taken_now(&self, number: &Alias, person: Option<&Node>, time_ms: i64) -> bool {
+        let (node, at) = (self.current(number), (time_ms, Phase::Take));
+        let taker = self.find(&node);
+        let took = |change: &Applied| {
+            time_of(&change.rename) == Some(time_ms)
+                && change.told.since().any(|name| name == number)
+                && self.find(&change.node) == taker
+        };
+        self.epochs.get(number).and_then(|cuts| cuts.last()) == Some(&at)
+            && person.is_none_or(|person| self.find(person) != taker)
+            && self.applied.iter().any(took)
+    }
+
     /// True if the same change was applied in this second: each number of a business hears of it.
     fn was_told(&self, rename: &v1::Rename, told: &Told) -> bool {
-        let time = |rename: &v1::Rename| rename.stamp.as_ref().map(|stamp| stamp.time_ms);
         self.applied.iter().any(|other| {
-            time(&other.rename) == time(rename)
+            time_of(&other.rename) == time_of(rename)
                 && other.told.previous == told.previous
                 && other.told.current == told.current
         })
@@ -151,7 +183,7 @@ impl Identity {
     }
 
     /// Numbers that somebody has and that a change does not tell as theirs.
-    fn other_numbers(&self, told: &Told, person: &Node) -> Vec<Alias> {
+    fn other_numbers(&self, told: &Told, person: &Node) -> Vec<Node> {
         let person = self.find(person);
         let is_other = |node: &&Node| {
             is_number(&node.0)
@@ -159,7 +191,7 @@ impl Identity {
                 && self.is_held(node)
                 && self.find(node) == person
         };
-        self.seen.keys().filter(is_other).map(|(number, _)| number.clone()).collect()
+        self.seen.keys().filter(is_other).cloned().collect()
     }
 
     /// Remembers when an id was first told that is another's, or nobody's, as far as was known.

@@ -137,6 +137,70 @@ fn both_messages_of_a_change_in_one_second_are_one_change_whatever_their_ids() {
     }
 }
 
+/// Which of the two messages is read first is a matter of their ids.
+#[test]
+fn a_number_given_up_and_taken_in_one_second_is_the_takers_whichever_is_read_first() {
+    for n in 0..8 {
+        for (given, taken) in [(["w:1", "w:9"], ["w:2", "w:1"]), (["w:1", "u:AA"], ["w:2", "u:BB"])] {
+            let of = |names: [&'static str; 2], number: &'static str, id: &'static str| match names {
+                [old, new] if new.starts_with("w:") => (vec![old], vec![new]),
+                [old, user_id] => (vec![old, user_id], vec![number, id]),
+            };
+            let (gives, takes) = (of(given, "w:9", "u:AX"), of(taken, "w:1", "u:BX"));
+            let story = [
+                joined(1, &gives.0),
+                joined(2, &takes.0),
+                changed(10, Number, &gives.0, &gives.1, &format!("gives {n}")),
+                changed(10, Number, &takes.0, &takes.1, &format!("takes {n}")),
+                ended(30, EndReason::Left, &["w:1"]),
+            ];
+            let group = group(&story);
+            assert_eq!(who_is(&group, MemberStatus::Member), ["9"], "{n}");
+            assert_eq!(who_is(&group, MemberStatus::Left), ["1"], "{n}");
+            assert_eq!(group.members.len(), 2, "{n}");
+            let left = group.members.iter().find(|member| member.status == MemberStatus::Left).unwrap();
+            assert_eq!(left.joined_at_ms, Some(2000), "{n}");
+        }
+    }
+}
+
+/// Number, delivered and read of each receipt, by number.
+fn receipts(story: &[Record]) -> Vec<(String, Option<i64>, Option<i64>)> {
+    let found = view::receipts(&fold(story), "M1").unwrap().unwrap().members.into_iter();
+    let seconds = |time_ms: Option<i64>| time_ms.map(|ms| ms / 1000);
+    let mut all: Vec<_> = found
+        .map(|m| {
+            (m.person.names.wa_id.unwrap_or_default(), seconds(m.delivered_at_ms), seconds(m.read_at_ms))
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn what_is_read_under_a_number_is_read_by_whoever_has_it_by_then() {
+    use ReceiptStatus::{Delivered, Read};
+    let told = |number: &str, delivered, read| (number.to_owned(), Some(delivered), read);
+    let handed_on = [
+        joined(1, &["w:1"]),
+        joined(1, &["w:7"]),
+        receipt(5, Delivered, &["w:1"]),
+        receipt(6, Delivered, &["w:7"]),
+        renamed(10, &["w:1"], &["w:2"]),
+        renamed(20, &["w:7"], &["w:1"]),
+        receipt(25, Read, &["w:1"]),
+    ];
+    assert_eq!(receipts(&handed_on), [told("1", 6, Some(25)), told("2", 5, None)]);
+    let late = [joined(1, &["w:1"]), receipt(5, Delivered, &["w:1"]), renamed(10, &["w:1"], &["w:2"])];
+    let late = |then: Option<Record>| {
+        receipts(&late.iter().cloned().chain([receipt(12, Read, &["w:1"])]).chain(then).collect::<Vec<_>>())
+    };
+    assert_eq!(late(None), [told("2", 5, Some(12))], "nobody else has the number");
+    assert_eq!(late(Some(joined(20, &["w:1"]))), [told("2", 5, Some(12))], "nobody else had it yet");
+    assert_eq!(late(Some(joined(11, &["w:1"]))), [told("1", 12, Some(12)), told("2", 5, None)]);
+    assert_eq!(late(Some(joined(11, &["w:1", "u:C"]))), [told("1", 12, Some(12)), told("2", 5, None)]);
+}
+
 #[test]
 fn a_new_number_is_taken_from_who_had_it_though_the_old_one_is_not_told() {
     let change = changed(100, Number, &["u:AA"], &["w:2", "u:CC"], "m");
@@ -176,6 +240,46 @@ fn a_change_of_user_ids_is_told_once_however_often_it_is_reported() {
         assert_eq!(members(&story), one(MemberStatus::Member, Some("1"), "CC"));
         assert_eq!(changes(&story), [EntryKind::UserIdChanged]);
     }
+}
+
+#[test]
+fn a_spelling_reported_beside_a_name_means_that_name_from_then_on() {
+    for (input, names) in
+        [("i:BR.7", &["w:1"][..]), ("i:+44 20 7946 0958", &["u:GB.7"]), ("i:maria", &["w:1", "u:BR.8"])]
+    {
+        let beside: Vec<&str> = names.iter().copied().chain([input]).collect();
+        let story = [joined(1, &beside), ended(2, EndReason::Removed, &[input])];
+        let [member] = &group(&story).members[..] else { panic!("{input}: one person") };
+        assert_eq!(member.status, MemberStatus::Removed, "{input}");
+        assert_eq!((&member.names.input, member.joined_at_ms), (&None, Some(1000)), "{input}");
+    }
+    // Of a user name, which goes from hand to hand, the last one.
+    let story = [
+        joined(1, &["w:1", "i:maria"]),
+        joined(5, &["w:2", "i:maria"]),
+        ended(4, EndReason::Removed, &["i:maria"]),
+        ended(6, EndReason::Removed, &["i:@maria"]),
+    ];
+    let removed = group(&story).members.into_iter().map(|m| (m.names.wa_id, m.left_at_ms));
+    let removed: std::collections::BTreeMap<_, _> = removed.collect();
+    assert_eq!((removed[&Some("1".into())], removed[&Some("2".into())]), (Some(4000), Some(6000)));
+    // What a name says by itself is not kept.
+    let plain = fold(&[joined(1, &["w:5511988887777", "i:+55 (11) 98888-7777"])]);
+    let links = plain.0.keys().filter(|key| matches!(Key::decode(key), Ok(Key::Link { .. })));
+    assert_eq!(links.count(), 0);
+}
+
+#[test]
+fn whoever_is_removed_by_a_user_id_is_known_by_it() {
+    let removed = |input: &str| group(&[ended(5, EndReason::Removed, &[input])]).members[0].names.clone();
+    assert_eq!(removed("i:BR.1349").user_id.as_deref(), Some("BR.1349"));
+    assert_eq!(removed("i:BR.ENT.1349").parent_user_id.as_deref(), Some("BR.ENT.1349"));
+    assert_eq!(removed("i:maria").user_id, None);
+    let change = changed(7, UserId, &["u:BR.1"], &["u:BR.2"], "m");
+    assert_eq!(
+        members(&[ended(5, EndReason::Removed, &["i:BR.1"]), change]),
+        one(MemberStatus::Removed, None, "BR.2")
+    );
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub(super) fn step(
             (next.joined_at_ms, next.joined_between) = (time_ms, between);
             (next.left_at_ms, next.left_between) = (None, None);
             next.requested_ms = None;
+            // Who came otherwise was let in by no request.
+            next.join_request_id.take_if(|_| next.via != JoinVia::JoinRequest);
         }
         FactKind::JoinRequested => {
             next.status = MemberStatus::Pending;

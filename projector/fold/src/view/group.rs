@@ -4,7 +4,7 @@ use groupfold_schemas::v1;
 
 use super::{Group, Member, Person, Policy, ServiceWindow, Status};
 use crate::entry::{Key, Source, Value};
-use crate::identity::names;
+use crate::identity::{PersonKey, names};
 use crate::membership::{Membership, Roster};
 use crate::merge::order;
 
@@ -119,18 +119,13 @@ fn service_window(roster: &Roster, window: v1::Window) -> Option<ServiceWindow> 
 
 /// The person that a report means.
 pub(super) fn person(roster: &Roster, reported: &v1::Participant, time_ms: i64) -> Option<Person> {
-    let key = roster.identity.person(&names(reported), time_ms)?;
-    let present = roster.identity.names(&key);
-    let username = roster.user_name(&key);
-    Some(Person {
-        member_id: roster.identity.member_id(&key),
-        names: v1::Participant { username: username.or(present.username), ..present },
-    })
+    roster.identity.person(&names(reported), time_ms).map(|key| person_of(roster, &key))
 }
 
-/// The number that the person meant had last.
-pub(super) fn last_number(roster: &Roster, reported: &v1::Participant, time_ms: i64) -> Option<String> {
-    roster.identity.last_number(&roster.identity.person(&names(reported), time_ms)?)
+pub(super) fn person_of(roster: &Roster, key: &PersonKey) -> Person {
+    let present = roster.identity.names(key);
+    let username = roster.user_name(key).or(present.username);
+    Person { member_id: roster.identity.member_id(key), names: v1::Participant { username, ..present } }
 }
 
 /// Settings whose last report left the outcome open.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use groupfold_schemas::v1;
 
-use super::group::{head, last_number, person};
+use super::group::{head, person_of};
 use super::{MemberReceipt, Person, Receipts, UserView};
 use crate::entry::{Key, Prefix, Source, Value};
-use crate::identity::Alias;
+use crate::identity::{Alias, AliasKind, PersonKey};
 use crate::membership::Roster;
 use crate::merge;
 
@@ -85,12 +85,10 @@ pub(super) struct Reported {
 /// Each person once, by [`Person::member_id`].
 pub(super) fn persons(roster: &Roster, reported: Vec<(Alias, v1::MemberReceipt)>) -> Vec<Reported> {
     let mut persons: BTreeMap<String, Reported> = BTreeMap::new();
-    for (alias, receipt) in reported {
-        let (mut names, time_ms) = (v1::Participant::default(), first_time(&receipt));
-        alias.put_into(&mut names);
-        let Some(person) = person(roster, &names, time_ms) else { continue };
-        let last_number = last_number(roster, &names, time_ms);
-        let number = names.wa_id.map(|number| (time_ms, number));
+    let parts = reported.into_iter().flat_map(|(alias, receipt)| parts(roster, alias, receipt));
+    for (key, number, receipt) in parts {
+        let person = person_of(roster, &key);
+        let last_number = roster.identity.last_number(&key);
         let one = match persons.remove(&person.member_id) {
             Some(other) => Reported {
                 person,
@@ -103,6 +101,33 @@ pub(super) fn persons(roster: &Roster, reported: Vec<(Alias, v1::MemberReceipt)>
         persons.insert(one.person.member_id.clone(), one);
     }
     persons.into_values().collect()
+}
+
+/// What was reported under one name, apart by who had it when, and when the name was reported, if it is a number.
+fn parts(
+    roster: &Roster,
+    alias: Alias,
+    receipt: v1::MemberReceipt,
+) -> impl Iterator<Item = (PersonKey, Option<(i64, String)>, v1::MemberReceipt)> {
+    let first_ms = first_time(&receipt);
+    let v1::MemberReceipt { delivered, read, played } = receipt;
+    let nothing = v1::MemberReceipt::default;
+    let marks = [
+        v1::MemberReceipt { delivered, ..nothing() },
+        v1::MemberReceipt { read, ..nothing() },
+        v1::MemberReceipt { played, ..nothing() },
+    ];
+    let mut parts: BTreeMap<PersonKey, (i64, v1::MemberReceipt)> = BTreeMap::new();
+    for one in marks.into_iter().filter(|one| *one != nothing()) {
+        let told_ms = first_time(&one);
+        let Some(key) = roster.receiver(&alias, first_ms, told_ms) else { continue };
+        let (time_ms, part) = parts.remove(&key).unwrap_or((told_ms, nothing()));
+        parts.insert(key, (time_ms.min(told_ms), merge::receipt(part, one)));
+    }
+    let number = (alias.kind == AliasKind::WaId).then_some(alias.text);
+    parts
+        .into_iter()
+        .map(move |(key, (time_ms, part))| (key, number.clone().map(|number| (time_ms, number)), part))
 }
 
 fn time_of(mark: Option<&v1::Mark>) -> Option<i64> {

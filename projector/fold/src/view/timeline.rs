@@ -99,6 +99,9 @@ fn entry(roster: &Roster, line: &Line) -> Entry {
     let found = if line.between.is_some() { line.fact.kind().as_str_name() } else { "" };
     let about = format!("{}{}{found}", line.at.about, settings_suffix(&line.fact));
     let at = FactAt { about, ..line.at.clone() };
+    let told = bare(&at, &line.fact);
+    // Let in by whoever approved, whom Meta does not tell; a report that echoes no command reads as a join of their own.
+    let approved = joined && line.via == v1::JoinVia::JoinRequest;
     Entry {
         member: line
             .person
@@ -106,7 +109,11 @@ fn entry(roster: &Roster, line: &Line) -> Entry {
             .map(|person| as_reported(roster, person, line.fact.participant.as_ref(), line.at.time_ms)),
         via: if joined { line.via } else { v1::JoinVia::Unknown },
         between: line.between,
-        ..bare(&at, &line.fact)
+        actor: match told.actor {
+            v1::ActorKind::Participant if approved => v1::ActorKind::Unknown,
+            actor => actor,
+        },
+        ..told
     }
 }
 
