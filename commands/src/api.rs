@@ -276,7 +276,8 @@ impl Client {
         };
         Err(match (status.as_u16(), field("code")) {
             (400 | 422, _) => Failure::Usage(line),
-            (412 | 503, _) | (409, "task_under_way") => Failure::Again(line),
+            // 502 and 504 are those of somebody between.
+            (412 | 429 | 502..=504, _) | (409, "task_under_way") => Failure::Again(line),
             _ => Failure::Failed(line),
         })
     }
@@ -313,6 +314,22 @@ fn is_segment(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Of 429 and of a proxy's own refusals it was said that all failed.
+    #[test]
+    fn what_may_work_later_is_told_apart_from_what_failed() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::new("http://127.0.0.1:9", None).unwrap();
+        for (status, code) in
+            [(400, 2), (404, 1), (412, 75), (429, 75), (500, 1), (502, 75), (503, 75), (504, 75)]
+        {
+            let status = StatusCode::from_u16(status).unwrap();
+            for body in [serde_json::json!({ "code": "x" }), Value::String("<html>".to_owned())] {
+                let failure = client.judge(Answer { status, body }).unwrap_err();
+                assert_eq!(failure.code(), code, "{status}: {failure}");
+            }
+        }
+    }
 
     /// `group show ..` once printed an empty group: the list's address had been asked.
     #[tokio::test]

@@ -5,7 +5,7 @@ pub(crate) mod streams;
 
 use async_nats::jetstream::kv;
 use futures_util::TryStreamExt as _;
-use groupfold_ingest::tally::{BUCKET, Counts};
+use groupfold_ingest::tally::{BUCKET, Counts, LEFT_AFTER};
 use serde_json::{Value, json};
 
 use self::checks::Check;
@@ -39,6 +39,10 @@ pub(crate) struct Life {
 
 pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let log = args.reach.log().open().await?;
+    // What was answered before is to be counted: a receiver that runs leaves its counts a moment later.
+    if lives(&log).await?.iter().any(|life| !life.counts.closed) {
+        tokio::time::sleep(LEFT_AFTER).await;
+    }
     // In this order: what a receiver has counted is in the streams, so looking there later can only find more; and the
     // stores, asked first, can only be behind.
     let position = position(&args.reach).await?;

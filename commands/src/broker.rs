@@ -47,7 +47,7 @@ impl Broker {
         }
         let program = find::nats_server(config.nats_server.as_deref())?;
         let folder = data.path().join("nats");
-        let child = child::Supervisor::start(program, folder, told).await?;
+        let child = child::Supervisor::start(program, folder, config.body_bytes_max, told).await?;
         Ok(child.map(|child| Self {
             url: child.url().to_owned(),
             monitor_url: Some(child.monitor_url().to_owned()),

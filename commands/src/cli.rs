@@ -69,6 +69,8 @@ pub(crate) enum Verb {
     Token(crate::token::TokenArgs),
     /// Check or show the settings that hold
     Config(config::ConfigArgs),
+    /// A script by which bash, zsh or fish completes what is typed
+    Completions(crate::completions::CompletionsArgs),
 }
 
 /// How to print.

@@ -48,7 +48,7 @@ impl Failure {
         Self::failed("cannot start the runtime", &error)
     }
 
-    fn code(&self) -> u8 {
+    pub(crate) fn code(&self) -> u8 {
         match self {
             Self::Failed(_) => 1,
             Self::Usage(_) => 2,

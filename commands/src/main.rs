@@ -9,6 +9,7 @@ mod broker;
 mod bucket;
 mod check;
 mod cli;
+mod completions;
 mod config;
 mod crash;
 mod data;
@@ -97,5 +98,6 @@ async fn run(cli: Cli) -> Result<(), exit::Failure> {
         Verb::Check(args) => check::run(args).await,
         Verb::Token(args) => token::run(args),
         Verb::Config(args) => config::run(args),
+        Verb::Completions(args) => completions::run(&args),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groupfold_projector::rebuild::{
-    AT_ONCE_DEFAULT, Compared, Job, Rebuilds, Refused, State, Task, groups_of,
+    AT_ONCE_DEFAULT, Compared, Job, Reason, Rebuilds, Refused, State, Task, groups_of,
 };
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -185,7 +185,12 @@ pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
             Err(Failure::Found(format!("{keys} key(s){of} differ from what the log says{hint}")))
         }
         State::Failed | State::None | State::Running => {
-            Err(Failure::Failed(job.error.clone().unwrap_or_else(|| "it did not end".to_owned())))
+            let line = job.error.clone().unwrap_or_else(|| "it did not end".to_owned());
+            Err(match job.reason {
+                Some(Reason::LogUnreadable) => Failure::Missing(line),
+                Some(Reason::NotYet) => Failure::Again(line),
+                None => Failure::Failed(line),
+            })
         }
     }
 }

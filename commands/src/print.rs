@@ -13,7 +13,7 @@ pub(crate) fn text(text: &str) -> Result<(), Failure> {
     line(&harmless(text))
 }
 
-/// Prints JSON as it is, and a line end: it goes to programs.
+/// Prints JSON, or a script, as it is, and a line end: it goes to programs.
 pub(crate) fn json(json: &str) -> Result<(), Failure> {
     line(json)
 }

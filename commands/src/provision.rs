@@ -31,9 +31,11 @@ pub(crate) struct ProvisionArgs {
 pub(crate) async fn run(args: ProvisionArgs) -> Result<(), Failure> {
     let config = Config::load(&args.flags)?;
     telemetry::start(&config)?;
-    let client = match (&config.nats_url, Run::find(&config.data, "--nats-url")) {
-        (None, Ok(run)) => broker::connect(&run.nats_url, &run.nats_access).await?,
-        _ => Broker::elsewhere(&config)?.connect().await?,
+    let client = if config.nats_url.is_some() {
+        Broker::elsewhere(&config)?.connect().await?
+    } else {
+        let run = Run::find(&config.data, "--nats-url")?;
+        broker::connect(&run.nats_url, &run.nats_access).await?
     };
     let plan = pipeline::plan(&client, &config, &args.anew).await?;
     let report = if args.check {

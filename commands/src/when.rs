@@ -36,11 +36,14 @@ impl Moment {
 impl FromStr for Moment {
     type Err = String;
 
-    /// `beginning`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), `-3d`, or `3:1234,5:88`.
+    /// `beginning`, `now`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), `-3d`, or `3:1234,5:88`.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == "beginning" {
             return Ok(Self::Beginning);
+        }
+        if text == "now" {
+            return Ok(Self::Time(now_ms()));
         }
         if let Ok(time) = text.parse::<jiff::Timestamp>() {
             return Ok(Self::Time(time.as_millisecond()));
@@ -56,8 +59,8 @@ impl FromStr for Moment {
         }
         match text.parse::<Position>() {
             Ok(position) if !position.is_empty() => Ok(Self::Position(position)),
-            _ => Err("expected a time (2026-01-31T12:00:00Z), an age (-1h), a position (3:1234,5:88) or \
-                      `beginning`"
+            _ => Err("expected a time (2026-01-31T12:00:00Z), an age (-1h), a position (3:1234,5:88), \
+                      `beginning` or `now`"
                 .to_owned()),
         }
     }
@@ -75,7 +78,8 @@ pub(crate) fn time_ms(text: &str) -> Result<i64, String> {
         Ok(Moment::Time(ms)) => Ok(ms),
         Ok(Moment::Beginning) => Ok(0),
         Ok(Moment::Position(_)) | Err(_) => {
-            Err("expected a time (2026-01-31T12:00:00Z), a day (2026-01-31) or an age (-1h)".to_owned())
+            Err("expected a time (2026-01-31T12:00:00Z), a day (2026-01-31), an age (-1h) or `now`"
+                .to_owned())
         }
     }
 }
@@ -90,7 +94,8 @@ mod tests {
         assert_eq!("1970-01-02".parse(), Ok(Moment::Time(86_400_000)));
         assert_eq!("beginning".parse(), Ok(Moment::Beginning));
         assert!(matches!("3:1234,5:88".parse(), Ok(Moment::Position(_))));
-        for (age, hours) in [("-1h", 1), ("-3d", 72), ("-1w", 168), ("-1d12h", 36), ("-PT1H", 1)] {
+        for (age, hours) in [("now", 0), ("-1h", 1), ("-3d", 72), ("-1w", 168), ("-1d12h", 36), ("-PT1H", 1)]
+        {
             let Ok(Moment::Time(then)) = age.parse() else { panic!("{age} is an age") };
             assert!(
                 (jiff::Timestamp::now().as_millisecond() - then - hours * 3_600_000).abs() < 60_000,

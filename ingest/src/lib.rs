@@ -32,7 +32,7 @@ mod trace;
 mod verify;
 
 pub use durability::Durability;
-pub use receiver::{Receiver, StartError};
+pub use receiver::{BODY_BYTES_LIMIT, PAYLOAD_SHIPPED, Receiver, StartError, payload_wanted};
 pub use server::{DrainReport, Stream};
 pub use settings::{Settings, Tls};
 pub use verify::SecretError;

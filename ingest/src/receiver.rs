@@ -226,22 +226,37 @@ fn check_bounds(settings: &Settings) -> Result<(), StartError> {
 /// The least `max_payload` of a broker, in bytes: the longest change of the feed with room.
 const PAYLOAD_MIN: usize = 128 * 1024;
 
+/// What the shipped configurations of a broker say, `8MB`, in bytes.
+pub const PAYLOAD_SHIPPED: usize = 8 << 20;
+
+/// The longest body that there is any sense in letting in, in bytes: nats-server keeps no message of more than 32 MiB on
+/// disk, whatever its `max_payload` says.
+pub const BODY_BYTES_LIMIT: usize = (32 << 20) - AROUND_BYTES;
+
 /// Each item is a message of its own, so that long webhooks come in all the same, but for those of a single long item, or of
 /// nothing that can be read.
 fn check_payload(max_payload: usize, body_bytes_max: usize) -> Result<(), StartError> {
     if max_payload < PAYLOAD_MIN {
         return Err(StartError::Payload { found: max_payload });
     }
-    let wanted = body_bytes_max.saturating_add(AROUND_BYTES);
+    let wanted = payload_wanted(body_bytes_max);
     if max_payload < wanted {
+        let set = if wanted <= PAYLOAD_SHIPPED { "8MB".to_owned() } else { wanted.to_string() };
         tracing::warn!(
             max_payload,
             wanted,
             "the broker takes no message as long as a webhook may be: a longer item gets 503 (message_too_large) each time it \
-             is sent; set `max_payload: 8MB` in the broker's configuration, and restart the broker"
+             is sent; set `max_payload: {set}` in the broker's configuration, and restart the broker"
         );
     }
     Ok(())
+}
+
+/// The `max_payload` of a broker, in bytes, by which any body of at most `body_bytes_max` bytes comes in, whatever is in it:
+/// one that cannot be read is kept whole in one message.
+#[must_use]
+pub fn payload_wanted(body_bytes_max: usize) -> usize {
+    body_bytes_max.saturating_add(AROUND_BYTES)
 }
 
 /// The number of partitions, and whether their streams take batches: one made before batches were used does not.

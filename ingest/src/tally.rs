@@ -23,6 +23,8 @@ pub const BUCKET: &str = "groupfold_receivers";
 pub const RECEIVER_HEADER: &str = "Groupfold-Receiver";
 
 const WRITE_EVERY: Duration = Duration::from_secs(1);
+/// So long after a webhook's answer a running receiver has left what it counted, where the broker takes it at once.
+pub const LEFT_AFTER: Duration = Duration::from_millis(1_300);
 /// How long the last counts may take to be left when the receiver ends.
 const CLOSE_WAIT: Duration = Duration::from_secs(2);
 

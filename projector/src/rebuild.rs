@@ -34,7 +34,7 @@ use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
 use jobs::Jobs;
-pub use report::{Compared, Difference, Job, Scope, State, Task, Wrong};
+pub use report::{Compared, Difference, Job, Reason, Scope, State, Task, Wrong};
 
 /// Memory that entries take before they are written, in bytes, where nothing else is set.
 pub const PORTION_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
@@ -75,7 +75,7 @@ pub enum Refused {
 /// Why a task failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Error {
-    #[error("the log cannot be read")]
+    #[error(transparent)]
     Scan(#[from] scan::Error),
     #[error("a store failed")]
     Store(#[from] store::Error),
@@ -98,6 +98,16 @@ pub(crate) enum Error {
     Ahead { partition: u16, live: u64, other: u64 },
     #[error("interrupted: start it again, it goes on from where it was")]
     Interrupted,
+}
+
+impl Error {
+    fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Scan(scan::Error::Unreadable { .. }) => Some(Reason::LogUnreadable),
+            Self::Ahead { .. } | Self::Interrupted => Some(Reason::NotYet),
+            _ => None,
+        }
+    }
 }
 
 /// Runs tasks on the stores of one process, one at a time.
@@ -227,6 +237,7 @@ impl Rebuilds {
             Ok(()) => State::Differs,
             Err(error) => {
                 job.error = Some(store::chain(error));
+                job.reason = error.reason();
                 State::Failed
             }
         };
@@ -292,7 +303,8 @@ impl Rebuilds {
         let _turn = live.turn.lock().await;
         self.last_messages(live, &fresh).await?;
         let mut compared = self.compare(live, &fresh, Scope::Whole).await?;
-        compared.other_fold = live.store.fold_version()? != groupfold_fold::VERSION;
+        // One that has nothing was written by no fold.
+        compared.other_fold = compared.sequence > 0 && live.store.fold_version()? != groupfold_fold::VERSION;
         if compared.is_equal() || compared.other_fold || force {
             self.swap(live, Side::Rebuild, fresh).await?;
             compared.swapped = true;

@@ -195,6 +195,18 @@ async fn a_message_that_is_removed_behind_its_back_is_named() {
     );
 }
 
+/// Counts of the last second were missing, and all that is there was said to add up.
+#[tokio::test]
+async fn what_was_answered_before_an_audit_is_counted_in_it() {
+    let (_nats, groupfold) = quick().await;
+    for n in 1..=3 {
+        let taken = groupfold.post(&participants(&[joined("G", &format!("55{n}"), T + n)])).await;
+        assert_eq!(taken.status, 200, "{taken}");
+        let found = answer(&groupfold, &["audit"], 0);
+        assert_eq!(found["totals"]["received"], n, "{found}");
+    }
+}
+
 /// It once said nothing of the stores then, and that all adds up.
 #[tokio::test]
 async fn stores_that_cannot_be_asked_do_not_add_up() {

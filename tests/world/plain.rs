@@ -65,6 +65,34 @@ async fn a_broker_of_1_mib_refuses_an_item_beyond_that_and_takes_everything_else
     assert!(!log.contains("maximum payload"), "{log}");
 }
 
+/// Every item and every body within the bound comes in, whatever it is: with a broker of its own they got 503 for ever, and the
+/// advice for another broker was to set what was set. nats-server keeps no message of more than 32 MiB: no bound is above that.
+#[tokio::test]
+async fn a_bound_of_bodies_above_the_usual_is_one_of_our_own_broker_too() {
+    const LIMIT: usize = 32 * MIB - 64 * 1024;
+    let bound = |bytes: usize| ["--body-bytes-max".to_owned(), bytes.to_string()];
+    let mut groupfold = Groupfold::up(Options { args: bound(LIMIT).to_vec(), ..Options::default() }).await;
+    let item = groupfold.post(&participants(&joins(0..1, 9 * MIB))).await;
+    assert_eq!((item.status, &item.json["appended"]), (200, &1.into()), "{item}");
+    let unreadable = groupfold.post(&vec![b'{'; LIMIT]).await;
+    assert_eq!((unreadable.status, &unreadable.json["failed"]), (200, &1.into()), "{unreadable}");
+    groupfold.kill9();
+    groupfold.restart().await;
+    let data = groupfold.data().display().to_string();
+    let audit = Groupfold::command().args(["audit", "--data", &data]).output().unwrap();
+    assert!(audit.status.success(), "the log holds both: {audit:?}");
+    let args = [vec!["config".to_owned(), "check".to_owned()], bound(LIMIT + 1).to_vec()].concat();
+    let refused = Groupfold::command().args(args).output().unwrap();
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+
+    let nats = plain().await;
+    let options = Options::on(&nats);
+    let args = options.args.iter().cloned().chain(bound(30_000_000)).collect();
+    let mut elsewhere = Groupfold::up(Options { args, ..options }).await;
+    let log = elsewhere.process().log();
+    assert!(log.contains("set `max_payload: 30065536`"), "{log}");
+}
+
 /// A change tells a long description before and after: where that goes into no message, the feed would stand for ever.
 #[tokio::test]
 async fn a_broker_that_takes_hardly_anything_is_refused_at_the_start() {

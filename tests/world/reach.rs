@@ -243,3 +243,42 @@ fn a_range_is_asked_for_by_the_same_words_everywhere() {
         }
     }
 }
+
+/// It was asked for a broker's address, with 2.
+#[test]
+fn streams_are_provisioned_where_something_runs_or_a_broker_is_named() {
+    let scratch = Scratch::new("provision");
+    let data = scratch.path().display().to_string();
+    for verb in [&["provision"][..], &["provision", "--check"]] {
+        let (code, told) = run(&[verb, &["--data", &data]].concat(), &[]);
+        assert!(code == Some(69) && told.contains("nothing runs on"), "{verb:?}: {code:?} {told}");
+        assert!(told.contains("--nats-url"), "{verb:?}: {told}");
+    }
+}
+
+/// Settings call it otherwise than the verb did.
+#[test]
+fn a_simulated_provider_takes_its_secret_by_the_name_of_the_setting_too() {
+    for flag in ["--app-secret", "--meta-app-secret"] {
+        let (_, told) = run(&["simulate", flag, EVERYBODY, "--events", "many"], &[]);
+        assert!(told.contains("invalid value 'many'"), "{flag}: {told}");
+    }
+}
+
+/// What is completed is what can be typed.
+#[test]
+fn shells_are_told_what_can_be_typed() {
+    let (_, help) = run(&["--help"], &[]);
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script) = run(&["completions", shell], &[]);
+        assert_eq!(code, Some(0), "{shell}: {script}");
+        for word in ["accept-loss", "nats-url", "catalogue"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let (scratch, (_, script)) = (Scratch::new("completions"), run(&["completions", "bash"], &[]));
+    let read = Command::new("bash").args(["-n", &file(&scratch, "script", &script)]).output().unwrap();
+    assert!(read.status.success(), "{read:?}");
+    assert!(help.contains("completions") && help.lines().count() < 45, "{help}");
+    assert_eq!(run(&["completions", "tcsh"], &[]).0, Some(2));
+}

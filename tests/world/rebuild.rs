@@ -2,6 +2,7 @@
 
 mod apart;
 mod behind;
+mod gone;
 mod shut;
 
 use std::path::Path;

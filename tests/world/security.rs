@@ -44,5 +44,8 @@ fn every_test_that_is_named_exists() {
         sources.iter().any(|(path, text)| of_module(path) && is_test(text))
     };
     let missing: Vec<_> = named.iter().filter(|one| !there(one)).collect();
-    assert!(missing.is_empty(), "SECURITY.md or docs/guarantees.md names tests that are not there: {missing:#?}");
+    assert!(
+        missing.is_empty(),
+        "SECURITY.md or docs/guarantees.md names tests that are not there: {missing:#?}"
+    );
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use groupfold_ingest::{PAYLOAD_SHIPPED, payload_wanted};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio_util::sync::CancellationToken;
@@ -50,6 +51,8 @@ struct Home {
     folder: PathBuf,
     /// Keeps other users of the machine out of the log.
     password: String,
+    /// The longest webhook body that comes in.
+    body_bytes_max: usize,
 }
 
 impl Supervisor {
@@ -58,11 +61,12 @@ impl Supervisor {
     pub(crate) async fn start(
         program: PathBuf,
         folder: PathBuf,
+        body_bytes_max: usize,
         told: &CancellationToken,
     ) -> Result<Option<Self>, Failure> {
         std::fs::create_dir_all(&folder)
             .map_err(|error| Failure::failed(&format!("cannot create {}", folder.display()), &error))?;
-        let home = Home { program, folder, password: random_hex()? };
+        let home = Home { program, folder, password: random_hex()?, body_bytes_max };
         orphan::end(&home.config_file(), &home.folder.join("nats.pid")).await?;
         let Some((child, ports)) = home.first_start(told).await? else { return Ok(None) };
         tracing::info!(port = ports.client, program = %home.program.display(), "nats-server is up");
@@ -213,8 +217,8 @@ impl Home {
             format!("log_file: {}", file(LOG_FILE)),
             "logfile_size_limit: 64MB".to_owned(),
             format!("authorization {{ user: {USER}, password: {:?} }}", self.password),
-            "# A webhook of 3 MiB that is not JSON is kept whole in one message.".to_owned(),
-            "max_payload: 8MB".to_owned(),
+            "# A webhook that is not JSON is kept whole in one message.".to_owned(),
+            format!("max_payload: {}", PAYLOAD_SHIPPED.max(payload_wanted(self.body_bytes_max))),
             "# Acknowledged means on the device.".to_owned(),
             format!("jetstream {{ store_dir: {}, sync_interval: always{bound} }}", file("jetstream")),
         ]

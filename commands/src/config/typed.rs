@@ -124,7 +124,7 @@ impl Config {
             cache_bytes: read.within("cache_bytes", 1 << 20, 1 << 40).unwrap_or_default(),
             rebuild_bytes: read.size("rebuild_bytes", 4096, 1 << 40),
             wait_ms_max: read.within("wait_ms_max", 0, 600_000).unwrap_or_default(),
-            body_bytes_max: read.size("body_bytes_max", 1024, 64 << 20),
+            body_bytes_max: read.size("body_bytes_max", 1024, groupfold_ingest::BODY_BYTES_LIMIT as u64),
             requests_max: read.size("requests_max", 1, 100_000),
             bytes_in_flight_max: read.size("bytes_in_flight_max", 1 << 20, 1 << 36),
             connections_max: read.size("connections_max", 1, 1_000_000),

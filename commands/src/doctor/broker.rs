@@ -4,7 +4,7 @@ use async_nats::Client;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_ingest::durability::{self, Durability};
-use groupfold_ingest::provision;
+use groupfold_ingest::{PAYLOAD_SHIPPED, payload_wanted, provision};
 use groupfold_schemas::log;
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
             return None;
         }
     };
-    server(&client, &url, findings);
+    server(&client, &url, configured.map(|config| config.body_bytes_max), findings);
     let context = jetstream::new(client.clone());
     let partitions = partitions(&client, patient, findings).await;
     let monitor_url = configured
@@ -106,7 +106,7 @@ async fn missing(context: &Context, partitions: u16) -> Option<String> {
     None
 }
 
-fn server(client: &Client, url: &str, findings: &mut Findings) {
+fn server(client: &Client, url: &str, body_bytes_max: Option<usize>, findings: &mut Findings) {
     let info = client.server_info();
     findings.ok("broker", format!("{} answers as {:?}", shown(url), info.server_name));
     let (found, wanted) = (numbers(&info.version), numbers(NATS_VERSION));
@@ -120,11 +120,13 @@ fn server(client: &Client, url: &str, findings: &mut Findings) {
             "deploy/nats/install, then restart the broker with the program it names",
         );
     }
-    if info.max_payload < MAX_PAYLOAD_BYTES_MIN {
+    let wanted = body_bytes_max.map_or(0, payload_wanted);
+    if info.max_payload < wanted.max(MAX_PAYLOAD_BYTES_MIN) {
+        let set = if wanted <= PAYLOAD_SHIPPED { "8MB".to_owned() } else { wanted.to_string() };
         findings.fail(
             "max_payload",
             format!("{} bytes: longer items, and longer bodies that cannot be read, are refused for ever", info.max_payload),
-            "set `max_payload: 8MB` in the broker's configuration (deploy/nats/single.conf), then restart it: who is connected hears of it no sooner",
+            format!("set `max_payload: {set}` in the broker's configuration (deploy/nats/single.conf), then restart it: who is connected hears of it no sooner"),
         );
     }
 }

@@ -14,7 +14,13 @@ pub(crate) struct SimulateArgs {
     #[arg(long, value_name = "URL")]
     pub(crate) url: Option<String>,
     /// App secret to sign with
-    #[arg(long, env = "GROUPFOLD_META_APP_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        visible_alias = "meta-app-secret",
+        env = "GROUPFOLD_META_APP_SECRET",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
     pub(crate) app_secret: Option<Secret>,
     /// The same seed tells the same story
     #[arg(long, default_value_t = 1)]

@@ -109,6 +109,19 @@ pub struct Job {
     pub partitions: Vec<Compared>,
     /// Why it failed, for a person.
     pub error: Option<String>,
+    /// Why it failed, for a program; absent where nothing but a person helps.
+    pub reason: Option<Reason>,
+}
+
+/// Why a task failed that may go well another time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = JobReason)]
+pub enum Reason {
+    /// The broker does not answer, or does not deliver.
+    LogUnreadable,
+    /// It was interrupted, or the live store is not as far yet: begun again it goes on from where it was.
+    NotYet,
 }
 
 /// What became of a task.

@@ -41,6 +41,8 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
         GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND => {
             Asked::Missing
         }
+        // As the client puts it: "request error: timed out: request timed out: deadline has elapsed".
+        GetStreamErrorKind::Request => Asked::Unreachable("the broker does not answer".to_owned()),
         _ => Asked::Unreachable(error.to_string()),
     })?;
     let info = found.cached_info();

@@ -151,10 +151,10 @@ async fn answers_have_the_shape_that_the_document_says() {
 
 /// A task of an operator that found something.
 fn job() -> crate::rebuild::Job {
-    use crate::rebuild::{Compared, Difference, Job, Wrong};
+    use crate::rebuild::{Compared, Difference, Job, Reason, Wrong};
     let difference = Difference { group: Some("G".into()), key: "x".into(), what: Wrong::Missing };
     let compared = Compared { differences: vec![difference], ..Compared::default() };
-    Job { partitions: vec![compared], ..Job::default() }
+    Job { partitions: vec![compared], reason: Some(Reason::NotYet), ..Job::default() }
 }
 
 fn compare(document: &Value, schema: &Value, value: &Value, at: &str, seen: &mut BTreeSet<String>) {
