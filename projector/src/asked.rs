@@ -23,12 +23,22 @@ const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the stores do not answer now.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the stores do not answer: {0}")]
-pub struct Unanswered(String);
+#[error("the stores do not answer: {problem}")]
+pub struct Unanswered {
+    problem: String,
+    /// Asking again is of no use before somebody mended it.
+    is_stopped: bool,
+}
+
+impl Unanswered {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+}
 
 impl From<Problem> for Unanswered {
     fn from(problem: Problem) -> Self {
-        Self(problem.to_string())
+        Self { problem: problem.to_string(), is_stopped: problem.is_stopped() }
     }
 }
 

@@ -54,9 +54,9 @@ impl Feed {
 
     /// The subjects of a filter; empty for all. No two overlap, as the broker wants it.
     fn subjects(&self, params: &Params) -> Result<Vec<String>, Problem> {
-        let groups = params.all("group");
+        let groups = params.all("group")?;
         let mut kinds = Vec::new();
-        for name in params.all("kind") {
+        for name in params.all("kind")? {
             let names = || ChangeKind::ALL.map(ChangeKind::name).join(", ");
             let kind = ChangeKind::from_name(&name);
             let kind = kind.ok_or_else(|| {
