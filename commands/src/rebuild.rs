@@ -11,7 +11,8 @@ use crate::operate::{self, Order, StoreReach};
     after_help = "Each partition is folded anew beside its live store, which is served all the while; killed, the same command \
                   goes on from where it was. Both are compared at the same position; equal, they are swapped, and the old \
                   one is kept for --rollback. Works on a running process, or with --nats-url on stopped stores.\n\
-                  Exit codes: 0 swapped, 1 failed, 3 they differ and the live store was left, 75 another task is under way."
+                  Exit codes: 0 swapped, 1 failed, 3 they differ and the live store was left, or the partition is \
+                  stopped before the end of its log (it is swapped all the same, and as far as it was), 75 another task is under way."
 )]
 pub(crate) struct RebuildArgs {
     /// Only this partition

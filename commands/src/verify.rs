@@ -10,7 +10,7 @@ use crate::operate::{self, Order, StoreReach};
 #[command(
     after_help = "Nothing is changed: the log is folded into a store beside the live one, both are compared at the \
                   same position, and keys that differ are named. Works on a running process, or with --nats-url on \
-                  stopped stores.\nExit codes: 0 equal, 1 failed, 3 something differs, 75 another task is under way."
+                  stopped stores.\nExit codes: 0 equal, 1 failed, 3 something differs, or a partition is stopped before the end of its log, 75 another task is under way."
 )]
 pub(crate) struct VerifyArgs {
     /// Only this partition

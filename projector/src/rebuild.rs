@@ -11,6 +11,7 @@
 
 mod compare;
 mod fresh;
+mod halt;
 mod jobs;
 mod owner;
 mod report;
@@ -223,8 +224,9 @@ impl Rebuilds {
         job.remaining_seconds = None;
         job.partitions.sort_by_key(|compared| compared.partition);
         job.state = match &outcome {
-            Ok(()) if job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Done,
-            Ok(()) => State::Differs,
+            Ok(()) if !job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Differs,
+            Ok(()) if job.partitions.iter().any(|one| one.stopped.is_some()) => State::Stopped,
+            Ok(()) => State::Done,
             Err(error) => {
                 job.error = Some(store::chain(error));
                 State::Failed
@@ -256,11 +258,16 @@ impl Rebuilds {
         if matches!(task, Task::Verify { scope } if scope.is_filtered()) {
             self.same_log(partition.id, &progress).await?;
         }
-        match task {
-            Task::Rebuild { force } => self.rebuild(partition, *force).await,
-            Task::Rollback => self.roll_back(partition).await,
-            Task::Verify { scope } => self.verify(partition, scope).await,
+        let mut compared = match task {
+            Task::Rebuild { force } => self.rebuild(partition, *force).await?,
+            Task::Rollback => self.roll_back(partition).await?,
+            Task::Verify { scope } => self.verify(partition, scope).await?,
+        };
+        if let Some((stopped, end)) = self.halt(partition, compared.sequence).await? {
+            compared.stopped = Some(stopped.to_owned());
+            compared.log_end = end;
         }
+        Ok(compared)
     }
 
     /// The stream must be the one that the live store was folded from.
