@@ -176,9 +176,8 @@ pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
         State::Stopped => {
             let stopped: Vec<String> = job.partitions.iter().filter_map(stopped).collect();
             Err(Failure::Found(format!(
-                "{}: what follows is in no store, and nothing is said of it; mend that first (`groupfold doctor`, RUNBOOK: {})",
-                stopped.join("; "),
-                "Health of the projector"
+                "{}: what follows is in no store, and nothing is said of it; mend that first (`groupfold doctor`; RUNBOOK, Health)",
+                stopped.join("; ")
             )))
         }
         State::Differs => {

@@ -64,7 +64,11 @@ pub(crate) async fn ended(
             let command = view::command(views, &id)?;
             // Asked while the views last, as for every absence.
             let behind = asked.iter().find(|partition| !partition.status.borrow().caught_up);
-            Ok((command, position_of(views), behind.map(|partition| partition.id)))
+            Ok((
+                command,
+                position_of(views),
+                behind.map(|behind| (behind.id, behind.status.borrow().clone())),
+            ))
         };
         let (command, position, behind) = reads.read(touched.to_vec(), freshness, answer).await?;
         let command = command.filter(&seen);
@@ -75,7 +79,7 @@ pub(crate) async fn ended(
         }
         if !open || began >= deadline || timeout_at(deadline, changed).await.is_err() {
             return match behind.filter(|_| command.is_none() && may_come) {
-                Some(partition) => Err(Problem::catching_up(partition)),
+                Some((partition, status)) => Err(Problem::not_folded(partition, &status)),
                 None => Ok((command, position)),
             };
         }

@@ -26,7 +26,7 @@ impl Problem {
         }
     }
 
-    pub(crate) fn catching_up(partition: u16) -> Self {
+    pub(super) fn catching_up(partition: u16) -> Self {
         let detail = format!("partition {partition} has not folded the log up to its end since it started");
         let title = "Not known yet";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)

@@ -38,7 +38,8 @@ async fn what_a_stopped_partition_has_not_folded_is_told_with_the_reason_of_its_
         status.caught_up = false;
         status.run = Run::Stopped(stop);
     });
-    for path in ["/v1/groups/none", "/v1/usage"] {
+    let command = format!("/v1/commands/{}", groupfold_schemas::command::command_id(8, [1; 10]));
+    for path in ["/v1/groups/none", "/v1/usage", &command] {
         let reply = world.get(path).await;
         assert_eq!(reply.header("retry-after"), Some("60"), "{path}");
         let detail = reply.body["detail"].as_str().unwrap().to_owned();
