@@ -8,6 +8,7 @@ mod json;
 pub(crate) mod reader;
 mod redact;
 pub(crate) mod row;
+pub(crate) mod same;
 pub(crate) mod select;
 pub(crate) mod shape;
 mod tail;

@@ -137,9 +137,10 @@ struct ReplayArgs {
 
 #[derive(Args, Debug)]
 struct DiscardArgs {
-    /// Ids of failures, or their beginnings
-    #[arg(required = true)]
+    /// Ids of failures, or their beginnings; or a selection of those that are not settled
     ids: Vec<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Do it; without this it only says what would be settled
     #[arg(long, requires = "why")]
     execute: bool,

@@ -83,6 +83,67 @@ impl Log {
     }
 }
 
+/// What was looked at of a stream that may have holes.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    pub(crate) messages: u64,
+    /// Where the stream ends.
+    pub(crate) last: u64,
+    /// What is missing and was not accepted as lost: the first and the last sequence of each hole.
+    pub(crate) holes: Vec<(u64, u64)>,
+}
+
+impl Log {
+    /// The same of all subjects and over holes, for whoever says which there are.
+    pub(crate) async fn each_there(
+        &self,
+        look: Look,
+        mut take: impl FnMut(&Found),
+    ) -> Result<Looked, Failure> {
+        let Look { stream, since, what, .. } = look;
+        let mut looked = Looked::default();
+        let Some(ends) = self.ends(&stream).await? else { return Ok(looked) };
+        let line = format!("cannot read the stream {stream}");
+        let failed = |error: scan::Error| Failure::failed(&line, &error);
+        looked.last = ends.last;
+        let mut next = match since {
+            None => 1,
+            Some(ms) => 1 + scan::sequence_at(&self.context, &stream, ms - 1).await.map_err(failed)?,
+        };
+        let bar = progress::bar(ends.last, what);
+        while next <= ends.last {
+            let from = From::Sequence(next);
+            let stretch = Stretch { stream: stream.clone(), from, to: ends.last, subjects: Vec::new() };
+            let mut scan = Scan::new(self.context.clone(), stretch);
+            let goes_on = loop {
+                match scan.next_batch(BATCH).await {
+                    Ok(Some(batch)) => {
+                        batch.iter().for_each(&mut take);
+                        next = batch.last().map_or(next, |last| last.sequence + 1);
+                        looked.messages += batch.len() as u64;
+                        bar.inc(batch.len() as u64);
+                    }
+                    // The end may be what is missing.
+                    Ok(None) => break ends.last + 1,
+                    Err(scan::Error::Hole { found, .. }) => break found,
+                    // The broker says nothing of what follows.
+                    Err(scan::Error::Lost { .. }) => {
+                        let there = scan::first_there(&self.context, &stream, next, ends.last).await;
+                        break there.map_err(failed)?.unwrap_or(ends.last + 1);
+                    }
+                    Err(error) => return Err(failed(error)),
+                }
+            };
+            if next < goes_on {
+                looked.holes.push((next, goes_on - 1));
+            }
+            next = goes_on;
+        }
+        bar.finish_and_clear();
+        Ok(looked)
+    }
+}
+
 impl LogReach {
     /// The broker elsewhere, if one is named.
     pub(crate) fn url(&self) -> Result<Option<String>, Failure> {

@@ -14,8 +14,9 @@ use crate::print;
 /// Go on without messages that the log lost for good
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "Until somebody says this, a partition with a missing message stops (`missing_sequence`), and verify, rebuild and \
-                  exports fail: nothing is passed over in silence. Restore the stream from a backup or another replica first, if \
+    after_help = "Until somebody says this, a partition with a missing message stops (`missing_sequence`), verify and rebuild end \
+                  with 3 where its store stands before it and fail where it stands behind it, and exports fail: nothing is passed \
+                  over in silence. Restore the stream from a backup or another replica first, if \
                   there is one.\nWithout --execute nothing is changed: it says what is missing. With it, that is written down in \
                   GROUPFOLD_RESOLVED, with the reason; start the projector again then. Each message counts as an unreadable record \
                   (reason `lost`) from then on.\nA store that folded such messages before they were lost knows more than the log: \

@@ -130,7 +130,7 @@ async fn remote(api: &Client, order: Order) -> Result<Job, Failure> {
                         .into(),
                 ));
             }
-            State::Done | State::Differs | State::Failed => return Ok(job),
+            State::Done | State::Differs | State::Stopped | State::Failed => return Ok(job),
         }
     }
 }
@@ -173,6 +173,13 @@ pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
     print::either(output, || serde_json::to_string(job).unwrap_or_default(), || table(job))?;
     match job.state {
         State::Done => Ok(()),
+        State::Stopped => {
+            let stopped: Vec<String> = job.partitions.iter().filter_map(stopped).collect();
+            Err(Failure::Found(format!(
+                "{}: what follows is in no store, and nothing is said of it; mend that first (`groupfold doctor`; RUNBOOK, Health)",
+                stopped.join("; ")
+            )))
+        }
         State::Differs => {
             let keys: u64 = job.partitions.iter().map(|one| one.differing).sum();
             let differing = job.partitions.iter().flat_map(|one| &one.differences);
@@ -234,8 +241,15 @@ fn table(job: &Job) -> String {
         ]);
     }
     let mut lines = vec![table.to_string()];
+    lines.extend(job.partitions.iter().filter_map(stopped));
     lines.extend(job.partitions.iter().flat_map(differences));
     lines.join("\n")
+}
+
+/// `partition 2 is stopped at 46 of 93 (missing_sequence)`.
+fn stopped(one: &Compared) -> Option<String> {
+    let (partition, at, end) = (one.partition, one.sequence, one.log_end);
+    one.stopped.as_ref().map(|code| format!("partition {partition} is stopped at {at} of {end} ({code})"))
 }
 
 fn differences(one: &Compared) -> Vec<String> {

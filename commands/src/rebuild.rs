@@ -11,8 +11,9 @@ use crate::operate::{self, Order, StoreReach};
     after_help = "Each partition is folded anew beside its live store, which is served all the while; killed, the same command \
                   goes on from where it was. Both are compared at the same position; equal, they are swapped, and the old \
                   one is kept for --rollback. Works on a running process, or with --nats-url on stopped stores.\n\
-                  Exit codes: 0 swapped, 1 failed, 3 they differ and the live store was left, 69 the broker does not answer, 75 another \
-                  task is under way, or it was interrupted."
+                  Exit codes: 0 swapped, 1 failed, 3 they differ and the live store was left, or the partition is stopped before the end \
+                  of its log (it is swapped all the same, as far as it was), 69 the broker does not answer, 75 another task is under way, \
+                  or it was interrupted."
 )]
 pub(crate) struct RebuildArgs {
     /// Only this partition

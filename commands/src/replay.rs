@@ -104,9 +104,8 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     let mut target = Target::new(&args.to, &log).await?;
     let body = args.body.unwrap_or(if target.is_http() { Body::Webhook } else { Body::Event });
     let mut parts = reader::parts(&log, &args.filters, &args.range).await?;
-    let mut watermark = Watermark::read(args.watermark.clone(), &parts)?;
-    reader::check_reaches(&parts, &watermark.at)?;
-    reader::after(&mut parts, &watermark.at)?;
+    let mut watermark = Watermark::read(args.watermark.clone(), &log.context, &parts).await?;
+    reader::after(&mut parts, watermark.at())?;
     let lowest = parts.iter().map(|part| part.partition).min().unwrap_or_default();
     let bar = progress::bar(reader::length(&parts), "events");
     let mut reader = Reader::new(&log.context, parts, args.filters.clone());
@@ -125,7 +124,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
             },
         };
         bar.inc(1);
-        let (partition, sequence) = next.place();
+        let place = next.place();
         match next {
             Next::Event(event) if is_copy(&event, lowest) => {}
             Next::Event(event) => {
@@ -139,10 +138,10 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
                 }
                 since += 1;
             }
-            Next::Unreadable { .. } => counts.unreadable += 1,
-            Next::LeftOut { .. } => {}
+            Next::Unreadable(_) => counts.unreadable += 1,
+            Next::LeftOut(_) => {}
         }
-        watermark.at.raise(partition, sequence);
+        watermark.passed(place);
         if since >= NOTE_EVERY {
             since = 0;
             if let Err(failure) = note(&mut target, &mut watermark, &mut counts).await {

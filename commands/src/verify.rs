@@ -10,8 +10,8 @@ use crate::operate::{self, Order, StoreReach};
 #[command(
     after_help = "Nothing is changed: the log is folded into a store beside the live one, both are compared at the \
                   same position, and keys that differ are named. Works on a running process, or with --nats-url on \
-                  stopped stores.\nExit codes: 0 equal, 1 failed, 3 something differs, 69 the broker does not answer, 75 another \
-                  task is under way, or it was interrupted."
+                  stopped stores.\nExit codes: 0 equal, 1 failed, 3 something differs, or a partition is stopped before the end of \
+                  its log, 69 the broker does not answer, 75 another task is under way, or it was interrupted."
 )]
 pub(crate) struct VerifyArgs {
     /// Only this partition

@@ -2,10 +2,13 @@
 
 mod search;
 
+use std::io::Write as _;
+
 use serde_json::{Value, json};
 
 use self::search::{EventHit, FailureHit, Hits};
 use crate::api::PipelineReach;
+use crate::audit::missing;
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::{print, when};
@@ -13,12 +16,12 @@ use crate::{print, when};
 /// The fate of one webhook, event, message or command.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "An ID is an event id or failed id (32 digits), the Groupfold-Request-Id that the receiver answered and logged, a \
+    after_help = "An ID is an event id or failed id (32 digits), a position (2:10) or the id of a change (2:10:0), the Groupfold-Request-Id that the receiver answered and logged, a \
                         message id (wamid…), a command's id (cmd_…), or the provider's request_id.\nAll of the log is searched; --since makes \
                         that shorter. Exit codes: 0 found, 1 nothing by that id is in the log."
 )]
 pub(crate) struct WhyArgs {
-    /// Event id, failed id, request id, message id, command id, or the provider's request_id
+    /// Event id, position, id of a change, failed id, request id, message id, command id, or the provider's request_id
     id: String,
     /// Search what the log took at this time or later: 2026-01-31T12:00:00Z, or -1h
     #[arg(long, visible_alias = "from", value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
@@ -37,12 +40,20 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
     }
     let log = args.reach.log().open().await?;
     let applied = Applied::ask(&args.reach).await;
-    let hits = search::search(&log, &id, args.since).await?;
+    let event_id = search::at(&log, &id).await?;
+    let hits = search::search(&log, event_id.as_ref().unwrap_or(&id), args.since).await?;
+    for (stream, hole) in &hits.holes {
+        let line = format!("groupfold: {stream}: {}, and was not looked at\n", missing(*hole));
+        // Nothing is left to tell it to if this fails.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+    }
     if hits.is_empty() {
         return Err(Failure::Failed(format!(
             "nothing by {id} is in the log ({} messages looked at): it never came, was refused (401, 503), was a duplicate, or was ignored: \
              no item that was ignored leaves a trace but a count, groupfold_ingest_items_total{{fate=\"ignored\"}} at the receiver's \
-             /metrics by cause, and the sum of all receivers in `groupfold audit`; at the log level debug the receiver has a line for each request id",
+             /metrics by cause, and the sum of all receivers in `groupfold audit`; nor does a request of nothing but duplicates: what it told \
+             again stands under the request that told it first, ask by event or message id; at the log level debug the receiver has a line \
+             for each request id",
             hits.looked_at
         )));
     }
@@ -159,9 +170,11 @@ fn to_json(id: &str, hits: &Hits, applied: &Applied) -> Value {
             "repair": hit.resolution.is_none().then(|| hit.repair()),
         })
     };
+    let hole = |(stream, (first, last)): &(String, (u64, u64))| json!({ "stream": stream, "first": first, "last": last });
     json!({
         "id": id,
         "events": hits.events.iter().map(event).collect::<Vec<_>>(),
         "failures": hits.failures.iter().map(failure).collect::<Vec<_>>(),
+        "missing": hits.holes.iter().map(hole).collect::<Vec<_>>(),
     })
 }

@@ -23,12 +23,22 @@ const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the stores do not answer now.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the stores do not answer: {0}")]
-pub struct Unanswered(String);
+#[error("the stores do not answer: {problem}")]
+pub struct Unanswered {
+    problem: String,
+    /// Asking again is of no use before somebody mended it.
+    is_stopped: bool,
+}
+
+impl Unanswered {
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+}
 
 impl From<Problem> for Unanswered {
     fn from(problem: Problem) -> Self {
-        Self(problem.to_string())
+        Self { problem: problem.to_string(), is_stopped: problem.is_stopped() }
     }
 }
 
@@ -54,7 +64,11 @@ pub(crate) async fn ended(
             let command = view::command(views, &id)?;
             // Asked while the views last, as for every absence.
             let behind = asked.iter().find(|partition| !partition.status.borrow().caught_up);
-            Ok((command, position_of(views), behind.map(|partition| partition.id)))
+            Ok((
+                command,
+                position_of(views),
+                behind.map(|behind| (behind.id, behind.status.borrow().clone())),
+            ))
         };
         let (command, position, behind) = reads.read(touched.to_vec(), freshness, answer).await?;
         let command = command.filter(&seen);
@@ -65,7 +79,7 @@ pub(crate) async fn ended(
         }
         if !open || began >= deadline || timeout_at(deadline, changed).await.is_err() {
             return match behind.filter(|_| command.is_none() && may_come) {
-                Some(partition) => Err(Problem::catching_up(partition)),
+                Some((partition, status)) => Err(Problem::not_folded(partition, &status)),
                 None => Ok((command, position)),
             };
         }

@@ -267,7 +267,9 @@ where
             match result {
                 Err(problem) if problem.is_absence() => {
                     let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
-                    Err(behind.map_or(problem, |partition| Problem::catching_up(partition.id)))
+                    let not_folded =
+                        |behind: &Partition| Problem::not_folded(behind.id, &behind.status.borrow());
+                    Err(behind.map_or(problem, not_folded))
                 }
                 other => other,
             }

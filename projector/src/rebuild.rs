@@ -11,6 +11,7 @@
 
 mod compare;
 mod fresh;
+mod halt;
 mod jobs;
 mod owner;
 mod report;
@@ -233,8 +234,9 @@ impl Rebuilds {
         job.remaining_seconds = None;
         job.partitions.sort_by_key(|compared| compared.partition);
         job.state = match &outcome {
-            Ok(()) if job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Done,
-            Ok(()) => State::Differs,
+            Ok(()) if !job.partitions.iter().all(|one| one.is_equal() || one.swapped) => State::Differs,
+            Ok(()) if job.partitions.iter().any(|one| one.stopped.is_some()) => State::Stopped,
+            Ok(()) => State::Done,
             Err(error) => {
                 job.error = Some(store::chain(error));
                 job.reason = error.reason();
@@ -267,11 +269,16 @@ impl Rebuilds {
         if matches!(task, Task::Verify { scope } if scope.is_filtered()) {
             self.same_log(partition.id, &progress).await?;
         }
-        match task {
-            Task::Rebuild { force } => self.rebuild(partition, *force).await,
-            Task::Rollback => self.roll_back(partition).await,
-            Task::Verify { scope } => self.verify(partition, scope).await,
+        let mut compared = match task {
+            Task::Rebuild { force } => self.rebuild(partition, *force).await?,
+            Task::Rollback => self.roll_back(partition).await?,
+            Task::Verify { scope } => self.verify(partition, scope).await?,
+        };
+        if let Some((stopped, end)) = self.halt(partition, compared.sequence).await? {
+            compared.stopped = Some(stopped.to_owned());
+            compared.log_end = end;
         }
+        Ok(compared)
     }
 
     /// The stream must be the one that the live store was folded from.
@@ -439,6 +446,10 @@ impl Rebuilds {
         let (store, stay_open) = (Arc::clone(&live.store), !self.offline);
         let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store, stay_open)).await;
         live.forget();
+        if !self.offline && live.store.view().is_err() {
+            // Without an event nobody would open it, and it would serve nothing though all looks well.
+            live.failed.notify_one();
+        }
         swapped??;
         live.stands_at(&progress);
         tracing::warn!(partition = live.id, side = ?side, sequence = at, "store swapped");

@@ -21,7 +21,7 @@ use groupfold_schemas::log;
 pub use self::at::{Told, sequence_at, told};
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
-use crate::tail::has_message;
+use crate::tail::{self, has_message};
 
 /// Messages asked for at once.
 const PULL_MESSAGES: usize = 5_000;
@@ -132,6 +132,19 @@ pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Er
     let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
     let found = context.get_stream(stream).await.map_err(|error| unreadable(error.to_string()))?;
     Ok(Ends::of(found.cached_info()))
+}
+
+/// When a stream took the message of this sequence, Unix milliseconds; `None` if it has none.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn taken_at(
+    context: &jetstream::Context,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<i64>, Error> {
+    let taken = tail::taken_at(context, stream, sequence).await;
+    taken.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })
 }
 
 /// The first message that is there, from one sequence to another; a question to the broker for each that is not.

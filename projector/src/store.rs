@@ -319,13 +319,7 @@ impl Store {
     pub fn reopen(&self) -> Result<v1::Progress, Error> {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         open::discard(inner.take());
-        match side::finish_swap(&self.settings) {
-            // The new store stands: that the old one cannot be put away now keeps nobody from it.
-            Err(error) if self.folder().is_dir() => {
-                tracing::warn!(error = %chain(&error), "a store that was swapped out is not put away");
-            }
-            finished => finished?,
-        }
+        side::finish_swap(&self.settings)?;
         let open = open::open_or_set_aside(&self.settings)?;
         let progress = open.progress.clone();
         *inner = Some(open);

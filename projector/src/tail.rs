@@ -24,7 +24,9 @@ use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::status::{Run, Status, Stop};
 
-pub(crate) use fence::{Identity, Info as StreamInfo, differs, has_message, is_rewritten, look, millis};
+pub(crate) use fence::{
+    Identity, Info as StreamInfo, differs, has_message, is_rewritten, look, millis, taken_at,
+};
 use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.

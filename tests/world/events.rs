@@ -86,6 +86,16 @@ impl World {
         text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
     }
 
+    /// Does something to the broker's files while nothing runs, and starts all again with a store folded anew.
+    async fn restart(&mut self, between: impl FnOnce(&Path)) {
+        assert_eq!(self.groupfold.terminate().await, 0);
+        self.nats.stop().await;
+        between(&self.nats.store_dir());
+        self.nats.restart().await;
+        std::fs::remove_dir_all(self.groupfold.data().join("store")).expect("a store");
+        self.groupfold.restart().await;
+    }
+
     /// Messages in all streams of events.
     async fn log_length(&self) -> u64 {
         let context = async_nats::jetstream::new(self.nats.client().await);

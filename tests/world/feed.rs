@@ -1,7 +1,7 @@
 //! The change feed on real parts: each change once and in order, whatever is killed.
 
 pub(crate) mod listener;
-mod past;
+pub(crate) mod past;
 mod place;
 mod retention;
 mod sse;

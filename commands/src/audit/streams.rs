@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use groupfold_ingest::tally::RECEIVER_HEADER;
-use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
+use groupfold_projector::scan::Found;
 use groupfold_schemas::{frame, log, v1};
 
 use crate::exit::Failure;
-use crate::log::Log;
-use crate::progress;
-
-const BATCH: usize = 2_000;
+use crate::log::{Log, Look};
 
 /// What stands in one stream.
 #[derive(Debug, Default)]
@@ -99,61 +96,20 @@ pub(crate) async fn each(
     mut take: impl FnMut(&mut Content, &Found),
 ) -> Result<Content, Failure> {
     let mut content = Content { stream: stream.to_owned(), ..Content::default() };
-    let Some(ends) = log.ends(stream).await? else { return Ok(content) };
-    let failed = |error: scan::Error| Failure::failed("cannot read the log", &error);
-    content.last = ends.last;
-    let bar = progress::bar(ends.last, "counting");
-    let mut next = 1;
-    while next <= ends.last {
-        let stretch = Stretch {
-            stream: stream.to_owned(),
-            from: From::Sequence(next),
-            to: ends.last,
-            subjects: Vec::new(),
-        };
-        let mut scan = Scan::new(log.context.clone(), stretch);
-        loop {
-            match scan.next_batch(BATCH).await {
-                Ok(Some(batch)) => {
-                    for found in &batch {
-                        next = found.sequence + 1;
-                        // What stands for a lost message was never published; an empty one may have been, by hand.
-                        if found.subject.is_empty() {
-                            content.lost += 1;
-                            continue;
-                        }
-                        content.messages += 1;
-                        if let Some(life) = life_of(found) {
-                            *content.by_life.entry(life.to_owned()).or_default() += 1;
-                        }
-                        take(&mut content, found);
-                    }
-                    bar.inc(batch.len() as u64);
-                }
-                Ok(None) => {
-                    // The end may be what is missing.
-                    if next <= ends.last {
-                        content.holes.push((next, ends.last));
-                    }
-                    next = ends.last + 1;
-                    break;
-                }
-                Err(scan::Error::Hole { expected, found, .. }) => {
-                    content.holes.push((expected, found - 1));
-                    next = found;
-                    break;
-                }
-                // The broker says nothing of what follows.
-                Err(scan::Error::Lost { expected, .. }) => {
-                    let there = scan::first_there(&log.context, stream, expected, ends.last).await;
-                    next = there.map_err(failed)?.unwrap_or(ends.last + 1);
-                    content.holes.push((expected, next - 1));
-                    break;
-                }
-                Err(error) => return Err(failed(error)),
-            }
+    let look = Look { stream: stream.to_owned(), what: "counting", ..Look::default() };
+    let looked = log.each_there(look, |found| {
+        // What stands for a lost message was never published; an empty one may have been, by hand.
+        if found.subject.is_empty() {
+            content.lost += 1;
+            return;
         }
-    }
-    bar.finish_and_clear();
+        content.messages += 1;
+        if let Some(life) = life_of(found) {
+            *content.by_life.entry(life.to_owned()).or_default() += 1;
+        }
+        take(&mut content, found);
+    });
+    let looked = looked.await?;
+    (content.last, content.holes) = (looked.last, looked.holes);
     Ok(content)
 }

@@ -72,7 +72,8 @@ pub(crate) struct ExportArgs {
     filters: Filters,
     #[command(flatten)]
     range: Range,
-    /// Go on where the manifest says: after an interruption, or with what came since. Starts if nothing is there
+    /// Go on where the manifest says: after an interruption, or with what came since. Starts if nothing is there; refused with
+    /// another format, filter or --from (a later time is within what is there)
     #[arg(long)]
     resume: bool,
     /// Each event once, by its id (up to 20 million events; when it resumes it reads again what it wrote)
@@ -150,7 +151,11 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let asked = asked(&args, redactor.as_ref());
     let _lock = args.out.as_deref().map(|out| Lock::take(out, "export to")).transpose()?;
     let mut manifest = match &args.out {
-        Some(out) => Manifest::begin(out, asked, args.resume)?,
+        Some(out) => {
+            let manifest = Manifest::begin(out, asked, args.resume)?;
+            manifest.begins_as(args.range.from.as_ref())?;
+            manifest
+        }
         None => Manifest::unwritten(asked),
     };
     let mut range = args.range.clone();
@@ -159,8 +164,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let log = args.reach.open().await?;
     let mut parts = reader::parts(&log, &args.filters, &range).await?;
     let watermark = manifest.watermark()?;
-    manifest.of_log(&parts)?;
-    reader::check_reaches(&parts, &watermark)?;
+    manifest.of_log(&log.context, &parts).await?;
     let written = if args.dedupe { reader::before(&parts, &watermark) } else { Vec::new() };
     reader::after(&mut parts, &watermark)?;
     manifest.are_there(&written)?;
@@ -184,7 +188,7 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     if !work.run(reader, &mut manifest).await? {
         return Ok(());
     }
-    manifest.finish(&ends)?;
+    manifest.finish(&ends, &log.context).await?;
     outcome::say(&args, &manifest)
 }
 
@@ -230,12 +234,12 @@ impl Work {
     fn write(&mut self, laid: &Laid, manifest: &mut Manifest) -> Result<(), Failure> {
         let mut events = 0;
         let mut run = 0..0;
-        for Found { partition, sequence, what } in &laid.found {
-            if let What::Event { log_time_ms, kind, event_id } = what {
+        for Found { place, what } in &laid.found {
+            if let What::Event { kind, event_id } = what {
                 let index = events;
                 events += 1;
                 if self.seen.is_new(*event_id)? {
-                    let day = self.days.then(|| log_time_ms.div_euclid(DAY_MS));
+                    let day = self.days.then(|| place.log_time_ms.div_euclid(DAY_MS));
                     if self.since >= self.part_events || (self.since > 0 && day != self.day) {
                         self.sink.write(&laid.out, std::mem::take(&mut run))?;
                         self.checkpoint(manifest)?;
@@ -247,13 +251,13 @@ impl Work {
                     run.end += 1;
                     self.day = day;
                     self.since += 1;
-                    manifest.count(kind, *log_time_ms);
+                    manifest.count(kind, place.log_time_ms);
                 } else {
                     manifest.duplicates += 1;
                 }
             }
             manifest.unreadable += u64::from(matches!(what, What::Unreadable));
-            manifest.passed(*partition, *sequence);
+            manifest.passed(*place);
         }
         self.sink.write(&laid.out, run)
     }

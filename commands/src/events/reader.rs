@@ -6,8 +6,7 @@
 //! the merge looks one event ahead in each partition.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap, VecDeque};
-use std::path::Path;
+use std::collections::{BinaryHeap, VecDeque};
 use std::time::Instant;
 
 use async_nats::jetstream::Context;
@@ -44,28 +43,31 @@ pub(crate) struct Raw {
 /// What the reader comes to next.
 pub(crate) enum Next {
     Event(Box<Event>),
-    /// A message that is no record, or none of this build; where it stands.
-    Unreadable {
-        partition: u16,
-        sequence: u64,
-    },
+    /// A message that is no record, or none of this build.
+    Unreadable(Place),
     /// Left out by a filter that the broker does not know.
-    LeftOut {
-        partition: u16,
-        sequence: u64,
-    },
+    LeftOut(Place),
 }
 
 impl Next {
-    /// Partition and sequence.
-    pub(crate) fn place(&self) -> (u16, u64) {
+    pub(crate) fn place(&self) -> Place {
         match self {
-            Self::Event(event) => (event.partition, event.sequence),
-            Self::Unreadable { partition, sequence } | Self::LeftOut { partition, sequence } => {
-                (*partition, *sequence)
+            Self::Event(event) => {
+                let Event { partition, sequence, log_time_ms, .. } = **event;
+                Place { partition, sequence, log_time_ms }
             }
+            Self::Unreadable(place) | Self::LeftOut(place) => *place,
         }
     }
+}
+
+/// Where a message stands in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) partition: u16,
+    pub(crate) sequence: u64,
+    /// When the log took it, Unix milliseconds.
+    pub(crate) log_time_ms: i64,
 }
 
 /// A partition's part of the range.
@@ -76,7 +78,7 @@ pub(crate) struct Part {
     /// The first sequence that the log still has.
     pub(crate) first: u64,
     /// The last that it has now.
-    last: u64,
+    pub(crate) last: u64,
     /// When its stream was created.
     pub(crate) created: String,
     /// The last sequence, itself included.
@@ -147,39 +149,6 @@ impl Cut {
         let last = scan::sequence_at(&log.context, stream, at_ms - 1).await;
         Ok(last.map_err(|error| unreadable(&error))?.min(told.ends.last))
     }
-}
-
-/// Fails where a log does not reach as far as somebody has read it: it was shortened, or is another one.
-pub(crate) fn check_reaches(parts: &[Part], position: &Position) -> Result<(), Failure> {
-    for Part { partition, last, .. } in parts {
-        if let Some(read) = position.get(*partition).filter(|read| read > last) {
-            return Err(Failure::Failed(format!(
-                "{partition}:{read} was read before and the log ends with {partition}:{last}: it is another log, or was shortened"
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Notes when each partition's stream was created, and fails where `file` knew another time: a log that is made anew
-/// numbers its messages anew. The partitions that `file` did not know are taken as they are.
-pub(crate) fn check_same(
-    known: &mut BTreeMap<u16, String>,
-    parts: &[Part],
-    file: &Path,
-    way_out: &str,
-) -> Result<(), Failure> {
-    for Part { partition, created, .. } in parts {
-        let known = known.entry(*partition).or_insert_with(|| created.clone());
-        if known != created {
-            return Err(Failure::Failed(format!(
-                "{} tells of a log whose partition {partition} was created at {known}, this one's was at {created}: \
-                 it was made anew, or is another; {way_out}",
-                file.display(),
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// What was read of the parts before, up to a position of all partitions.
@@ -296,13 +265,14 @@ impl Raw {
     /// Decodes it.
     pub(crate) fn read(self, filters: &Filters) -> Next {
         let Self { partition, found: scan::Found { sequence, log_time_ms, payload, .. } } = self;
+        let place = Place { partition, sequence, log_time_ms };
         match frame::decode_shared::<Record>(&payload) {
             Ok(record) if record.event.as_ref().is_none_or(|event| event.kind.is_none()) => {
-                Next::Unreadable { partition, sequence }
+                Next::Unreadable(place)
             }
-            Ok(record) if !filters.takes(&record) => Next::LeftOut { partition, sequence },
+            Ok(record) if !filters.takes(&record) => Next::LeftOut(place),
             Ok(record) => Next::Event(Box::new(Event { partition, sequence, log_time_ms, record })),
-            Err(_) => Next::Unreadable { partition, sequence },
+            Err(_) => Next::Unreadable(place),
         }
     }
 }
@@ -316,7 +286,7 @@ pub(crate) fn length(parts: &[Part]) -> u64 {
     parts.iter().map(length).sum()
 }
 
-fn unreadable(error: &scan::Error) -> Failure {
+pub(super) fn unreadable(error: &scan::Error) -> Failure {
     match error {
         scan::Error::Unreadable { .. } => Failure::Again(error.to_string()),
         scan::Error::Hole { .. } | scan::Error::Lost { .. } => Failure::Failed(error.to_string()),

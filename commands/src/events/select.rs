@@ -85,11 +85,11 @@ fn no_kind(name: &str) -> Failure {
 /// From when to when.
 #[derive(clap::Args, Debug, Clone)]
 pub(crate) struct Range {
-    /// Begin here: a time, an age (-1h), `beginning`, or after a position (3:1234,5:88; of the partitions
+    /// Begin here, by the time at which the log took the event: a time, an age (-1h), `beginning`, or after a position (3:1234,5:88; of the partitions
     /// that it names)
     #[arg(long, visible_alias = "since", value_name = "MOMENT", allow_hyphen_values = true)]
     pub(crate) from: Option<Moment>,
-    /// End here: before a time or an age, or with a position; default: what is there when it starts
+    /// End here, by the same time: before a time or an age, or with a position; default: what is there when it starts
     #[arg(long, value_name = "MOMENT", allow_hyphen_values = true, value_parser = end)]
     pub(crate) until: Option<Moment>,
 }

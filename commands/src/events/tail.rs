@@ -95,12 +95,12 @@ async fn stretch(
                     Output::Table => print::harmless(&line(&Value::Object(row))).into_owned(),
                 }
             }
-            Next::Unreadable { partition, sequence } => {
+            Next::Unreadable(reader::Place { partition, sequence, .. }) => {
                 *unreadable += 1;
                 warn(&format!("the message at {partition}:{sequence} cannot be read"));
                 continue;
             }
-            Next::LeftOut { .. } => continue,
+            Next::LeftOut(_) => continue,
         };
         match writeln!(out, "{printed}") {
             Ok(()) => {}

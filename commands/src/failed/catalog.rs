@@ -69,6 +69,15 @@ impl Catalog {
         self.entries.into_iter().filter(|entry| entry.passes(filter)).collect()
     }
 
+    /// Those of some ids, or all without one, that pass a filter.
+    pub(super) fn chosen(self, ids: &[String], filter: &Filter) -> Result<Vec<Entry>, Failure> {
+        if ids.is_empty() {
+            return Ok(self.select(filter));
+        }
+        let entries = ids.iter().map(|id| self.find(id).cloned()).collect::<Result<_, _>>()?;
+        Ok(Self { entries, unreadable: 0 }.select(filter))
+    }
+
     /// The failure that an id, or the beginning of one, names.
     pub(super) fn find(&self, id: &str) -> Result<&Entry, Failure> {
         let id = id.trim().to_ascii_lowercase();

@@ -16,9 +16,15 @@ pub(super) async fn run(args: DiscardArgs) -> Result<(), Failure> {
     if args.execute && why.is_empty() {
         return Err(Failure::Usage("--why: is empty; say why they need no replay".to_owned()));
     }
+    if args.ids.is_empty() && args.filter.is_empty() {
+        return Err(Failure::Usage(
+            "say which: ids, --fingerprint, --cause, --since, --until, --provider or --group".to_owned(),
+        ));
+    }
     let log = args.reach.open().await?;
-    let catalog = Catalog::read(&log).await?;
-    let entries = args.ids.iter().map(|id| catalog.find(id)).collect::<Result<Vec<_>, _>>()?;
+    let mut entries = Catalog::read(&log).await?.chosen(&args.ids, &args.filter)?;
+    // Of those that are named it is said that they are settled; others are not meant.
+    entries.retain(|entry| !args.ids.is_empty() || entry.resolution.is_none());
     let writer = replay::Log::new(log.client.clone(), log.partitions);
     let mut rows = Vec::new();
     for entry in entries {
@@ -41,7 +47,9 @@ pub(super) async fn run(args: DiscardArgs) -> Result<(), Failure> {
     };
     let as_text = || {
         let mut lines: Vec<String> = rows.iter().map(|(id, state, _)| format!("{id} {state}")).collect();
-        if !args.execute {
+        if rows.is_empty() {
+            lines.push("none that is not settled is selected".to_owned());
+        } else if !args.execute {
             lines.push("Nothing is changed. To do it: the same with --execute --why TEXT".to_owned());
         }
         lines.join("\n")

@@ -51,12 +51,7 @@ pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
 
 /// What is meant and not settled, in the order it came: the newest of this moment is the last.
 fn selected(catalog: Catalog, args: &ReplayArgs) -> Result<Vec<Entry>, Failure> {
-    let mut entries = if args.ids.is_empty() {
-        catalog.select(&args.filter)
-    } else {
-        let ids = args.ids.iter().map(|id| catalog.find(id).cloned()).collect::<Result<Vec<_>, _>>()?;
-        Catalog { entries: ids, unreadable: 0 }.select(&args.filter)
-    };
+    let mut entries = catalog.chosen(&args.ids, &args.filter)?;
     entries.retain(|entry| entry.resolution.is_none());
     // By group, so that each group's events are looked through once.
     entries.sort_by(|a, b| (&a.group_id, a.sequence).cmp(&(&b.group_id, b.sequence)));

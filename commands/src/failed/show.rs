@@ -90,12 +90,25 @@ fn in_words(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String]) -> Stri
     for fate in fates {
         lines.push(format!("today        {fate}"));
     }
-    if entry.resolution.is_none() && !fates.iter().any(|fate| fate.starts_with("fails again")) {
-        lines.push(format!("next         groupfold failed replay {}", failed.failed_id));
+    if entry.resolution.is_none() {
+        let again = fates.iter().any(|fate| fate.starts_with("fails again"));
+        lines.push(format!("next         {}", next(failed, again)));
     }
     lines.push(String::new());
     lines.push(marked(failed));
     lines.join("\n")
+}
+
+/// What to do about a failure that is not settled.
+fn next(failed: &v1::FailedWebhook, fails_again: bool) -> String {
+    let (id, cause) = (&failed.failed_id, &failed.cause);
+    if fails_again {
+        format!(
+            "RUNBOOK, Failure causes, {cause}; if it is of no use: groupfold failed discard {id} --execute --why TEXT"
+        )
+    } else {
+        format!("groupfold failed replay {id}")
+    }
 }
 
 fn explanation(cause: &str) -> &'static str {

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use groupfold_projector::scan::Found;
+use groupfold_projector::scan::{Found, From, Scan, Stretch};
 use groupfold_projector::{record_of, words};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{frame, log, v1};
 
 use crate::events::data;
 use crate::exit::Failure;
-use crate::log::{Log, Look};
+use crate::log::{Log, Look, Looked};
 use crate::print;
 
 /// Most events and failures told of one id.
@@ -21,6 +21,8 @@ pub(super) struct Hits {
     pub(super) events: Vec<EventHit>,
     pub(super) failures: Vec<FailureHit>,
     pub(super) looked_at: u64,
+    /// What is missing in the log, and so was not looked at: stream, first and last sequence.
+    pub(super) holes: Vec<(String, (u64, u64))>,
 }
 
 /// An event in the log.
@@ -45,6 +47,11 @@ pub(super) struct FailureHit {
 pub(super) struct Settled(v1::Resolution);
 
 impl Hits {
+    fn looked(&mut self, stream: &str, looked: Looked) {
+        self.looked_at += looked.messages;
+        self.holes.extend(looked.holes.into_iter().map(|hole| (stream.to_owned(), hole)));
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty() && self.failures.is_empty()
     }
@@ -86,14 +93,39 @@ impl Settled {
     }
 }
 
+/// The id of the event at a place of the log, if that is what an id is: a position of one partition, or the id of a change,
+/// which counts the changes of an event behind it.
+pub(super) async fn at(log: &Log, id: &str) -> Result<Option<String>, Failure> {
+    let numbers: Option<Vec<u64>> = id.split(':').map(|number| number.parse().ok()).collect();
+    let Some([partition, sequence] | [partition, sequence, _]) = numbers.as_deref() else { return Ok(None) };
+    let partition = u16::try_from(*partition).ok().filter(|partition| *partition < log.partitions);
+    let Some(partition) = partition else {
+        return Err(Failure::Usage(format!("{id}: the log has the partitions 0 to {}", log.partitions - 1)));
+    };
+    let (stream, sequence) = (log::stream(partition), *sequence);
+    let last = log.ends(&stream).await?.map_or(0, |ends| ends.last);
+    if !(1..=last).contains(&sequence) {
+        return Err(Failure::Failed(format!("{id}: partition {partition} has the messages 1 to {last}")));
+    }
+    let stretch = Stretch { stream, from: From::Sequence(sequence), to: sequence, subjects: Vec::new() };
+    let read = Scan::new(log.context.clone(), stretch).next_batch(1).await;
+    let read = read.map_err(|error| Failure::failed("cannot read the log", &error))?.unwrap_or_default();
+    let record = read.first().and_then(|found| frame::decode::<v1::Record>(&found.payload).ok());
+    record.map(|record| Some(record.event_id)).ok_or_else(|| {
+        Failure::Failed(format!(
+            "{id}: the message there is no record that this build can read: `groupfold audit`"
+        ))
+    })
+}
+
 pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hits, Failure> {
     let mut hits = Hits::default();
     for partition in 0..log.partitions {
         let mut first: BTreeMap<String, usize> =
             hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
         let stream = log::stream(partition);
-        hits.looked_at += log
-            .each(look(&stream, since), |found| {
+        let looked = log
+            .each_there(look(&stream, since), |found| {
                 let Some(hit) = event(found, id, partition) else { return };
                 match first.get(&hit.record.event_id) {
                     Some(&place) => hits.events[place].again.push(hit.position()),
@@ -105,11 +137,12 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
                 }
             })
             .await?;
+        hits.looked(&stream, looked);
     }
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
-    hits.looked_at += log
-        .each(look(log::FAILED_STREAM, since), |found| {
+    let looked = log
+        .each_there(look(log::FAILED_STREAM, since), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
             let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
             if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
@@ -118,14 +151,16 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
             }
         })
         .await?;
-    hits.looked_at += log
-        .each(look(log::RESOLVED_STREAM, None), |found| {
+    let settled = log
+        .each_there(look(log::RESOLVED_STREAM, None), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
                 failures[place].resolution = Some(Settled(resolution));
             }
         })
         .await?;
+    hits.looked(log::FAILED_STREAM, looked);
+    hits.looked(log::RESOLVED_STREAM, settled);
     Ok(hits)
 }
 

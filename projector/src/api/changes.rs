@@ -54,9 +54,9 @@ impl Feed {
 
     /// The subjects of a filter; empty for all. No two overlap, as the broker wants it.
     fn subjects(&self, params: &Params) -> Result<Vec<String>, Problem> {
-        let groups = params.all("group");
+        let groups = params.all("group")?;
         let mut kinds = Vec::new();
-        for name in params.all("kind") {
+        for name in params.all("kind")? {
             let names = || ChangeKind::ALL.map(ChangeKind::name).join(", ");
             let kind = ChangeKind::from_name(&name);
             let kind = kind.ok_or_else(|| {
@@ -148,9 +148,13 @@ pub(crate) async fn follow(
             return Err(Problem::place_gone(&format!("position {position}"), &why));
         }
     }
-    let Place { next, exact, after } = wanted.place(&info)?;
-    let tag = place::tag(&info.created);
-    let mut following = follow::Following::new(&feed.client, info.created, next, exact, subjects);
+    let found = match wanted.sequence() {
+        Some(sequence) => follow::taken_at(&feed.client, sequence).await.map_err(unavailable)?,
+        None => None,
+    };
+    let Place { spot, exact, after } = wanted.place(&info, found)?;
+    let created = info.created.clone();
+    let mut following = follow::Following::new(&feed.client, info.created, spot, exact, subjects);
     // Before the answer: 200 means that changes are delivered.
     following.begin().await.map_err(|gone| match gone {
         follow::Gone::Unavailable(why) => unavailable(why),
@@ -158,8 +162,18 @@ pub(crate) async fn follow(
     })?;
     let (shutdown, metrics) = (feed.shutdown, api.metrics);
     let begun = false;
-    let reader =
-        stream::Reader { following, after, tag, next, begun, heartbeat, caller, shutdown, permit, metrics };
+    let reader = stream::Reader {
+        following,
+        after,
+        created,
+        spot,
+        begun,
+        heartbeat,
+        caller,
+        shutdown,
+        permit,
+        metrics,
+    };
     let mut response = Response::new(Body::from_stream(reader.start()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

@@ -147,7 +147,7 @@ pub(crate) async fn list(
     caller: Caller,
     params: Params,
 ) -> Result<Answer<CommandPage>, Problem> {
-    let (group, status) = (params.group(), params.command_status()?);
+    let (group, status) = (params.group()?, params.command_status()?);
     let (limit, before) = (params.limit(LIMIT)?, params.cursor_id(IdList::Commands)?);
     let freshness = params.freshness()?;
     let answer = move |views: &[ReadView<'_>]| {

@@ -129,7 +129,7 @@ pub(crate) async fn verify(
     State(api): State<Api>,
     params: Params,
 ) -> Result<(StatusCode, Json<Job>), Problem> {
-    let scope = match (params.group(), params.sample()?) {
+    let scope = match (params.group()?, params.sample()?) {
         (Some(group), _) => Scope::Group(group),
         (None, Some(parts)) => Scope::Sample(parts),
         (None, None) => Scope::Whole,

@@ -1,9 +1,10 @@
 //! Query parameters, parsed once. A wrong one is named with what is expected; unknown ones are ignored.
 
-use std::convert::Infallible;
+mod known;
+
 use std::str::FromStr;
 
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{FromRequestParts, MatchedPath, Query};
 use axum::http::request::Parts;
 use groupfold_fold::view::{CommandStatus, MemberStatus, Status};
 use groupfold_schemas::id;
@@ -51,11 +52,15 @@ impl FromStr for At {
 pub(crate) struct Params(Vec<(String, String)>);
 
 impl<S: Send + Sync> FromRequestParts<S> for Params {
-    type Rejection = Infallible;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         // A query string that cannot be split is one without parameters that we know.
-        Ok(Self(Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default()))
+        let pairs: Vec<_> = Query::try_from_uri(&parts.uri).map(|Query(pairs)| pairs).unwrap_or_default();
+        if let Some(route) = parts.extensions.get::<MatchedPath>() {
+            known::check(route, &pairs)?;
+        }
+        Ok(Self(pairs))
     }
 }
 
@@ -72,10 +77,22 @@ impl Params {
         values.next_back().filter(|value| !value.is_empty())
     }
 
-    /// All values of a parameter that may be repeated; empty ones are as good as none.
-    pub(super) fn all(&self, name: &str) -> Vec<String> {
-        let values = self.0.iter().filter(|(key, value)| key == name && !value.is_empty());
-        values.map(|(_, value)| value.clone()).collect()
+    /// All values of a filter, which may be repeated. An empty one is refused: whoever had nothing to put there would be told
+    /// everything.
+    pub(super) fn all(&self, name: &str) -> Result<Vec<String>, Problem> {
+        let values = self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let values: Vec<String> = values.collect();
+        if values.iter().any(String::is_empty) {
+            let expected = "a value; without the parameter nothing is left out";
+            return Err(Problem::parameter("empty_filter", name, "", expected));
+        }
+        Ok(values)
+    }
+
+    /// A filter that is true or false.
+    pub(super) fn flag(&self, name: &str) -> Result<Option<bool>, Problem> {
+        self.all(name)?;
+        self.parse(name, "bad_flag", "true or false")
     }
 
     pub(super) fn parse<T: FromStr>(
@@ -166,8 +183,8 @@ impl Params {
     }
 
     /// `group`.
-    pub(crate) fn group(&self) -> Option<String> {
-        self.get("group").map(str::to_owned)
+    pub(crate) fn group(&self) -> Result<Option<String>, Problem> {
+        Ok(self.all("group")?.pop())
     }
 
     /// `phone_number_id`.
@@ -368,6 +385,18 @@ mod tests {
         let params = params("limit=&colour=red&lang=pt-BR");
         assert_eq!(params.limit(LIMIT).unwrap(), 50);
         assert_eq!(params.lang().unwrap(), Lang::Portuguese);
+    }
+
+    #[test]
+    fn an_empty_filter_is_refused_where_the_last_page_or_any_status_is_meant_it_is_not() {
+        for name in ["group", "kind", "label", "visible_to"] {
+            assert_eq!(code(params(&format!("{name}=x&{name}=")).all(name)), "empty_filter", "{name}");
+            assert!(params("x=").all(name).unwrap().is_empty());
+        }
+        assert_eq!(code(params("archived=").flag("archived")), "empty_filter");
+        let listed = params("status=&phone_number_id=&limit=&cursor=");
+        assert!(listed.group_status().unwrap().is_none() && listed.phone_number_id().is_none());
+        assert!(listed.limit(LIMIT).is_ok() && listed.cursor_id(IdList::Groups).unwrap().is_none());
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) async fn show(
     let touched = api.reads.reach_all(&freshness).await?;
     api.reads.look_at_ends(&touched).await;
     let mut answer = progress(&touched);
-    if let Some(group) = params.group() {
+    if let Some(group) = params.group()? {
         let home = api.reads.home_of(&group)?;
         let digest = move |views: &[ReadView<'_>]| {
             let seen = |view: &ReadView<'_>| caller.may_see_group(view, &group);

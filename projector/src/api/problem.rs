@@ -1,5 +1,7 @@
 //! What can go wrong in an answer, as RFC 9457 says it, with codes that stay.
 
+mod known;
+
 use std::time::Duration;
 
 use axum::Json;
@@ -199,8 +201,9 @@ impl Problem {
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
             }
             Refusal::Busy => Self::busy(),
-            Refusal::NotKnown(_) => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
+            Refusal::NotKnown(unanswered) => {
+                let code = if unanswered.is_stopped() { known::STOPPED } else { "catching_up" };
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not known yet", detail)
             }
             Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
             Refusal::Provider { advice: "retry_later", .. } => {
@@ -273,22 +276,6 @@ impl Problem {
         let others: Vec<String> = others.iter().map(u16::to_string).collect();
         let detail = format!("{}; other processes serve partitions {}", self.detail, others.join(", "));
         Self { detail, position: self.position, ..Self::partition_not_owned(0) }
-    }
-
-    /// Instead of an absence that a log not yet folded may disprove.
-    pub(crate) fn catching_up(partition: u16) -> Self {
-        let detail = format!("partition {partition} has not folded the log up to its end since it started");
-        let title = "Not known yet";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", title, detail)
-    }
-
-    /// What would be judged by a state that is not the log's.
-    pub(crate) fn behind(partition: u16, applied: u64, end: u64) -> Self {
-        let detail = format!(
-            "partition {partition} has folded the log up to {applied} of {end}, and what is asked is judged by all of it: \
-             ask again, with the same Idempotency-Key"
-        );
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
     }
 
     /// True if it says that something is not there.
@@ -412,7 +399,10 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
+    use groupfold_fold::apply::Digest;
+
     use super::*;
+    use crate::status::{Run, Status, Stop};
 
     /// Status, code and the header that goes with it are a contract.
     #[tokio::test]
@@ -421,6 +411,10 @@ mod tests {
         let damaged = store::Error::Damaged { partition: 3, source: "x".into() };
         let room = std::io::Error::from_raw_os_error(28);
         let full = store::Error::Database { partition: 3, source: Box::new(sled::Error::Io(room)) };
+        let running = Status::new(1, 0, Digest::default());
+        let stop = Stop::MissingSequence { expected: 2, found: Some(3) };
+        let mut stopped = running.clone();
+        stopped.run = Run::Stopped(stop);
         let cases = [
             (Problem::parameter("bad_limit", "limit", "x", "1 to 1000"), 400, "bad_limit", None),
             (Problem::no_such_partition(9, 8), 400, "bad_position", None),
@@ -449,7 +443,10 @@ mod tests {
             (Problem::internal(), 500, "internal", None),
             (damaged.into(), 500, "store_unreadable", None),
             (Problem::catching_up(3), 503, "catching_up", Some(("retry-after", "1"))),
-            (Problem::behind(3, 1, 2), 503, "catching_up", Some(("retry-after", "1"))),
+            (Problem::behind(3, &running, 2), 503, "catching_up", Some(("retry-after", "1"))),
+            (Problem::behind(3, &stopped, 2), 503, "partition_stopped", Some(("retry-after", "60"))),
+            (Problem::not_folded(3, &stopped), 503, "partition_stopped", Some(("retry-after", "60"))),
+            (Problem::unknown_parameter("lable", "label"), 400, "unknown_parameter", None),
             (Problem::busy(), 503, "busy", Some(("retry-after", "1"))),
             (store::Error::Closed { partition: 3 }.into(), 503, "store_closed", Some(("retry-after", "1"))),
             (full.into(), 503, "store_closed", Some(("retry-after", "1"))),

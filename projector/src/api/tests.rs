@@ -1,5 +1,6 @@
 //! The API over stores in a folder, with no log behind them.
 
+mod asked;
 mod commands;
 mod document;
 mod elsewhere;

@@ -70,7 +70,7 @@ pub(crate) async fn show(
 /// A sum over a log that is not folded up to its end would be short without a word.
 fn whole(touched: &[Partition]) -> Result<(), Problem> {
     let behind = touched.iter().find(|partition| !partition.status.borrow().caught_up);
-    behind.map_or(Ok(()), |partition| Err(Problem::catching_up(partition.id)))
+    behind.map_or(Ok(()), |behind| Err(Problem::not_folded(behind.id, &behind.status.borrow())))
 }
 
 fn answer(page: Page, by: By) -> Answer<shape::Usage> {

@@ -35,12 +35,29 @@ const REQUEST_WAIT: Duration = Duration::from_secs(3);
 /// Why there is nothing more to follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Gone {
-    /// The stream is not the one that the place is of.
+    /// The stream, or its past, is not the one that the place is of.
     Recreated,
     /// Retention took what comes next.
     Overtaken,
     /// The broker does not let it be followed, and says why.
     Unavailable(String),
+}
+
+/// A place between two messages of the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Spot {
+    /// Sequence of the one that comes next.
+    pub(crate) next: u64,
+    /// When the stream took the one before, Unix milliseconds; `None` if that is not known. Another past of the stream has
+    /// another message there.
+    pub(crate) before_ms: Option<i64>,
+}
+
+impl Spot {
+    /// Behind all that the stream has.
+    pub(crate) fn end(info: &StreamInfo) -> Self {
+        Self { next: info.last_sequence + 1, before_ms: (info.last_sequence > 0).then_some(info.last_ms) }
+    }
 }
 
 /// The stream as one reader follows it.
@@ -51,8 +68,8 @@ pub(crate) struct Following {
     connecting: Option<Connecting>,
     /// Since when attempts have failed.
     failing: Option<Instant>,
-    /// A message behind others that did not come.
-    held: Option<(u64, Message)>,
+    /// A message behind others that did not come, and the place behind it.
+    held: Option<(Spot, Message)>,
     /// Up to here, itself left out, nothing that was asked for was taken before it came. `None` of one who begins with
     /// what is kept, until something came: what retention takes until then was not to be told.
     sound: Option<u64>,
@@ -68,7 +85,7 @@ struct Place {
     context: Context,
     subjects: Vec<String>,
     created: String,
-    next: u64,
+    spot: Spot,
 }
 
 /// What delivers, and how many messages came.
@@ -84,6 +101,11 @@ type Connecting = Pin<Box<dyn Future<Output = Result<Connected, Gone>> + Send>>;
 /// What the broker says of the stream of changes.
 pub(crate) async fn look(client: &async_nats::Client) -> Result<StreamInfo, String> {
     look_at(&context(client)).await
+}
+
+/// When the stream of changes took the one of this sequence, Unix milliseconds; `None` if it has none.
+pub(crate) async fn taken_at(client: &async_nats::Client, sequence: u64) -> Result<Option<i64>, String> {
+    tail::taken_at(&context(client), log::CHANGES_STREAM, sequence).await
 }
 
 /// A partition of which changes after this position may be gone; `None` if all are kept. They are where the first that is
@@ -149,19 +171,19 @@ fn context(client: &async_nats::Client) -> Context {
 }
 
 impl Following {
-    /// From a sequence of the stream created at that time, or where retention is about to take it, from the first that is
+    /// From a place in the stream created at that time, or where retention is about to take it, from the first that is
     /// kept: `exact` says that nothing may be missing from there on.
     pub(crate) fn new(
         client: &async_nats::Client,
         created: String,
-        next: u64,
+        spot: Spot,
         exact: bool,
         subjects: Vec<String>,
     ) -> Self {
-        let place = Place { context: context(client), subjects, created, next };
+        let place = Place { context: context(client), subjects, created, spot };
         let (connected, connecting, failing) = (None, None, None);
         let (held, looked, looking) = (None, None, None);
-        let sound = exact.then_some(next);
+        let sound = exact.then_some(spot.next);
         Self { place, connected, connecting, failing, held, sound, looked, looking }
     }
 
@@ -171,14 +193,14 @@ impl Following {
         Ok(())
     }
 
-    /// The next message and its sequence: waits until there is one. May be dropped while it waits.
-    pub(crate) async fn next(&mut self) -> Result<(u64, Message), Gone> {
+    /// The next message and the place behind it: waits until there is one. May be dropped while it waits.
+    pub(crate) async fn next(&mut self) -> Result<(Spot, Message), Gone> {
         loop {
-            if let Some((sequence, _)) = &self.held {
-                self.passed_over(*sequence).await?;
-                if let Some((sequence, message)) = self.held.take() {
-                    self.place.next = sequence + 1;
-                    return Ok((sequence, message));
+            if let Some((behind, _)) = &self.held {
+                self.passed_over(behind.next - 1).await?;
+                if let Some((behind, message)) = self.held.take() {
+                    self.place.spot = behind;
+                    return Ok((behind, message));
                 }
             }
             let Some(connected) = self.connected.as_mut() else {
@@ -190,9 +212,10 @@ impl Following {
                 continue;
             };
             connected.came += 1;
-            let Ok(sequence) = message.info().map(|info| info.stream_sequence) else { continue };
-            if sequence >= self.place.next {
-                self.held = Some((sequence, message));
+            let told = message.info().map(|info| (info.stream_sequence, tail::millis(info.published)));
+            let Ok((sequence, taken_ms)) = told else { continue };
+            if sequence >= self.place.spot.next {
+                self.held = Some((Spot { next: sequence + 1, before_ms: Some(taken_ms) }, message));
             }
         }
     }
@@ -204,7 +227,8 @@ impl Following {
             self.sound = Some(sequence + 1);
             return Ok(());
         };
-        if sequence == self.place.next && sound == self.place.next {
+        let expected = self.place.spot.next;
+        if sequence == expected && sound == expected {
             self.sound = Some(sequence + 1);
             return Ok(());
         }
@@ -225,9 +249,8 @@ impl Following {
         let Ok(info) = info else { return Ok(()) };
         self.looked = Some((Instant::now(), info.first_sequence));
         self.check(&info)?;
-        if !filtered && sequence != self.place.next {
+        if !filtered && sequence != expected {
             // Not by retention: whoever came again would meet it again.
-            let expected = self.place.next;
             tracing::warn!(expected, found = sequence, "changes are missing in the midst of their stream");
         }
         self.sound = Some(sequence + 1);
@@ -243,9 +266,9 @@ impl Following {
         if taken { Err(Gone::Overtaken) } else { Ok(()) }
     }
 
-    /// The sequence that comes next, past what is not asked for: up to the end of the stream, if all that is asked for has
+    /// The place that it stands at, past what is not asked for: up to the end of the stream, if all that is asked for has
     /// come by then. A place that stood still would be overtaken by retention, though nothing was missed.
-    pub(crate) async fn moved_on(&mut self) -> Result<u64, Gone> {
+    pub(crate) async fn moved_on(&mut self) -> Result<Spot, Gone> {
         if !self.place.subjects.is_empty()
             && self.held.is_none()
             && let Ok(end) = look_at(&self.place.context).await
@@ -254,11 +277,13 @@ impl Following {
             if let Some(connected) = self.connected.as_mut()
                 && connected.consumer.has_delivered_all(connected.came).await
             {
-                self.place.next = self.place.next.max(end.last_sequence + 1);
-                self.sound = Some(self.place.next);
+                if end.last_sequence >= self.place.spot.next {
+                    self.place.spot = Spot::end(&end);
+                }
+                self.sound = Some(self.place.spot.next);
             }
         }
-        Ok(self.place.next)
+        Ok(self.place.spot)
     }
 
     /// One attempt, or what is left of it. An error when they have failed for too long.
@@ -289,15 +314,23 @@ impl Following {
 impl Place {
     async fn connect(self, exact: bool) -> Result<Connected, Gone> {
         let info = look_at(&self.context).await.map_err(Gone::Unavailable)?;
-        if info.created != self.created || info.last_sequence + 1 < self.next {
+        let Spot { next, before_ms } = self.spot;
+        if info.created != self.created || info.last_sequence + 1 < next {
             return Err(Gone::Recreated);
         }
-        if exact && info.first_sequence > self.next {
+        if exact && info.first_sequence > next {
             return Err(Gone::Overtaken);
+        }
+        if let Some(before_ms) = before_ms {
+            let rewritten =
+                tail::is_rewritten(&self.context, log::CHANGES_STREAM, (next - 1, before_ms)).await;
+            if rewritten.map_err(Gone::Unavailable)? {
+                return Err(Gone::Recreated);
+            }
         }
         let config = pull::Config {
             description: Some("groupfold change feed".to_owned()),
-            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: self.next },
+            deliver_policy: DeliverPolicy::ByStartSequence { start_sequence: next },
             filter_subjects: self.subjects,
             inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()

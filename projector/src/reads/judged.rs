@@ -29,7 +29,7 @@ impl Reads {
             let _waiting = self.judging.try_acquire().map_err(|_| Problem::busy())?;
             let known = follow(partition, |status| status.knows(end));
             if timeout_at(deadline, known).await != Ok(true) {
-                return Err(Problem::behind(partition.id, partition.status.borrow().applied, end));
+                return Err(Problem::behind(partition.id, &partition.status.borrow(), end));
             }
         }
         Ok(())

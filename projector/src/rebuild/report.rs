@@ -138,6 +138,8 @@ pub enum State {
     Done,
     /// Done, and something differs.
     Differs,
+    /// Done, and all is equal as far as it goes; but partitions are stopped before the end of their log.
+    Stopped,
     /// Not done.
     Failed,
 }
@@ -161,6 +163,10 @@ pub struct Compared {
     pub swapped: bool,
     /// True if another version of the fold wrote the live store: then it may differ.
     pub other_fold: bool,
+    /// Why the partition is stopped there, by the name that health has for it: what follows in the log is in no store.
+    pub stopped: Option<String>,
+    /// Of a partition that is stopped: where its log ends.
+    pub log_end: u64,
     /// How many keys differ.
     pub differing: u64,
     /// Some of them.

@@ -7,8 +7,8 @@
 //! <data>/store/3.out-rebuild/   the live store on its way out: a swap under way, finished by whoever opens next
 //! ```
 //!
-//! A swap is three renames. After a crash or a refusal between any two, [`finish_swap`] finds by the names alone how far
-//! it came.
+//! A swap is three renames. Refused before the second it is taken back, after it the new store stands whatever becomes
+//! of the third; after a crash between any two, [`finish_swap`] finds by the names alone how far it came.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -22,8 +22,8 @@ use groupfold_schemas::{frame, v1};
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
 use super::{
-    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, database, open, pages,
-    published, put, unreadable_key,
+    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, chain, database, open,
+    pages, published, put, unreadable_key,
 };
 
 /// Which store beside the live one.
@@ -193,19 +193,29 @@ impl Store {
 
     /// Puts the store beside in the place of this one, which becomes the previous one. Both must have reached the same
     /// position. Readers wait for the moment of it; where the store does not `stay_open`, it is at rest then. After an
-    /// error it may be closed.
+    /// error this one stands where it stood, and may be closed.
     pub(crate) fn swap(&self, side: Side, other: &Self, stay_open: bool) -> Result<(), Error> {
         let partition = self.partition();
+        // What an earlier swap could not put away is in the way of the live store, which would be closed for nothing.
+        if let Some(out) = SWAPPED.map(|side| self.settings.out(side)).into_iter().find(|out| out.exists()) {
+            return Err(io("move out of the way", &out, ErrorKind::AlreadyExists.into()));
+        }
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let live = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
         other.carry(live)?;
         open::discard(inner.take());
         other.close();
-        exchange(&self.settings, side)?;
-        if stay_open {
-            *inner = Some(open::open_as_is(&self.settings)?);
+        let exchanged = exchange(&self.settings, side);
+        if stay_open && self.folder().is_dir() {
+            match open::open_as_is(&self.settings) {
+                Ok(open) => *inner = Some(open),
+                // Who folds opens it anew.
+                Err(error) => {
+                    tracing::warn!(partition, error = %chain(&error), "a store does not open after a swap")
+                }
+            }
         }
-        Ok(())
+        exchanged
     }
 
     /// Takes what is no state but must outlive it over from the live store.
@@ -264,16 +274,35 @@ fn write_in_batches(
     apply(batch)
 }
 
-/// Renames the live store away, the store beside into its place, and what was live to the previous ones.
+/// Renames the live store away, the store beside into its place, and what was live to the previous ones. An error says
+/// that nothing is exchanged.
 fn exchange(settings: &Settings, side: Side) -> Result<(), Error> {
+    let (live, out) = (settings.folder(), settings.out(side));
     crash::at(Point::SwapBegin);
-    rename(&settings.folder(), &settings.out(side))?;
-    sync_folder(&settings.root)?;
-    crash::at(Point::SwapOut);
-    rename(&settings.beside(side).folder(), &settings.folder())?;
-    sync_folder(&settings.root)?;
-    crash::at(Point::SwapIn);
-    put_away(settings, side)
+    rename(&live, &out)?;
+    let entered = sync_folder(&settings.root).and_then(|()| {
+        crash::at(Point::SwapOut);
+        rename(&settings.beside(side).folder(), &live)
+    });
+    if let Err(error) = entered {
+        if let Err(back) = rename(&out, &live) {
+            tracing::warn!(error = %chain(&back), "the live store is not back in its place; that is tried again");
+        }
+        return Err(error);
+    }
+    let away = sync_folder(&settings.root).and_then(|()| {
+        crash::at(Point::SwapIn);
+        put_away(settings, side)
+    });
+    told(away);
+    Ok(())
+}
+
+/// The new store stands: that the old one cannot be put away keeps nobody from it.
+fn told(put_away: Result<(), Error>) {
+    if let Err(error) = put_away {
+        tracing::warn!(error = %chain(&error), "a store that was swapped out is not put away");
+    }
 }
 
 /// What was live becomes the previous store; the one before that goes.
@@ -317,7 +346,7 @@ pub(super) fn finish_swap(settings: &Settings) -> Result<(), Error> {
                 continue;
             }
         }
-        put_away(settings, side)?;
+        told(put_away(settings, side));
     }
     Ok(())
 }

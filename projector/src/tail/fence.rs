@@ -28,6 +28,8 @@ pub(crate) struct Info {
     pub(crate) created: String,
     pub(crate) first_sequence: u64,
     pub(crate) last_sequence: u64,
+    /// When it took the last message, Unix milliseconds.
+    pub(crate) last_ms: i64,
 }
 
 pub(super) enum Asked {
@@ -50,6 +52,7 @@ pub(super) async fn ask(context: &jetstream::Context, stream: &str) -> Result<In
         created: nanos(info.created.unix_timestamp_nanos()),
         first_sequence: info.state.first_sequence,
         last_sequence: info.state.last_sequence,
+        last_ms: millis(info.state.last_timestamp),
     })
 }
 
@@ -111,16 +114,11 @@ pub(super) async fn check_message(
     stream: &str,
     identity: &Identity,
 ) -> Result<(), Fault> {
-    use jetstream::stream::LastRawMessageErrorKind;
     if identity.sequence == 0 || identity.log_time_ms == 0 {
         return Ok(());
     }
-    let handle = context.get_stream_no_info(stream).await.map_err(super::retry)?;
-    match handle.get_raw_message(identity.sequence).await {
-        Ok(message) => identity.check_time(millis(message.time)).map_err(Fault::Stop),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(()),
-        Err(error) => Err(super::retry(error)),
-    }
+    let found = taken_at(context, stream, identity.sequence).await.map_err(Fault::Retry)?;
+    found.map_or(Ok(()), |found_ms| identity.check_time(found_ms).map_err(Fault::Stop))
 }
 
 /// True if the stream holds another message of this sequence than the one that it took at this time. One that retention
@@ -146,11 +144,20 @@ pub(crate) async fn has_message(
     stream: &str,
     sequence: u64,
 ) -> Result<bool, String> {
+    Ok(taken_at(context, stream, sequence).await?.is_some())
+}
+
+/// When the stream took the message of this sequence, Unix milliseconds; `None` if it has none.
+pub(crate) async fn taken_at(
+    context: &jetstream::Context,
+    stream: &str,
+    sequence: u64,
+) -> Result<Option<i64>, String> {
     use jetstream::stream::LastRawMessageErrorKind;
     let handle = context.get_stream_no_info(stream).await.map_err(|error| error.to_string())?;
     match handle.get_raw_message(sequence).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(false),
+        Ok(message) => Ok(Some(millis(message.time))),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -200,7 +207,7 @@ mod tests {
     }
 
     fn info(created: &str, first_sequence: u64, last_sequence: u64) -> Info {
-        Info { created: created.to_owned(), first_sequence, last_sequence }
+        Info { created: created.to_owned(), first_sequence, last_sequence, last_ms: 0 }
     }
 
     #[test]

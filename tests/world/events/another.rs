@@ -2,7 +2,10 @@
 
 use std::fs::File;
 
+use serde_json::Value;
+
 use super::{World, said};
+use crate::feed::past::copy_streams;
 
 /// Two wrote over each other's files, and one of them called that complete.
 #[tokio::test]
@@ -61,4 +64,73 @@ async fn a_replay_does_not_go_on_in_another_log() {
     let older = first.run(&["replay"], &args);
     assert!(older.status.success(), "a position alone was noted before: {}", said(&older));
     assert_eq!(std::fs::read_to_string(&watermark).unwrap(), noted);
+}
+
+/// A log put back from an older copy that has grown past the watermark: what it took in the stead of what was read was left
+/// out, and what it lost stayed in the files.
+#[tokio::test]
+async fn what_was_read_of_another_past_of_the_log_is_not_gone_on_with() {
+    let mut world = World::with_events("100").await;
+    let kept = world.nats.store_dir().with_extension("kept");
+    world.restart(|from| copy_streams(from, &kept, "GROUPFOLD")).await;
+    world.simulate("2", "200");
+    let exports: [(&str, &[&str]); 4] = [
+        ("plain", &[]),
+        ("once", &["--dedupe"]),
+        ("read", &["--kind", "receipt_read"]),
+        ("stopped", &["--until", "0:20,1:20,2:20,3:20,4:20,5:20,6:20,7:20"]),
+    ];
+    let args = |more: &[&'static str]| [&["--format", "jsonl", "--resume"], more].concat();
+    for (name, more) in exports {
+        world.export(name, &args(more));
+    }
+    let watermark = world.path("watermark").display().to_string();
+    let replay = ["--to", "nats:somebody.else", "--watermark", &watermark];
+    assert!(world.run(&["replay"], &replay).status.success());
+    // A manifest of before says nothing of it, and does from the next run on.
+    let path = world.path("plain.manifest.json");
+    let noted = std::fs::read_to_string(&path).unwrap();
+    let mut manifest: Value = serde_json::from_str(&noted).unwrap();
+    manifest.as_object_mut().unwrap().remove("watermark_log_times");
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    world.export("plain", &args(&[]));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), noted);
+
+    world.restart(|to| copy_streams(&kept, to, "GROUPFOLD")).await;
+    let shorter = world.run(&["replay"], &replay);
+    assert_eq!(shorter.status.code(), Some(1), "{}", said(&shorter));
+    assert!(said(&shorter).contains("choose another --watermark"), "{}", said(&shorter));
+    world.simulate("3", "600");
+    for (name, more) in exports {
+        let out = world.path(name);
+        let before = std::fs::read(&out).unwrap();
+        let command = ["events", "export", "--out", out.to_str().unwrap()];
+        let refused = world.run(&command, &args(more));
+        assert_eq!(refused.status.code(), Some(1), "{name}: {}", said(&refused));
+        let says =
+            said(&refused).contains("an older copy") && said(&refused).contains("choose another --out");
+        assert!(says, "{name}: {}", said(&refused));
+        assert_eq!(std::fs::read(&out).unwrap(), before);
+    }
+    let refused = world.run(&["replay"], &replay);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    let says = said(&refused).contains("an older copy") && said(&refused).contains("another --watermark");
+    assert!(says, "{}", said(&refused));
+}
+
+/// The export went on from where it had begun, and left out what was asked for.
+#[tokio::test]
+async fn an_export_is_not_resumed_for_more_than_it_began_with() {
+    let world = World::with_events("60").await;
+    let args = ["--format", "jsonl", "--resume", "--from"];
+    world.export("events", &[&args[..], &["-1h"]].concat());
+    world.export("events", &[&args[..], &["-1h"]].concat());
+    world.export("events", &args[..3]);
+    for from in ["beginning", "-2h", "0:3"] {
+        let out = world.path("events");
+        let refused =
+            world.run(&["events", "export", "--out", out.to_str().unwrap()], &[&args[..], &[from]].concat());
+        assert_eq!(refused.status.code(), Some(2), "{from}: {}", said(&refused));
+        assert!(said(&refused).contains("--from"), "{from}: {}", said(&refused));
+    }
 }

@@ -62,3 +62,36 @@ async fn a_discard_says_what_it_would_settle_and_does_it_when_told_to() {
     let again = answer(&groupfold, &["discard", id], 0);
     assert_eq!((&again["would_discard"], &again["settled_before"]), (&json!([]), &json!([id])));
 }
+
+/// Each had to be named, though a list or a replay takes all of a kind.
+#[tokio::test]
+async fn a_discard_takes_the_selection_that_a_replay_takes() {
+    let (nats, groupfold) = quick().await;
+    fail_in_the_past(&nats, &participants(&[joined("G", "5511", T), joined("H", "5522", T)])).await;
+    let refused = failed(&groupfold, &["discard", "--execute", "--why", "a test"]);
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--fingerprint"), "{refused:?}");
+    assert_eq!(code(&refused), 2);
+    let of = |group: &'static str| ["discard", "--cause", "unknown_type", "--group", group];
+    let preview = answer(&groupfold, &of("G"), 0);
+    assert_eq!(preview["would_discard"].as_array().map(Vec::len), Some(1), "{preview}");
+    let done = answer(&groupfold, &[&of("G")[..], &["--execute", "--why", "a test"]].concat(), 0);
+    assert_eq!(done["discarded"], preview["would_discard"]);
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "the other one waits");
+    assert_eq!(answer(&groupfold, &of("G"), 0)["settled_before"], json!([]), "it is not meant any more");
+}
+
+/// What cannot be read had no way on.
+#[tokio::test]
+async fn what_fails_again_is_shown_with_what_to_do_about_it() {
+    let (_nats, groupfold) = quick().await;
+    let mut item = joined("G", "5511", T);
+    item["type"] = json!("group_participants_dance");
+    groupfold.post(&participants(&[item])).await;
+    let list = answer(&groupfold, &["list", "--all"], 0);
+    let id = list["failures"][0]["failed_id"].as_str().unwrap();
+    let mut command = groupfold_tests::Groupfold::command();
+    command.args(["failed", "show", id, "--output", "table", "--data"]).arg(groupfold.data());
+    let shown = String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned();
+    let next = shown.lines().find(|line| line.starts_with("next")).expect("a way on");
+    assert!(next.contains("unknown_type") && next.contains(&format!("failed discard {id}")), "{next}");
+}

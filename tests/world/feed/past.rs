@@ -6,7 +6,9 @@ use std::path::Path;
 use async_nats::jetstream;
 use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, Options, Told, wait_until};
+use tokio::time::timeout;
 
+use super::listener::Listener;
 use super::{BOUND, post, provisioned, settled, story};
 
 const EVENTS: &str = "GROUPFOLD_EVENTS";
@@ -100,8 +102,70 @@ async fn changes_of_another_past_of_the_log_are_not_gone_on_with() {
     assert_eq!((named("Name 1"), named("Name 4")), (0, 6), "what the log has, and nothing else");
 }
 
+/// All streams went back to an older copy and grew past where a reader stood: it was told on from there, and what had come
+/// before in their stead was left out.
+#[tokio::test]
+async fn a_reader_of_another_past_of_the_changes_is_not_gone_on_with() {
+    let mut nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    post(&receiver, &story(0)).await;
+    settled(&projector, &nats).await;
+    let copied = place(&projector, "").await;
+    nats.stop().await;
+    let kept = nats.store_dir().with_extension("kept");
+    copy_streams(&nats.store_dir(), &kept, "GROUPFOLD");
+    nats.restart().await;
+    post(&receiver, &story(1)).await;
+    settled(&projector, &nats).await;
+    // At the end, of a change that was told, and of one who is told nothing while the stream goes on.
+    let mut listener = Listener::open(&projector, "?from=beginning&kind=subject", None).await.unwrap();
+    let told = timeout(BOUND, listener.event()).await.unwrap().unwrap();
+    assert!(Listener::open(&projector, "", told.id.as_deref()).await.is_ok());
+    let mut silent = Listener::open(&projector, "?group=nobody&heartbeat_ms=1000", None).await.unwrap();
+    let begun = silent.block().await.unwrap().id.unwrap();
+    post(&receiver, &story(1)[..4]).await;
+    post(&receiver, &story(2)[..4]).await;
+    let moved = async {
+        loop {
+            match silent.block().await.unwrap().id {
+                Some(id) if id != begun => return id,
+                _ => {}
+            }
+        }
+    };
+    let moved = timeout(BOUND, moved).await.expect("its place moves on");
+    let lost = [begun, moved, place(&projector, "").await, place(&projector, "&group=nobody").await];
+
+    assert_eq!(projector.terminate().await, 0);
+    nats.stop().await;
+    copy_streams(&kept, &nats.store_dir(), "GROUPFOLD");
+    nats.restart().await;
+    fs::remove_dir_all(projector.data().join("store")).unwrap();
+    projector.restart().await;
+    for round in 3..7 {
+        post(&receiver, &story(round)).await;
+    }
+    settled(&projector, &nats).await;
+    for id in &lost {
+        let refused = Listener::open(&projector, "", Some(id)).await.err().expect(id);
+        assert_eq!((refused.status, refused.json["code"].as_str()), (410, Some("event_gone")), "{refused}");
+    }
+    assert!(Listener::open(&projector, "", Some(&copied)).await.is_ok(), "the copy has what it is of");
+    // As earlier builds told it: the sequence and the stream alone.
+    let older = &lost[0][..lost[0].find('-').unwrap() + 9];
+    assert!(Listener::open(&projector, "", Some(older)).await.is_ok(), "{older}");
+}
+
+/// Where a reader that begins now stands.
+async fn place(projector: &Groupfold, filter: &str) -> String {
+    let query = format!("?from=now{filter}");
+    let mut listener = Listener::open(projector, &query, None).await.unwrap();
+    listener.block().await.unwrap().id.unwrap()
+}
+
 /// Streams in a folder of the broker's whose names begin so, into another one, in place of those there.
-fn copy_streams(from: &Path, to: &Path, begin: &str) {
+pub(crate) fn copy_streams(from: &Path, to: &Path, begin: &str) {
     for account in fs::read_dir(from.join("jetstream")).unwrap() {
         let streams = account.unwrap().path().join("streams");
         for stream in fs::read_dir(&streams).into_iter().flatten() {

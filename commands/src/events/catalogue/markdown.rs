@@ -36,8 +36,9 @@ person, each once; a count over `member_wa_ids` alone leaves out whoever was tol
 **Formats.** JSON lines: an object a line, absent values null. CSV: with a header, absent values empty, lists joined by blanks, JSON
 as text. Parquet: a folder of files, zstd, JSON as text; with `--by-day` in folders `day=2026-01-31` (UTC, by `log_time`).
 CloudEvents 1.0: the same object as `data`. `PATH.manifest.json` beside it: range, counts by kind, SHA-256 of each file,
-schema version, and the watermark from which `--resume` goes on. Without `--out` the lines go to stdout, the same bytes as in a
-file, without a manifest; the outcome and the progress go to stderr.
+schema version, and the watermark from which `--resume` goes on, with the time at which the log took the message there: a log
+put back from an older copy, or made anew, is not gone on with (it ends with 1: choose another `--out`). Without `--out` the lines
+go to stdout, the same bytes as in a file, without a manifest; the outcome and the progress go to stderr.
 
 **Redaction.** `--redact` replaces numbers, names, links, texts, and ids of groups, messages and requests to join (they hold
 numbers) by pseudonyms: HMAC-SHA256 under `--redact-key`, so that equal stays equal. Ids of accounts, business numbers, events,

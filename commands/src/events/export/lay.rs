@@ -9,7 +9,7 @@ use groupfold_schemas::v1::Record;
 use super::Format;
 use super::arrays::Arrays;
 use super::lines::add_line;
-use crate::events::reader::{Event, Next, Raw};
+use crate::events::reader::{Event, Next, Place, Raw};
 use crate::events::redact::Redactor;
 use crate::events::row::{self, Heads, Row};
 use crate::events::select::Filters;
@@ -34,14 +34,12 @@ pub(super) struct Laid {
 
 /// A message of the log, as far as it matters whether it is written.
 pub(super) struct Found {
-    pub(super) partition: u16,
-    pub(super) sequence: u64,
+    pub(super) place: Place,
     pub(super) what: What,
 }
 
 pub(super) enum What {
     Event {
-        log_time_ms: i64,
         kind: &'static str,
         /// `None` if it is no hash, and so none of ours.
         event_id: Option<u128>,
@@ -70,20 +68,16 @@ impl Layout {
         };
         for raw in batch {
             let next = raw.read(&self.filters);
-            let (partition, sequence) = next.place();
+            let place = next.place();
             let what = match &next {
                 Next::Event(event) => {
                     out.add(self, &self.row(event))?;
-                    What::Event {
-                        log_time_ms: event.log_time_ms,
-                        kind: kind_name(&event.record),
-                        event_id: event_id(&event.record),
-                    }
+                    What::Event { kind: kind_name(&event.record), event_id: event_id(&event.record) }
                 }
-                Next::Unreadable { .. } => What::Unreadable,
-                Next::LeftOut { .. } => What::LeftOut,
+                Next::Unreadable(_) => What::Unreadable,
+                Next::LeftOut(_) => What::LeftOut,
             };
-            found.push(Found { partition, sequence, what });
+            found.push(Found { place, what });
         }
         Ok(Laid { found, out: out.finish()? })
     }

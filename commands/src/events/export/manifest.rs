@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use async_nats::jetstream::Context;
 use groupfold_schemas::position::Position;
 use serde::{Deserialize, Serialize};
 
 use super::Format;
 use crate::data::write_private;
-use crate::events::reader::{self, Part};
-use crate::events::select::Filters;
+use crate::events::reader::{Part, Place};
+use crate::events::same::{self, Noted};
+use crate::events::select::{Filters, moment_text};
 use crate::events::shape::{SCHEMA_VERSION, rfc3339};
 use crate::exit::Failure;
+use crate::when::Moment;
 
 /// What was asked for, as far as a resumed run must ask for the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +67,9 @@ pub(super) struct Manifest {
     /// When the log's streams were created, by partition: one made anew numbers its messages anew.
     #[serde(default)]
     streams_created: BTreeMap<u16, String>,
+    /// When the log took the message at the watermark, by partition: one put back from an older copy has another one there.
+    #[serde(default)]
+    watermark_log_times: BTreeMap<u16, String>,
     range: Vec<Stretch>,
     /// When the log took the first and the last event.
     first_log_time: Option<String>,
@@ -83,6 +89,9 @@ pub(super) struct Manifest {
     path: Option<PathBuf>,
     #[serde(skip)]
     stretches: BTreeMap<u16, (u64, u64)>,
+    /// When the log took what this run dealt with last, Unix milliseconds.
+    #[serde(skip)]
+    passed_ms: BTreeMap<u16, i64>,
 }
 
 impl Manifest {
@@ -128,6 +137,7 @@ impl Manifest {
             by_day,
             watermark: String::new(),
             streams_created: BTreeMap::new(),
+            watermark_log_times: BTreeMap::new(),
             range: Vec::new(),
             first_log_time: None,
             last_log_time: None,
@@ -139,6 +149,7 @@ impl Manifest {
             last_log_time_ms: None,
             path: None,
             stretches: BTreeMap::new(),
+            passed_ms: BTreeMap::new(),
         }
     }
 
@@ -165,10 +176,35 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Fails where the files hold events of another log than this one.
-    pub(super) fn of_log(&mut self, parts: &[Part]) -> Result<(), Failure> {
-        let path = self.path.clone().unwrap_or_default();
-        reader::check_same(&mut self.streams_created, parts, &path, "choose another --out")
+    /// Fails where another beginning is asked for now. A later time is within what is there: an age is one at each run.
+    pub(super) fn begins_as(&self, from: Option<&Moment>) -> Result<(), Failure> {
+        let Some(from) = from else { return Ok(()) };
+        let is_same = match (self.from.parse(), from) {
+            (Ok(Moment::Time(began)), Moment::Time(asked)) => began <= *asked,
+            (Ok(began), asked) => began == *asked,
+            (Err(_), _) => false,
+        };
+        if is_same {
+            return Ok(());
+        }
+        Err(Failure::Usage(format!(
+            "{} tells of an export --from {}, not {}: give the same, or none, to resume it, or choose another --out",
+            self.path().display(),
+            self.from,
+            moment_text(from)
+        )))
+    }
+
+    /// Fails where the files hold events of another log than this one, or of another past of it.
+    pub(super) async fn of_log(&mut self, context: &Context, parts: &[Part]) -> Result<(), Failure> {
+        let noted = Noted {
+            watermark: &self.watermark()?,
+            created: &mut self.streams_created,
+            log_times: &mut self.watermark_log_times,
+            file: self.path.as_deref().unwrap_or_else(|| Path::new("")),
+            way_out: "choose another --out",
+        };
+        noted.check(context, parts).await
     }
 
     /// Fails where the log no longer has what was read of it, which is to be read again.
@@ -208,14 +244,20 @@ impl Manifest {
     }
 
     /// Notes that a message was dealt with.
-    pub(super) fn passed(&mut self, partition: u16, sequence: u64) {
+    pub(super) fn passed(&mut self, Place { partition, sequence, log_time_ms }: Place) {
         self.stretches.entry(partition).or_insert((sequence, sequence)).1 = sequence;
+        self.passed_ms.insert(partition, log_time_ms);
     }
 
     /// Everything up to the ends was dealt with, also where nothing matched.
-    pub(super) fn finish(&mut self, ends: &Position) -> Result<(), Failure> {
+    pub(super) async fn finish(&mut self, ends: &Position, context: &Context) -> Result<(), Failure> {
         let mut watermark = self.passed_position();
         watermark.join(ends);
+        if self.path.is_some() {
+            // Behind what was read there may be what the broker left out.
+            self.passed_ms.clear();
+            self.watermark_log_times = same::log_times(context, watermark.iter()).await?;
+        }
         self.complete = true;
         self.write(&watermark)
     }
@@ -234,6 +276,8 @@ impl Manifest {
 
     fn write(&mut self, watermark: &Position) -> Result<(), Failure> {
         self.watermark = watermark.to_string();
+        let passed = std::mem::take(&mut self.passed_ms).into_iter();
+        self.watermark_log_times.extend(passed.map(|(partition, ms)| (partition, rfc3339(ms))));
         self.last_log_time = self.last_log_time_ms.map(rfc3339).or(self.last_log_time.take());
         let stretch = |(&partition, &(first, last)): (&u16, &(u64, u64))| Stretch { partition, first, last };
         self.range = self.stretches.iter().map(stretch).collect();

@@ -6,24 +6,42 @@ use groupfold_schemas::position::Position;
 
 use super::super::params::Params;
 use super::super::problem::Problem;
+use crate::feed::follow::Spot;
 use crate::tail::StreamInfo;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// The id of an event: the sequence in the stream of changes, and which stream that is. One that was made anew
-/// counts from one again.
+/// Digits of a tag that name the stream; those behind them name the message, and ids of earlier builds have none.
+const STREAM_DIGITS: usize = 8;
+
+/// The id of an event: the sequence in the stream of changes, and a tag that says which stream that is, as one that was made
+/// anew counts from one again, and which message, as one put back from an older copy grows over what it lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct EventId {
     pub(super) sequence: u64,
     pub(super) tag: String,
 }
 
-/// A short name of the stream that was created at this time.
-pub(super) fn tag(created: &str) -> String {
-    hex(&sha256([created.as_bytes()])[..4])
+/// A short name of what was made at this time.
+fn digits(time: &str) -> String {
+    hex(&sha256([time.as_bytes()])[..STREAM_DIGITS / 2])
 }
 
 impl EventId {
+    /// Of what stands before a place in the stream that was created at this time.
+    pub(super) fn before(spot: Spot, created: &str) -> Self {
+        let message = spot.before_ms.map(|taken_ms| digits(&taken_ms.to_string()));
+        Self { sequence: spot.next - 1, tag: digits(created) + &message.unwrap_or_default() }
+    }
+
+    /// True if it is of the stream that was created at this time and took the message of its sequence then. A message that is
+    /// there no longer tells nothing.
+    fn is_of(&self, created: &str, taken_ms: Option<i64>) -> bool {
+        let Some((stream, message)) = self.tag.split_at_checked(STREAM_DIGITS) else { return false };
+        let is_same = |taken_ms: i64| digits(&taken_ms.to_string()) == message;
+        stream == digits(created) && (message.is_empty() || taken_ms.is_none_or(is_same))
+    }
+
     fn read(text: &str) -> Option<Self> {
         let (sequence, tag) = text.trim().split_once('-')?;
         let sequence = sequence.parse().ok()?;
@@ -49,8 +67,8 @@ pub(super) enum Wanted {
 /// Where that is in the stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
-    /// Sequence of the first message that may be told.
-    pub(super) next: u64,
+    /// The first message that may be told is behind it.
+    pub(super) spot: Spot,
     /// Whether all that follow it must be there; else the first that is kept will do.
     pub(super) exact: bool,
     /// Only what is after this is told.
@@ -116,25 +134,33 @@ impl Wanted {
         if let Self::Position(position) = self { Some(position) } else { None }
     }
 
-    /// Finds the place in a stream, or says that it is there no longer.
-    pub(super) fn place(self, info: &StreamInfo) -> Result<Place, Problem> {
-        let everything = |next, exact| Place { next, exact, after: After::default() };
+    /// Sequence of the message to begin after, if it is to be the one that it was.
+    pub(super) fn sequence(&self) -> Option<u64> {
+        if let Self::After(id) = self { Some(id.sequence).filter(|sequence| *sequence > 0) } else { None }
+    }
+
+    /// Finds the place in a stream that took the message of [`Self::sequence`] at this time, if it has it, or says that it is
+    /// there no longer.
+    pub(super) fn place(self, info: &StreamInfo, taken_ms: Option<i64>) -> Result<Place, Problem> {
+        let everything = |spot, exact| Place { spot, exact, after: After::default() };
+        let beginning = Spot { next: info.first_sequence.max(1), before_ms: None };
         match self {
-            Self::Now => Ok(everything(info.last_sequence + 1, true)),
-            Self::Beginning => Ok(everything(info.first_sequence.max(1), false)),
+            Self::Now => Ok(everything(Spot::end(info), true)),
+            Self::Beginning => Ok(everything(beginning, false)),
             Self::Position(position) => Ok(Place {
-                next: info.first_sequence.max(1),
+                spot: beginning,
                 exact: false,
                 after: After { position: Some(position), now: info.last_sequence },
             }),
-            Self::After(id) if id.tag != tag(&info.created) || id.sequence > info.last_sequence => {
-                Err(Problem::place_gone(&format!("event {id}"), "the stream of changes was made anew since"))
+            Self::After(id) if !id.is_of(&info.created, taken_ms) || id.sequence > info.last_sequence => {
+                let why = "the stream of changes was made anew since, or put back from an older copy";
+                Err(Problem::place_gone(&format!("event {id}"), why))
             }
             Self::After(id) if id.sequence + 1 < info.first_sequence => Err(Problem::place_gone(
                 &format!("event {id}"),
                 "changes that follow it are not kept any more",
             )),
-            Self::After(id) => Ok(everything(id.sequence + 1, true)),
+            Self::After(id) => Ok(everything(Spot { next: id.sequence + 1, before_ms: taken_ms }, true)),
         }
     }
 }
@@ -144,24 +170,34 @@ mod tests {
     use super::*;
 
     fn info(first_sequence: u64, last_sequence: u64) -> StreamInfo {
-        StreamInfo { created: "c".to_owned(), first_sequence, last_sequence }
+        StreamInfo { created: "c".to_owned(), first_sequence, last_sequence, last_ms: 5 }
+    }
+
+    fn id(sequence: u64, created: &str, before_ms: Option<i64>) -> EventId {
+        EventId::before(Spot { next: sequence + 1, before_ms }, created)
     }
 
     fn after(sequence: u64, created: &str) -> Wanted {
-        Wanted::After(EventId { sequence, tag: tag(created) })
+        Wanted::After(id(sequence, created, Some(5)))
     }
 
     #[test]
     fn an_event_that_is_gone_is_told_from_one_to_go_on_after() {
-        let next = |wanted: Wanted, info: &StreamInfo| wanted.place(info).map(|place| place.next);
+        let next =
+            |wanted: Wanted, info: &StreamInfo| wanted.place(info, Some(5)).map(|place| place.spot.next);
         assert_eq!(next(after(7, "c"), &info(3, 9)).unwrap(), 8);
         assert_eq!(next(after(2, "c"), &info(3, 9)).unwrap(), 3);
         assert_eq!(next(after(9, "c"), &info(10, 9)).unwrap(), 10, "all of it is too old by now");
         for (wanted, info) in
             [(after(1, "c"), info(3, 9)), (after(10, "c"), info(3, 9)), (after(7, "d"), info(3, 9))]
         {
-            assert_eq!(wanted.place(&info).unwrap_err().code(), "event_gone");
+            assert_eq!(wanted.place(&info, Some(5)).unwrap_err().code(), "event_gone");
         }
+        let taken = |taken_ms| after(7, "c").place(&info(3, 9), taken_ms);
+        assert_eq!(taken(Some(6)).unwrap_err().code(), "event_gone", "another past of the same stream");
+        assert_eq!(taken(None).unwrap().spot.next, 8, "retention took it meanwhile");
+        let older = Wanted::After(id(7, "c", None));
+        assert_eq!(next(older, &info(3, 9)).unwrap(), 8, "of an earlier build");
         assert_eq!(next(Wanted::Now, &info(3, 9)).unwrap(), 10);
         assert_eq!(next(Wanted::Beginning, &info(0, 0)).unwrap(), 1);
     }
@@ -169,8 +205,8 @@ mod tests {
     #[test]
     fn a_position_leaves_out_what_it_reflects_and_the_past_of_what_it_does_not_name() {
         let wanted = Wanted::Position("3:10".parse().unwrap());
-        let Place { next, after, .. } = wanted.place(&info(1, 50)).unwrap();
-        assert_eq!(next, 1);
+        let Place { spot, after, .. } = wanted.place(&info(1, 50), None).unwrap();
+        assert_eq!(spot.next, 1);
         assert!(!after.admits(20, 3, 10) && after.admits(20, 3, 11));
         assert!(!after.admits(50, 4, 99) && after.admits(51, 4, 1));
     }
@@ -191,7 +227,7 @@ mod tests {
 
     #[test]
     fn who_begins_after_a_position_has_a_place_once_the_search_for_it_is_over() {
-        let after = |wanted: Wanted| wanted.place(&info(1, 50)).unwrap().after;
+        let after = |wanted: Wanted| wanted.place(&info(1, 50), None).unwrap().after;
         let searched = after(Wanted::Position("3:10".parse().unwrap()));
         assert!(!searched.is_found(1) && !searched.is_found(50) && searched.is_found(51));
         assert!(after(Wanted::Beginning).is_found(1) && after(Wanted::Now).is_found(51));
@@ -199,8 +235,9 @@ mod tests {
 
     #[test]
     fn an_id_reads_back() {
-        let id = EventId { sequence: 12, tag: tag("x") };
-        assert_eq!(EventId::read(&id.to_string()), Some(id));
+        for id in [id(12, "x", Some(5)), id(12, "x", None)] {
+            assert_eq!(EventId::read(&id.to_string()), Some(id));
+        }
         for bad in ["", "12", "12-", "x-y"] {
             assert_eq!(EventId::read(bad), None, "{bad}");
         }

@@ -17,7 +17,7 @@ use super::super::auth::Caller;
 use super::super::links::hide;
 use super::place::{After, EventId};
 use crate::feed::NUMBER_HEADER;
-use crate::feed::follow::{Following, Gone};
+use crate::feed::follow::{Following, Gone, Spot};
 use crate::metrics::Metrics;
 use crate::token::Scope;
 
@@ -33,10 +33,10 @@ const RETRY_MS: u64 = 2_000;
 pub(super) struct Reader {
     pub(super) following: Following,
     pub(super) after: After,
-    /// Which stream the ids are of.
-    pub(super) tag: String,
-    /// The sequence that comes next.
-    pub(super) next: u64,
+    /// When the stream that the ids are of was created.
+    pub(super) created: String,
+    /// What comes next.
+    pub(super) spot: Spot,
     /// Whether it was told a change.
     pub(super) begun: bool,
     pub(super) heartbeat: Duration,
@@ -109,7 +109,7 @@ impl Reader {
         // An id without data is no event: it tells where to resume from before there is one.
         let begin = format!("retry: {RETRY_MS}\n{}: following\n\n", self.place_line());
         // Up to where the reader knows its place; zero while it has none.
-        let mut told = if self.has_place() { self.next } else { 0 };
+        let mut told = if self.has_place() { self.spot.next } else { 0 };
         if to.send(Bytes::from(begin)).await.is_err() {
             return Ok(());
         }
@@ -117,29 +117,29 @@ impl Reader {
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         beat.reset();
         loop {
-            let (sequence, message) = tokio::select! {
+            let (behind, message) = tokio::select! {
                 biased;
                 () = self.shutdown.cancelled() => return Err(Cut::Shutdown),
                 () = self.caller.taken_back() => return Err(Cut::Token),
                 () = to.closed() => return Ok(()),
                 _ = beat.tick() => {
                     // Whoever is told nothing for long keeps a place all the same.
-                    let stands = told == self.next || !self.has_place();
-                    if stands && let Ok(next) = timeout(LOOK_MAX, self.following.moved_on()).await {
-                        self.next = next.map_err(cut)?;
+                    let stands = told == self.spot.next || !self.has_place();
+                    if stands && let Ok(spot) = timeout(LOOK_MAX, self.following.moved_on()).await {
+                        self.spot = spot.map_err(cut)?;
                     }
-                    let place = if told < self.next { self.place_line() } else { String::new() };
+                    let place = if told < self.spot.next { self.place_line() } else { String::new() };
                     // No room: then events are on their way, and no comment is needed.
                     if to.try_send(Bytes::from(format!("{place}: alive\n\n"))).is_ok() && self.has_place() {
-                        told = self.next;
+                        told = self.spot.next;
                     }
                     continue;
                 }
                 next = self.following.next() => next.map_err(cut)?,
             };
-            let event = self.event(sequence, &message);
+            let event = self.event(behind, &message);
             if let Some(event) = event {
-                told = sequence + 1;
+                told = behind.next;
                 tokio::select! {
                     sent = timeout(SLOW_MAX, to.send(event)) => match sent {
                         Ok(Ok(())) => self.begun = true,
@@ -149,15 +149,15 @@ impl Reader {
                     () = self.shutdown.cancelled() => return Err(Cut::Shutdown),
                 }
             }
-            self.next = sequence + 1;
+            self.spot = behind;
         }
     }
 
-    fn event(&self, sequence: u64, message: &Message) -> Option<Bytes> {
+    fn event(&self, behind: Spot, message: &Message) -> Option<Bytes> {
         let headers = message.headers.as_ref()?;
         let id = headers.get(async_nats::header::NATS_MESSAGE_ID)?;
         let (partition, mark) = Mark::from_id(id.as_str())?;
-        if !self.after.admits(sequence, partition, mark.sequence) {
+        if !self.after.admits(behind.next - 1, partition, mark.sequence) {
             return None;
         }
         if !self.caller.may_see(headers.get(NUMBER_HEADER).map_or("", |number| number.as_str())) {
@@ -167,25 +167,21 @@ impl Reader {
         let links = self.caller.has(Scope::ReadLinks);
         let payload = if links { message.payload.clone() } else { hide(message.payload.clone()) };
         let data = std::str::from_utf8(&payload).ok()?;
-        let id = self.id(sequence);
+        let id = EventId::before(behind, &self.created);
         Some(Bytes::from(format!("id: {id}\nevent: {kind}\ndata: {data}\n\n")))
     }
 
     /// Whether an id can be told to resume from. Until then a reader that comes again begins as it began now.
     fn has_place(&self) -> bool {
-        self.begun || self.after.is_found(self.next)
+        self.begun || self.after.is_found(self.spot.next)
     }
 
     /// The place to resume from, if there is one.
     fn place(&self) -> Option<EventId> {
-        self.has_place().then(|| self.id(self.next - 1))
+        self.has_place().then(|| EventId::before(self.spot, &self.created))
     }
 
     fn place_line(&self) -> String {
         self.place().map_or_else(String::new, |id| format!("id: {id}\n"))
-    }
-
-    fn id(&self, sequence: u64) -> EventId {
-        EventId { sequence, tag: self.tag.clone() }
     }
 }

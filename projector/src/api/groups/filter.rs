@@ -41,10 +41,10 @@ impl PolicyFilter {
     pub(super) fn new(params: &Params) -> Result<Self, Problem> {
         let expected = "user:ID or team:ID, at most 20 times";
         let wrong = |text: &str| Problem::parameter("bad_viewer", "visible_to", text, expected);
-        let viewers = params.all("visible_to");
+        let viewers = params.all("visible_to")?;
         let visible_to: Result<Vec<Viewer>, Problem> =
             viewers.iter().map(|text| text.parse().map_err(|()| wrong(text))).collect();
-        let labels = params.all("label");
+        let labels = params.all("label")?;
         if labels.len() > REPEATED_MAX {
             let found = labels.len().to_string();
             return Err(Problem::parameter("bad_label", "label", &found, "at most 20 labels"));
@@ -54,8 +54,8 @@ impl PolicyFilter {
         }
         Ok(Self {
             labels,
-            archived: params.parse("archived", "bad_flag", "true or false")?,
-            blocked: params.parse("blocked", "bad_flag", "true or false")?,
+            archived: params.flag("archived")?,
+            blocked: params.flag("blocked")?,
             visible_to: visible_to?,
         })
     }

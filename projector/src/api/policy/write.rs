@@ -72,7 +72,7 @@ impl FromRequest<Api> for Order {
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         let (mut parts, body) = request.into_parts();
         let Asker { caller, actor, idempotency_key } = Asker::from_request_parts(&mut parts, api).await?;
-        let Ok(params) = Params::from_request_parts(&mut parts, api).await;
+        let params = Params::from_request_parts(&mut parts, api).await?;
         let body = Body::from_request(Request::from_parts(parts, body), api).await?;
         let freshness = params.freshness()?;
         Ok(Self { api: api.clone(), caller, actor, key: idempotency_key, freshness, body })

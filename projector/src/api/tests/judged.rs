@@ -32,8 +32,8 @@ async fn what_is_asked_is_judged_once_its_partition_has_folded_the_log() {
     });
     for (method, path) in asked {
         let reply = world.send(method, path, "").await;
-        assert_eq!(reply.header("retry-after"), Some("1"));
-        assert_eq!(reply.problem(), (503, "catching_up".to_owned()), "{path}");
+        assert_eq!(reply.header("retry-after"), Some("60"));
+        assert_eq!(reply.problem(), (503, "partition_stopped".to_owned()), "{path}");
     }
 }
 

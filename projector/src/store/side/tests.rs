@@ -13,7 +13,10 @@ fn two(folder: &Folder, side: Side) -> (Settings, String) {
 }
 
 fn subject(settings: &Settings) -> Option<String> {
-    let store = Store::open(settings.clone()).unwrap();
+    shown(&Store::open(settings.clone()).unwrap())
+}
+
+fn shown(store: &Store) -> Option<String> {
     let view = store.view().unwrap();
     groupfold_fold::view::group(&view, "G").unwrap().and_then(|group| group.subject)
 }
@@ -84,7 +87,34 @@ fn a_swap_that_fails_leaves_a_store_that_serves_again() {
     let (there, away) = (settings.beside(Side::Rebuild).folder(), settings.root.join("away"));
     std::fs::rename(&there, &away).unwrap();
     live.store.swap(Side::Rebuild, &beside.store, true).unwrap_err();
-    assert_eq!(live.store.reopen().unwrap().sequence, 1);
+    assert_eq!(shown(&live.store).as_deref(), Some("first"));
+    assert!(!settings.out(Side::Rebuild).exists());
+}
+
+/// It was told as failed, and finished later by whoever opened the store: who tried again took it back.
+#[test]
+fn a_swap_is_done_once_the_new_store_stands_and_another_one_waits_until_the_old_one_is_put_away() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first")]);
+    let settings = &live.store.settings;
+    std::fs::write(settings.discarded(), b"no folder").unwrap();
+    for (name, expected) in [("second", Ok(())), ("third", Err("move out of the way"))] {
+        let beside =
+            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+        put(&beside, &[created("G", 1, name)]);
+        let swapped = live.store.swap(Side::Rebuild, &beside.store, true);
+        let refused = swapped.map_err(|error| match error {
+            Error::Io { doing, .. } => doing,
+            error => panic!("{error}"),
+        });
+        assert_eq!(refused, expected, "{name}");
+        assert_eq!(shown(&live.store).as_deref(), Some("second"), "{name}");
+    }
+    std::fs::remove_file(settings.discarded()).unwrap();
+    live.store.reopen().unwrap();
+    assert!(!settings.out(Side::Rebuild).exists());
+    assert_eq!(subject(&settings.beside(Side::Previous)).as_deref(), Some("first"));
 }
 
 /// The store that is compared meanwhile has nothing to do with it.
