@@ -114,9 +114,11 @@ impl ApiReach {
 
     /// Its address, and the token to ask with.
     pub(crate) fn address(&self) -> Result<(String, Option<String>), Failure> {
-        let file = config::of_file("api_token")?.map(|texts| texts.join(","));
-        let given = self.api_token.as_deref().filter(|list| !list.is_empty()).or(file.as_deref());
-        self.elsewhere.address(&self.data, |owner| token(given, owner, None))
+        let given = match self.api_token.clone().filter(|list| !list.is_empty()) {
+            None => config::of_file("api_token")?.map(|texts| texts.join(",")),
+            given => given,
+        };
+        self.elsewhere.address(&self.data, |owner| token(given.as_deref(), owner, None))
     }
 }
 

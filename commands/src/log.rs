@@ -147,8 +147,11 @@ impl Log {
 impl LogReach {
     /// The broker elsewhere, if one is named.
     pub(crate) fn url(&self) -> Result<Option<String>, Failure> {
-        let file = config::of_file("nats_url")?.and_then(|mut texts| texts.pop());
-        match self.nats_url.clone().or(file) {
+        let given = match &self.nats_url {
+            None => config::of_file("nats_url")?.and_then(|mut texts| texts.pop()),
+            given => given.clone(),
+        };
+        match given {
             Some(url) if url.trim().is_empty() => Err(Failure::Usage(
                 "nats_url: \"\" (from --nats-url or GROUPFOLD_NATS_URL); expected a text that is not empty"
                     .into(),

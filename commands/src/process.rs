@@ -69,6 +69,7 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
     let Process { config, reload: (flags, hang_up), data, broker, told, up } = process;
     let Ready { client, partitions, door, api, tokens, own_token, provider, beside, mut registry } = ready;
     let demo = up.and_then(|up| up.demo);
+    let own = Client::new(&format!("http://{}", api.local), own_token.clone())?;
     let reload = Reload::new(flags, config, hang_up, &mut registry);
     let (fold, api_ends) = (CancellationToken::new(), CancellationToken::new());
     let with = (client, partitions, tokens, provider.clone());
@@ -79,19 +80,23 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
         let api = Some((projector.clone(), own_token.clone()));
         tokio::spawn(reload.run(Holders { receiver, api, provider: Some(provider) }));
     }
-    data.announce(&left(config, broker, &api, own_token.clone(), door.as_ref(), demo.as_ref()))?;
+    if let Err(failure) = data.announce(&left(config, broker, &api, own_token, door.as_ref(), demo.as_ref()))
+    {
+        desk.stop().await;
+        fold.cancel();
+        projector.stopped().await;
+        return Err(failure);
+    }
     say_where(config, &api.url, door.as_ref(), demo.as_ref());
     let ops = match &door {
         Some(door) => pipeline::ops(&door.receiver, registry),
         None => Ops::new(Arc::new(Mutex::new(registry))),
     };
-    let local = api.local;
     let served = tokio::spawn({
         let (projector, ends) = (projector.clone(), api_ends.clone());
         async move { pipeline::serve_api(&projector, api.entrances, &ops, &ends).await }
     });
     let beside = tokio::spawn(beside.run(told.clone()));
-    let own = Client::new(&format!("http://{local}"), own_token)?;
     let simulated = demo
         .zip(door.as_ref())
         .map(|(demo, door)| tokio::spawn(demo.run(config, door.addr, own, told.clone())));

@@ -156,7 +156,7 @@ async fn sees_all(api: &Client) -> Result<(), Failure> {
     let probe = Request { path: &["v1", "ops", "verify"], ..Request::default() };
     match api.send(probe).await? {
         Answer { status: StatusCode::FORBIDDEN, .. } => Err(Failure::Usage(format!(
-            "the token for the API at {} does not see all groups: give one with the scope operate that is bound to no number \
+            "the API at {} wants a token with the scope operate that is bound to no number, for it must see all groups \
              (--api-token, or GROUPFOLD_API_TOKEN)",
             api.base()
         ))),

@@ -35,7 +35,7 @@ fn an_answer_that_is_none_of_the_apis_is_told_with_its_status() {
     let busy = answering("503 Service Unavailable", "");
     let other = answering("200 OK", page);
     for (addr, code, says) in
-        [(html, 1, "502 Bad Gateway: <html> <body><h1>"), (busy, 75, "503"), (other, 69, "address right?")]
+        [(html, 75, "502 Bad Gateway: <html> <body><h1>"), (busy, 75, "503"), (other, 69, "address right?")]
     {
         for verb in [vec!["group", "list"], vec!["usage"], vec!["verify"], vec!["rebuild"]] {
             let mut command = Groupfold::command();

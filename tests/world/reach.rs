@@ -73,7 +73,7 @@ async fn a_round_asks_by_a_token_that_sees_all_groups_or_not_at_all() {
     let given = [env[0], ("GROUPFOLD_API_TOKEN", TENANT)];
     for verb in [&round[..5], &[&import[..3], &import[5..]].concat()] {
         let (code, told) = run_beside(&[verb, &elsewhere].concat(), &given).await;
-        assert!(code == Some(2) && told.contains("does not see all groups"), "{verb:?} {code:?} {told}");
+        assert!(code == Some(2) && told.contains("must see all groups"), "{verb:?} {code:?} {told}");
     }
 }
 

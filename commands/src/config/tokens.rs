@@ -66,13 +66,19 @@ pub(super) fn of_file(value: &toml::Value, faults: &mut Vec<Fault>) -> (Vec<Toke
     (tokens, texts)
 }
 
-/// The first of those that are not hashed that is bound to no number: what a bound one sees is not all there is.
+/// Of those that are not hashed the first that is bound to no number, for what a bound one sees is not all there is; one
+/// that may operate before one that reads.
 pub(super) fn of_all(tokens: &[Token], plain: &[String]) -> Option<String> {
-    let sees_all = |text: &&String| {
+    let token = |text: &String| {
         let sha256 = Token::all("", text).sha256;
-        tokens.iter().any(|token| token.sha256 == sha256 && token.phone_number_ids.is_none())
+        tokens.iter().find(|token| token.sha256 == sha256 && token.phone_number_ids.is_none())
     };
-    plain.iter().find(sees_all).cloned()
+    let found = |operates: bool| {
+        plain
+            .iter()
+            .find(|text| token(text).is_some_and(|one| one.scopes.contains(&Scope::Operate) == operates))
+    };
+    found(true).or_else(|| found(false)).cloned()
 }
 
 fn token(value: &toml::Value, texts: &mut Vec<String>) -> Result<Token, String> {
@@ -124,4 +130,28 @@ fn numbers(value: &toml::Value) -> Result<Vec<String>, String> {
     let list = value.as_array().filter(|list| (1..=NUMBERS_MAX).contains(&list.len())).ok_or(expected)?;
     let text = |one: &toml::Value| one.as_str().map(str::trim).filter(|id| !id.is_empty()).map(str::to_owned);
     list.iter().map(text).collect::<Option<_>>().ok_or_else(|| expected.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_ask_by_a_token_bound_to_no_number_that_may_operate_if_there_is_one() {
+        let table =
+            |name: &str, rest: &str| format!("[[tokens]]\nname = \"{name}\"\ntoken = \"{name}\"\n{rest}\n");
+        let bound = table("bound", "scopes = [\"read\", \"operate\"]\nphone_number_ids = [\"1\"]");
+        let reader = table("reader", "scopes = [\"read\"]");
+        let operator = table("operator", "scopes = [\"read\", \"operate\"]");
+        let chosen = |tables: &[&String]| {
+            let text: String = tables.iter().map(|table| table.as_str()).collect();
+            let mut faults = Vec::new();
+            let (tokens, plain) = of_file(&toml::Value::Table(text.parse().unwrap()), &mut faults);
+            assert!(faults.is_empty(), "{text}");
+            of_all(&tokens, &plain)
+        };
+        assert_eq!(chosen(&[&bound]), None);
+        assert_eq!(chosen(&[&bound, &reader]).as_deref(), Some("reader"));
+        assert_eq!(chosen(&[&bound, &reader, &operator]).as_deref(), Some("operator"));
+    }
 }
