@@ -349,7 +349,8 @@ impl Occurrences {
 
 /// True if nothing is known there, or not yet: where a partition stopped before it had folded all nobody can say.
 fn is_unknown(answer: &Answer) -> bool {
-    answer.status == 404 || (answer.status == 503 && answer.json["code"] == "catching_up")
+    let is_not_folded = ["catching_up", "partition_stopped"].iter().any(|code| answer.json["code"] == *code);
+    answer.status == 404 || (answer.status == 503 && is_not_folded)
 }
 
 /// All pages of a list. What is not known has none.
