@@ -294,12 +294,12 @@ fn exchange(settings: &Settings, side: Side) -> Result<(), Error> {
         crash::at(Point::SwapIn);
         put_away(settings, side)
     });
-    told(away);
+    warn_of(away);
     Ok(())
 }
 
 /// The new store stands: that the old one cannot be put away keeps nobody from it.
-fn told(put_away: Result<(), Error>) {
+fn warn_of(put_away: Result<(), Error>) {
     if let Err(error) = put_away {
         tracing::warn!(error = %chain(&error), "a store that was swapped out is not put away");
     }
@@ -346,7 +346,7 @@ pub(super) fn finish_swap(settings: &Settings) -> Result<(), Error> {
                 continue;
             }
         }
-        told(put_away(settings, side));
+        warn_of(put_away(settings, side));
     }
     Ok(())
 }
