@@ -47,6 +47,23 @@ pub(crate) struct Run {
     pub(crate) demo_graph_url: Option<String>,
     /// What that API wants: no token of anybody's.
     pub(crate) demo_access_token: Option<String>,
+    /// By it a failure is read again.
+    #[serde(default)]
+    pub(crate) ignores: Ignores,
+}
+
+/// What its receiver takes as of no concern.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ignores {
+    pub(crate) one_to_one: bool,
+    pub(crate) other_fields: bool,
+}
+
+impl Default for Ignores {
+    /// As the settings are unless told.
+    fn default() -> Self {
+        Self { one_to_one: true, other_fields: true }
+    }
 }
 
 impl DataFolder {
@@ -235,6 +252,7 @@ mod tests {
             demo_app_secret: None,
             demo_graph_url: None,
             demo_access_token: None,
+            ignores: Ignores::default(),
         };
         let folder = DataFolder::take(&path).unwrap();
         assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Again(_))));

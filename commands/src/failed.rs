@@ -13,12 +13,16 @@ mod preview;
 mod replay;
 mod show;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
+use groupfold_schemas::v1::Provider;
 
 use crate::cli::Output;
+use crate::data::{Ignores, Run};
 use crate::exit::Failure;
 use crate::log::{Log, LogReach};
 use crate::when;
+pub(crate) use catalog::{settled, settled_in_words};
 
 /// What could not be read, why, and the way back.
 #[derive(Args, Debug)]
@@ -38,12 +42,12 @@ enum FailedVerb {
     /// Read failures again: a preview, or with --execute the thing itself
     #[command(after_help = REPLAY_HELP)]
     Replay(ReplayArgs),
-    /// Settle failures without a replay, with a reason: a preview, or with --execute the thing itself
+    /// Settle failures without a replay, with a reason: those that are named, or a selection with --execute
     Discard(DiscardArgs),
 }
 
 const REPLAY_HELP: &str = "Without --execute nothing is changed: it says what each failure would become and how the state of \
-     groups would differ; without a selection, of all that are not settled.\nWith it and a selection (--all is one), what can be read is appended to the log under the event id it would have had, and the \
+     groups would differ.\nWith it, what can be read is appended to the log under the event id it would have had, and the \
      failure is settled.\nIt can be stopped (Ctrl-C) and started again: what is settled is not replayed twice. Exit codes: \
      0 all settled, 1 some failed again,\n75 stopped, or another replay is running.";
 
@@ -51,7 +55,7 @@ const REPLAY_HELP: &str = "Without --execute nothing is changed: it says what ea
 #[derive(Args, Debug, Clone, Default)]
 struct Filter {
     /// Failures of one kind: the fingerprint that `failed list` shows
-    #[arg(long, value_name = "F")]
+    #[arg(long, value_name = "F", value_parser = NonEmptyStringValueParser::new())]
     fingerprint: Option<String>,
     /// not_json, malformed_envelope, unknown_object, unknown_field, unknown_type, missing_field,
     /// malformed_field or unreadable_record
@@ -63,11 +67,11 @@ struct Filter {
     /// Received before this time
     #[arg(long, visible_alias = "to", value_name = "TIME", value_parser = when::time_ms, allow_hyphen_values = true)]
     until: Option<i64>,
-    /// meta
-    #[arg(long, value_name = "PROVIDER")]
+    /// meta, or unknown: records of the log that tell no provider
+    #[arg(long, value_name = "PROVIDER", value_parser = provider)]
     provider: Option<String>,
     /// Of one group
-    #[arg(long, value_name = "GROUP_ID")]
+    #[arg(long, value_name = "GROUP_ID", value_parser = NonEmptyStringValueParser::new())]
     group: Option<String>,
 }
 
@@ -77,6 +81,17 @@ fn cause(text: &str) -> Result<String, String> {
         let names: Vec<_> = Cause::ALL.into_iter().map(Cause::name).collect();
         format!("expected one of {}", names.join(", "))
     })
+}
+
+/// A typing error finds nothing, which says something else.
+fn provider(text: &str) -> Result<String, String> {
+    let names = (0..).map_while(|number| Provider::try_from(number).ok()).map(Provider::name);
+    let names: Vec<_> = names.collect();
+    if names.contains(&text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected one of {}", names.join(", ")))
+    }
 }
 
 #[derive(Args, Debug)]
@@ -108,6 +123,8 @@ struct RawArgs {
 struct ShowArgs {
     #[command(flatten)]
     one: RawArgs,
+    #[command(flatten)]
+    reading: Reading,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
@@ -129,6 +146,8 @@ struct ReplayArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,
     #[command(flatten)]
+    reading: Reading,
+    #[command(flatten)]
     reach: LogReach,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
@@ -141,10 +160,10 @@ struct DiscardArgs {
     ids: Vec<String>,
     #[command(flatten)]
     filter: Filter,
-    /// Do it; without this it only says what would be settled
+    /// Do it for a selection; without this it only says what would be settled
     #[arg(long, requires = "why")]
     execute: bool,
-    /// Why they need no replay; kept with them for ever
+    /// Why they need no replay, kept with them for ever; what is named by its id is settled at once by this
     #[arg(long, value_name = "TEXT")]
     why: Option<String>,
     #[command(flatten)]
@@ -152,6 +171,34 @@ struct DiscardArgs {
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     output: Output,
+}
+
+/// Whoever left the selection out by mistake does not mean all.
+fn no_selection(last: &str) -> Failure {
+    Failure::Usage(format!("say which: ids, --fingerprint, --cause, --since, --until, --provider, {last}"))
+}
+
+/// How a failure is read again: as the receiver reads now.
+#[derive(Args, Debug, Clone, Copy)]
+struct Reading {
+    /// As the receiver's setting of this name: unless told that of what runs on the data folder, else true
+    #[arg(long, value_name = "BOOL")]
+    ignore_one_to_one: Option<bool>,
+    /// Likewise
+    #[arg(long, value_name = "BOOL")]
+    ignore_other_fields: Option<bool>,
+}
+
+impl Reading {
+    /// What would only be counted is settled so, and what the receiver would keep fails again.
+    fn ignores(self, reach: &LogReach) -> Result<Ignores, Failure> {
+        let here = if reach.url()?.is_some() { None } else { Run::find(&reach.data, "--nats-url").ok() };
+        let receiver = here.map(|run| run.ignores).unwrap_or_default();
+        Ok(Ignores {
+            one_to_one: self.ignore_one_to_one.unwrap_or(receiver.one_to_one),
+            other_fields: self.ignore_other_fields.unwrap_or(receiver.other_fields),
+        })
+    }
 }
 
 impl Filter {

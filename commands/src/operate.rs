@@ -248,7 +248,7 @@ fn table(job: &Job) -> String {
 
 /// `partition 2 is stopped at 46 of 93 (missing_sequence)`.
 fn stopped(one: &Compared) -> Option<String> {
-    let (partition, at, end) = (one.partition, one.sequence, one.log_end);
+    let (partition, at, end) = (one.partition, one.sequence, one.log_end.unwrap_or_default());
     one.stopped.as_ref().map(|code| format!("partition {partition} is stopped at {at} of {end} ({code})"))
 }
 

@@ -132,15 +132,16 @@ pub(crate) fn lacking_for_receiver(config: &Config) -> Option<&'static str> {
     )
 }
 
-/// Refuses settings by which no webhook can come in, and warns of those by which Meta sends none.
+/// Refuses settings by which no webhook can come in.
 pub(crate) fn check_receiver(config: &Config) -> Result<(), Failure> {
-    if let Some(missing) = missing_for_receiver(config) {
-        return Err(Failure::Usage(missing.to_owned()));
-    }
+    missing_for_receiver(config).map_or(Ok(()), |missing| Err(Failure::Usage(missing.to_owned())))
+}
+
+/// Warns of settings by which Meta sends no webhook: once all else stands, for what is refused is told in one line.
+pub(crate) fn warn_receiver(config: &Config) {
     if let Some(lacking) = lacking_for_receiver(config) {
         tracing::warn!("{lacking}");
     }
-    Ok(())
 }
 
 /// What an address begins with.
@@ -232,7 +233,8 @@ pub(crate) async fn receiver(
         monitor_url: broker.monitor_url.clone(),
         build: VERSION.to_owned(),
     };
-    Receiver::start(client, settings, registry).await.map_err(|error| match error {
+    let started = Receiver::start(client, settings, registry).await.inspect(|_| warn_receiver(config));
+    started.map_err(|error| match error {
         StartError::NoLog | StartError::Missing { .. } => Failure::Missing(with_causes("", &error)),
         error => Failure::failed("the receiver cannot start", &error),
     })

@@ -15,7 +15,7 @@ use crate::api::Client;
 use crate::beside::Beside;
 use crate::broker::Broker;
 use crate::config::{Config, Flags};
-use crate::data::{DataFolder, Run};
+use crate::data::{DataFolder, Ignores, Run};
 use crate::exit::Failure;
 use crate::pipeline::{self, ApiAddress};
 use crate::provider::Provider;
@@ -179,6 +179,7 @@ fn left(
         api_token,
         demo_graph_url: demo.map(|demo| demo.graph_url.clone()),
         demo_access_token: demo.map(|_| simulate::DEMO_TOKEN.to_owned()),
+        ignores: Ignores { one_to_one: config.ignore_one_to_one, other_fields: config.ignore_other_fields },
         demo_app_secret: config
             .meta_app_secrets
             .iter()

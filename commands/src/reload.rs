@@ -93,6 +93,7 @@ impl Reload {
         // All that may fail comes first, so that it is all or nothing.
         if let Some(receiver) = &holders.receiver {
             pipeline::check_receiver(config)?;
+            pipeline::warn_receiver(config);
             let replaced = receiver.replace_secrets(&now.app_secrets, now.verify_token.as_deref());
             replaced.map_err(|error| Failure::failed("the receiver", &error))?;
         }

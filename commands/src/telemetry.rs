@@ -32,6 +32,13 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
         Ok(audit) if !config.log.contains("audit") => filter.add_directive(audit),
         _ => filter,
     };
+    // At the finest level the client prints messages as they are, bytes between letters: no net catches numbers there.
+    let filter = match "async_nats=debug".parse() {
+        Ok(client) if config.log.contains("trace") && !config.log.contains("async_nats") => {
+            filter.add_directive(client)
+        }
+        _ => filter,
+    };
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Stderr { json: config.log_json })

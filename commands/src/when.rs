@@ -36,7 +36,7 @@ impl Moment {
 impl FromStr for Moment {
     type Err = String;
 
-    /// `beginning`, `now`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` (an hour ago), `-3d`, or `3:1234,5:88`.
+    /// `beginning`, `now`, `2026-01-31T12:00:00Z`, `2026-01-31`, `-1h` or `1h` (an hour ago), `-3d`, or `3:1234,5:88`.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text == "beginning" {
@@ -53,7 +53,7 @@ impl FromStr for Moment {
         {
             return Ok(Self::Time(midnight.timestamp().as_millisecond()));
         }
-        if let Some(age) = text.strip_prefix('-').and_then(age) {
+        if let Some(age) = age(text.strip_prefix('-').unwrap_or(text)) {
             let then = jiff::Timestamp::now().checked_sub(age).map_err(|error| error.to_string())?;
             return Ok(Self::Time(then.as_millisecond()));
         }
@@ -94,7 +94,8 @@ mod tests {
         assert_eq!("1970-01-02".parse(), Ok(Moment::Time(86_400_000)));
         assert_eq!("beginning".parse(), Ok(Moment::Beginning));
         assert!(matches!("3:1234,5:88".parse(), Ok(Moment::Position(_))));
-        for (age, hours) in [("now", 0), ("-1h", 1), ("-3d", 72), ("-1w", 168), ("-1d12h", 36), ("-PT1H", 1)]
+        for (age, hours) in
+            [("now", 0), ("-1h", 1), ("1h", 1), ("-3d", 72), ("-1w", 168), ("-1d12h", 36), ("-PT1H", 1)]
         {
             let Ok(Moment::Time(then)) = age.parse() else { panic!("{age} is an age") };
             assert!(
@@ -102,7 +103,7 @@ mod tests {
                 "{age}"
             );
         }
-        for bad in ["", "yesterday", "3", "-", "1h", "-1mo", "--1h"] {
+        for bad in ["", "yesterday", "3", "-", "-1mo", "1mo", "--1h"] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
         }
         assert!(time_ms("3:4").is_err());

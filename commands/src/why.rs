@@ -11,12 +11,13 @@ use crate::api::PipelineReach;
 use crate::audit::missing;
 use crate::cli::Output;
 use crate::exit::Failure;
+use crate::failed::{settled, settled_in_words};
 use crate::{print, when};
 
 /// The fate of one webhook, event, message or command.
 #[derive(clap::Args, Debug)]
 #[command(
-    after_help = "An ID is an event id or failed id (32 digits), a position (2:10) or the id of a change (2:10:0), the Groupfold-Request-Id that the receiver answered and logged, a \
+    after_help = "An ID is an event id or failed id (32 digits), a position (2:10) or the id of a change (2:10:0), the Groupfold-Request-Id that the receiver answered, a \
                         message id (wamid…), a command's id (cmd_…), or the provider's request_id.\nAll of the log is searched; --since makes \
                         that shorter. Exit codes: 0 found, 1 nothing by that id is in the log."
 )]
@@ -124,9 +125,12 @@ fn in_words(hits: &Hits, applied: &Applied) -> String {
             failed.request_id
         ));
         lines.push(format!("  verdict  failed: {} at {}", failed.cause, hit.field()));
+        if !failed.log_position.is_empty() {
+            lines.push(format!("  log      {}", failed.log_position));
+        }
         lines.push(format!("  expected {}", failed.expected));
         lines.push(match &hit.resolution {
-            Some(resolution) => format!("  settled  {}", resolution.in_words()),
+            Some(resolution) => format!("  settled  {}", settled_in_words(resolution)),
             None => format!("  repair   {}", hit.repair()),
         });
     }
@@ -166,7 +170,9 @@ fn to_json(id: &str, hits: &Hits, applied: &Applied) -> Value {
             "request_id": failed.request_id,
             "received_at": print::time(failed.received_time_ms),
             "verdict": "failed",
-            "settled": hit.resolution.as_ref().map(search::Settled::in_words),
+            "log_position": (!failed.log_position.is_empty()).then_some(&failed.log_position),
+            "settled": hit.resolution.as_ref().map(settled_in_words),
+            "resolution": hit.resolution.as_ref().map(settled),
             "repair": hit.resolution.is_none().then(|| hit.repair()),
         })
     };

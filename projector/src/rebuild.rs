@@ -276,7 +276,7 @@ impl Rebuilds {
         };
         if let Some((stopped, end)) = self.halt(partition, compared.sequence).await? {
             compared.stopped = Some(stopped.to_owned());
-            compared.log_end = end;
+            compared.log_end = Some(end);
         }
         Ok(compared)
     }

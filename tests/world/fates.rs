@@ -67,6 +67,15 @@ async fn each_kind_of_id_leads_to_its_fate() {
     assert!(failure["repair"].as_str().unwrap().contains(&format!("failed replay {id}")), "{told}");
     assert_eq!(answer(&groupfold, &["why", id], 0)["failures"][0], *failure);
 
+    answer(&groupfold, &["failed", "discard", id, "--why", "a test"], 0);
+    let settled = answer(&groupfold, &["why", id], 0);
+    let resolution = &settled["failures"][0]["resolution"];
+    assert_eq!(
+        (&resolution["outcome"], &resolution["why"]),
+        (&json!("discarded"), &json!("a test")),
+        "{settled}"
+    );
+
     let nothing = ask(&groupfold, &["why", "wamid.none"]);
     assert_eq!(nothing.status.code(), Some(1));
 

@@ -1,5 +1,6 @@
 //! Which events: a stretch of the log and filters over it.
 
+use clap::builder::NonEmptyStringValueParser;
 use groupfold_schemas::log as words;
 use groupfold_schemas::v1::Record;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use crate::when::Moment;
 #[derive(clap::Args, Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Filters {
     /// Events of one group
-    #[arg(long, value_name = "GROUP_ID")]
+    #[arg(long, value_name = "GROUP_ID", value_parser = NonEmptyStringValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) group: Option<String>,
     /// Events of one kind (see docs/events.md), or of the kinds that tell a line of a history: member_joined,
@@ -21,11 +22,11 @@ pub(crate) struct Filters {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) kind: Vec<String>,
     /// Events of one account (Meta: the WhatsApp Business Account)
-    #[arg(long, value_name = "ACCOUNT")]
+    #[arg(long, value_name = "ACCOUNT", value_parser = NonEmptyStringValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) account: Option<String>,
     /// Events of one business number
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = NonEmptyStringValueParser::new())]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) phone_number_id: Option<String>,
 }

@@ -3,10 +3,12 @@
 use std::collections::HashMap;
 
 use groupfold_schemas::{frame, log, v1};
+use serde_json::{Value, json};
 
 use super::Filter;
 use crate::exit::Failure;
 use crate::log::{Log, Look};
+use crate::print;
 
 /// Fewest digits by which a failure can be named.
 const PREFIX_MIN: usize = 6;
@@ -151,6 +153,22 @@ pub(super) fn without_indices(pointer: &str) -> String {
     let is_index = |segment: &str| !segment.is_empty() && segment.bytes().all(|b| b.is_ascii_digit());
     let segments: Vec<&str> = pointer.split('/').map(|s| if is_index(s) { "*" } else { s }).collect();
     segments.join("/")
+}
+
+/// What settled a failure.
+pub(crate) fn settled(resolution: &v1::Resolution) -> Value {
+    json!({
+        "outcome": outcome(resolution),
+        "why": (!resolution.why.is_empty()).then_some(&resolution.why),
+        "at": print::time(resolution.time_ms),
+        "event_ids": resolution.event_ids,
+    })
+}
+
+/// The same in a line.
+pub(crate) fn settled_in_words(resolution: &v1::Resolution) -> String {
+    let why = if resolution.why.is_empty() { String::new() } else { format!(": {}", resolution.why) };
+    format!("{} {}{why}", print::time(resolution.time_ms), outcome(resolution))
 }
 
 /// How a failure was settled, in one word.

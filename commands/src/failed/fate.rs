@@ -4,28 +4,29 @@ use groupfold_ingest::meta::{self, Delivery, Item};
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::v1;
 
+use crate::data::Ignores;
 use crate::pipeline::VERSION;
 
 /// Read again: what it is made of now.
-pub(super) fn today(failed: &v1::FailedWebhook) -> Vec<Item> {
+pub(super) fn today(failed: &v1::FailedWebhook, ignores: Ignores) -> Vec<Item> {
     if failed.cause == Cause::UnreadableRecord.name() {
         return match groupfold_projector::record_of(&failed.raw) {
             Ok(record) => vec![Item::Event(Box::new(v1::Record { replayed: true, ..record }))],
             Err(_) => vec![Item::Failed(Box::new(failed.clone()))],
         };
     }
-    meta::readapt(failed, &delivery())
+    meta::readapt(failed, &delivery(ignores))
 }
 
-/// The settings that the receiver has by default.
-pub(super) fn delivery() -> Delivery<'static> {
+/// What is read again came in no request.
+pub(super) fn delivery(ignores: Ignores) -> Delivery<'static> {
     Delivery {
         received_time_ms: 0,
         request_id: "",
         build: VERSION,
         headers: meta::Headers::default(),
-        ignore_one_to_one: true,
-        ignore_other_fields: true,
+        ignore_one_to_one: ignores.one_to_one,
+        ignore_other_fields: ignores.other_fields,
         replayed: true,
     }
 }

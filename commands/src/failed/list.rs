@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::ListArgs;
-use super::catalog::{Catalog, Entry, outcome, without_indices};
+use super::catalog::{Catalog, Entry, outcome, settled, without_indices};
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
@@ -119,12 +119,7 @@ fn single(entry: &Entry) -> Value {
         "first_seen": print::time(entry.first_ms),
         "last_seen": print::time(entry.last_ms),
         "times": entry.times,
-        "resolution": entry.resolution.as_ref().map(|resolution| json!({
-            "outcome": outcome(resolution),
-            "why": (!resolution.why.is_empty()).then_some(&resolution.why),
-            "at": print::time(resolution.time_ms),
-            "event_ids": resolution.event_ids,
-        })),
+        "resolution": entry.resolution.as_ref().map(settled),
     })
 }
 

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::catalog::Entry;
 use super::fate;
+use crate::data::Ignores;
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::{print, progress};
@@ -35,7 +36,7 @@ pub(super) struct Preview {
 }
 
 /// Works it out; nothing is changed.
-pub(super) async fn preview(log: &Log, entries: &[Entry]) -> Result<Preview, Failure> {
+pub(super) async fn preview(log: &Log, entries: &[Entry], ignores: Ignores) -> Result<Preview, Failure> {
     let mut preview = Preview { total: entries.len() as u64, ..Preview::default() };
     let mut records: BTreeMap<String, Vec<v1::Record>> = BTreeMap::new();
     let mut skip: BTreeMap<u16, BTreeSet<u64>> = BTreeMap::new();
@@ -45,7 +46,7 @@ pub(super) async fn preview(log: &Log, entries: &[Entry]) -> Result<Preview, Fai
         for (partition, sequence) in failed.log_position.parse::<Position>().unwrap_or_default().iter() {
             skip.entry(partition).or_default().insert(sequence);
         }
-        for item in fate::today(&failed) {
+        for item in fate::today(&failed, ignores) {
             match item {
                 Item::Event(record) if record.group_id.is_empty() => {
                     preview.becomes(fate::kind(&record));
@@ -116,8 +117,7 @@ impl Preview {
         })
     }
 
-    /// `todo` is what does it.
-    pub(super) fn to_text(&self, todo: &str) -> String {
+    pub(super) fn to_text(&self) -> String {
         let mut lines = vec![format!("{} failure(s) would be read again:", self.total)];
         for (what, count) in &self.becomes {
             lines.push(format!("  {count:>7}  become {what}"));
@@ -147,7 +147,7 @@ impl Preview {
                 self.without_group
             ));
         }
-        lines.push(format!("Nothing is changed. To do it: the same with {todo}"));
+        lines.push("Nothing is changed. To do it: the same with --execute".to_owned());
         lines.join("\n")
     }
 }
@@ -189,7 +189,6 @@ pub(super) async fn current(
 }
 
 /// The preview as asked for, of all failures or of those that were selected.
-pub(super) fn show(preview: &Preview, is_selected: bool, output: crate::cli::Output) -> Result<(), Failure> {
-    let todo = if is_selected { "--execute" } else { "--all --execute" };
-    print::either(output, || preview.to_json().to_string(), || preview.to_text(todo))
+pub(super) fn show(preview: &Preview, output: crate::cli::Output) -> Result<(), Failure> {
+    print::either(output, || preview.to_json().to_string(), || preview.to_text())
 }

@@ -16,31 +16,28 @@ use super::known::Known;
 use super::lease::Lease;
 use super::preview;
 use super::{ReplayArgs, fate};
+use crate::data::Ignores;
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::pipeline::{VERSION, until_told_to_stop};
 use crate::{print, progress};
 
 pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
-    let is_selected = args.all || !args.ids.is_empty() || !args.filter.is_empty();
-    // What is left out by mistake is not done for all.
-    if args.execute && !is_selected {
-        return Err(Failure::Usage(
-            "say which: ids, --fingerprint, --cause, --since, --until, --provider, --group, or --all"
-                .to_owned(),
-        ));
+    if !args.all && args.ids.is_empty() && args.filter.is_empty() {
+        return Err(super::no_selection("--group, or --all"));
     }
+    let ignores = args.reading.ignores(&args.reach)?;
     let log = args.reach.open().await?;
     if !args.execute {
         let entries = selected(Catalog::read(&log).await?, &args)?;
-        let preview = preview::preview(&log, &entries).await?;
-        return preview::show(&preview, is_selected, args.output);
+        let preview = preview::preview(&log, &entries, ignores).await?;
+        return preview::show(&preview, args.output);
     }
     let told = until_told_to_stop()?;
     let lease = Lease::take(&log.context).await?;
     // Read once the claim is ours: what another replay settled before is settled.
     let outcome = match Catalog::read(&log).await.and_then(|catalog| selected(catalog, &args)) {
-        Ok(entries) => Work::new(&log, entries.len()).all(entries, &args, &lease, &told).await,
+        Ok(entries) => Work::new(&log, entries.len(), ignores).all(entries, &args, &lease, &told).await,
         Err(failure) => Err(failure),
     };
     lease.release().await;
@@ -73,16 +70,17 @@ struct Report {
 
 struct Work<'a> {
     log: &'a Log,
+    ignores: Ignores,
     writer: replay::Log,
     known: Known,
     report: Report,
 }
 
 impl<'a> Work<'a> {
-    fn new(log: &'a Log, selected: usize) -> Self {
+    fn new(log: &'a Log, selected: usize, ignores: Ignores) -> Self {
         let writer = replay::Log::new(log.client.clone(), log.partitions);
         let report = Report { selected: selected as u64, ..Report::default() };
-        Self { log, writer, known: Known::default(), report }
+        Self { log, ignores, writer, known: Known::default(), report }
     }
 
     async fn all(
@@ -126,7 +124,7 @@ impl<'a> Work<'a> {
     /// log and settles the failure as a duplicate. The inner error is why the log did not take it.
     async fn one(&mut self, entry: &Entry) -> Result<Result<(), String>, Failure> {
         let failed = entry.load(self.log).await?;
-        let items = fate::today(&failed);
+        let items = fate::today(&failed, self.ignores);
         let same = |item: &&Item| matches!(item, Item::Failed(again) if again.failed_id == failed.failed_id);
         if items.is_empty() || items.iter().any(|item| same(&item)) {
             *self.report.again.entry(failed.cause).or_default() += 1;
@@ -152,14 +150,19 @@ impl<'a> Work<'a> {
                         let at = failed.log_position.parse::<Position>().unwrap_or_default();
                         let partition = at.iter().next().map(|(partition, _)| partition);
                         self.writer
-                            .append_again(*record, &fate::delivery(), partition, &failed.failed_id)
+                            .append_again(
+                                *record,
+                                &fate::delivery(self.ignores),
+                                partition,
+                                &failed.failed_id,
+                            )
                             .await
                     } else {
                         missing = self.known.missing(self.log, &record).await?;
                         if missing.is_empty() {
                             continue;
                         }
-                        self.writer.append(*record, &fate::delivery(), &missing).await
+                        self.writer.append(*record, &fate::delivery(self.ignores), &missing).await
                     };
                     match appended {
                         // Nothing is settled: the broker may take more some day.

@@ -5,7 +5,7 @@ use std::io::Write;
 use groupfold_schemas::v1;
 use serde_json::{Value, json};
 
-use super::catalog::{Catalog, Entry, outcome};
+use super::catalog::{Catalog, Entry, settled, settled_in_words};
 use super::{RawArgs, ShowArgs, fate};
 use crate::exit::Failure;
 use crate::print;
@@ -15,7 +15,7 @@ const BYTES_SHOWN_MAX: usize = 2_000;
 
 pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
     let (entry, failed) = find(&args.one).await?;
-    let fates = fate::words(&fate::today(&failed));
+    let fates = fate::words(&fate::today(&failed, args.reading.ignores(&args.one.reach)?));
     print::either(
         args.output,
         || to_json(&entry, &failed, &fates).to_string(),
@@ -76,17 +76,8 @@ fn in_words(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String]) -> Stri
     for header in &failed.headers {
         lines.push(format!("header       {}: {}", header.name, String::from_utf8_lossy(&header.value)));
     }
-    match &entry.resolution {
-        Some(resolution) => {
-            let why = if resolution.why.is_empty() { String::new() } else { format!(": {}", resolution.why) };
-            lines.push(format!(
-                "settled      {} {}{why}",
-                print::time(resolution.time_ms),
-                outcome(resolution)
-            ));
-        }
-        None => lines.push("settled      no".to_owned()),
-    }
+    let settled = entry.resolution.as_ref().map_or_else(|| "no".to_owned(), settled_in_words);
+    lines.push(format!("settled      {settled}"));
     for fate in fates {
         lines.push(format!("today        {fate}"));
     }
@@ -104,7 +95,7 @@ fn next(failed: &v1::FailedWebhook, fails_again: bool) -> String {
     let (id, cause) = (&failed.failed_id, &failed.cause);
     if fails_again {
         format!(
-            "RUNBOOK, Failure causes, {cause}; if it is of no use: groupfold failed discard {id} --execute --why TEXT"
+            "RUNBOOK, Failure causes, {cause}; if it is of no use: groupfold failed discard {id} --why TEXT"
         )
     } else {
         format!("groupfold failed replay {id}")
@@ -221,12 +212,7 @@ fn to_json(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String]) -> Value
         "headers": headers,
         "times": entry.times,
         "log_position": (!failed.log_position.is_empty()).then_some(&failed.log_position),
-        "resolution": entry.resolution.as_ref().map(|resolution| json!({
-            "outcome": outcome(resolution),
-            "why": (!resolution.why.is_empty()).then_some(&resolution.why),
-            "at": print::time(resolution.time_ms),
-            "event_ids": resolution.event_ids,
-        })),
+        "resolution": entry.resolution.as_ref().map(settled),
         "today": fates,
         "json": serde_json::from_slice::<Value>(&failed.raw).ok(),
         "raw": String::from_utf8_lossy(&failed.raw),

@@ -1,6 +1,6 @@
 //! Looking through all streams of the log for an id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groupfold_projector::scan::{Found, From, Scan, Stretch};
 use groupfold_projector::{record_of, words};
@@ -10,7 +10,6 @@ use groupfold_schemas::{frame, log, v1};
 use crate::events::data;
 use crate::exit::Failure;
 use crate::log::{Log, Look, Looked};
-use crate::print;
 
 /// Most events and failures told of one id.
 const HITS_MAX: usize = 10_000;
@@ -40,11 +39,8 @@ pub(super) struct EventHit {
 /// A failure, and what settled it.
 pub(super) struct FailureHit {
     pub(super) failed: v1::FailedWebhook,
-    pub(super) resolution: Option<Settled>,
+    pub(super) resolution: Option<v1::Resolution>,
 }
-
-/// What settled a failure.
-pub(super) struct Settled(v1::Resolution);
 
 impl Hits {
     fn looked(&mut self, stream: &str, looked: Looked) {
@@ -84,17 +80,8 @@ impl FailureHit {
     }
 }
 
-impl Settled {
-    pub(super) fn in_words(&self) -> String {
-        let outcome =
-            self.0.outcome().as_str_name().trim_start_matches("RESOLUTION_OUTCOME_").to_ascii_lowercase();
-        let why = if self.0.why.is_empty() { String::new() } else { format!(": {}", self.0.why) };
-        format!("{} {outcome}{why}", print::time(self.0.time_ms))
-    }
-}
-
 /// The id of the event at a place of the log, if that is what an id is: a position of one partition, or the id of a change,
-/// which counts the changes of an event behind it.
+/// which counts the changes of an event behind it. Of a message that cannot be read: the place, under which it is parked.
 pub(super) async fn at(log: &Log, id: &str) -> Result<Option<String>, Failure> {
     let numbers: Option<Vec<u64>> = id.split(':').map(|number| number.parse().ok()).collect();
     let Some([partition, sequence] | [partition, sequence, _]) = numbers.as_deref() else { return Ok(None) };
@@ -111,22 +98,22 @@ pub(super) async fn at(log: &Log, id: &str) -> Result<Option<String>, Failure> {
     let read = Scan::new(log.context.clone(), stretch).next_batch(1).await;
     let read = read.map_err(|error| Failure::failed("cannot read the log", &error))?.unwrap_or_default();
     let record = read.first().and_then(|found| frame::decode::<v1::Record>(&found.payload).ok());
-    record.map(|record| Some(record.event_id)).ok_or_else(|| {
-        Failure::Failed(format!(
-            "{id}: the message there is no record that this build can read: `groupfold audit`"
-        ))
-    })
+    Ok(Some(record.map_or_else(|| format!("{partition}:{sequence}"), |record| record.event_id)))
 }
 
+/// All that is by this id, and what became of it by a replay.
 pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hits, Failure> {
     let mut hits = Hits::default();
+    failures(log, id, since, &mut hits).await?;
+    let settled = hits.failures.iter().filter_map(|hit| hit.resolution.as_ref());
+    let replayed: BTreeSet<String> = settled.flat_map(|settled| settled.event_ids.clone()).collect();
     for partition in 0..log.partitions {
         let mut first: BTreeMap<String, usize> =
             hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
         let stream = log::stream(partition);
         let looked = log
             .each_there(look(&stream, since), |found| {
-                let Some(hit) = event(found, id, partition) else { return };
+                let Some(hit) = event(found, id, &replayed, partition) else { return };
                 match first.get(&hit.record.event_id) {
                     Some(&place) => hits.events[place].again.push(hit.position()),
                     None if hits.events.len() < HITS_MAX => {
@@ -139,13 +126,18 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
             .await?;
         hits.looked(&stream, looked);
     }
+    Ok(hits)
+}
+
+async fn failures(log: &Log, id: &str, since: Option<i64>, hits: &mut Hits) -> Result<(), Failure> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
     let looked = log
         .each_there(look(log::FAILED_STREAM, since), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
             let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
-            if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
+            let names = [&failed.failed_id, &failed.request_id, &failed.log_position];
+            if !known && (names.into_iter().any(|name| name == id) || contains(&failed.raw, id)) {
                 places.insert(failed.failed_id.clone(), failures.len());
                 failures.push(FailureHit { failed, resolution: None });
             }
@@ -155,13 +147,13 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
         .each_there(look(log::RESOLVED_STREAM, None), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
-                failures[place].resolution = Some(Settled(resolution));
+                failures[place].resolution = Some(resolution);
             }
         })
         .await?;
     hits.looked(log::FAILED_STREAM, looked);
     hits.looked(log::RESOLVED_STREAM, settled);
-    Ok(hits)
+    Ok(())
 }
 
 fn look(stream: &str, since: Option<i64>) -> Look {
@@ -174,7 +166,7 @@ fn contains(raw: &[u8], id: &str) -> bool {
     raw.windows(quoted.len()).any(|part| part == quoted.as_bytes())
 }
 
-fn event(found: &Found, id: &str, partition: u16) -> Option<EventHit> {
+fn event(found: &Found, id: &str, replayed: &BTreeSet<String>, partition: u16) -> Option<EventHit> {
     let record = frame::decode::<v1::Record>(&found.payload).ok()?;
     let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
     let answers = match kind {
@@ -182,6 +174,7 @@ fn event(found: &Found, id: &str, partition: u16) -> Option<EventHit> {
         _ => record.provider_request_id.as_deref(),
     };
     let is_meant = record.event_id == id
+        || replayed.contains(&record.event_id)
         || record.request_id == id
         || answers == Some(id)
         || kind.and_then(Kind::command_id) == Some(id)

@@ -166,7 +166,7 @@ pub struct Compared {
     /// Why the partition is stopped there, by the name that health has for it: what follows in the log is in no store.
     pub stopped: Option<String>,
     /// Of a partition that is stopped: where its log ends.
-    pub log_end: u64,
+    pub log_end: Option<u64>,
     /// How many keys differ.
     pub differing: u64,
     /// Some of them.

@@ -5,60 +5,67 @@ use serde_json::{Value, json};
 use super::{T, answer, code, digest, fail_in_the_past, failed, quick};
 use crate::hook::{joined, participants};
 
-/// A selection that was left out was refused, also where nothing would have been changed.
 #[tokio::test]
-async fn a_replay_without_a_selection_previews_all_and_needs_one_to_execute() {
+async fn a_replay_needs_a_selection_and_all_is_one() {
     let (nats, groupfold) = quick().await;
     fail_in_the_past(&nats, &participants(&[joined("G", "5511", T), joined("H", "5522", T)])).await;
     let before = digest(&groupfold).await;
-    let preview = answer(&groupfold, &["replay"], 0);
+    for args in [&["replay"][..], &["replay", "--execute"]] {
+        let refused = failed(&groupfold, args);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("--all"), "{refused:?}");
+        assert_eq!(code(&refused), 2);
+    }
+    let preview = answer(&groupfold, &["replay", "--all"], 0);
     assert_eq!((&preview["execute"], &preview["failures"]), (&json!(false), &json!(2)));
     assert_eq!(preview, answer(&groupfold, &["replay", "--since", "beginning"], 0));
-    assert_eq!(preview, answer(&groupfold, &["replay", "--all"], 0));
-    // What it says that does it is not refused.
-    for (selection, what) in
-        [(&[][..], "--all --execute"), (&["--all"], "--execute"), (&["--group", "G"], "--execute")]
-    {
-        let shown = failed(&groupfold, &[&["replay"], selection].concat());
-        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-        assert!(shown.trim_end().ends_with(&format!("the same with {what}")), "{selection:?}: {shown}");
-    }
-    let refused = failed(&groupfold, &["replay", "--execute"]);
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("--all"), "{refused:?}");
-    assert_eq!(code(&refused), 2);
     assert_eq!(code(&failed(&groupfold, &["replay", "--all", "--group", "G"])), 2, "all is not some");
     assert_eq!(digest(&groupfold).await, before);
     assert_eq!(answer(&groupfold, &["replay", "--all", "--execute"], 0)["landed"], 2);
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
 }
 
-/// It acted at once.
+/// A variable that was not set took all failures that have no group, and settled them.
 #[tokio::test]
-async fn a_discard_says_what_it_would_settle_and_does_it_when_told_to() {
+async fn an_empty_filter_and_one_that_names_nothing_are_refused() {
+    let (_nats, groupfold) = quick().await;
+    groupfold.post(b"{").await;
+    let why = ["--execute", "--why", "a test"];
+    for filter in ["--group=", "--fingerprint=", "--provider=", "--provider=mata", "--cause=", "--since="] {
+        for verb in ["list", "replay", "discard"] {
+            let more = if verb == "discard" { &why[..] } else { &[] };
+            let refused = failed(&groupfold, &[&[verb, filter], more].concat());
+            let flag = filter.split_once('=').unwrap().0;
+            assert!(String::from_utf8_lossy(&refused.stderr).contains(flag), "{filter} {verb}: {refused:?}");
+            assert_eq!(code(&refused), 2, "{filter} {verb}");
+        }
+    }
+    assert_eq!(answer(&groupfold, &["list", "--provider", "meta"], 0)["total"], 1, "nothing is settled");
+}
+
+#[tokio::test]
+async fn a_discard_by_id_and_reason_settles_and_without_a_reason_says_what_it_would() {
     let (nats, groupfold) = quick().await;
     let ids = fail_in_the_past(&nats, &participants(&[joined("G", "5511", T)])).await;
     let id = ids[0].as_str();
-    for args in [&["discard", id][..], &["discard", id, "--why", "a test"]] {
-        let preview = answer(&groupfold, args, 0);
-        assert_eq!(
-            (&preview["execute"], &preview["would_discard"]),
-            (&json!(false), &json!([id])),
-            "{args:?}"
-        );
-        assert_eq!(preview["discarded"], Value::Null);
-    }
+    let preview = answer(&groupfold, &["discard", id], 0);
+    assert_eq!((&preview["execute"], &preview["would_discard"]), (&json!(false), &json!([id])));
+    assert_eq!(preview["discarded"], Value::Null);
     let shown = failed(&groupfold, &["discard", id]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
-    assert!(shown.contains("would be discarded") && shown.contains("--execute --why"), "{shown}");
+    assert!(shown.contains("would be discarded") && shown.contains("--why"), "{shown}");
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "nothing is settled");
-    for args in [&["discard", id, "--execute"][..], &["discard", id, "--execute", "--why", " "]] {
+    for args in
+        [&["discard", id, "--execute"][..], &["discard", id, "--why", " "], &["discard", id, "--why="]]
+    {
         let refused = failed(&groupfold, args);
         assert_eq!(code(&refused), 2, "{refused:?}");
         assert!(String::from_utf8_lossy(&refused.stderr).contains("--why"), "{refused:?}");
     }
-    let done = answer(&groupfold, &["discard", id, "--execute", "--why", "a test"], 0);
+    let done = answer(&groupfold, &["discard", id, "--why", "a test"], 0);
     assert_eq!((&done["execute"], &done["discarded"]), (&json!(true), &json!([id])));
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
+    let settled = answer(&groupfold, &["list", "--resolved", "--all"], 0);
+    assert_eq!(settled["failures"][0]["resolution"]["why"], "a test", "{settled}");
     let again = answer(&groupfold, &["discard", id], 0);
     assert_eq!((&again["would_discard"], &again["settled_before"]), (&json!([]), &json!([id])));
 }
@@ -72,8 +79,9 @@ async fn a_discard_takes_the_selection_that_a_replay_takes() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--fingerprint"), "{refused:?}");
     assert_eq!(code(&refused), 2);
     let of = |group: &'static str| ["discard", "--cause", "unknown_type", "--group", group];
-    let preview = answer(&groupfold, &of("G"), 0);
+    let preview = answer(&groupfold, &[&of("G")[..], &["--why", "a test"]].concat(), 0);
     assert_eq!(preview["would_discard"].as_array().map(Vec::len), Some(1), "{preview}");
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 2, "a selection is to be seen first");
     let done = answer(&groupfold, &[&of("G")[..], &["--execute", "--why", "a test"]].concat(), 0);
     assert_eq!(done["discarded"], preview["would_discard"]);
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "the other one waits");

@@ -5,10 +5,12 @@ use std::time::Duration;
 use async_nats::jetstream::kv;
 use groupfold_schemas::{frame, log, v1};
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, Process, wait_until};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{BOUND, T, answer, code, digest, fail_in_the_past, failed, quick, records};
-use crate::hook::{created, joined, lifecycle, messages, number_changed, participants, renamed, settings};
+use crate::hook::{
+    body, created, joined, lifecycle, messages, number_changed, participants, renamed, settings,
+};
 
 /// A group of each partition.
 fn groups() -> Vec<String> {
@@ -207,4 +209,40 @@ fn a_rate_that_leaves_no_time_between_two_is_refused() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(code(&output) == 2 && said.contains("1..=100000"), "{rate}: {said}");
     }
+}
+
+/// Its id led to how it was settled alone, not to what became of it.
+#[tokio::test]
+async fn why_of_a_failure_that_was_replayed_tells_of_its_event() {
+    let (nats, groupfold) = quick().await;
+    let ids = fail_in_the_past(&nats, &participants(&[joined("G", "5511", T)])).await;
+    answer(&groupfold, &["replay", &ids[0], "--execute"], 0);
+    digest(&groupfold).await;
+    let mut why = Groupfold::command();
+    why.args(["why", &ids[0], "--output", "json", "--data"]).arg(groupfold.data());
+    let told: Value = serde_json::from_slice(&why.output().unwrap().stdout).unwrap();
+    let (failure, event) = (&told["failures"][0], &told["events"][0]);
+    assert_eq!(failure["resolution"]["event_ids"], json!([event["event_id"]]), "{told}");
+    assert_eq!((&event["replayed"], &event["applied"]), (&json!(true), &json!(true)), "{told}");
+    assert!(event["position"].is_string(), "{told}");
+}
+
+/// What the receiver keeps was settled as ignored: it was read again by the settings as they come.
+#[tokio::test]
+async fn a_failure_is_read_again_as_the_receiver_reads() {
+    let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;
+    let mut options = Options::on(&nats);
+    options.args.extend(["--ignore-other-fields", "false"].map(str::to_owned));
+    let groupfold = Groupfold::up(options).await;
+    groupfold.post(&body("account_alerts", "alerts", &[])).await;
+    let list = answer(&groupfold, &["list", "--all"], 0);
+    let id = list["failures"][0]["failed_id"].as_str().unwrap();
+    let today = &answer(&groupfold, &["show", id], 0)["today"];
+    assert!(today[0].as_str().is_some_and(|fate| fate.starts_with("fails again")), "{today}");
+    let as_it_comes = ["show", id, "--ignore-other-fields", "true"];
+    assert_eq!(answer(&groupfold, &as_it_comes, 0)["today"], json!(["ignored: other_field"]));
+    let preview = answer(&groupfold, &["replay", "--all"], 0);
+    assert_eq!(preview["failed_again"], json!({ "unknown_field": 1 }), "{preview}");
+    answer(&groupfold, &["replay", "--all", "--execute"], 1);
+    assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "it is not settled");
 }
