@@ -158,7 +158,11 @@ impl Inner {
             let position = self.append(vec![refused, asked]).await?;
             let command_id = work.command_id;
             tracing::info!(command_id, code = broken.code, position = %position, "a command is refused");
-            return Err(Refusal::Rule { code: broken.code, detail: broken.rule.to_owned(), command_id });
+            return Err(Refusal::Rule {
+                code: broken.code,
+                detail: broken.rule.to_owned(),
+                command_id: Some(command_id),
+            });
         }
         let position = self.append(vec![asked]).await?;
         crash::at(Point::CommandRequested);

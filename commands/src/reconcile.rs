@@ -44,6 +44,9 @@ pub(crate) struct ImportArgs {
     /// Read the chosen groups and append what they are to the log
     #[arg(long)]
     execute: bool,
+    /// Say what would be done, and do nothing, as without --execute
+    #[arg(long = "preview", conflicts_with = "execute")]
+    _preview: bool,
     /// A group to import; repeatable
     #[arg(long = "group", value_name = "GROUP", conflicts_with = "all")]
     groups: Vec<String>,
@@ -79,6 +82,9 @@ pub(crate) struct ReconcileArgs {
     /// Append what was read of the groups that differ to the log
     #[arg(long)]
     execute: bool,
+    /// Say what would be done, and do nothing, as without --execute
+    #[arg(long = "preview", conflicts_with = "execute")]
+    _preview: bool,
     /// Compare invite links too: one call more for each group
     #[arg(long)]
     links: bool,

@@ -4,7 +4,7 @@
 
 /// Fewest digits of an international phone number that is worth hiding; most are 15 (E.164).
 const PHONE_DIGITS: std::ops::RangeInclusive<usize> = 10..=15;
-const INVITE: &str = "chat.whatsapp.com/";
+pub(crate) const INVITE: &str = "chat.whatsapp.com/";
 const HIDDEN: &str = "[redacted]";
 
 /// What stands right before a number that is nobody's phone number: ids of the business, and fields of a log line, which
@@ -78,7 +78,7 @@ fn is_ours(before: &str) -> bool {
     position || OURS.iter().any(|word| before.ends_with(word))
 }
 
-fn is_link(c: char) -> bool {
+pub(crate) fn is_link(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 

@@ -284,8 +284,8 @@ pub enum Refusal {
         code: &'static str,
         /// What would be right.
         detail: String,
-        /// The command that was refused.
-        command_id: String,
+        /// The command that was refused; `None` of what was only to be read.
+        command_id: Option<String>,
     },
     /// The idempotency key was used for another request.
     #[error("the Idempotency-Key was used for another request: choose a new one")]

@@ -106,9 +106,11 @@ pub(crate) fn line(lang: Lang, entry: &Entry) -> String {
     };
     let mut text = fill(phrase, &who, about.as_deref().unwrap_or_default());
     if let Some(Between { after_ms, by_ms }) = entry.between {
-        let known = after_ms.filter(|ms| *ms != 0).map(minute);
+        let known = after_ms.filter(|ms| *ms != 0);
         let when = if known.is_some() { phrases.between } else { phrases.until };
-        text.push_str(&fill(when, &known.unwrap_or_default(), &minute(by_ms)));
+        // Between a minute and the same minute is no time.
+        let moment = if known.map(minute) == Some(minute(by_ms)) { second } else { minute };
+        text.push_str(&fill(when, &known.map(moment).unwrap_or_default(), &moment(by_ms)));
     }
     match entry.errors.first() {
         Some(error) => format!("{text}: {}", reason(error)),
@@ -175,8 +177,15 @@ fn settings(names: &str, phrases: &Phrases) -> String {
 }
 
 fn minute(unix_ms: i64) -> String {
-    let time = jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default();
-    time.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    moment(unix_ms, "%Y-%m-%d %H:%M UTC")
+}
+
+fn second(unix_ms: i64) -> String {
+    moment(unix_ms, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+fn moment(unix_ms: i64, format: &str) -> String {
+    jiff::Timestamp::from_millisecond(unix_ms).unwrap_or_default().strftime(format).to_string()
 }
 
 /// What people call a person: the number, else the user name, else what there is.

@@ -208,8 +208,14 @@ fn help_shows_what_a_verb_reads_its_own_flags_first() {
     assert!(help(&["up"], "--help").contains("--body-bytes-max"));
     assert!(!help(&["token", "hash"], "--help").contains("--api-tls-ca"));
     assert!(help(&["group", "list"], "--help").contains("--api-tls-ca"));
-    let dead: [(&[&str], &str); 5] = [
-        (&["import", "--phone-number-id", "1"], "--preview"),
+    // What is so unless told otherwise can be said; but not both.
+    for verb in [&["import", "--phone-number-id", "1"][..], &["reconcile"]] {
+        let (code, told) = run(&[verb, &["--preview", "--execute"]].concat(), &[]);
+        assert!(code == Some(2) && told.contains("cannot be used with"), "{verb:?}: {told}");
+        let (_, told) = run(&[verb, &["--preview"]].concat(), &[]);
+        assert!(told.contains("meta_access_token"), "{verb:?}: {told}");
+    }
+    let dead: [(&[&str], &str); 4] = [
         (&["failed", "raw", "00"], "--output=json"),
         (&["group", "delete", "G"], "--min-position=0:1"),
         (&["group", "requests", "G"], "--wait-ms=1"),

@@ -6,12 +6,16 @@ use groupfold_schemas::v1::Evidence;
 
 use super::effects::{later, new_link};
 use super::group::Place;
+use super::rules::{Broken, ended};
 use super::run::Work;
 use super::{Inner, new_id, now_ms};
 use crate::provider::{Answer, Call, Done, InviteLink, before_second};
 
 impl Inner {
     pub(super) async fn look(&self, group: Group, look: Look) -> Result<Looked, Refusal> {
+        if let Some(Broken { code, rule, .. }) = ended(group.status) {
+            return Err(Refusal::Rule { code, detail: rule.to_owned(), command_id: None });
+        }
         let number = &group.origin.phone_number_id;
         if !self.provider.knows(number) {
             return Err(Refusal::NoProvider(format!(

@@ -28,18 +28,30 @@ pub(super) fn broken(ask: &Ask) -> Option<Broken> {
             rule: "the group has moderators, and the actor is none of them",
         });
     }
-    if group.policy.blocked && matches!(ask.wish, Wish::SendMessage { .. } | Wish::SendInvite { .. }) {
+    // A pin is a message to the group too.
+    let sends = matches!(
+        ask.wish,
+        Wish::SendMessage { .. }
+            | Wish::SendInvite { .. }
+            | Wish::PinMessage { .. }
+            | Wish::UnpinMessage { .. }
+    );
+    if group.policy.blocked && sends {
         return broken("group_blocked", "the platform has forbidden sending to the group");
     }
-    match group.status {
-        Status::Deleted => broken("group_deleted", "the group is deleted"),
-        Status::CreateFailed => broken("group_not_created", "the group was never created"),
-        // All that a suspended group still allows is to end it.
-        Status::Suspended if ask.wish != Wish::DeleteGroup => {
-            broken("group_suspended", "the provider has suspended the group")
-        }
-        Status::Suspended | Status::Active | Status::Unknown => None,
-    }
+    // All that a suspended group still allows is to end it.
+    ended(group.status).filter(|_| group.status != Status::Suspended || ask.wish != Wish::DeleteGroup)
+}
+
+/// Why the provider has nothing to tell of a group, or to do for it.
+pub(super) fn ended(status: Status) -> Option<Broken> {
+    let (code, rule) = match status {
+        Status::Deleted => ("group_deleted", "the group is deleted"),
+        Status::CreateFailed => ("group_not_created", "the group was never created"),
+        Status::Suspended => ("group_suspended", "the provider has suspended the group"),
+        Status::Active | Status::Unknown => return None,
+    };
+    Some(Broken { code, field: "group_id", rule })
 }
 
 /// The refusal of a command that broke a rule when it was asked for: who asks again under the same key is told the same.
@@ -47,6 +59,6 @@ pub(super) fn refused_before(command: &Command) -> Option<Refusal> {
     let refused = command.state.refused.as_ref().filter(|_| command.status == CommandStatus::Refused)?;
     let refused = refused.value.as_ref()?;
     let code = CODES.into_iter().find(|code| *code == refused.code)?;
-    let (detail, command_id) = (refused.rule.clone(), command.command_id.clone());
+    let (detail, command_id) = (refused.rule.clone(), Some(command.command_id.clone()));
     Some(Refusal::Rule { code, detail, command_id })
 }

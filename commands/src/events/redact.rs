@@ -12,6 +12,7 @@ use super::json::Json;
 use super::row::{Cell, Row};
 use super::shape::COLUMNS;
 use crate::exit::Failure;
+use crate::redact::{INVITE, is_link};
 
 /// Fewest bytes of a key: there are few phone numbers, and a short key is soon guessed from them.
 const KEY_BYTES_MIN: usize = 16;
@@ -127,9 +128,22 @@ impl Redactor {
             Json::List(values) => values.iter_mut().for_each(|value| self.json(value)),
             // Times are of digits too.
             Json::Text(text) if is_time(text) => {}
-            Json::Text(text) => *text = self.numbers(text).into(),
+            Json::Text(text) => *text = self.text(text).into(),
             Json::Null | Json::Flag(_) | Json::Number(_) => {}
         }
+    }
+
+    /// Replaces invite links and phone numbers within a text.
+    fn text(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, link, behind)) = split_at_link(rest) {
+            out.push_str(&self.numbers(before));
+            out.push_str(&self.pseudonym(link));
+            rest = behind;
+        }
+        out.push_str(&self.numbers(rest));
+        out
     }
 
     /// Replaces phone numbers within a text.
@@ -161,6 +175,17 @@ impl Redactor {
     }
 }
 
+/// What is before an invite link, the link as fields hold it, and what is behind it.
+fn split_at_link(text: &str) -> Option<(&str, &str, &str)> {
+    let host = text.find(INVITE)?;
+    let before = ["https://", "http://"].into_iter().find_map(|scheme| text[..host].strip_suffix(scheme));
+    let (before, link) = text.split_at(before.unwrap_or(&text[..host]).len());
+    let code = INVITE.len() + host - before.len();
+    let end = link[code..].find(|c: char| !is_link(c)).map_or(link.len(), |end| code + end);
+    let (link, behind) = link.split_at(end);
+    Some((before, link, behind))
+}
+
 /// True for a time as `rfc3339` writes it, wherever it stands.
 fn is_time(text: &str) -> bool {
     text.ends_with('Z') && text.parse::<jiff::Timestamp>().is_ok()
@@ -180,6 +205,19 @@ mod tests {
         assert_ne!(Redactor::new("0123456789abcdeg").unwrap().pseudonym("5511900001234"), number);
         assert!(Redactor::new("short").is_err());
         assert_eq!(redactor.numbers("to +55 11 90000-1234, 3 times"), format!("to {number}, 3 times"));
+    }
+
+    /// A provider's error text may tell the link that it is about.
+    #[test]
+    fn a_link_within_a_text_has_the_pseudonym_of_its_field() {
+        let redactor = Redactor::new("0123456789abcdef").unwrap();
+        let link = "https://chat.whatsapp.com/AbC-12_345678901";
+        let one = redactor.pseudonym(link);
+        let text = format!("it has {link}, and (chat.whatsapp.com/XyZ) of +55 11 90000-1234");
+        let (bare, number) =
+            (redactor.pseudonym("chat.whatsapp.com/XyZ"), redactor.pseudonym("5511900001234"));
+        assert_eq!(redactor.text(&text), format!("it has {one}, and ({bare}) of {number}"));
+        assert_eq!(redactor.text("none"), "none");
     }
 
     #[test]

@@ -194,7 +194,14 @@ impl Faults {
                 let fine = components.to_string().len() <= TEMPLATE_BYTES_MAX;
                 self.must(fine, "template.components", "at most 64 KiB");
             }
-            Content::Other { .. } => self.must(false, "type", NOT_IN_GROUPS),
+            Content::Other { kind } => {
+                let lacks = format!("is needed for the type {kind}, and no other content");
+                match kind.as_str() {
+                    "text" | "template" => self.must(false, kind, &lacks),
+                    file if MEDIA.contains(&file) => self.must(false, "media", &lacks),
+                    _ => self.must(false, "type", NOT_IN_GROUPS),
+                }
+            }
         }
     }
 }

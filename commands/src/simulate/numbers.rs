@@ -139,9 +139,10 @@ impl Numbers {
 }
 
 impl Number {
-    /// One that somebody else gave out.
-    pub(crate) fn named(wa_id: &str) -> Self {
-        Self { wa_id: wa_id.to_owned(), dialled: wa_id.to_owned(), cut: &[15] }
+    /// One that somebody else gave out, in any spelling: Meta tells digits alone.
+    pub(crate) fn named(number: &str) -> Self {
+        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
+        Self { wa_id: digits.clone(), dialled: digits, cut: &[15] }
     }
 
     /// As a business may have typed it.

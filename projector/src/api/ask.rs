@@ -152,7 +152,8 @@ pub(crate) async fn create(State(api): State<Api>, asker: Asker, body: Body) -> 
 
 /// Changes a group's settings
 #[utoipa::path(
-    patch, path = "/v1/groups/{group_id}", request_body = UpdateGroup,
+    patch, path = "/v1/groups/{group_id}",
+    request_body(content((UpdateGroup = "application/json"), (body::UpdateGroupForm = "multipart/form-data"))),
     params(OfGroup, Headers),
     responses(Later),
     security((), ("token" = [])),

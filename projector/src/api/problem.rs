@@ -190,7 +190,8 @@ impl Problem {
         match refusal {
             Refusal::Fields(_) => Self::new(unprocessable, "invalid_field", "A field breaks a rule", detail),
             Refusal::Rule { code, command_id, .. } => {
-                let detail = format!("{detail} (command {command_id})");
+                let of = command_id.as_ref().map(|id| format!(" (command {id})")).unwrap_or_default();
+                let detail = detail + &of;
                 let status =
                     if *code == NOT_MODERATOR { StatusCode::FORBIDDEN } else { StatusCode::CONFLICT };
                 Self::new(status, code, "The group does not allow it", detail)

@@ -154,6 +154,11 @@ fn what_only_a_snapshot_tells_says_when_it_must_have_been() {
         line(Lang::English, &gone),
         "+55 11 90000-0000 is no longer in the group (some time between 2026-01-01 00:00 UTC and 2026-01-01 01:00 UTC)"
     );
+    let between = Some(Between { after_ms: Some(1_767_225_600_000), by_ms: 1_767_225_602_000 });
+    assert_eq!(
+        line(Lang::English, &Entry { between, ..gone }),
+        "+55 11 90000-0000 is no longer in the group (some time between 2026-01-01 00:00:00 UTC and 2026-01-01 00:00:02 UTC)"
+    );
     let between = Some(Between { after_ms: None, by_ms: 1_767_225_600_000 });
     let joined = Entry { between, ..entry(EntryKind::Fact(FactKind::MemberJoined)) };
     assert_eq!(

@@ -34,6 +34,16 @@ async fn a_blocked_group_is_sent_nothing_while_its_store_is_folded_anew() {
     let refused = world.ask(Method::POST, &path, Some(message.clone()), &key).await;
     assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_blocked")), "{refused}");
 
+    // So is a pin: the provider takes it as a message.
+    for (pin, body) in [("pin", Some(json!({ "expiration_days": 1 }))), ("unpin", None)] {
+        let refused = world.ask(Method::POST, &format!("{path}/wamid.1:{pin}"), body, &[]).await;
+        assert_eq!(
+            (refused.status, &refused.json["code"]),
+            (409, &json!("group_blocked")),
+            "{pin}: {refused}"
+        );
+    }
+
     assert_eq!(world.groupfold.terminate().await, 0);
     let store = world.groupfold.data().join(format!("store/{}", partition_of(&group, PARTITIONS)));
     std::fs::remove_dir_all(&store).unwrap();

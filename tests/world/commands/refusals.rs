@@ -42,6 +42,9 @@ async fn a_field_that_breaks_a_rule_is_named_and_nothing_is_sent() {
             "expiration_days",
         ),
         (Method::POST, format!("{path}/messages"), json!({ "type": "location" }), "type"),
+        (Method::POST, format!("{path}/messages"), json!({ "type": "image" }), "media"),
+        (Method::POST, format!("{path}/messages"), json!({ "type": "text" }), "text"),
+        (Method::POST, format!("{path}/messages"), json!({ "type": "template" }), "template"),
         (
             Method::POST,
             format!("{path}/join-requests:approve"),

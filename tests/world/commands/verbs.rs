@@ -15,6 +15,27 @@ pub(crate) fn picture() -> Vec<u8> {
     bytes
 }
 
+/// What reads forms takes 2 MB unless told, and told nobody of the rule.
+#[tokio::test]
+async fn a_picture_may_have_five_megabytes() {
+    let world = World::new(&[], TOLD_MS).await;
+    let path = format!("/v1/groups/{}", world.group("Tea", "auto_approve").await);
+    let upload = async |bytes: usize| {
+        let mut picture = picture();
+        picture.resize(bytes, 0);
+        let part = reqwest::multipart::Part::bytes(picture).file_name("x.jpg");
+        let form = reqwest::multipart::Form::new().part("picture", part);
+        let sent = http::client().patch(world.groupfold.api_url(&path)).multipart(form).send().await;
+        http::read(sent.unwrap()).await.unwrap()
+    };
+    let pictured = world.ended(&upload(5 << 20).await).await;
+    assert_eq!(pictured["status"], "succeeded", "{pictured}");
+    let refused = upload((5 << 20) + 1).await;
+    assert_eq!((refused.status, &refused.json["code"]), (422, &json!("invalid_field")), "{refused}");
+    let detail = refused.json["detail"].as_str().unwrap();
+    assert!(detail.starts_with("picture: ") && detail.contains("5 MB"), "{detail}");
+}
+
 #[tokio::test]
 async fn a_group_is_created_changed_and_deleted() {
     let world = World::new(&[], TOLD_MS).await;
@@ -37,6 +58,11 @@ async fn a_group_is_created_changed_and_deleted() {
     let deleted = world.done(Method::DELETE, &path, None).await;
     assert_eq!((&deleted["status"], &deleted["told_by_webhook"]), (&json!("succeeded"), &json!(true)));
     assert_eq!(world.groupfold.get(&path).await.json["status"], "deleted");
+    // Nor is the provider asked: it knows no such group any more.
+    for what in ["invite-link", "join-requests"] {
+        let refused = world.groupfold.get(&format!("{path}/{what}")).await;
+        assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");
+    }
     let refused =
         world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
     assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");

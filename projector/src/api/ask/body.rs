@@ -36,6 +36,19 @@ pub(crate) struct UpdateGroup {
     pub(crate) description: Option<String>,
 }
 
+/// The same as a form, with a picture.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "read by the document alone, never made")]
+pub(crate) struct UpdateGroupForm {
+    /// 1 to 128 characters.
+    subject: Option<String>,
+    /// At most 2,048 characters.
+    description: Option<String>,
+    /// JPEG, square, at least 192 pixels a side, at most 5 MB.
+    #[schema(value_type = Option<String>, format = Binary)]
+    picture: Option<Vec<u8>>,
+}
+
 /// Requests to join.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
