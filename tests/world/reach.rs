@@ -68,7 +68,12 @@ async fn a_round_asks_by_a_token_that_sees_all_groups_or_not_at_all() {
     // Elsewhere there is no token of the owner: by one that sees a part nothing is concluded.
     let elsewhere = ["--data", &data, "--api-url", &api];
     let (code, told) = run_beside(&[&round[..], &elsewhere].concat(), &env).await;
-    assert!(code == Some(1) && told.contains("401"), "{code:?} {told}");
+    assert!(code == Some(2) && told.contains("must see all groups"), "{code:?} {told}");
+    let doctor = ["doctor", "--config", &config, "--data", &data, "--api-url", &api];
+    let (_, told) = run_beside(&doctor, &env).await;
+    let positions = told.lines().find(|line| line.contains("wants a token (401)")).unwrap_or_default();
+    let named = ["--api-token", "scope read", "phone_number_ids"].iter().all(|word| positions.contains(word));
+    assert!(named, "{told}");
     // The server does not say that this one is a tenant's, and it is given as one of all.
     let given = [env[0], ("GROUPFOLD_API_TOKEN", TENANT)];
     for verb in [&round[..5], &[&import[..3], &import[5..]].concat()] {
