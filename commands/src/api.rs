@@ -168,6 +168,13 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// Why there is no answer.
+pub(crate) struct Unanswered {
+    pub(crate) failure: Failure,
+    /// The request may have been sent, and taken.
+    pub(crate) may_have_come: bool,
+}
+
 /// Who asks the API of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -194,8 +201,14 @@ impl Client {
 
     /// Sends a request; the status is the caller's to judge.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.try_send(request).await.map_err(|unanswered| unanswered.failure)
+    }
+
+    /// The same for whoever must know whether it may have come all the same.
+    pub(crate) async fn try_send(&self, request: Request<'_>) -> Result<Answer, Unanswered> {
         if let Some(segment) = request.path.iter().find(|segment| !is_segment(segment)) {
-            return Err(Failure::Usage(format!("{segment:?} is no id: an address cannot hold it")));
+            let line = format!("{segment:?} is no id: an address cannot hold it");
+            return Err(Unanswered { failure: Failure::Usage(line), may_have_come: false });
         }
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -231,8 +244,11 @@ impl Client {
             }
         };
         let unreachable = |error: reqwest::Error| {
+            // Where there was no connection nothing was sent.
+            let may_have_come = !error.is_connect();
             let cause = with_causes("", &error.without_url());
-            Failure::Missing(format!("the API at {} does not answer: {cause}", self.base))
+            let failure = Failure::Missing(format!("the API at {} does not answer: {cause}", self.base));
+            Unanswered { failure, may_have_come }
         };
         let response = sent.send().await.map_err(unreachable)?;
         let status = response.status();

@@ -109,6 +109,27 @@ async fn a_verb_takes_a_secret_from_a_file_that_a_variable_names_and_an_empty_to
     }
 }
 
+/// Where nobody listens nothing was sent, and it told how to repeat what may have been taken.
+#[tokio::test]
+async fn what_was_never_sent_is_not_called_perhaps_taken() {
+    let send = async |url: &str| {
+        run_beside(&["group", "send", "G", "--text", "x", "--api-url", url, "--api-token", "t"], &[]).await
+    };
+    let (code, told) = send("http://127.0.0.1:9").await;
+    assert!(code == Some(69) && told.contains("does not answer"), "{code:?} {told}");
+    assert!(!told.contains("idempotency-key"), "{told}");
+    // Heard, and hung up on.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 64]).await;
+        }
+    });
+    let (code, told) = send(&url).await;
+    assert!(code == Some(69) && told.contains("--idempotency-key"), "{code:?} {told}");
+}
+
 /// It was told as what the broker says of whoever brings no password.
 #[test]
 fn a_fault_of_what_reaches_the_broker_is_told_before_the_broker_is_asked() {
