@@ -63,9 +63,8 @@ impl Elsewhere {
         Ok(self.named())
     }
 
-    /// A variable that is empty is one that was not set.
     pub(crate) fn named(&self) -> Option<&str> {
-        self.api_url.as_deref().filter(|url| !url.is_empty())
+        self.api_url.as_deref()
     }
 
     /// That address, or that of what runs on the data folder, whose token for its owner is told to `token`.

@@ -130,6 +130,29 @@ async fn what_was_never_sent_is_not_called_perhaps_taken() {
     assert!(code == Some(69) && told.contains("--idempotency-key"), "{code:?} {told}");
 }
 
+/// Each verb made of it what it liked: a file without a name, an address that is none, a folder.
+#[tokio::test]
+async fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let data = groupfold.data().display().to_string();
+    let empty = ["API_URL", "API_TLS_CA", "CONFIG", "ACTOR", "REDACT_KEY", "REPLAY_SECRET", "TOOLS", "CRASH"];
+    let empty = empty.map(|name| format!("GROUPFOLD_{name}"));
+    let env: Vec<(&str, &str)> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    for verb in [&["group", "list"][..], &["events", "tail"], &["audit"], &["config", "check"]] {
+        let (code, told) = run(&[verb, &["--data", &data]].concat(), &env);
+        assert_eq!(code, Some(0), "{verb:?}: {told}");
+    }
+    let out = groupfold.data().join("out").display().to_string();
+    let export = ["events", "export", "--format", "jsonl", "--data", &data, "--out", &out, "--redact"];
+    let (code, told) = run(&export, &env);
+    assert!(code == Some(2) && told.contains("--redact-key"), "a key that did not arrive is none: {told}");
+    let scratch = Scratch::new("no-data-named");
+    let mut command = Groupfold::command();
+    let command = command.args(["group", "list"]).current_dir(scratch.path()).env("GROUPFOLD_DATA", "");
+    let (_, told) = said(&command.output().unwrap());
+    assert!(told.contains("nothing runs on ./groupfold-data"), "{told}");
+}
+
 /// It was told as what the broker says of whoever brings no password.
 #[test]
 fn a_fault_of_what_reaches_the_broker_is_told_before_the_broker_is_asked() {
