@@ -63,9 +63,8 @@ impl Elsewhere {
         Ok(self.named())
     }
 
-    /// A variable that is empty is one that was not set.
     pub(crate) fn named(&self) -> Option<&str> {
-        self.api_url.as_deref().filter(|url| !url.is_empty())
+        self.api_url.as_deref()
     }
 
     /// That address, or that of what runs on the data folder, whose token for its owner is told to `token`.
@@ -168,6 +167,13 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// Why there is no answer.
+pub(crate) struct Unanswered {
+    pub(crate) failure: Failure,
+    /// The request may have been sent, and taken.
+    pub(crate) may_have_come: bool,
+}
+
 /// Who asks the API of one process.
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
@@ -194,8 +200,14 @@ impl Client {
 
     /// Sends a request; the status is the caller's to judge.
     pub(crate) async fn send(&self, request: Request<'_>) -> Result<Answer, Failure> {
+        self.try_send(request).await.map_err(|unanswered| unanswered.failure)
+    }
+
+    /// The same for whoever must know whether it may have come all the same.
+    pub(crate) async fn try_send(&self, request: Request<'_>) -> Result<Answer, Unanswered> {
         if let Some(segment) = request.path.iter().find(|segment| !is_segment(segment)) {
-            return Err(Failure::Usage(format!("{segment:?} is no id: an address cannot hold it")));
+            let line = format!("{segment:?} is no id: an address cannot hold it");
+            return Err(Unanswered { failure: Failure::Usage(line), may_have_come: false });
         }
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -231,8 +243,11 @@ impl Client {
             }
         };
         let unreachable = |error: reqwest::Error| {
+            // Where there was no connection nothing was sent.
+            let may_have_come = !error.is_connect();
             let cause = with_causes("", &error.without_url());
-            Failure::Missing(format!("the API at {} does not answer: {cause}", self.base))
+            let failure = Failure::Missing(format!("the API at {} does not answer: {cause}", self.base));
+            Unanswered { failure, may_have_come }
         };
         let response = sent.send().await.map_err(unreachable)?;
         let status = response.status();
@@ -255,8 +270,29 @@ impl Client {
         self.ask(Request { path, query, ..Request::default() }).await
     }
 
+    /// The failure of an answer that wants a token, or another one, which says which.
+    pub(crate) fn wants_token(&self, Answer { status, body }: &Answer) -> Option<Failure> {
+        let needs = match (status.as_u16(), body["code"].as_str()) {
+            (401, _) if self.token.is_some() => "another token than the one that was sent".to_owned(),
+            (401, _) => "a token".to_owned(),
+            (403, Some("forbidden")) => {
+                let detail = body["detail"].as_str().unwrap_or_default();
+                detail.trim_start_matches("this needs ").to_owned()
+            }
+            _ => return None,
+        };
+        let (base, status) = (&self.base, status.as_u16());
+        Some(Failure::Failed(format!(
+            "the API at {base} wants {needs} ({status}): give --api-token, or GROUPFOLD_API_TOKEN"
+        )))
+    }
+
     /// What an answer says, or its refusal as a line.
-    pub(crate) fn judge(&self, Answer { status, body }: Answer) -> Result<Value, Failure> {
+    pub(crate) fn judge(&self, answer: Answer) -> Result<Value, Failure> {
+        if let Some(failure) = self.wants_token(&answer) {
+            return Err(failure);
+        }
+        let Answer { status, body } = answer;
         let field = |name: &str| body[name].as_str().unwrap_or_default();
         let line = match &body {
             Value::String(_) if status.is_success() => {
@@ -331,6 +367,27 @@ mod tests {
                 assert_eq!(failure.code(), code, "{status}: {failure}");
             }
         }
+    }
+
+    /// What the API says of it is for whoever speaks HTTP.
+    #[test]
+    fn a_verb_without_the_right_token_is_told_which_and_by_what() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let said = |token: Option<&str>, status, body| {
+            let client = Client::new("http://127.0.0.1:9", token.map(str::to_owned)).unwrap();
+            let status = StatusCode::from_u16(status).unwrap();
+            client.judge(Answer { status, body }).unwrap_err().to_string()
+        };
+        let bare = serde_json::json!({ "code": "unauthorized", "detail": "Authorization: Bearer" });
+        let give = "give --api-token, or GROUPFOLD_API_TOKEN";
+        let wants = |needs: &str| format!("the API at http://127.0.0.1:9 wants {needs}: {give}");
+        assert_eq!(said(None, 401, bare.clone()), wants("a token (401)"));
+        assert_eq!(said(Some("t"), 401, bare), wants("another token than the one that was sent (401)"));
+        let scope =
+            serde_json::json!({ "code": "forbidden", "detail": "this needs a token with the scope operate" });
+        assert_eq!(said(Some("t"), 403, scope), wants("a token with the scope operate (403)"));
+        let other = serde_json::json!({ "code": "not_moderator", "detail": "nobody" });
+        assert_eq!(said(Some("t"), 403, other), "nobody (403 not_moderator)");
     }
 
     /// `group show ..` once printed an empty group: the list's address had been asked.

@@ -1,6 +1,7 @@
 //! What can be typed.
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::builder::{OsStr, Resettable};
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, ValueEnum};
 
 use crate::config::Flags;
 use crate::events::EventsArgs;
@@ -23,6 +24,26 @@ use crate::{audit, check, config, doctor, provision, up, why};
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) verb: Verb,
+}
+
+impl Cli {
+    /// What was typed, and what variables say of the flags that have one.
+    pub(crate) fn typed() -> Self {
+        let mut command = heard(Self::command());
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+}
+
+/// Flags do not look at variables that do not count.
+fn heard(command: Command) -> Command {
+    let flags = |arg: Arg| {
+        let name = arg.get_env().and_then(std::ffi::OsStr::to_str);
+        let is_set = name.is_some_and(|name| std::env::var_os(name).is_some());
+        let is_heard = !is_set || name.and_then(config::variable).is_some();
+        if is_heard { arg } else { arg.env(Resettable::<OsStr>::Reset) }
+    };
+    command.mut_args(flags).mut_subcommands(heard)
 }
 
 #[derive(Subcommand, Debug)]

@@ -77,6 +77,7 @@ impl Layers {
 
     /// The same with what is sound beside what is not, so that the faults of values are found too.
     pub(super) fn collect(flags: &Flags, environment: impl Fn(&str) -> Option<String>) -> (Self, Vec<Fault>) {
+        let environment = |name: &str| environment(name).filter(|text| counts(name, text));
         let mut faults = Vec::new();
         let path = flags.config.clone().or_else(|| environment("GROUPFOLD_CONFIG").map(PathBuf::from));
         let mut file = match path.as_deref().map(read_file).transpose() {
@@ -87,23 +88,20 @@ impl Layers {
             }
         };
         let mut layers = Self { files: path.iter().cloned().collect(), ..Self::default() };
-        // A variable that is empty is one that was not set, but for secrets: there it is one that did not arrive.
         for key in KEYS {
             let from_file = file.remove(key.name).map(|value| texts(key, &value)).transpose();
             let from_file = from_file.unwrap_or_else(|fault| {
                 faults.push(fault);
                 None
             });
-            let twin = twin(key, &environment).unwrap_or_else(|fault| {
+            let twin = twin(key, environment).unwrap_or_else(|fault| {
                 faults.push(fault);
                 None
             });
             layers.files.extend(twin.iter().map(|(_, path)| path.clone()));
             let setting = if let Some(values) = flags.values.get(key.name) {
                 Setting { values: values.clone(), origin: Origin::Flag(key.flag()) }
-            } else if let Some(text) =
-                environment(&key.variable()).filter(|text| key.secret || !text.is_empty())
-            {
+            } else if let Some(text) = environment(&key.variable()) {
                 let values = if key.many { split(&text) } else { vec![text] };
                 Setting { values, origin: Origin::Environment(key.variable()) }
             } else if let Some((setting, _)) = twin {
@@ -126,7 +124,7 @@ impl Layers {
 
     /// The data folder, also where other settings are at fault.
     pub(crate) fn data(flags: &Flags) -> Option<PathBuf> {
-        let (layers, _) = Self::collect(flags, |name| std::env::var(name).ok());
+        let (layers, _) = Self::collect(flags, variable);
         layers.get("data").and_then(|setting| setting.values.last()).map(PathBuf::from)
     }
 
@@ -141,6 +139,17 @@ impl Layers {
     }
 }
 
+/// False of a variable that is empty: it is as one that was not set. But not of a secret among the settings, nor of the broker's
+/// URL, which may hold one: there it is one that did not arrive, and must not pass for none given.
+fn counts(name: &str, text: &str) -> bool {
+    !text.is_empty() || KEYS.iter().any(|key| key.secret && key.variable() == name)
+}
+
+/// A variable of this process, if it counts.
+pub(crate) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| counts(name, text))
+}
+
 /// A secret from the file that `GROUPFOLD_…_FILE` names, and that file, as container platforms hand them out: one a line where several
 /// are taken, else the whole file without the line end.
 fn twin(
@@ -149,7 +158,7 @@ fn twin(
 ) -> Result<Option<(Setting, PathBuf)>, Fault> {
     let variable = format!("{}_FILE", key.variable());
     let own = KEYS.iter().any(|other| other.variable() == variable);
-    let Some(path) = environment(&variable).filter(|path| key.secret && !own && !path.is_empty()) else {
+    let Some(path) = environment(&variable).filter(|_| key.secret && !own) else {
         return Ok(None);
     };
     if environment(&key.variable()).is_some() {

@@ -213,7 +213,8 @@ impl Inner {
                     Ok(None) => Work { command_id, ..work },
                     Err(error) => {
                         tracing::warn!(%error, "a command cannot be looked up");
-                        return Err(error.into());
+                        let what = "what became of the command under this key";
+                        return Err(Refusal::NotKnown { what, why: error });
                     }
                 }
             }

@@ -26,7 +26,7 @@ pub(crate) struct EventsArgs {
 
 #[derive(Subcommand, Debug)]
 enum EventsVerb {
-    /// Print events: lines on a terminal, JSON lines in a pipe
+    /// Print events, of the last 15 minutes without --from: lines on a terminal, JSON lines in a pipe
     #[command(mut_arg("until", to))]
     Tail(tail::TailArgs),
     /// Write events to a file, with a manifest beside it, or to stdout

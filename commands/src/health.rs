@@ -45,14 +45,14 @@ pub(crate) async fn readiness(api: &Client) -> Result<Readiness, Failure> {
 
 /// Asks how far the projection is; `None` from a process without a projector.
 pub(crate) async fn progress(api: &Client) -> Result<Option<Progress>, Failure> {
-    let Answer { status, body } = get(api, &["v1", "position"], &[]).await?;
+    let answer = get(api, &["v1", "position"], &[]).await?;
+    if let Some(failure) = api.wants_token(&answer) {
+        return Err(failure);
+    }
+    let Answer { status, body } = answer;
     match status.as_u16() {
         200 => read(api, "/v1/position", body).map(Some),
         404 => Ok(None),
-        status @ (401 | 403) => Err(Failure::Failed(format!(
-            "the API at {} wants a token ({status}): give --api-token, or GROUPFOLD_API_TOKEN",
-            api.base()
-        ))),
         status => Err(Failure::Failed(format!("the API at {} answers {status} to /v1/position", api.base()))),
     }
 }

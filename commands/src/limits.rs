@@ -21,12 +21,10 @@ const MEMBERS_NEAR: u64 = MEMBERS_MAX - 1;
 pub(crate) const GROUPS_MAX: u64 = 10_000;
 /// Groups from which on a number is nearly full.
 pub(crate) const GROUPS_NEAR: u64 = 9_500;
-/// Pages that are looked through at most.
-const PAGES_MAX: usize = 1000;
+/// Pages of groups, and of commands of one status, that are looked through at most: commands that have no end are few.
+const PAGES_MAX: [usize; 2] = [1000, 20];
 /// Between pages, so that a census is nothing that other readers feel.
 const BETWEEN_PAGES: Duration = Duration::from_millis(20);
-/// Pages of commands of one status that are looked through at most: those that have no end are few.
-const COMMAND_PAGES_MAX: usize = 20;
 /// After its deadline a command's outcome is looked for; that takes some time too.
 const GRACE: jiff::SignedDuration = jiff::SignedDuration::from_secs(60);
 const FIRST: Duration = Duration::from_secs(10);
@@ -41,23 +39,42 @@ pub(crate) struct Census {
     by_number: BTreeMap<String, u64>,
     /// Commands whose deadline has passed, and that have no end.
     pub(crate) overdue: u64,
+    /// There are more pages than are looked through: what was counted is the least.
+    pub(crate) is_cut_off: bool,
 }
 
 impl Census {
     /// Counts all groups of a pipeline.
     pub(crate) async fn take(api: &Client) -> Result<Self, Failure> {
+        Self::within(api, PAGES_MAX).await
+    }
+
+    async fn within(api: &Client, [groups_max, commands_max]: [usize; 2]) -> Result<Self, Failure> {
         let mut census = Self::default();
         let page = |page: &Value| list(page, "groups").for_each(|group| census.count(group));
         let limit = ("limit", Some(PAGE.to_owned()));
-        api.pages(&["v1", "groups"], slice::from_ref(&limit), (PAGES_MAX, BETWEEN_PAGES), page).await?;
+        let mut whole =
+            api.pages(&["v1", "groups"], slice::from_ref(&limit), (groups_max, BETWEEN_PAGES), page).await?;
         let late = jiff::Timestamp::now().saturating_sub(GRACE).unwrap_or_default();
         for status in ["requested", "sent", "accepted"] {
             let query = [("status", Some(status.to_owned())), limit.clone()];
             let is_late = |command: &&Value| is_late(command, late);
             let page = |page: &Value| census.overdue += list(page, "commands").filter(is_late).count() as u64;
-            api.pages(&["v1", "commands"], &query, (COMMAND_PAGES_MAX, Duration::ZERO), page).await?;
+            whole &= api.pages(&["v1", "commands"], &query, (commands_max, Duration::ZERO), page).await?;
         }
+        census.is_cut_off = !whole;
         Ok(census)
+    }
+
+    /// What is not counted, if anything.
+    pub(crate) fn cut_off(&self) -> Option<String> {
+        let groups = self.groups;
+        self.is_cut_off.then(|| {
+            let [pages, commands] = PAGES_MAX;
+            format!(
+                "not all groups or commands were counted ({groups} groups were): {pages} pages of {PAGE} groups are looked through,                  and {commands} of commands of a status"
+            )
+        })
     }
 
     /// The number with the most groups, and how many they are.
@@ -120,7 +137,7 @@ impl Watch {
         );
         registry.register(
             "groupfold_census_stale",
-            "1: groups and commands could not be counted, what is told of them is from before",
+            "1: groups and commands could not be counted, or not all: what is told of them is from before, or the least",
             watch.stale.clone(),
         );
         watch
@@ -142,12 +159,18 @@ impl Watch {
     }
 
     async fn look(&self) {
+        self.note(Census::take(&self.api).await);
+    }
+
+    fn note(&self, census: Result<Census, Failure>) {
         let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        let census = Census::take(&self.api).await;
         // What was counted before stays: an alert on it tells of a fault that may well last.
-        self.stale.set(i64::from(census.is_err()));
+        self.stale.set(i64::from(census.as_ref().map_or(true, |census| census.is_cut_off)));
         match census {
             Ok(census) => {
+                if let Some(reason) = census.cut_off() {
+                    tracing::warn!(reason, "groups and commands could not be counted");
+                }
                 self.overdue.set(gauge(census.overdue));
                 self.nearly_full.set(gauge(census.nearly_full));
                 self.fullest.set(gauge(census.fullest().map_or(0, |(_, groups)| groups)));
@@ -171,6 +194,28 @@ mod tests {
         let watch = Watch::new(nobody, &mut Registry::default());
         watch.look().await;
         assert_eq!(watch.stale.get(), 1);
+    }
+
+    /// It was taken for all there is.
+    #[tokio::test]
+    async fn a_census_that_was_cut_off_says_so() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // Pages enough, for ever.
+        let group = json!({ "phone_number_id": "1", "status": "active" });
+        let page = json!({ "groups": [group], "commands": [], "cursor": "next" });
+        let router = axum::Router::new().fallback(async move || axum::Json(page));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let api = Client::new(&url, None).unwrap();
+        let census = Census::within(&api, [3, 2]).await.unwrap();
+        assert_eq!((census.groups, census.is_cut_off), (3, true));
+        assert!(census.cut_off().unwrap().contains("(3 groups were)"));
+        let watch = Watch::new(api, &mut Registry::default());
+        watch.note(Ok(census));
+        assert_eq!((watch.stale.get(), watch.fullest.get()), (1, 3));
+        watch.note(Ok(Census::default()));
+        assert_eq!((watch.stale.get(), watch.fullest.get()), (0, 0));
     }
 
     #[test]

@@ -48,8 +48,6 @@ mod verify;
 mod when;
 mod why;
 
-use clap::Parser;
-
 use crate::cli::{Cli, Verb};
 
 /// A fold and a door of many small values: with the system's allocator a quarter more processor time for each event, and
@@ -58,7 +56,7 @@ use crate::cli::{Cli, Verb};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::typed();
     if let Err(failure) = crash::arm() {
         return exit::code(Err(failure));
     }

@@ -161,11 +161,13 @@ impl Both {
 async fn sees_all(api: &Client) -> Result<(), Failure> {
     let probe = Request { path: &["v1", "ops", "verify"], ..Request::default() };
     match api.send(probe).await? {
-        Answer { status: StatusCode::FORBIDDEN, .. } => Err(Failure::Usage(format!(
-            "the API at {} wants a token with the scope operate that is bound to no number, for it must see all groups \
+        Answer { status: StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, .. } => {
+            Err(Failure::Usage(format!(
+                "the API at {} wants a token with the scope operate that is bound to no number, for it must see all groups \
              (--api-token, or GROUPFOLD_API_TOKEN)",
-            api.base()
-        ))),
+                api.base()
+            )))
+        }
         _ => Ok(()),
     }
 }

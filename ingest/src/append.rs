@@ -19,7 +19,7 @@ use groupfold_schemas::position::Position;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 pub(crate) use lane::Lanes;
-pub(crate) use message::{AROUND_BYTES, Destination, Fate, Message, destinations};
+pub(crate) use message::{AROUND_BYTES, Destination, Fate, Message, destinations, fits};
 pub(crate) use outcome::Error;
 use wire::Stored;
 

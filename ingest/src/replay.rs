@@ -218,6 +218,12 @@ impl Log {
     }
 }
 
+/// True if a broker whose messages have at most so many bytes takes the record, as [`Log::append`] finds.
+#[must_use]
+pub fn fits(record: &v1::Record, payload_max: usize) -> bool {
+    append::fits(&frame::encode(record), payload_max)
+}
+
 /// Partitions that a record goes to.
 #[must_use]
 pub fn partitions_of(record: &v1::Record, partitions: u16) -> Vec<u16> {

@@ -1,6 +1,7 @@
 //! Reading what became of commands, for the API and for whoever sends them.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use groupfold_fold::entry::Source as _;
@@ -23,22 +24,18 @@ const READ_EVERY: Duration = Duration::from_millis(50);
 
 /// Why the stores do not answer now.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the stores do not answer: {problem}")]
-pub struct Unanswered {
-    problem: String,
-    /// Asking again is of no use before somebody mended it.
-    is_stopped: bool,
-}
+#[error("the stores do not answer: {0}")]
+pub struct Unanswered(Arc<Problem>);
 
 impl Unanswered {
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.is_stopped
+    pub(crate) fn problem(&self) -> &Problem {
+        &self.0
     }
 }
 
 impl From<Problem> for Unanswered {
     fn from(problem: Problem) -> Self {
-        Self { problem: problem.to_string(), is_stopped: problem.is_stopped() }
+        Self(Arc::new(problem))
     }
 }
 

@@ -293,9 +293,15 @@ pub enum Refusal {
     /// This process cannot reach the provider on behalf of the number.
     #[error("{0}")]
     NoProvider(String),
-    /// What became of the command under the idempotency key cannot be read now.
-    #[error("what became of the command under this key is not known now: {0}")]
-    NotKnown(#[from] Unanswered),
+    /// Something that it depends on cannot be read now.
+    #[error("{what} cannot be read now: {why}")]
+    NotKnown {
+        /// What that is, in words.
+        what: &'static str,
+        /// Why.
+        #[source]
+        why: Unanswered,
+    },
     /// As many commands as allowed are under way.
     #[error("as many commands as allowed are under way")]
     Busy,

@@ -78,6 +78,12 @@ impl Feed {
         if state.empty { 0 } else { state.waiting.max(1) }
     }
 
+    /// Up to where all changes are published, where this is applied.
+    pub(crate) fn told(&self, applied: u64) -> u64 {
+        // Of the event of the last one some may wait.
+        if self.waiting() == 0 { applied } else { self.published().sequence.saturating_sub(1).min(applied) }
+    }
+
     /// Why changes are not published, if that lasts.
     pub(crate) fn reason(&self, partition: u16) -> Option<String> {
         let state = self.0.borrow();
@@ -156,6 +162,10 @@ mod tests {
         feed.emptied(feed.commits());
         assert_eq!(feed.waiting(), 0);
         assert!(feed.wait().now_or_never().is_none());
+        assert_eq!(feed.told(7), 7);
+        feed.committed(2);
+        feed.found(Mark { sequence: 8, index: 0 }, 1);
+        assert_eq!(feed.told(9), 7, "the event at 8 may have changed more");
     }
 
     /// Asking for the end cleared it, so that readiness came and went while nothing was published.

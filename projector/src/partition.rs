@@ -142,6 +142,8 @@ pub(crate) struct Loop {
     tail: Tail,
     metrics: Metrics,
     start_overs: u32,
+    /// Up to here each message is folded by itself: one of them had a batch panic.
+    singly_to: u64,
     shutdown: CancellationToken,
 }
 
@@ -157,7 +159,7 @@ impl Loop {
         let status = partition.status.clone();
         let stream = log::stream(partition.id);
         let tail = Tail::new(client, stream, identity, batch_events_max, status, shutdown.clone());
-        Ok(Self { partition, tail, metrics, start_overs: 0, shutdown })
+        Ok(Self { partition, tail, metrics, start_overs: 0, singly_to: 0, shutdown })
     }
 
     /// Runs until it is told to end, or until going on would leave a gap.
@@ -204,10 +206,9 @@ impl Loop {
             let _turn = turn.lock().await;
             match self.fold(batch).await {
                 Ok(()) => {}
-                // Folded anew, the same message would panic again: what is there is worth more.
-                Err(fold::Error::Panicked(why)) => {
+                Err(fold::Error::Panicked { first, last, why }) => {
                     if self.is_sound().await? {
-                        return Err(Stop::Panicked { why });
+                        self.singly(first, last, why)?;
                     }
                 }
                 Err(fold::Error::Store(error)) if error.is_damage() => self.start_over(&error).await?,
@@ -273,13 +274,29 @@ impl Loop {
         let metrics = self.metrics.clone();
         let created = self.tail.identity().created.clone().unwrap_or_default();
         let span = tracing::Span::current();
+        let singly = before.sequence < self.singly_to;
         let work = tokio::task::spawn_blocking(move || {
             let _guard = span.enter();
-            fold::fold(&partition, &metrics, &created, batch)
+            let fold = |items| fold::fold(&partition, &metrics, &created, items);
+            if singly { batch.into_iter().try_for_each(|item| fold(vec![item])) } else { fold(batch) }
         });
         work.await.map_err(|panic| self.panicked(panic))??;
         let progress = self.partition.store.view()?.progress();
         self.tail.applied(progress.sequence, progress.log_time_ms);
+        Ok(())
+    }
+
+    /// Has what panicked folded message by message, so that all before the one at fault is committed and that one is known.
+    /// Where it was one alone already it would panic again: what is there is worth more.
+    fn singly(&mut self, first: u64, last: u64, why: String) -> Result<(), Stop> {
+        if first == last {
+            return Err(Stop::Panicked { sequence: Some(first), why });
+        }
+        tracing::warn!(first, last, why, "folding panicked; message by message it is tried again");
+        self.singly_to = last;
+        self.partition.forget();
+        let progress = self.progress()?;
+        self.go_on_after(&progress);
         Ok(())
     }
 

@@ -228,7 +228,7 @@ async fn watched(partition: Partition, ended: CancellationToken, work: impl Futu
     let why = store::panic_text(&*panic);
     tracing::error!(reason = "panicked", detail = why, "partition stopped");
     ended.cancel();
-    partition.status.send_modify(|status| status.run = Run::Stopped(Stop::Panicked { why }));
+    partition.status.send_modify(|status| status.run = Run::Stopped(Stop::Panicked { sequence: None, why }));
 }
 
 fn owned(settings: &Settings) -> Result<Vec<u16>, StartError> {

@@ -99,9 +99,13 @@ pub(crate) enum Stop {
     /// A batch could not be written, or not be read back.
     #[error("{why}")]
     StoreFailed { why: String },
-    /// A fault of ours ended what folds or publishes.
-    #[error("a fault of groupfold: {why}")]
-    Panicked { why: String },
+    /// A fault of ours ended what folds, at this message, or what publishes.
+    #[error("a fault of groupfold{}: {why}", at(*.sequence))]
+    Panicked { sequence: Option<u64>, why: String },
+}
+
+fn at(sequence: Option<u64>) -> String {
+    sequence.map_or_else(String::new, |sequence| format!(" at sequence {sequence}"))
 }
 
 fn follows(found: Option<u64>) -> String {

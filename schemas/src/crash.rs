@@ -95,7 +95,7 @@ pub const NO_SYNC: &str = "commit.no_sync";
 /// What to arm for a device that refuses the first sync of a store, with an input/output error.
 pub const BAD_SYNC: &str = "commit.bad_sync";
 
-/// What to arm for a fold that panics, whatever it folds.
+/// What to arm for a fold that panics, whatever it folds; `fold.panic:GROUP` at the events of one group.
 pub const FOLD_PANIC: &str = "fold.panic";
 
 /// Why a point cannot be armed.
@@ -121,7 +121,7 @@ mod armed {
 
     static REFUSING: AtomicBool = AtomicBool::new(false);
     static SYNCLESS: AtomicBool = AtomicBool::new(false);
-    static PANICKING: AtomicBool = AtomicBool::new(false);
+    static PANICKING: OnceLock<String> = OnceLock::new();
     static ARMED: OnceLock<(Point, AtomicU64)> = OnceLock::new();
 
     /// Arms a point: `commit.flushed` ends the process the first time it is passed, `commit.flushed:7` the seventh.
@@ -137,9 +137,9 @@ mod armed {
             REFUSING.store(true, Ordering::SeqCst);
             return Ok(());
         }
-        if spec == FOLD_PANIC {
-            PANICKING.store(true, Ordering::SeqCst);
-            return Ok(());
+        let (fault, group) = spec.split_once(':').unwrap_or((spec, ""));
+        if fault == FOLD_PANIC {
+            return PANICKING.set(group.to_owned()).map_err(|_| Error::Twice);
         }
         let unknown = || Error::Unknown(spec.to_owned());
         let (name, count) = spec.split_once(':').unwrap_or((spec, "1"));
@@ -171,9 +171,9 @@ mod armed {
         REFUSING.swap(false, Ordering::SeqCst)
     }
 
-    /// True if the fold is told to panic.
-    pub fn panics() -> bool {
-        PANICKING.load(Ordering::SeqCst)
+    /// True if the fold is told to panic at events of this group.
+    pub fn panics(group: &str) -> bool {
+        PANICKING.get().is_some_and(|told| told.is_empty() || told == group)
     }
 }
 
@@ -213,7 +213,7 @@ mod armed {
 
     /// False.
     #[inline(always)]
-    pub fn panics() -> bool {
+    pub fn panics(_: &str) -> bool {
         false
     }
 }

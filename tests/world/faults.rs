@@ -152,11 +152,8 @@ async fn a_fold_that_panics_stops_its_partition_and_what_was_folded_before_is_se
     assert_eq!(groupfold.post(&participants(&[joined("G1", "15552", 1_767_225_601)])).await.status, 200);
     wait_until("it has stopped", BOUND, async || {
         let ready = groupfold.get("/readyz").await;
-        if ready.to_string().contains("stopped: panicked: a fault of groupfold: the fold was told to") {
-            Ok(())
-        } else {
-            Err(ready.to_string())
-        }
+        let stop = "stopped: panicked: a fault of groupfold at sequence ";
+        if ready.to_string().contains(stop) { Ok(()) } else { Err(ready.to_string()) }
     })
     .await;
     // As who asks for no position: the second is not there.
@@ -172,6 +169,48 @@ async fn a_fold_that_panics_stops_its_partition_and_what_was_folded_before_is_se
     groupfold.caught_up().await;
     let members = groupfold.get("/v1/groups/G1/members").await.json;
     assert_eq!(members["members"].as_array().map(Vec::len), Some(2), "{members}");
+}
+
+/// It held up all of its batch, and named no message.
+#[tokio::test]
+async fn a_message_whose_fold_panics_is_named_and_all_before_it_is_folded() {
+    let nats = NatsServer::start().await;
+    let args = ["--partitions", "1"].map(str::to_owned);
+    let mut options = Options::on(&nats);
+    options.args.extend(args);
+    let mut groupfold = Groupfold::up(options).await;
+    for (second, group) in (1_767_225_600..).zip(["G1", "G1", "BAD", "G1"]) {
+        let joins = [joined(group, &format!("1555{second}"), second)];
+        assert_eq!(groupfold.post(&participants(&joins)).await.status, 200);
+    }
+    assert_eq!(groupfold.terminate().await, 0);
+    // Folded anew, they are one batch.
+    std::fs::remove_dir_all(groupfold.data().join("store")).unwrap();
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "fold.panic:BAD".to_owned())];
+    groupfold.start_anyhow().await;
+    let told =
+        "partition 0: stopped: panicked: a fault of groupfold at sequence 3: the fold was told to panic";
+    wait_until("it has stopped, and says where", BOUND, async || {
+        let ready = groupfold.get("/readyz").await.to_string();
+        if ready.contains(told) { Ok(()) } else { Err(ready) }
+    })
+    .await;
+    // As who asks for no position: the last ones are not there.
+    let read = async |path: &str| {
+        let asked = groupfold_tests::http::client().get(groupfold.api_url(path));
+        groupfold_tests::http::read(asked.send().await.unwrap()).await.unwrap().json
+    };
+    let (position, members) = (read("/v1/position").await, read("/v1/groups/G1/members").await);
+    assert_eq!(position["partitions"][0]["applied"], 2, "{position}");
+    assert_eq!(members["members"].as_array().map(Vec::len), Some(2), "{members}");
+    let log = groupfold.process().log();
+    let line = log.lines().find(|line| line.contains("partition stopped")).expect("a line of the log");
+    assert!(line.contains("sequence 3") && line.contains("partition=0"), "{line}");
+    groupfold.options().env.clear();
+    groupfold.restart().await;
+    groupfold.caught_up().await;
+    let members = groupfold.get("/v1/groups/G1/members").await.json;
+    assert_eq!(members["members"].as_array().map(Vec::len), Some(3), "{members}");
 }
 
 /// A full disk took the file, and not its bytes: `up` waited for them for ever.

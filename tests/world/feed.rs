@@ -97,11 +97,15 @@ async fn a_store_folded_again_and_a_second_projector_tell_nothing_twice() {
     projector.restart().await;
     assert_eq!(settled(&projector, &nats).await, first, "a store folded again tells nothing");
 
-    let second = Groupfold::project(Options::on(&nats)).await;
+    let mut second = Groupfold::project(Options::on(&nats)).await;
     for round in 1..4 {
         post(&receiver, &story(round)).await;
     }
     settled(&second, &nats).await;
+    // Whoever came second took it for a fault, after each commit.
+    for log in [projector.process().log(), second.process().log()] {
+        assert!(!log.contains("changes are not published"), "{log}");
+    }
     let both = settled(&projector, &nats).await;
     assert!(both.len() > first.len());
     drop(second);

@@ -68,7 +68,12 @@ async fn a_round_asks_by_a_token_that_sees_all_groups_or_not_at_all() {
     // Elsewhere there is no token of the owner: by one that sees a part nothing is concluded.
     let elsewhere = ["--data", &data, "--api-url", &api];
     let (code, told) = run_beside(&[&round[..], &elsewhere].concat(), &env).await;
-    assert!(code == Some(1) && told.contains("401"), "{code:?} {told}");
+    assert!(code == Some(2) && told.contains("must see all groups"), "{code:?} {told}");
+    let doctor = ["doctor", "--config", &config, "--data", &data, "--api-url", &api];
+    let (_, told) = run_beside(&doctor, &env).await;
+    let positions = told.lines().find(|line| line.contains("wants a token (401)")).unwrap_or_default();
+    let named = ["--api-token", "scope read", "phone_number_ids"].iter().all(|word| positions.contains(word));
+    assert!(named, "{told}");
     // The server does not say that this one is a tenant's, and it is given as one of all.
     let given = [env[0], ("GROUPFOLD_API_TOKEN", TENANT)];
     for verb in [&round[..5], &[&import[..3], &import[5..]].concat()] {
@@ -102,6 +107,50 @@ async fn a_verb_takes_a_secret_from_a_file_that_a_variable_names_and_an_empty_to
         let named = told.contains(variable) && told.contains("/nonexistent");
         assert!(code == Some(2) && named, "{code:?} {told}");
     }
+}
+
+/// Where nobody listens nothing was sent, and it told how to repeat what may have been taken.
+#[tokio::test]
+async fn what_was_never_sent_is_not_called_perhaps_taken() {
+    let send = async |url: &str| {
+        run_beside(&["group", "send", "G", "--text", "x", "--api-url", url, "--api-token", "t"], &[]).await
+    };
+    let (code, told) = send("http://127.0.0.1:9").await;
+    assert!(code == Some(69) && told.contains("does not answer"), "{code:?} {told}");
+    assert!(!told.contains("idempotency-key"), "{told}");
+    // Heard, and hung up on.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 64]).await;
+        }
+    });
+    let (code, told) = send(&url).await;
+    assert!(code == Some(69) && told.contains("--idempotency-key"), "{code:?} {told}");
+}
+
+/// Each verb made of it what it liked: a file without a name, an address that is none, a folder.
+#[tokio::test]
+async fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
+    let groupfold = Groupfold::up(Options::default()).await;
+    let data = groupfold.data().display().to_string();
+    let empty = ["API_URL", "API_TLS_CA", "CONFIG", "ACTOR", "REDACT_KEY", "REPLAY_SECRET", "TOOLS", "CRASH"];
+    let empty = empty.map(|name| format!("GROUPFOLD_{name}"));
+    let env: Vec<(&str, &str)> = empty.iter().map(|name| (name.as_str(), "")).collect();
+    for verb in [&["group", "list"][..], &["events", "tail"], &["audit"], &["config", "check"]] {
+        let (code, told) = run(&[verb, &["--data", &data]].concat(), &env);
+        assert_eq!(code, Some(0), "{verb:?}: {told}");
+    }
+    let out = groupfold.data().join("out").display().to_string();
+    let export = ["events", "export", "--format", "jsonl", "--data", &data, "--out", &out, "--redact"];
+    let (code, told) = run(&export, &env);
+    assert!(code == Some(2) && told.contains("--redact-key"), "a key that did not arrive is none: {told}");
+    let scratch = Scratch::new("no-data-named");
+    let mut command = Groupfold::command();
+    let command = command.args(["group", "list"]).current_dir(scratch.path()).env("GROUPFOLD_DATA", "");
+    let (_, told) = said(&command.output().unwrap());
+    assert!(told.contains("nothing runs on ./groupfold-data"), "{told}");
 }
 
 /// It was told as what the broker says of whoever brings no password.

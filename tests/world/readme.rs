@@ -24,3 +24,17 @@ async fn five_curls_create_a_group_see_people_join_and_read() {
     let receipts = answers.next().unwrap().unwrap();
     assert!(receipts["counts"]["read"].as_u64() >= Some(1), "somebody read it: {receipts}");
 }
+
+/// It left files in the tree that git offered to commit.
+#[test]
+fn what_the_tour_writes_is_where_git_does_not_look() {
+    let readme = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    let written = readme.split_whitespace().collect::<Vec<_>>();
+    let written: Vec<_> = written.windows(2).filter(|pair| ["--truth", "--out"].contains(&pair[0])).collect();
+    assert_eq!(written.len(), 2, "{written:?}");
+    let ignored = std::fs::read_to_string(workspace().join(".gitignore")).unwrap();
+    for pair in written {
+        let folder = pair[1].split('/').next().unwrap();
+        assert!(ignored.lines().any(|line| line == format!("/{folder}/")), "{pair:?}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::config;
 use crate::exit::Failure;
 
 /// The version that is tested and installed.
@@ -27,7 +28,7 @@ pub(crate) fn nats_server(named: Option<&Path>) -> Result<PathBuf, Failure> {
     let on_path = std::env::var_os("PATH").into_iter().flat_map(|path| {
         std::env::split_paths(&path).map(|folder| folder.join("nats-server")).collect::<Vec<_>>()
     });
-    let (tools, named) = match std::env::var_os("GROUPFOLD_TOOLS") {
+    let (tools, named) = match config::variable("GROUPFOLD_TOOLS") {
         Some(named) => (vec![named.into()], true),
         None => (tools(), false),
     };

@@ -203,7 +203,7 @@ pub(crate) fn run(args: ConfigArgs) -> Result<(), Failure> {
         }
         ConfigVerb::Show(args) => {
             // Of a file that cannot be taken as it is the rest would only mislead.
-            if let Ok(layers) = Layers::gather(&args.flags, |name| std::env::var(name).ok()) {
+            if let Ok(layers) = Layers::gather(&args.flags, super::variable) {
                 print::either(args.output, || show(&layers, Output::Json), || show(&layers, Output::Table))?;
             }
             Config::load(&args.flags).map(|_| ())

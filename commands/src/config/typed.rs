@@ -71,7 +71,7 @@ impl Config {
     }
 
     pub(crate) fn from_layers(flags: &Flags) -> Result<Self, Vec<Fault>> {
-        Self::from_environment(flags, |name| std::env::var(name).ok())
+        Self::from_environment(flags, super::variable)
     }
 
     pub(super) fn from_environment(
@@ -257,7 +257,7 @@ impl FromStr for Partitions {
 /// # Errors
 /// What they say of that has a fault, or the file cannot be read.
 pub(crate) fn ambient_access() -> Result<Access, Failure> {
-    let (layers, mut faults) = Layers::collect(&Flags::default(), |name| std::env::var(name).ok());
+    let (layers, mut faults) = Layers::collect(&Flags::default(), super::variable);
     // What else is wrong is the matter of whoever uses it.
     faults.retain(|Fault(line)| line.starts_with("nats_") || line.starts_with("config:"));
     let mut read = Reader { layers: &layers, faults };
@@ -271,7 +271,7 @@ pub(crate) fn ambient_access() -> Result<Access, Failure> {
 /// The file cannot be used, or the secret is given in another way too.
 pub(crate) fn of_file(name: &str) -> Result<Option<Vec<String>>, Failure> {
     let Some(key) = KEYS.iter().find(|key| key.name == name) else { return Ok(None) };
-    let found = super::twin(key, |name| std::env::var(name).ok()).map_err(|fault| failure(vec![fault]))?;
+    let found = super::twin(key, super::variable).map_err(|fault| failure(vec![fault]))?;
     Ok(found.map(|(setting, _)| setting.values))
 }
 

@@ -35,7 +35,9 @@ impl Inner {
             let rule = "the digits of a business number's id".to_owned();
             return Err(Refusal::Fields(vec![("phone_number_id".to_owned(), rule)]));
         }
-        let known = self.projector.account_of(phone_number_id).await.unwrap_or_default();
+        let known = self.projector.account_of(phone_number_id).await;
+        // Under another account it would stand elsewhere, and not be found there.
+        let known = known.map_err(|why| Refusal::NotKnown { what: "the account of the number", why })?;
         let account = known.unwrap_or_else(|| phone_number_id.clone());
         Ok(Place { account, phone_number_id: phone_number_id.clone(), group_id: String::new() })
     }

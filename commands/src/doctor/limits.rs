@@ -10,6 +10,9 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) {
     // A receiver alone has no groups; whether the API answers is looked at elsewhere.
     let Ok(census) = Census::take(&api).await else { return };
     let before = findings.0.len();
+    if let Some(reason) = census.cut_off() {
+        findings.warn("limits", reason, "ask /v1/groups?phone_number_id=… for the numbers that matter");
+    }
     if let Some((number, groups)) = census.fullest().filter(|(_, groups)| *groups >= GROUPS_NEAR) {
         findings.warn(
             "limits",

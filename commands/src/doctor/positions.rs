@@ -44,7 +44,9 @@ pub(super) async fn look(patient: &Patient, log: Option<&Log>, findings: &mut Fi
         Ok(Some(progress)) => progress,
         Ok(None) => return findings.ok("positions", "a receiver alone: it folds nothing"),
         Err(failure) => {
-            return findings.fail("positions", failure.to_string(), "groupfold doctor --api-token …");
+            let mend = "groupfold doctor --api-token …, one with the scope read; of the tokens in the settings one is sent that \
+                        stands there as it is, no hash, and without phone_number_ids";
+            return findings.fail("positions", failure.to_string(), mend);
         }
     };
     let before = findings.0.len();

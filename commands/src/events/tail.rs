@@ -17,7 +17,7 @@ use crate::log::{Log, LogReach};
 use crate::print;
 use crate::when::Moment;
 
-/// How far back it begins without --from.
+/// How far back it begins without --from, as the help says.
 const BACK: Duration = Duration::from_secs(15 * 60);
 /// Between two looks for new events.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
@@ -29,7 +29,7 @@ pub(crate) struct TailArgs {
     filters: Filters,
     #[command(flatten)]
     range: Range,
-    /// Go on with new events until it is interrupted
+    /// Go on with new events until it is interrupted; without --from this too begins 15 minutes back, with `--from now` at the end
     #[arg(long, conflicts_with = "until")]
     follow: bool,
     /// How to print; default: lines on a terminal, JSON lines in a pipe

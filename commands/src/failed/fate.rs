@@ -1,10 +1,12 @@
 //! What a failure would become with this build.
 
 use groupfold_ingest::meta::{self, Delivery, Item};
+use groupfold_ingest::replay;
 use groupfold_schemas::failure::Cause;
 use groupfold_schemas::v1;
 
 use crate::data::Ignores;
+use crate::log::Log;
 use crate::pipeline::VERSION;
 
 /// Read again: what it is made of now.
@@ -36,9 +38,22 @@ pub(super) fn kind(record: &v1::Record) -> &'static str {
     record.event.as_ref().and_then(|event| event.kind.as_ref()).map_or("unknown", v1::event::Kind::name)
 }
 
+/// True of an event that is longer than the broker takes messages.
+pub(super) fn is_too_large(item: &Item, log: &Log) -> bool {
+    matches!(item, Item::Event(record) if !replay::fits(record, log.client.max_payload()))
+}
+
+/// What to do for one.
+pub(super) fn larger(log: &Log) -> String {
+    format!("set max_payload: 8MB at the broker (it is {} bytes) and restart it", log.client.max_payload())
+}
+
 /// In words, one line each.
-pub(super) fn words(items: &[Item]) -> Vec<String> {
+pub(super) fn words(items: &[Item], log: &Log) -> Vec<String> {
     let word = |item: &Item| match item {
+        Item::Event(record) if is_too_large(item, log) => {
+            format!("fails again: event {} is too large for the broker", kind(record))
+        }
         Item::Event(record) if record.group_id.is_empty() => format!("event {}", kind(record)),
         Item::Event(record) => format!("event {} of group {}", kind(record), record.group_id),
         Item::Failed(failed) => {

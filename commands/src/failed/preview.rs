@@ -30,6 +30,8 @@ pub(super) struct Preview {
     duplicates: u64,
     again: BTreeMap<String, u64>,
     ignored: u64,
+    /// Of those that fail again, what is longer than the broker takes, and what has it take them.
+    too_large: (u64, String),
     groups: BTreeMap<String, Vec<Difference>>,
     /// Events that have no group, or concern all.
     without_group: u64,
@@ -47,6 +49,11 @@ pub(super) async fn preview(log: &Log, entries: &[Entry], ignores: Ignores) -> R
             skip.entry(partition).or_default().insert(sequence);
         }
         for item in fate::today(&failed, ignores) {
+            if fate::is_too_large(&item, log) {
+                *preview.again.entry(failed.cause.clone()).or_default() += 1;
+                preview.too_large = (preview.too_large.0 + 1, fate::larger(log));
+                continue;
+            }
             match item {
                 Item::Event(record) if record.group_id.is_empty() => {
                     preview.becomes(fate::kind(&record));
@@ -112,6 +119,7 @@ impl Preview {
             "duplicate": self.duplicates,
             "ignored": self.ignored,
             "failed_again": self.again,
+            "too_large": self.too_large.0,
             "events_without_group": self.without_group,
             "groups": self.groups,
         })
@@ -131,6 +139,9 @@ impl Preview {
         }
         for (cause, count) in &self.again {
             lines.push(format!("  {count:>7}  fail again: {cause}"));
+        }
+        if let (count @ 1.., todo) = &self.too_large {
+            lines.push(format!("  {count:>7}  of them are too large for the broker: {todo}"));
         }
         lines.push(format!("{} group(s) would change:", self.groups.len()));
         for (group, differences) in self.groups.iter().take(GROUPS_SHOWN_MAX) {

@@ -65,6 +65,8 @@ struct Report {
     ignored: u64,
     again: BTreeMap<String, u64>,
     events: u64,
+    /// What has the broker take what was too large for it; empty where nothing was.
+    larger: String,
     stopped: Option<String>,
 }
 
@@ -169,6 +171,7 @@ impl<'a> Work<'a> {
                         Ok(None) => {
                             self.known.forget(&id, &missing);
                             self.report.events += fresh;
+                            self.report.larger = fate::larger(self.log);
                             *self.report.again.entry(failed.cause).or_default() += 1;
                             return Ok(Ok(()));
                         }
@@ -261,9 +264,13 @@ impl Report {
         }
         match self.again.values().sum::<u64>() {
             0 => Ok(()),
-            again => Err(Failure::Failed(format!(
-                "{again} failed again with this build; `groupfold failed list` shows them"
-            ))),
+            again => {
+                let larger = &self.larger;
+                let larger = if larger.is_empty() { "" } else { &format!("; some are too large: {larger}") };
+                Err(Failure::Failed(format!(
+                    "{again} failed again with this build; `groupfold failed list` shows them{larger}"
+                )))
+            }
         }
     }
 }

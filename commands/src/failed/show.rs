@@ -8,24 +8,27 @@ use serde_json::{Value, json};
 use super::catalog::{Catalog, Entry, settled, settled_in_words};
 use super::{RawArgs, ShowArgs, fate};
 use crate::exit::Failure;
+use crate::log::Log;
 use crate::print;
 
 /// Longest part of bytes that are no JSON shown to a person.
 const BYTES_SHOWN_MAX: usize = 2_000;
 
 pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
-    let (entry, failed) = find(&args.one).await?;
-    let fates = fate::words(&fate::today(&failed, args.reading.ignores(&args.one.reach)?));
+    let (log, entry, failed) = find(&args.one).await?;
+    let items = fate::today(&failed, args.reading.ignores(&args.one.reach)?);
+    let fates = fate::words(&items, &log);
+    let too_large = items.iter().any(|item| fate::is_too_large(item, &log)).then(|| fate::larger(&log));
     print::either(
         args.output,
         || to_json(&entry, &failed, &fates).to_string(),
-        || in_words(&entry, &failed, &fates),
+        || in_words(&entry, &failed, &fates, too_large.as_deref()),
     )
 }
 
 /// The bytes alone.
 pub(super) async fn raw(args: RawArgs) -> Result<(), Failure> {
-    let (_, failed) = find(&args).await?;
+    let (_, _, failed) = find(&args).await?;
     let mut out = std::io::stdout().lock();
     let written = out.write_all(&failed.raw).and_then(|()| out.flush());
     match written {
@@ -36,12 +39,12 @@ pub(super) async fn raw(args: RawArgs) -> Result<(), Failure> {
     }
 }
 
-async fn find(args: &RawArgs) -> Result<(Entry, v1::FailedWebhook), Failure> {
+async fn find(args: &RawArgs) -> Result<(Log, Entry, v1::FailedWebhook), Failure> {
     let log = args.reach.open().await?;
     let catalog = Catalog::read(&log).await?;
     let entry = catalog.find(&args.id)?.clone();
     let failed = entry.load(&log).await?;
-    Ok((entry, failed))
+    Ok((log, entry, failed))
 }
 
 /// The field's place within what was kept, whose own place in the body is known.
@@ -49,7 +52,8 @@ fn within(failed: &v1::FailedWebhook) -> &str {
     failed.pointer.strip_prefix(failed.item_pointer.as_str()).unwrap_or(&failed.pointer)
 }
 
-fn in_words(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String]) -> String {
+/// `too_large`: what has the broker take it.
+fn in_words(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String], too_large: Option<&str>) -> String {
     let at = if failed.pointer.is_empty() { "the whole".to_owned() } else { failed.pointer.clone() };
     let mut lines = vec![
         format!("failure      {}", failed.failed_id),
@@ -83,7 +87,11 @@ fn in_words(entry: &Entry, failed: &v1::FailedWebhook, fates: &[String]) -> Stri
     }
     if entry.resolution.is_none() {
         let again = fates.iter().any(|fate| fate.starts_with("fails again"));
-        lines.push(format!("next         {}", next(failed, again)));
+        let next = match too_large {
+            Some(first) => format!("{first}, then: groupfold failed replay {}", failed.failed_id),
+            None => next(failed, again),
+        };
+        lines.push(format!("next         {next}"));
     }
     lines.push(String::new());
     lines.push(marked(failed));

@@ -233,12 +233,15 @@ impl Asking<'_> {
         let path: Vec<&str> = path.iter().map(String::as_str).collect();
         let request = Request { method, path: &path, headers: &headers, body, ..Request::default() };
         let client = asked.reach.api.client()?;
-        let sent = client.send(request).await;
-        let refused = matches!(&sent, Ok(answer) if answer.status.is_client_error());
-        sent.and_then(|answer| client.judge(answer)).map_err(|failure| match failure {
-            Failure::Usage(_) => failure,
-            _ if refused => failure,
-            _ => failure.reworded(|line| {
+        let sent = client.try_send(request).await;
+        let may_be_taken = match &sent {
+            Ok(answer) => !answer.status.is_client_error(),
+            Err(unanswered) => unanswered.may_have_come,
+        };
+        let answer = sent.map_err(|unanswered| unanswered.failure).and_then(|answer| client.judge(answer));
+        answer.map_err(|failure| match may_be_taken {
+            false => failure,
+            true => failure.reworded(|line| {
                 format!(
                     "{line}; whether it was taken is not known: repeat it with --idempotency-key {key}, by which it is the \
                      same command"

@@ -19,7 +19,7 @@ use crate::events::reader::{Part, Place};
 use crate::events::same::Noted;
 use crate::events::shape::rfc3339;
 use crate::exit::Failure;
-use crate::lock::Lock;
+use crate::lock::{Lock, real};
 
 /// How far a replay got, and of which log.
 #[derive(Debug, Default)]
@@ -49,6 +49,8 @@ impl Watermark {
         parts: &[Part],
     ) -> Result<Self, Failure> {
         let Some(file) = file else { return Ok(Self::default()) };
+        // Written anew each time, a link would be no link any more.
+        let file = real(&file);
         let lock = Lock::take(&file, "replay with --watermark")?;
         let text = match std::fs::read_to_string(&file) {
             Ok(text) => text,

@@ -66,7 +66,7 @@ impl Message {
         delivery: &Delivery<'_>,
     ) -> Self {
         let payload = frame::encode(&record);
-        if payload.len() + HEADER_BYTES > payload_max {
+        if !fits(&payload, payload_max) {
             return Self::of_failed(&meta::oversize(record, delivery), payload_max);
         }
         Self {
@@ -80,7 +80,7 @@ impl Message {
     /// An event of ours; `None` if it is too large for the broker.
     pub(crate) fn of_ours(record: &Record, partitions: u16, payload_max: usize) -> Option<Self> {
         let payload = frame::encode(record);
-        (payload.len() + HEADER_BYTES <= payload_max).then(|| Self {
+        fits(&payload, payload_max).then(|| Self {
             destinations: destinations(record, partitions),
             id: record.event_id.clone(),
             fate: Fate::Event,
@@ -90,7 +90,7 @@ impl Message {
 
     pub(crate) fn of_failed(failed: &FailedWebhook, payload_max: usize) -> Self {
         let mut payload = frame::encode(failed);
-        if payload.len() + HEADER_BYTES > payload_max {
+        if !fits(&payload, payload_max) {
             // Contacts only add names; the item itself is what must not be lost.
             let bare = FailedWebhook { original_contacts: Vec::new(), ..failed.clone() };
             payload = frame::encode(&bare);
@@ -129,6 +129,11 @@ impl Message {
             .message_id(&self.id)
             .expected_stream(to.stream())
     }
+}
+
+/// True if the broker takes a message of this, with its headers.
+pub(crate) fn fits(payload: &[u8], payload_max: usize) -> bool {
+    payload.len() + HEADER_BYTES <= payload_max
 }
 
 /// A group's events live in its partition, those without a group in their account's; a change of a

@@ -12,15 +12,19 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::Response;
 use groupfold_schemas::log;
 use groupfold_schemas::log::partition_of;
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::ChangeKind;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
+use super::answer::with_position;
 use super::auth::Caller;
 use super::params::Params;
 use super::problem::{Problem, ProblemBody};
 use crate::feed::{body, follow};
+use crate::partition::Partition;
+use crate::reads::Reads;
 use place::Place;
 
 /// Readers at the same time.
@@ -98,7 +102,8 @@ impl Feed {
 /// Server-sent events: `id` resumes the feed (`Last-Event-ID`), `event` is the kind, `data` one line of JSON.
 /// Comments show that the connection lives; beside one stands an `id` without data where nothing was told for a while: the
 /// feed resumes from there too. The last event of a feed that the server ends is `cut`, with the
-/// reason and the id to resume from. A feed begun after a position has none to give until a change was told or what was
+/// reason and the id to resume from. `Groupfold-Position` names a position of the partitions of this process up to which all
+/// changes stood in the feed at the start: who was told no id comes again `from` there. A feed begun after a position has none to give until a change was told or what was
 /// there at the start is looked through: who comes again without one asks as before.
 #[utoipa::path(
     get,
@@ -133,6 +138,7 @@ pub(crate) async fn follow(
     let touched = feed.touched(&subjects);
     let wanted = place::Wanted::read(&headers, &params, &touched)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
+    let told = told(&api.reads, &touched);
     let info = follow::look(&feed.client).await.map_err(unavailable)?;
     if let Some(position) = wanted.position()
         && info.first_sequence > 1
@@ -180,7 +186,18 @@ pub(crate) async fn follow(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that collect answers would hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(with_position(response, &told.to_string()))
+}
+
+/// Up to where all changes of these partitions that this process has stand in the feed now.
+fn told(reads: &Reads, touched: &[u16]) -> Position {
+    let ours = reads.all().into_iter().filter(|one| touched.contains(&one.id));
+    let told = |one: Partition| {
+        // First: what is applied meanwhile is not said to be told.
+        let applied = one.status.borrow().applied;
+        (one.id, one.feed.told(applied))
+    };
+    ours.map(told).collect()
 }
 
 /// True if subjects, none of them for all, may be of this partition.

@@ -202,10 +202,7 @@ impl Problem {
                 Self::new(StatusCode::CONFLICT, "no_provider", title, detail)
             }
             Refusal::Busy => Self::busy(),
-            Refusal::NotKnown(unanswered) => {
-                let code = if unanswered.is_stopped() { known::STOPPED } else { "catching_up" };
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, code, "Not known yet", detail)
-            }
+            Refusal::NotKnown { why, .. } => why.problem().of(detail),
             Refusal::Unwritten(unwritten) => Self::unwritten(unwritten),
             Refusal::Provider { advice: "retry_later", .. } => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -325,6 +322,11 @@ impl Problem {
     pub(crate) fn internal() -> Self {
         let detail = "a fault of groupfold's own; the log tells more";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The answer failed", detail)
+    }
+
+    /// The same, of something that it holds up.
+    fn of(&self, detail: String) -> Self {
+        Self { retry_after_s: self.retry_after_s, ..Self::new(self.status, self.code, self.title, detail) }
     }
 
     /// The header that clients expect beside a status.

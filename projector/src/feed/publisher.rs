@@ -33,13 +33,23 @@ pub(crate) struct Publisher {
     end: End,
     remembered: Mark,
     remember_at: Instant,
+    /// It was said that changes were told already.
+    said_told: bool,
+}
+
+/// What to do once nothing can be published after what is known.
+enum Next {
+    End,
+    /// Ask how far the stream goes: further than was known.
+    Ask,
 }
 
 impl Publisher {
     pub(crate) fn new(partition: Partition, client: Client, shutdown: CancellationToken) -> Self {
         let changes = Changes::new(client, partition.id);
         let (remembered, remember_at) = (Mark::default(), Instant::now() + REMEMBER_EVERY);
-        Self { partition, changes, shutdown, end: End::default(), remembered, remember_at }
+        let end = End::default();
+        Self { partition, changes, shutdown, end, remembered, remember_at, said_told: false }
     }
 
     /// Publishes until it is told to end. What waits then is published by the next run.
@@ -48,7 +58,11 @@ impl Publisher {
         let mut pause = PAUSE;
         while !shutdown.is_cancelled() {
             let begun = Instant::now();
-            let Err(why) = self.publish().await else { break };
+            let why = match self.publish().await {
+                Ok(Next::End) => break,
+                Ok(Next::Ask) => continue,
+                Err(why) => why,
+            };
             if begun.elapsed() > PAUSE_MAX {
                 pause = PAUSE;
             }
@@ -66,10 +80,10 @@ impl Publisher {
     }
 
     /// Asks how far the stream goes, then goes on after that, until told to end.
-    async fn publish(&mut self) -> Result<(), String> {
+    async fn publish(&mut self) -> Result<Next, String> {
         let shutdown = self.shutdown.clone();
         let end = tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => return Ok(Next::End),
             end = self.changes.end() => end?,
         };
         let waiting = self.waiting(self.end.last.mark).await?;
@@ -95,7 +109,7 @@ impl Publisher {
             let Some(last) = waiting.changes.last().map(last_of) else {
                 self.partition.feed.emptied(commits);
                 tokio::select! {
-                    () = shutdown.cancelled() => return Ok(()),
+                    () = shutdown.cancelled() => return Ok(Next::End),
                     () = self.partition.feed.wait() => {}
                     () = tokio::time::sleep_until(self.remember_at), if self.remembered < self.end.last.mark => {
                         self.remember().await;
@@ -106,7 +120,12 @@ impl Publisher {
             // Not dropped half way: what came of it would have to be asked for.
             let count = waiting.changes.len() as u64;
             crash::at(Point::FeedBegin);
-            let sequence = self.changes.publish(waiting, self.end.sequence).await?;
+            let first = waiting.changes.first().map(mark_of).unwrap_or_default();
+            let sequence = match self.changes.publish(waiting, self.end.sequence).await {
+                Ok(sequence) => sequence,
+                Err(why) if self.is_told(first, &why).await => return Ok(Next::Ask),
+                Err(why) => return Err(why),
+            };
             crash::at(Point::FeedPublished);
             self.end = End { last, is_whole: true, sequence };
             self.partition.feed.advanced(last.mark, count);
@@ -115,9 +134,24 @@ impl Publisher {
                 self.remember().await;
             }
             if shutdown.is_cancelled() {
-                return Ok(());
+                return Ok(Next::End);
             }
         }
+    }
+
+    /// True if the stream has a change by now that it refused, or later ones: another projector of the partition was first, or
+    /// an answer of the broker's was lost. The same change of this log says the same, whoever tells it.
+    async fn is_told(&mut self, change: Mark, refused: &str) -> bool {
+        let told = self.changes.end().await.is_ok_and(|end| end.last.mark >= change);
+        if told && !std::mem::replace(&mut self.said_told, true) {
+            let partition = self.partition.id;
+            tracing::info!(
+                partition,
+                refused,
+                "changes are told already: another projector has the partition too, or an answer was lost"
+            );
+        }
+        told
     }
 
     /// The next changes of the outbox.

@@ -44,9 +44,10 @@ pub(crate) enum Error {
     /// As the store says.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// It panicked before anything was written: by a fault of ours, or because the store was read damaged.
-    #[error("folding panicked: {0}")]
-    Panicked(String),
+    /// It panicked over messages of these sequences, before anything of them was written: by a fault of ours, or because the
+    /// store was read damaged.
+    #[error("folding panicked: {why}")]
+    Panicked { first: u64, last: u64, why: String },
 }
 
 #[cfg(any(test, feature = "probe"))]
@@ -55,7 +56,7 @@ impl Error {
     pub(crate) fn of_store(self) -> store::Error {
         match self {
             Self::Store(error) => error,
-            Self::Panicked(why) => std::panic::resume_unwind(Box::new(why)),
+            Self::Panicked { why, .. } => std::panic::resume_unwind(Box::new(why)),
         }
     }
 }
@@ -71,8 +72,9 @@ pub(crate) fn fold(
     crash::at(Point::FoldBegin);
     // Taken, and put back only once all that was learned of is in the store.
     let mut known = std::mem::take(&mut *partition.known());
+    let at = items.first().zip(items.last()).map(|(first, last)| (first.sequence, last.sequence));
     let mut messages: Vec<Message> =
-        caught(|| items.into_iter().map(|item| message(item, &mut known)).collect())?;
+        caught(at, || items.into_iter().map(|item| message(item, &mut known)).collect())?;
     while !messages.is_empty() {
         let later = messages.split_off(chunk_len(&messages));
         Commit { partition, metrics, stream_created }.chunk(messages)?;
@@ -83,8 +85,10 @@ pub(crate) fn fold(
 }
 
 /// Does what writes nothing. What the database panics about while it writes leaves a store that must not be read on.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, Error> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Error::Panicked(store::panic_text(&*panic)))
+fn caught<T>(at: Option<(u64, u64)>, work: impl FnOnce() -> T) -> Result<T, Error> {
+    let (first, last) = at.unwrap_or_default();
+    let panicked = |why| Error::Panicked { first, last, why };
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panicked(store::panic_text(&*panic)))
 }
 
 /// The record in a log message, or why it takes no part in the fold: the same for every way of folding.
@@ -151,12 +155,15 @@ struct Commit<'a> {
 
 impl Commit<'_> {
     fn chunk(&self, mut messages: Vec<Message>) -> Result<(), Error> {
-        let (changes, outbox) = caught(|| self.changes(&mut messages))??;
+        let at = messages.first().zip(messages.last()).map(|(first, last)| (first.sequence, last.sequence));
+        let (changes, outbox) = caught(at, || self.changes(&mut messages))??;
         Ok(self.commit(&messages, &changes, &outbox)?)
     }
 
     fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
-        assert!(!crash::panics(), "the fold was told to panic");
+        let group =
+            |message: &Message| message.record.as_ref().is_ok_and(|read| crash::panics(&read.group_id));
+        assert!(!messages.iter().any(group), "the fold was told to panic");
         let mut keys: Vec<&Vec<u8>> =
             messages.iter().flat_map(|message| message.contributions.keys()).collect();
         keys.sort_unstable();

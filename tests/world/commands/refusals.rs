@@ -1,9 +1,11 @@
 //! What is not sent, and what the provider turns down.
 
+use groupfold_tests::{Groupfold, NatsServer, Options, http, wait_until};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{NUMBER, World};
+use super::{END_WAIT, NUMBER, World, ask};
+use crate::hook::{ACCOUNT, created, joined, lifecycle, participants};
 
 #[tokio::test]
 async fn a_field_that_breaks_a_rule_is_named_and_nothing_is_sent() {
@@ -128,4 +130,39 @@ async fn a_number_without_a_token_is_told_so() {
     let body = json!({ "phone_number_id": "999", "subject": "x" });
     let answer = super::ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
     assert_eq!((answer.status, &answer.json["code"]), (409, &json!("no_provider")), "{answer}");
+}
+
+/// The store was shut for a moment, and the creation stood under the number in the account's place.
+#[tokio::test]
+async fn a_creation_whose_account_cannot_be_read_now_is_told_so_and_stands_under_no_other() {
+    let nats = NatsServer::start().await;
+    let mut options = Options::on(&nats);
+    let nobody =
+        ["--partitions", "1", "--meta-access-token", "t", "--meta-graph-url", "http://127.0.0.1:9/v1"];
+    options.args.extend(nobody.map(str::to_owned));
+    let mut groupfold = Groupfold::up(options).await;
+    assert_eq!(groupfold.post(&lifecycle(&[created("G", "Tea", 1_767_225_600)])).await.status, 200);
+    groupfold.caught_up().await;
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "commit.bad_sync".to_owned())];
+    groupfold.restart().await;
+    assert_eq!(groupfold.post(&participants(&[joined("G", "5511", 1_767_225_601)])).await.status, 200);
+    // A second, until it is opened anew.
+    wait_until("the store is shut", END_WAIT, async || {
+        let sent = http::client().get(groupfold.api_url("/v1/groups")).send().await.unwrap();
+        let answer = http::read(sent).await.unwrap();
+        if answer.json["code"] == "store_closed" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    let body = json!({ "phone_number_id": crate::hook::NUMBER, "subject": "Coffee" });
+    let answer = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    if answer.status == 503 {
+        assert_eq!(answer.json["code"], "store_closed", "{answer}");
+        assert!(answer.json["detail"].as_str().unwrap().contains("the account of the number"), "{answer}");
+        return;
+    }
+    // Too late, on a machine that is busy.
+    let mut why = Groupfold::command();
+    why.args(["why", answer.json["command_id"].as_str().unwrap(), "--output", "json", "--data"]);
+    let told: Value = serde_json::from_slice(&why.arg(groupfold.data()).output().unwrap().stdout).unwrap();
+    assert_eq!(told["events"][0]["account"], ACCOUNT, "{answer}: {told}");
 }

@@ -54,6 +54,23 @@ async fn all_come_in_order_signed_and_marked_through_failures_of_the_receiver() 
     }
 }
 
+/// The first note took the link's place, and the file that it led to never heard of it.
+#[tokio::test]
+async fn a_watermark_by_a_link_is_that_of_the_file() {
+    let world = World::with_events("20").await;
+    let endpoint = Endpoint::start(|_| 200);
+    let (file, link) = (world.path("mark"), world.path("link"));
+    std::os::unix::fs::symlink(&file, &link).unwrap();
+    let delivered = |watermark: &std::path::Path| {
+        let output = replay(&world, &endpoint.url, &["--watermark", watermark.to_str().unwrap()]);
+        assert!(output.status.success(), "{}", said(&output));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()["delivered"].as_u64().unwrap()
+    };
+    assert!(delivered(&link) > 0);
+    assert_eq!((delivered(&file), delivered(&link)), (0, 0));
+    assert!(link.is_symlink());
+}
+
 #[tokio::test]
 async fn a_receiver_of_ours_makes_the_same_events_of_it() {
     let world = World::with_events("300").await;

@@ -41,6 +41,12 @@ impl Listener {
         Ok(Self { response, text: String::new() })
     }
 
+    /// The position that the answer named.
+    pub(crate) fn position(&self) -> String {
+        let header = self.response.headers().get("groupfold-position").expect("a position");
+        header.to_str().unwrap().to_owned()
+    }
+
     /// The next block; `None` when the connection ends or breaks.
     pub(crate) async fn block(&mut self) -> Option<Event> {
         loop {

@@ -76,6 +76,26 @@ async fn readers_that_come_and_go_hear_exactly_what_is_in_the_stream() {
     assert_eq!(heard.difference(&told), None);
 }
 
+/// All other reads did.
+#[tokio::test]
+async fn a_feed_names_the_position_to_come_again_from_before_there_is_an_id() {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    settled(&groupfold, &nats).await;
+    let position =
+        Listener::open(&groupfold, "?from=now", None).await.unwrap_or_else(|no| panic!("{no}")).position();
+    assert_eq!(position, groupfold.get("/v1/groups").await.json["position"]);
+    // Gone before anything was told.
+    post(&groupfold, &[lifecycle(&[created("LATER", "Tea", 1_767_225_700)])]).await;
+    let again = Listener::open(&groupfold, &format!("?from={position}"), None).await;
+    let mut again = again.unwrap_or_else(|no| panic!("{no}"));
+    let event = timeout(BOUND, again.event()).await.expect("something comes").expect("an event");
+    assert!(event.data.unwrap().contains("LATER"));
+    let of_one = Listener::open(&groupfold, "?group=LATER", None).await.unwrap_or_else(|no| panic!("{no}"));
+    assert_eq!(of_one.position().split(',').count(), 1, "of what the filter touches");
+}
+
 #[tokio::test]
 async fn a_feed_ends_with_the_process_and_says_where_to_resume() {
     let mut groupfold = Groupfold::up(Options::default()).await;

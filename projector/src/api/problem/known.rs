@@ -6,7 +6,7 @@ use super::Problem;
 use crate::status::{Run, Status, Stop};
 
 /// Of a partition that folds nothing more: who asks again hears the same until somebody mended it.
-pub(super) const STOPPED: &str = "partition_stopped";
+const STOPPED: &str = "partition_stopped";
 /// When to look again whether somebody did.
 const STOPPED_RETRY_S: u64 = 60;
 
@@ -43,11 +43,6 @@ impl Problem {
             status.applied
         );
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "catching_up", "Not known yet", detail)
-    }
-
-    /// True of a partition that is stopped.
-    pub(crate) fn is_stopped(&self) -> bool {
-        self.code == STOPPED
     }
 
     fn stopped(partition: u16, status: &Status, stop: &Stop) -> Self {
