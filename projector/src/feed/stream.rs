@@ -131,9 +131,8 @@ impl Changes {
     fn last_in(&self, headers: &HeaderMap) -> Option<Last> {
         let of_this_log = headers.get(LOG_HEADER).is_some_and(|log| log.as_str() == self.log);
         let (_, mark) = Mark::from_id(headers.get(header::NATS_MESSAGE_ID)?.as_str())?;
-        // Earlier builds did not tell it.
-        let log_time_ms = headers.get(LOG_TIME_HEADER).and_then(|time| time.as_str().parse().ok());
-        of_this_log.then_some(Last { mark, log_time_ms: log_time_ms.unwrap_or_default() })
+        let log_time_ms = headers.get(LOG_TIME_HEADER)?.as_str().parse().ok()?;
+        of_this_log.then_some(Last { mark, log_time_ms })
     }
 
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<(u64, HeaderMap)>, String> {
