@@ -9,7 +9,7 @@ use groupfold_fold::view;
 use groupfold_schemas::id::hex;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, Participant, Record};
-use groupfold_schemas::{frame, log, v1::FailedWebhook};
+use groupfold_schemas::{failure, frame, log, v1::FailedWebhook};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/v1")
@@ -270,7 +270,7 @@ fn failed_webhooks_of_every_release_read_back() {
         cause: "missing_field".into(),
         pointer: "/entry/0/id".into(),
         expected: "a text".into(),
-        fingerprint: log::fingerprint([&b"x"[..]]),
+        fingerprint: failure::fingerprint([&b"x"[..]]),
         raw: b"{}".to_vec().into(),
         headers: vec![v1::Header { name: "content-type".into(), value: b"application/json".to_vec().into() }],
         build: "0.1.0".into(),

@@ -17,10 +17,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::Api;
-use super::auth::Caller;
 use super::params::Params;
-use super::problem::{Problem, ProblemBody};
+use crate::caller::Caller;
 use crate::feed::{body, follow};
+use crate::problem::{Problem, ProblemBody};
 use place::Place;
 
 /// Readers at the same time.
