@@ -15,6 +15,7 @@ mod show;
 
 use clap::{Args, Subcommand};
 
+pub(crate) use self::catalog::outcome;
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::{Log, LogReach};

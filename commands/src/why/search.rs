@@ -9,6 +9,7 @@ use groupfold_schemas::{frame, log, v1};
 
 use crate::events::data;
 use crate::exit::Failure;
+use crate::failed::outcome;
 use crate::log::{Log, Look, Looked};
 use crate::print;
 
@@ -86,8 +87,7 @@ impl FailureHit {
 
 impl Settled {
     pub(super) fn in_words(&self) -> String {
-        let outcome =
-            self.0.outcome().as_str_name().trim_start_matches("RESOLUTION_OUTCOME_").to_ascii_lowercase();
+        let outcome = outcome(&self.0);
         let why = if self.0.why.is_empty() { String::new() } else { format!(": {}", self.0.why) };
         format!("{} {outcome}{why}", print::time(self.0.time_ms))
     }
@@ -125,7 +125,7 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
             hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
         let stream = log::stream(partition);
         let looked = log
-            .each_there(look(&stream, since), |found| {
+            .each(look(&stream, since), |found| {
                 let Some(hit) = event(found, id, partition) else { return };
                 match first.get(&hit.record.event_id) {
                     Some(&place) => hits.events[place].again.push(hit.position()),
@@ -142,7 +142,7 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
     let looked = log
-        .each_there(look(log::FAILED_STREAM, since), |found| {
+        .each(look(log::FAILED_STREAM, since), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
             let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
             if !known && (failed.failed_id == id || failed.request_id == id || contains(&failed.raw, id)) {
@@ -152,7 +152,7 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
         })
         .await?;
     let settled = log
-        .each_there(look(log::RESOLVED_STREAM, None), |found| {
+        .each(look(log::RESOLVED_STREAM, None), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
                 failures[place].resolution = Some(Settled(resolution));
@@ -165,7 +165,7 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
 }
 
 fn look(stream: &str, since: Option<i64>) -> Look {
-    Look { stream: stream.to_owned(), since, what: "searching", ..Look::default() }
+    Look { stream: stream.to_owned(), since, over_holes: true, what: "searching", ..Look::default() }
 }
 
 /// Ids of messages and requests stand in the JSON of what failed, as texts of their own.
