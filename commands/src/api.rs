@@ -38,7 +38,7 @@ fn trust(file: &Path) -> Result<(), Failure> {
 }
 
 /// Who asks the API of a running process.
-pub(crate) fn http(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
+fn http(deadline: Duration) -> Result<reqwest::Client, reqwest::Error> {
     crate::http::client(|builder| match AUTHORITIES.get() {
         Some(authorities) => builder.timeout(deadline).tls_certs_only(authorities.iter().cloned()),
         None => builder.timeout(deadline),
@@ -107,17 +107,13 @@ pub(crate) struct ApiReach {
 
 impl ApiReach {
     pub(crate) fn client(&self) -> Result<Client, Failure> {
-        let (url, token) = self.address()?;
-        Client::new(&url, token)
-    }
-
-    /// Its address, and the token to ask with.
-    pub(crate) fn address(&self) -> Result<(String, Option<String>), Failure> {
         let given = match self.api_token.clone().filter(|list| !list.is_empty()) {
             None => config::of_file("api_token")?.map(|texts| texts.join(",")),
             given => given,
         };
-        self.elsewhere.address(&self.data, |owner| token(given.as_deref(), owner, None))
+        let (url, token) =
+            self.elsewhere.address(&self.data, |owner| token(given.as_deref(), owner, None))?;
+        Client::new(&url, token)
     }
 }
 

@@ -33,11 +33,9 @@ pub(crate) struct Run {
     /// For verbs on this machine, in the clear.
     pub(crate) api_addr: String,
     /// For everybody else.
-    #[serde(default)]
     pub(crate) api_url: Option<String>,
     pub(crate) nats_url: String,
     pub(crate) monitor_url: Option<String>,
-    #[serde(default)]
     pub(crate) nats_access: Access,
     /// Opens the API to verbs of the same owner, for as long as the process runs.
     pub(crate) api_token: Option<String>,

@@ -22,6 +22,7 @@ use crate::data::{Ignores, Run};
 use crate::exit::Failure;
 use crate::log::{Log, LogReach};
 use crate::when;
+
 pub(crate) use catalog::{settled, settled_in_words};
 
 /// What could not be read, why, and the way back.

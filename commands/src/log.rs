@@ -34,8 +34,21 @@ pub(crate) struct Look {
     pub(crate) since: Option<i64>,
     /// All if empty.
     pub(crate) subjects: Vec<String>,
+    /// Of all subjects: goes on over messages that are missing, from the very first on, and says which. Without it the look
+    /// begins with the first that is there, and one that is missing behind it is an error.
+    pub(crate) over_holes: bool,
     /// What is done, in a word or two, to whom it is shown to.
     pub(crate) what: &'static str,
+}
+
+/// What was looked at of a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Looked {
+    pub(crate) messages: u64,
+    /// Where the stream ends.
+    pub(crate) last: u64,
+    /// What is missing and was not accepted as lost: the first and the last sequence of each hole.
+    pub(crate) holes: Vec<(u64, u64)>,
 }
 
 /// A log that can be read.
@@ -46,8 +59,8 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// First and last sequence of a stream; `None` if there is none of that name: an older build provisioned the log. One
-    /// that does not answer is not taken for that.
+    /// First and last sequence of a stream; `None` if there is none of that name. One that does not answer is not taken for
+    /// that.
     pub(crate) async fn ends(&self, stream: &str) -> Result<Option<Ends>, Failure> {
         match self.context.get_stream(stream).await {
             Ok(found) => Ok(Some(Ends::of(found.cached_info()))),
@@ -59,61 +72,24 @@ impl Log {
             },
         }
     }
-}
 
-impl Log {
-    /// Looks at a stream up to its end of this moment; how many messages that were. One that is missing is empty: an older
-    /// build provisioned the log.
-    pub(crate) async fn each(&self, look: Look, take: impl FnMut(&Found)) -> Result<u64, Failure> {
-        let Look { stream, since, subjects, what } = look;
-        let Some(ends) = self.ends(&stream).await? else { return Ok(0) };
-        let line = format!("cannot read the stream {stream}");
-        let failed = |error: scan::Error| Failure::failed(&line, &error);
-        let from = since.map_or(From::Sequence(ends.first), From::LogTime);
-        let mut scan = Scan::new(self.context.clone(), Stretch { stream, from, to: ends.last, subjects });
-        let bar = progress::bar(ends.last, what);
-        let (mut take, mut count) = (take, 0);
-        while let Some(batch) = scan.next_batch(BATCH).await.map_err(failed)? {
-            batch.iter().for_each(&mut take);
-            count += batch.len() as u64;
-            bar.inc(batch.len() as u64);
-        }
-        bar.finish_and_clear();
-        Ok(count)
-    }
-}
-
-/// What was looked at of a stream that may have holes.
-#[derive(Debug, Default)]
-pub(crate) struct Looked {
-    pub(crate) messages: u64,
-    /// Where the stream ends.
-    pub(crate) last: u64,
-    /// What is missing and was not accepted as lost: the first and the last sequence of each hole.
-    pub(crate) holes: Vec<(u64, u64)>,
-}
-
-impl Log {
-    /// The same of all subjects and over holes, for whoever says which there are.
-    pub(crate) async fn each_there(
-        &self,
-        look: Look,
-        mut take: impl FnMut(&Found),
-    ) -> Result<Looked, Failure> {
-        let Look { stream, since, what, .. } = look;
+    /// Looks at a stream up to its end of this moment. One that is missing is empty.
+    pub(crate) async fn each(&self, look: Look, mut take: impl FnMut(&Found)) -> Result<Looked, Failure> {
+        let Look { stream, since, subjects, over_holes, what } = look;
         let mut looked = Looked::default();
         let Some(ends) = self.ends(&stream).await? else { return Ok(looked) };
         let line = format!("cannot read the stream {stream}");
         let failed = |error: scan::Error| Failure::failed(&line, &error);
         looked.last = ends.last;
         let mut next = match since {
-            None => 1,
+            None if over_holes => 1,
+            None => ends.first,
             Some(ms) => 1 + scan::sequence_at(&self.context, &stream, ms - 1).await.map_err(failed)?,
         };
         let bar = progress::bar(ends.last, what);
         while next <= ends.last {
-            let from = From::Sequence(next);
-            let stretch = Stretch { stream: stream.clone(), from, to: ends.last, subjects: Vec::new() };
+            let (stream, subjects) = (stream.clone(), subjects.clone());
+            let stretch = Stretch { stream, from: From::Sequence(next), to: ends.last, subjects };
             let mut scan = Scan::new(self.context.clone(), stretch);
             let goes_on = loop {
                 match scan.next_batch(BATCH).await {
@@ -125,16 +101,16 @@ impl Log {
                     }
                     // The end may be what is missing.
                     Ok(None) => break ends.last + 1,
-                    Err(scan::Error::Hole { found, .. }) => break found,
+                    Err(scan::Error::Hole { found, .. }) if over_holes => break found,
                     // The broker says nothing of what follows.
-                    Err(scan::Error::Lost { .. }) => {
+                    Err(scan::Error::Lost { stream, .. }) if over_holes => {
                         let there = scan::first_there(&self.context, &stream, next, ends.last).await;
                         break there.map_err(failed)?.unwrap_or(ends.last + 1);
                     }
                     Err(error) => return Err(failed(error)),
                 }
             };
-            if next < goes_on {
+            if over_holes && next < goes_on {
                 looked.holes.push((next, goes_on - 1));
             }
             next = goes_on;

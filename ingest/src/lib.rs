@@ -27,6 +27,7 @@ mod request;
 mod respond;
 mod server;
 mod settings;
+mod system;
 pub mod tally;
 mod trace;
 mod verify;

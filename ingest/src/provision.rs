@@ -204,7 +204,7 @@ async fn run(client: &Client, plan: &Plan, create: bool) -> Result<Report, Error
             report.created.push(name);
         }
     }
-    // Made when they are first needed, by builds of before with a single copy.
+    // Made when they are first needed, with as many copies as the log had then.
     for bucket in BUCKETS {
         if let Some(found) = lookup(&context, bucket).await? {
             report.differences.extend(definition::copies(&found, plan.replicas));

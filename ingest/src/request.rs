@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::HeaderMap;
@@ -18,6 +18,7 @@ use crate::append::{Appender, Receipt};
 use crate::detached::Detached;
 use crate::receiver::Inner;
 use crate::respond::{self, Answer, Refusal};
+use crate::system::now_ms;
 use crate::trace::Trace;
 use crate::verify::RawWebhook;
 use crate::{body, handshake, meta};
@@ -170,9 +171,4 @@ fn log(receipt: &Receipt, trace: &Trace, began: Instant) {
 fn reasons(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |error| (**error).source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

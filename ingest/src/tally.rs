@@ -7,7 +7,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::{self, kv};
@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Receipt;
-use crate::{provision, trace};
+use crate::provision;
+use crate::system::{now_ms, random_hex};
 
 /// The bucket of all receivers' counts: a key per life.
 pub const BUCKET: &str = "groupfold_receivers";
@@ -72,7 +73,7 @@ impl Tally {
     pub(crate) fn new(build: &str) -> Self {
         let counts = Counts { started_ms: now_ms(), build: build.to_owned(), ..Counts::default() };
         Self {
-            life: trace::random_hex::<8>(),
+            life: random_hex::<8>(),
             counts: Mutex::new(counts),
             changed: AtomicBool::new(true),
             store: tokio::sync::Mutex::new(None),
@@ -162,9 +163,4 @@ pub(crate) async fn bucket(client: &Client) -> Result<kv::Store, Box<dyn std::er
         ..kv::Config::default()
     };
     Ok(context.create_key_value(config).await?)
-}
-
-fn now_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

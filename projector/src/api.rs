@@ -2,10 +2,9 @@
 
 mod answer;
 mod ask;
-pub(crate) mod auth;
+mod auth;
 mod changes;
 mod commands;
-pub(crate) mod convert;
 mod groups;
 mod links;
 mod openapi;
@@ -15,9 +14,7 @@ pub(crate) mod params;
 mod past;
 mod policy;
 mod position;
-pub(crate) mod problem;
 mod receipts;
-mod shape;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -36,6 +33,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::desk::Desk;
 use crate::metrics::Metrics;
+use crate::problem::Problem;
 use crate::reads::{Reads, Turns};
 use crate::rebuild::Rebuilds;
 use crate::token::Token;
@@ -43,7 +41,6 @@ use auth::Tokens;
 pub(crate) use changes::Feed;
 pub(crate) use ops::Ops;
 pub(crate) use past::Past;
-use problem::Problem;
 
 /// What handlers need: it can be built over any stores, with no log behind them.
 #[derive(Debug, Clone)]

@@ -11,8 +11,8 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::CommandType;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::api::problem::Problem;
 use crate::partition::Partition;
+use crate::problem::Problem;
 use crate::projector::Projector;
 use crate::reads::{self, Freshness, Reads, position_of};
 use crate::store::ReadView;

@@ -16,6 +16,17 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(35);
 /// The same of one that is only asked where it stands, and could not be taken away.
 pub(crate) const ASKED_IDLE_MAX: Duration = Duration::from_secs(5);
 
+/// The broker says that it is there at least this often.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+/// What the broker counts of a message beside its payload and headers: subjects, and room to spare.
+const AROUND_BYTES: usize = 64 * 1024;
+
+/// Bytes to have sent ahead: these, or as many as the largest message has that the broker takes. One larger than what is
+/// asked for at once would never come.
+pub(crate) fn room_for_any(bytes_ahead: usize, max_payload: usize) -> usize {
+    bytes_ahead.max(max_payload.saturating_add(AROUND_BYTES))
+}
+
 /// A pull consumer without acknowledgements. Taken away when it is dropped, as well as that can be done.
 #[derive(Debug)]
 pub(crate) struct Ephemeral {
@@ -63,17 +74,15 @@ impl Ephemeral {
         info.is_ok_and(|info| info.num_pending == 0 && info.delivered.consumer_sequence == count)
     }
 
-    /// Its messages: so many, and so many bytes of them, are sent ahead. The broker says that it is there after each
-    /// `heartbeat`; two missed are an error.
+    /// Its messages: so many, and so many bytes of them, are sent ahead. Two missed heartbeats are an error.
     pub(crate) async fn messages(
         &self,
         messages_ahead: usize,
         bytes_ahead: usize,
-        heartbeat: Duration,
     ) -> Result<pull::Stream, StreamError> {
         let stream = self.consumer.stream();
         let stream = stream.max_messages_per_batch(messages_ahead).max_bytes_per_batch(bytes_ahead);
-        stream.heartbeat(heartbeat).messages().await
+        stream.heartbeat(HEARTBEAT).messages().await
     }
 }
 
@@ -99,5 +108,17 @@ impl Drop for End {
                 tracing::debug!(stream, %error, "a consumer is left to end by itself");
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_message_of_the_broker_fits_into_what_is_asked_for_at_once() {
+        const AHEAD_BYTES: usize = 4 * 1024 * 1024;
+        assert_eq!(room_for_any(AHEAD_BYTES, 1024 * 1024), AHEAD_BYTES);
+        assert!(room_for_any(AHEAD_BYTES, 64 * 1024 * 1024) > 64 * 1024 * 1024);
     }
 }

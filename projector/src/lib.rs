@@ -12,6 +12,7 @@
 mod api;
 mod asked;
 mod background;
+mod caller;
 mod consumer;
 pub mod desk;
 mod failures;
@@ -21,14 +22,17 @@ mod metrics;
 mod partition;
 #[cfg(feature = "probe")]
 pub mod probe;
+mod problem;
 mod projector;
 mod reads;
 pub mod rebuild;
 pub mod refold;
 pub mod scan;
 mod server;
+mod shape;
 mod status;
 pub mod store;
+mod stream;
 mod tail;
 #[cfg(test)]
 mod testing;

@@ -16,8 +16,8 @@ use groupfold_schemas::position::Position;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
-use crate::api::problem::Problem;
 use crate::partition::Partition;
+use crate::problem::Problem;
 use crate::store::ReadView;
 use judged::follow;
 pub(crate) use shown::{Shown, Told};

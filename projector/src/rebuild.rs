@@ -287,7 +287,7 @@ impl Rebuilds {
             return Ok(());
         }
         let stream = groupfold_schemas::log::stream(partition);
-        let found = crate::tail::look(&self.context, &stream).await;
+        let found = crate::stream::look(&self.context, &stream).await;
         let found = found.map_err(|why| scan::Error::Unreadable { stream, why })?.created;
         if found == progress.stream_created {
             return Ok(());

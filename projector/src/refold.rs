@@ -12,13 +12,13 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::{log, v1};
 use serde_json::{Map, Value, json};
 
-use crate::api::convert;
 use crate::scan;
+use crate::shape::convert;
 use crate::text::Lang;
 
 /// Most events of one group that are folded at once: a bound of memory and time, ten times what a group of
 /// eight with a thousand messages has.
-pub const EVENTS_MAX: usize = 500_000;
+const GROUP_EVENTS_MAX: usize = 500_000;
 
 /// The state of one group.
 #[derive(Debug, Clone, Default)]
@@ -34,7 +34,7 @@ pub struct Refolded {
 /// a build would that could not read them.
 ///
 /// # Errors
-/// The log cannot be read or lost its beginning, or the group has more than [`EVENTS_MAX`] events.
+/// The log cannot be read or lost its beginning, or the group has too many events.
 pub async fn group(
     context: &jetstream::Context,
     partitions: u16,
@@ -46,7 +46,7 @@ pub async fn group(
     let subjects = past::group_subjects(partition, group_id);
     let mut event_ids = BTreeSet::new();
     let learn = |record: v1::Record| event_ids.extend([record.event_id]);
-    let memory = past::fold_without(context, partition, subjects, end, skip, EVENTS_MAX, learn).await?;
+    let memory = past::fold_without(context, partition, subjects, end, skip, GROUP_EVENTS_MAX, learn).await?;
     Ok(Refolded { group_id: group_id.to_owned(), memory, event_ids })
 }
 

@@ -21,14 +21,12 @@ use groupfold_schemas::log;
 pub use self::at::{Told, sequence_at, told};
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
-use crate::tail::{self, has_message};
+use crate::stream::{self, has_message};
 
 /// Messages asked for at once.
 const PULL_MESSAGES: usize = 5_000;
 /// Bytes that the broker sends ahead of us, save where a single message may have more.
 const AHEAD_BYTES: usize = 16 * 1024 * 1024;
-const AROUND_BYTES: usize = 64 * 1024;
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Attempts in a row without a message before reading is given up.
 const ATTEMPTS_MAX: u32 = 20;
 /// Silence of a broker that still has messages, after which it is asked for the very next one: it knows how many there
@@ -143,7 +141,7 @@ pub async fn taken_at(
     stream: &str,
     sequence: u64,
 ) -> Result<Option<i64>, Error> {
-    let taken = tail::taken_at(context, stream, sequence).await;
+    let taken = stream::taken_at(context, stream, sequence).await;
     taken.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })
 }
 
@@ -444,15 +442,15 @@ impl Scan {
             inactive_threshold: consumer::IDLE_MAX,
             ..pull::Config::default()
         };
-        let consumer = Ephemeral::make(&self.context, &self.stretch.stream, config).await;
-        let consumer = consumer.map_err(|error| retry(&error))?;
-        if consumer.cached_info().num_pending == 0 {
+        let reading = Ephemeral::make(&self.context, &self.stretch.stream, config).await;
+        let reading = reading.map_err(|error| retry(&error))?;
+        if reading.cached_info().num_pending == 0 {
             self.over = true;
             return Ok(None);
         }
-        let ahead = AHEAD_BYTES.max(self.context.client().max_payload().saturating_add(AROUND_BYTES));
-        let messages = consumer.messages(PULL_MESSAGES, ahead, HEARTBEAT).await;
-        messages.map(|messages| Some((messages, consumer))).map_err(|error| retry(&error))
+        let ahead = consumer::room_for_any(AHEAD_BYTES, self.context.client().max_payload());
+        let messages = reading.messages(PULL_MESSAGES, ahead).await;
+        messages.map(|messages| Some((messages, reading))).map_err(|error| retry(&error))
     }
 }
 
@@ -468,7 +466,7 @@ fn retry(error: &dyn std::error::Error) -> Fault {
 fn read(message: Message) -> Result<(Found, u64), Fault> {
     let info = message.info().map_err(|error| Fault::Retry(error.to_string()))?;
     let (sequence, pending) = (info.stream_sequence, info.pending);
-    let log_time_ms = crate::tail::millis(info.published);
+    let log_time_ms = stream::millis(info.published);
     let message = message.split().0;
     let (subject, payload, headers) = (message.subject.to_string(), message.payload, message.headers);
     Ok((Found { sequence, log_time_ms, subject, payload, headers }, pending))

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use groupfold_fold::apply::Digest;
 
-use crate::api::convert::time;
+use crate::shape::convert::time;
 use crate::store;
 
 /// How a partition is doing now.

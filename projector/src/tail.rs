@@ -21,12 +21,10 @@ use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::consumer::{self, Ephemeral};
-use crate::loss;
 use crate::status::{Run, Status, Stop};
+use crate::{loss, stream};
 
-pub(crate) use fence::{
-    Identity, Info as StreamInfo, differs, has_message, is_rewritten, look, millis, taken_at,
-};
+pub(crate) use fence::{Identity, differs, is_rewritten};
 use patience::{LASTING, Patience};
 
 /// Most bytes of payload in one batch; a batch ends with the message that passes it.
@@ -36,12 +34,8 @@ const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 const AHEAD_BYTES: usize = 4 * 1024 * 1024;
 /// Messages asked for at once, however few are folded at once: what comes while one batch is on its way to the device.
 const PULL_MESSAGES: usize = 2_000;
-/// What the broker counts of a message beside its payload and headers: subjects, and room to spare.
-const AROUND_BYTES: usize = 64 * 1024;
 /// Most messages of a batch, whatever the settings say: each takes its place here before it is folded.
 const BATCH_MESSAGES_MAX: usize = 10_000;
-/// The broker says that it is there at least this often; two missed and the consumer is made anew.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// How often the connection is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the stream is asked for its end and fenced again.
@@ -234,7 +228,8 @@ impl Tail {
         };
         let consumer = Ephemeral::make(&self.context, &self.stream, config).await.map_err(retry)?;
         let most = self.batch_events_max.max(PULL_MESSAGES);
-        let messages = consumer.messages(most, ahead_bytes(self.client.max_payload()), HEARTBEAT).await;
+        let messages =
+            consumer.messages(most, consumer::room_for_any(AHEAD_BYTES, self.client.max_payload())).await;
         let messages = messages.map_err(retry)?;
         let now = Instant::now();
         self.reading = Some(Reading {
@@ -281,16 +276,16 @@ impl Tail {
 
     /// Asks the broker for the stream and checks that it is ours; returns its end. What comes next may turn out to be lost.
     async fn fence(&mut self, anew: bool) -> Result<u64, Fault> {
-        let info = match fence::ask(&self.context, &self.stream).await {
+        let info = match stream::ask(&self.context, &self.stream).await {
             Ok(info) => info,
-            Err(fence::Asked::Missing) if self.missing < MISSING_MAX => {
+            Err(stream::Asked::Missing) if self.missing < MISSING_MAX => {
                 self.missing += 1;
                 return Err(Fault::Retry(format!("stream {} does not exist", self.stream)));
             }
-            Err(fence::Asked::Missing) => {
+            Err(stream::Asked::Missing) => {
                 return Err(Fault::Stop(Stop::StreamMissing { stream: self.stream.clone() }));
             }
-            Err(fence::Asked::Unreachable(why)) => return Err(Fault::Retry(why)),
+            Err(stream::Asked::Unreachable(why)) => return Err(Fault::Retry(why)),
         };
         self.missing = 0;
         self.lost = fence::check(&self.context, &self.stream, &mut self.identity, &info).await?;
@@ -313,7 +308,7 @@ impl Tail {
             self.reading = None;
             return Ok(());
         }
-        if fence::has_message(&self.context, &self.stream, expected).await.map_err(Fault::Retry)? {
+        if stream::has_message(&self.context, &self.stream, expected).await.map_err(Fault::Retry)? {
             return Err(Fault::Retry(absent(expected, found)));
         }
         let lost = loss::accepted(&self.context, &self.stream, expected, found).await;
@@ -400,7 +395,7 @@ impl Tail {
         }
         let item = Item {
             sequence: found,
-            log_time_ms: fence::millis(info.published),
+            log_time_ms: stream::millis(info.published),
             payload: message.payload.clone(),
             trace_id: trace_id(message),
         };
@@ -426,11 +421,6 @@ impl Tail {
     }
 }
 
-/// A message larger than what is asked for at once would never come.
-fn ahead_bytes(max_payload: usize) -> usize {
-    AHEAD_BYTES.max(max_payload.saturating_add(AROUND_BYTES))
-}
-
 /// The trace id of a W3C `traceparent`: `version-trace-span-flags`.
 fn trace_id(message: &Message) -> Option<String> {
     let header = message.headers.as_ref()?.get("traceparent")?;
@@ -448,15 +438,4 @@ fn absent(expected: u64, found: Option<u64>) -> String {
 /// async-nats prints the cause of an error with it, so its text alone says all.
 fn retry(error: impl std::error::Error) -> Fault {
     Fault::Retry(error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_largest_message_of_the_broker_fits_into_what_is_asked_for_at_once() {
-        assert_eq!(ahead_bytes(1024 * 1024), AHEAD_BYTES);
-        assert!(ahead_bytes(64 * 1024 * 1024) > 64 * 1024 * 1024);
-    }
 }

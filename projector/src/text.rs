@@ -59,7 +59,7 @@ struct Phrases {
     setting: &'static str,
     settings_failed: &'static str,
     settings_failed_named: &'static str,
-    /// What [`groupfold_fold::view::setting_name`] names, as it stands in the phrase before.
+    /// What [`groupfold_schemas::v1::Setting::name`] names, as it stands in the phrase before.
     settings: [(&'static str, &'static str); 9],
     requested: &'static str,
     revoked: &'static str,

@@ -76,7 +76,7 @@ impl Token {
         Self {
             name: name.to_owned(),
             holder: Holder::Token,
-            sha256: hashes(text)[0],
+            sha256: sha256(text),
             scopes: Scope::ALL.to_vec(),
             phone_number_ids: None,
             requests_per_second: None,
@@ -96,16 +96,15 @@ impl Token {
 
     /// True for the hash of no token at all.
     pub(crate) fn is_empty(&self) -> bool {
-        hashes("").contains(&self.sha256)
+        self.sha256 == sha256("")
     }
 }
 
-/// What a token may be kept as: its SHA-256, as `sha256sum` prints it, first; and the one with its length before it that
-/// `groupfold token` printed once.
-pub(crate) fn hashes(text: &str) -> [[u8; 32]; 2] {
-    let mut plain = [0; 32];
-    plain.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    [plain, id::sha256([text.as_bytes()])]
+/// The SHA-256 of a token, as `sha256sum` prints it.
+pub(crate) fn sha256(text: &str) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
+    hash
 }
 
 impl fmt::Debug for Token {
@@ -118,7 +117,6 @@ impl fmt::Debug for Token {
 mod tests {
     use super::*;
 
-    /// It once was a hash of the token with its length before it, so that no other program could make it.
     #[test]
     fn the_hash_of_a_token_is_what_sha256sum_prints() {
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";

@@ -9,8 +9,9 @@ use groupfold_fold::view::{self, Delivery};
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
-use crate::api::auth::Caller;
+use crate::caller::Caller;
 use crate::partition::Partition;
+pub(crate) use crate::shape::{UsageBy as By, UsageCounts as Counts};
 use crate::store::{self, ReadView};
 
 /// Messages looked at for one page.
@@ -19,18 +20,6 @@ pub(crate) const MESSAGES_MAX: usize = 100_000;
 const PORTION_MESSAGES: usize = 250;
 /// A page ends early after this.
 const PAGE_TIME_MAX: Duration = Duration::from_secs(10);
-
-/// What to count by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum By {
-    /// Day of the delivery, UTC.
-    Day,
-    Group,
-    /// Category of the pricing.
-    Category,
-    /// Country of the member's number.
-    Country,
-}
 
 /// What to count.
 #[derive(Debug, Clone)]
@@ -51,17 +40,6 @@ pub(crate) struct Question {
 pub(crate) struct Place {
     pub(crate) partition: u16,
     pub(crate) message: String,
-}
-
-/// Deliveries: each is billable, free or unpriced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) delivered: u64,
-    pub(crate) billable: u64,
-    pub(crate) free: u64,
-    /// Of the free ones, those in a group's service window.
-    pub(crate) free_in_window: u64,
-    pub(crate) unpriced: u64,
 }
 
 /// A page of a count. Each message is in one page alone, so pages add up.

@@ -1,4 +1,6 @@
-//! Why an item could not become an event: a closed set with stable names.
+//! Why an item could not become an event: a closed set with stable names, and what is alike among such items.
+
+use crate::id::{hex, sha256};
 
 /// The cause of a failure. The name is the subject token, the metric label and the value of `--cause`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -54,4 +56,10 @@ impl Cause {
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|cause| cause.name() == name)
     }
+}
+
+/// Fingerprint of a shape, which failures of one kind share: 16 hex digits.
+#[must_use]
+pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    hex(&sha256(parts)[..8])
 }

@@ -1,7 +1,7 @@
-//! The stable names of event kinds and providers: subject tokens, metric labels and JSON values.
+//! The stable names of event kinds, providers, settings and outcomes: subject tokens, metric labels and JSON values.
 
 use crate::v1::event::Kind;
-use crate::v1::{EndReason, JoinRequestOutcome, Provider, ReceiptStatus, Record, Role};
+use crate::v1::{EndReason, JoinRequestOutcome, Outcome, Provider, ReceiptStatus, Record, Role, Setting};
 
 impl Kind {
     /// Stable snake-case name of what happened.
@@ -86,6 +86,37 @@ impl Provider {
             Self::Evolution => "evolution",
             Self::Waha => "waha",
             Self::Zapi => "zapi",
+        }
+    }
+}
+
+impl Setting {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unspecified => "unknown",
+            Self::Subject => "subject",
+            Self::Description => "description",
+            Self::Picture => "picture",
+            Self::JoinApprovalMode => "join_approval_mode",
+            Self::InviteLink => "invite_link",
+            Self::Announce => "announce",
+            Self::Locked => "locked",
+            Self::MemberAddMode => "member_add_mode",
+            Self::EphemeralSeconds => "ephemeral_seconds",
+        }
+    }
+}
+
+impl Outcome {
+    /// Stable snake-case name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
         }
     }
 }

@@ -3,8 +3,6 @@
 
 use std::fmt::Write as _;
 
-use crate::id::sha256;
-
 /// Partitions of a fresh log; fixed when provisioned.
 pub const PARTITIONS_DEFAULT: u16 = 8;
 /// Most partitions that can be provisioned.
@@ -237,12 +235,6 @@ fn lower_hex(digit: u8) -> Option<u8> {
         b'a'..=b'f' => Some(digit - b'a' + 10),
         _ => None,
     }
-}
-
-/// Fingerprint of a shape (see [`crate::failure`]): 16 hex digits.
-#[must_use]
-pub fn fingerprint<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
-    crate::id::hex(&sha256(parts)[..8])
 }
 
 #[cfg(test)]

@@ -71,11 +71,7 @@ impl Outcome {
 
     /// Adds what a world's check found.
     pub(crate) fn add(&mut self, history: &History, checked: &Checked) {
-        let counts = history.counts();
-        self.acknowledged += counts.acknowledged;
-        self.unknown += counts.unknown;
-        self.rejected += counts.rejected;
-        self.lost += checked.lost.len() as u64;
+        self.add_counts(history, checked);
         self.twice += checked.twice.len() as u64;
         self.wrong += checked.wrong.len() as u64;
         self.messages.0 += checked.messages.0;

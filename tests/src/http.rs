@@ -31,6 +31,15 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Holds it against the status and the code of a problem.
+    ///
+    /// # Panics
+    /// It is another.
+    #[track_caller]
+    pub fn says(&self, status: u16, code: &str) {
+        assert_eq!((self.status, self.json["code"].as_str()), (status, Some(code)), "{self}");
+    }
+
     /// The log position that the answer names.
     #[must_use]
     pub fn position(&self) -> Option<&str> {
@@ -42,6 +51,21 @@ impl fmt::Display for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.status, self.text)
     }
+}
+
+/// Holds some fields of an object against what they must be.
+///
+/// # Panics
+/// One of them is something else.
+#[track_caller]
+pub fn shows(object: &Value, fields: Value) {
+    let found: Value = fields
+        .as_object()
+        .into_iter()
+        .flat_map(serde_json::Map::keys)
+        .map(|name| (name.clone(), object[name].clone()))
+        .collect();
+    assert_eq!(found, fields, "{object}");
 }
 
 /// A client with bounded waits that ignores the proxies of its surroundings. A new one, so that a test's

@@ -47,7 +47,7 @@ pub use checker::{Checked, Log, Seen, check_lists, check_log, check_looks, check
 pub use command_line::CommandLine;
 pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
-pub use http::Answer;
+pub use http::{Answer, shows};
 pub use nats::{NatsOptions, NatsServer};
 pub use numbered::{History, Load, LoadOptions};
 pub use paths::{groupfold_binary, nats_server_binary, workspace};

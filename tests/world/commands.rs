@@ -83,10 +83,7 @@ impl World {
 
     /// A group that is there, and its id.
     async fn group(&self, subject: &str, mode: &str) -> String {
-        let body = json!({ "phone_number_id": NUMBER, "subject": subject, "join_approval_mode": mode });
-        let created = self.done(Method::POST, "/v1/groups", Some(body)).await;
-        assert_eq!(created["status"], "succeeded", "{created}");
-        known(&self.groupfold, &created).await
+        group(&self.groupfold, subject, mode).await
     }
 
     /// Somebody joins by themselves; returns their number.
@@ -112,6 +109,29 @@ impl World {
         let fault = json!({ "operation": operation, "fault": fault, "times": times });
         self.provider.control("faults", fault).await;
     }
+}
+
+/// A group of a pipeline, and its id.
+pub(crate) async fn group(groupfold: &Groupfold, subject: &str, mode: &str) -> String {
+    let body = json!({ "phone_number_id": NUMBER, "subject": subject, "join_approval_mode": mode });
+    let asked = ask(groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
+    let created =
+        ended(groupfold, asked.json["command_id"].as_str().unwrap_or_else(|| panic!("{asked}"))).await;
+    assert_eq!(created["status"], "succeeded", "{created}");
+    known(groupfold, &created).await
+}
+
+/// Starts a process anew that dies at a point, see `groupfold_schemas::crash`.
+async fn dies_at(groupfold: &mut Groupfold, point: &str) {
+    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), point.to_owned())];
+    groupfold.restart().await;
+    groupfold.options().env.clear();
+}
+
+/// Waits until it has died.
+async fn dead(groupfold: &mut Groupfold) {
+    wait_until("it dies", END_WAIT, async || groupfold.process().exited().map(drop).ok_or("it lives")).await;
+    groupfold.kill9();
 }
 
 /// The group that a command created, once it can be asked for: the outcome may come before the group's own partition has

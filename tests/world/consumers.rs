@@ -128,7 +128,7 @@ async fn a_feed_that_the_broker_has_no_consumer_for_is_503_and_one_that_loses_it
     let fillers = use_up(&context).await;
     assert!(fillers.len() < TOO_MANY, "the broker takes as many as one likes");
     let refused = Listener::open(&groupfold, "?from=beginning", None).await.err().expect("no 200");
-    assert_eq!((refused.status, refused.json["code"].as_str()), (503, Some("feed_unavailable")), "{refused}");
+    refused.says(503, "feed_unavailable");
 
     take_over(&context).await;
     let cut = heard(&mut listener, "cut").await;

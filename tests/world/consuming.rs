@@ -4,10 +4,10 @@ use std::process::Command;
 
 use groupfold_schemas::log;
 use groupfold_schemas::v1::ChangeKind;
-use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, not_run, workspace};
+use groupfold_tests::{Scratch, not_run, workspace};
 use serde_json::Value;
 
-use crate::feed::{post, settled, story};
+use crate::feed::told;
 
 /// The fenced blocks of a page: language and text.
 fn blocks(page: &str) -> Vec<(String, String)> {
@@ -24,10 +24,7 @@ fn blocks(page: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn every_example_of_the_page_runs_and_prints_what_it_found() {
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    settled(&groupfold, &nats).await;
+    let (nats, groupfold, _) = told().await;
     let position = groupfold.get("/v1/groups/G0-1").await.json["position"].as_str().unwrap().to_owned();
 
     let install = |set: &str| {
@@ -99,10 +96,7 @@ async fn the_description_of_the_streams_names_all_that_is_there() {
     assert_eq!(changes["parameters"]["kind"]["enum"], serde_json::json!(kinds));
     let payload = &document["components"]["messages"]["change"]["payload"];
 
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    let told = settled(&groupfold, &nats).await;
+    let (_nats, _groupfold, told) = told().await;
     assert!(!told.is_empty());
     for body in told.bodies() {
         let fields = body.as_object().unwrap();

@@ -51,6 +51,23 @@ pub(crate) async fn post(receiver: &Groupfold, bodies: &[Vec<u8>]) {
     }
 }
 
+/// A receiver and a projector, each a process of its own, on one broker.
+async fn apart() -> (NatsServer, Groupfold, Groupfold) {
+    let nats = NatsServer::start().await;
+    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
+    let projector = Groupfold::project(Options::on(&nats)).await;
+    (nats, receiver, projector)
+}
+
+/// A pipeline that has told all of a story, and what it told.
+pub(crate) async fn told() -> (NatsServer, Groupfold, Told) {
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    post(&groupfold, &story(0)).await;
+    let told = settled(&groupfold, &nats).await;
+    (nats, groupfold, told)
+}
+
 /// Waits until all of the log is folded and all that it changed is published: each once, in the order of the log.
 pub(crate) async fn settled(projector: &Groupfold, nats: &NatsServer) -> Told {
     let told = Told::settled(projector, nats).await;
@@ -67,9 +84,7 @@ async fn told_anew(nats: &NatsServer, expected: &Told) -> Told {
 
 #[tokio::test]
 async fn a_projector_killed_again_and_again_tells_each_change_once_and_in_order() {
-    let nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (nats, receiver, mut projector) = apart().await;
     for round in 0..8 {
         let bodies = story(round);
         // At another place each time, with more to come while it is down.
@@ -87,9 +102,7 @@ async fn a_projector_killed_again_and_again_tells_each_change_once_and_in_order(
 
 #[tokio::test]
 async fn a_store_folded_again_and_a_second_projector_tell_nothing_twice() {
-    let nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (nats, receiver, mut projector) = apart().await;
     post(&receiver, &story(0)).await;
     let first = settled(&projector, &nats).await;
     assert_eq!(projector.terminate().await, 0);
@@ -115,9 +128,7 @@ async fn a_store_folded_again_and_a_second_projector_tell_nothing_twice() {
 
 #[tokio::test]
 async fn what_retention_took_is_not_told_again_when_the_store_is_lost() {
-    let nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (nats, receiver, mut projector) = apart().await;
     post(&receiver, &story(0)).await;
     settled(&projector, &nats).await;
     // The end is remembered when the projector ends, at the latest.

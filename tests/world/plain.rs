@@ -42,7 +42,7 @@ async fn a_broker_of_1_mib_refuses_an_item_beyond_that_and_takes_everything_else
     // All of a body that cannot be read is kept in one message.
     for body in [participants(&items), vec![b'{'; MIB]] {
         let answer = groupfold.post(&body).await;
-        assert_eq!((answer.status, &answer.json["code"]), (503, &"message_too_large".into()), "{answer}");
+        answer.says(503, "message_too_large");
         assert!(answer.header("retry-after").is_some(), "{answer}");
     }
     assert_eq!(acks(&groupfold, "batch_rejected").await, 0, "those beside it went as one all the same");

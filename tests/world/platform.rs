@@ -112,7 +112,7 @@ async fn what_a_platform_says_of_a_group_is_read_followed_and_looked_back_to() {
     for (actor, status, code) in [("bob", 403, "not_moderator"), ("ana", 409, "group_blocked")] {
         let text = json!({ "type": "text", "text": { "body": "x" } });
         let sent = send_as(actor, &groupfold, "POST", "/v1/groups/G1/messages", "", text).await;
-        assert_eq!((sent.status, &sent.json["code"]), (status, &json!(code)), "{sent}");
+        sent.says(status, code);
     }
     let (code, wrong) = say(&groupfold, &["visibility", "G1"]);
     assert!(code == 2, "{wrong}");

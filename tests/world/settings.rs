@@ -53,7 +53,7 @@ async fn partitions_are_one_projectors_each_and_are_handed_over_with_their_store
     let read = read_at(&one, &path, position).await;
     assert_eq!((read.status, &read.json["counts"]["member"]), (200, &json!(1)), "{read}");
     let refused = other.get(&path).await;
-    assert_eq!((refused.status, &refused.json["code"]), (421, &json!("partition_not_owned")), "{refused}");
+    refused.says(421, "partition_not_owned");
 
     assert_eq!((one.terminate().await, other.terminate().await), (0, 0));
     std::fs::rename(one.data().join("store/0"), other.data().join("store/0")).unwrap();

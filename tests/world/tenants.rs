@@ -135,7 +135,7 @@ async fn a_view_that_another_tenant_tells_of_a_message_neither_hides_nor_alters_
         }
         assert_eq!(world.ask("GET", &path, TENANT).await.status, 404);
         let told = view(&message).await;
-        assert_eq!((told.status, told.json["code"].as_str()), (404, Some("message_not_found")), "{told}");
+        told.says(404, "message_not_found");
     }
 }
 

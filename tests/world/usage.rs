@@ -94,7 +94,7 @@ async fn deliveries_are_counted_by_what_the_provider_says_of_their_price() {
     assert_eq!(rows(&by("from=2026-01-02").await), told(&[("2026-01-02", [1, 0, 0, 0])]));
     assert_eq!(rows(&by("to=2026-01-01T00:00:02Z").await), told(&[("2026-01-01", [1, 0, 0, 0])]));
     let bad = groupfold.get("/v1/usage?by=month").await;
-    assert_eq!((bad.status, &bad.json["code"]), (400, &json!("bad_by")));
+    bad.says(400, "bad_by");
 
     let run = |args: &[&str]| {
         let output = Groupfold::command()

@@ -5,8 +5,7 @@ mod command;
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{
-    IdentityChangeKind, JoinVia, Outcome, Participant, ProviderError, Role, Setting, SettingChange,
-    SettingValue, setting_value,
+    IdentityChangeKind, JoinVia, Participant, ProviderError, Role, SettingChange, SettingValue, setting_value,
 };
 
 use super::json::{Json, given, object};
@@ -209,25 +208,10 @@ fn of_message(kind: &Kind) -> Json<'_> {
 
 fn change(change: &SettingChange) -> Json<'_> {
     given!({
-        "setting": match change.setting() {
-            Setting::Unspecified => "unknown",
-            Setting::Subject => "subject",
-            Setting::Description => "description",
-            Setting::Picture => "picture",
-            Setting::JoinApprovalMode => "join_approval_mode",
-            Setting::InviteLink => "invite_link",
-            Setting::Announce => "announce",
-            Setting::Locked => "locked",
-            Setting::MemberAddMode => "member_add_mode",
-            Setting::EphemeralSeconds => "ephemeral_seconds",
-        },
+        "setting": change.setting().name(),
         "old": change.old.as_ref().map(setting_value),
         "new": change.new.as_ref().map(setting_value),
-        "outcome": match change.outcome() {
-            Outcome::Unknown => "unknown",
-            Outcome::Succeeded => "succeeded",
-            Outcome::Failed => "failed",
-        },
+        "outcome": change.outcome().name(),
         "errors": errors(&change.errors),
     })
 }

@@ -17,7 +17,7 @@ use crate::exit::Failure;
 pub(crate) struct Noted<'a> {
     /// When each partition's stream was created. Of the partitions that it does not know it takes note.
     pub(crate) created: &'a mut BTreeMap<u16, String>,
-    /// When the log took the message at the watermark of each, see [`log_times`]. Earlier builds did not note it: it is noted now.
+    /// When the log took the message at the watermark of each, see [`log_times`]. One that is not known is noted now.
     pub(crate) log_times: &'a mut BTreeMap<u16, String>,
     pub(crate) watermark: &'a Position,
     pub(crate) file: &'a Path,

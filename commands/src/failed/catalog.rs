@@ -172,7 +172,7 @@ pub(crate) fn settled_in_words(resolution: &v1::Resolution) -> String {
 }
 
 /// How a failure was settled, in one word.
-pub(super) fn outcome(resolution: &v1::Resolution) -> &'static str {
+pub(crate) fn outcome(resolution: &v1::Resolution) -> &'static str {
     match resolution.outcome() {
         v1::ResolutionOutcome::Unspecified => "settled",
         v1::ResolutionOutcome::Replayed => "replayed",

@@ -68,7 +68,6 @@ impl Watermark {
                             message there";
                 return Err(Failure::Failed(format!("{}: {what}", file.display())));
             };
-            // Earlier builds noted the first of them.
             let (created, log_time) =
                 times.split_once(", ").map_or((times, None), |(one, two)| (one, Some(two)));
             streams_created.insert(partition, created.to_owned());

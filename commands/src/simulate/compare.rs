@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use serde_json::Value;
 
 use super::Error;
+use crate::api::{Client, Request};
 
 /// Requests under way at once.
 const REQUESTS_MAX: usize = 8;
@@ -14,9 +16,7 @@ const REQUESTS_MAX: usize = 8;
 const WAIT_MS: u64 = 30_000;
 
 struct Api<'a> {
-    client: reqwest::Client,
-    base: &'a str,
-    token: Option<&'a str>,
+    client: &'a Client,
     position: &'a str,
 }
 
@@ -24,7 +24,7 @@ struct Api<'a> {
 ///
 /// # Errors
 /// The file cannot be read or is no truth.
-pub(crate) async fn compare(truth: &Path, api_url: &str, token: Option<&str>) -> Result<Vec<String>, Error> {
+pub(crate) async fn compare(truth: &Path, client: &Client) -> Result<Vec<String>, Error> {
     let path = || truth.to_owned();
     let text = std::fs::read(truth).map_err(|source| Error::ReadTruth { path: path(), source })?;
     let truth: Value =
@@ -34,9 +34,7 @@ pub(crate) async fn compare(truth: &Path, api_url: &str, token: Option<&str>) ->
         let source = serde::de::Error::custom("`groups` and `messages` must be objects");
         return Err(Error::ParseTruth { path: path(), source });
     }
-    let client = crate::api::http(std::time::Duration::from_millis(2 * WAIT_MS)).map_err(Error::Client)?;
-    let position = truth["position"].as_str().unwrap_or_default();
-    let api = Api { client, base: api_url.trim_end_matches('/'), token, position };
+    let api = Api { client, position: truth["position"].as_str().unwrap_or_default() };
     let of =
         |key: &str| truth[key].as_object().into_iter().flatten().map(|(id, of)| (id.clone(), of.clone()));
     let groups = stream::iter(of("groups").collect::<Vec<_>>())
@@ -61,13 +59,12 @@ pub(crate) async fn compare(truth: &Path, api_url: &str, token: Option<&str>) ->
 
 impl Api<'_> {
     async fn compare_group(&self, id: String, truth: Value) -> Vec<String> {
-        let path = format!("/v1/groups/{}", encode(&id));
         let mut found = Differences { of: format!("group {id}"), lines: Vec::new() };
-        match self.get(&path, None).await {
+        match self.get(&["v1", "groups", &id], None).await {
             Err(why) => found.say(&why),
             Ok(group) => found.group(&truth, &group),
         }
-        match self.timeline(&path).await {
+        match self.timeline(&id).await {
             Err(why) => found.say(&why),
             Ok(entries) => found.timeline(&truth["timeline"], &entries),
         }
@@ -76,7 +73,7 @@ impl Api<'_> {
 
     async fn compare_message(&self, id: String, truth: Value) -> Vec<String> {
         let mut found = Differences { of: format!("message {id}"), lines: Vec::new() };
-        match self.get(&format!("/v1/messages/{}/receipts", encode(&id)), None).await {
+        match self.get(&["v1", "messages", &id, "receipts"], None).await {
             Err(why) => found.say(&why),
             Ok(message) => found.message(&truth, &message),
         }
@@ -87,7 +84,7 @@ impl Api<'_> {
         let mut entries = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let mut page = self.get(&format!("{group}/timeline"), cursor.as_deref()).await?;
+            let mut page = self.get(&["v1", "groups", group, "timeline"], cursor.clone()).await?;
             let next = page["cursor"].as_str().map(str::to_owned);
             let Some(Value::Array(more)) = page.get_mut("entries").map(Value::take) else {
                 return Err("the timeline has no entries".to_owned());
@@ -101,24 +98,16 @@ impl Api<'_> {
         }
     }
 
-    async fn get(&self, path: &str, cursor: Option<&str>) -> Result<Value, String> {
-        let mut url = format!("{}{path}?wait_ms={WAIT_MS}", self.base);
-        if !self.position.is_empty() {
-            url += &format!("&min_position={}", encode(self.position));
+    async fn get(&self, path: &[&str], cursor: Option<String>) -> Result<Value, String> {
+        let position = Some(self.position.to_owned()).filter(|position| !position.is_empty());
+        let query = [("wait_ms", Some(WAIT_MS.to_string())), ("min_position", position), ("cursor", cursor)];
+        let deadline = Some(Duration::from_millis(2 * WAIT_MS));
+        let request = Request { path, query: &query, deadline, ..Request::default() };
+        let answer = self.client.send(request).await.map_err(|failure| failure.to_string())?;
+        match answer.status {
+            status if status.is_success() => Ok(answer.body),
+            status => Err(format!("GET /{} was answered {}", path.join("/"), status.as_u16())),
         }
-        if let Some(cursor) = cursor {
-            url += &format!("&cursor={}", encode(cursor));
-        }
-        let mut request = self.client.get(&url);
-        if let Some(token) = self.token {
-            request = request.bearer_auth(token);
-        }
-        let response = request.send().await.map_err(|e| format!("GET {path} failed: {e}"))?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(format!("GET {path} was answered {}", status.as_u16()));
-        }
-        response.json().await.map_err(|e| format!("GET {path} was not answered with JSON: {e}"))
     }
 }
 
@@ -229,19 +218,6 @@ fn unix_seconds(time: &Value) -> Value {
         Some(time) => Value::from(time.as_second()),
         None => time.clone(),
     }
-}
-
-/// Percent-encodes all but what RFC 3986 leaves unreserved.
-fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

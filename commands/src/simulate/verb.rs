@@ -65,8 +65,7 @@ pub(crate) async fn verb(args: SimulateVerb) -> Result<(), Failure> {
 
 /// Compares a truth with the API.
 async fn check(truth: &Path, api: &ApiReach, output: Output) -> Result<(), Failure> {
-    let (url, token) = api.address()?;
-    let differences = compare(truth, &url, token.as_deref()).await;
+    let differences = compare(truth, &api.client()?).await;
     let differences = differences.map_err(|error| Failure::failed("the simulation ended", &error))?;
     let report = Report { differences, ..Report::default() };
     let as_text = || match report.is_clean() {

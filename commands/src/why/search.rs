@@ -112,7 +112,7 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
             hits.events.iter().enumerate().map(|(i, hit)| (hit.record.event_id.clone(), i)).collect();
         let stream = log::stream(partition);
         let looked = log
-            .each_there(look(&stream, since), |found| {
+            .each(look(&stream, since), |found| {
                 let Some(hit) = event(found, id, &replayed, partition) else { return };
                 match first.get(&hit.record.event_id) {
                     Some(&place) => hits.events[place].again.push(hit.position()),
@@ -133,7 +133,7 @@ async fn failures(log: &Log, id: &str, since: Option<i64>, hits: &mut Hits) -> R
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
     let looked = log
-        .each_there(look(log::FAILED_STREAM, since), |found| {
+        .each(look(log::FAILED_STREAM, since), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
             let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
             let names = [&failed.failed_id, &failed.request_id, &failed.log_position];
@@ -144,7 +144,7 @@ async fn failures(log: &Log, id: &str, since: Option<i64>, hits: &mut Hits) -> R
         })
         .await?;
     let settled = log
-        .each_there(look(log::RESOLVED_STREAM, None), |found| {
+        .each(look(log::RESOLVED_STREAM, None), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
                 failures[place].resolution = Some(resolution);
@@ -157,7 +157,7 @@ async fn failures(log: &Log, id: &str, since: Option<i64>, hits: &mut Hits) -> R
 }
 
 fn look(stream: &str, since: Option<i64>) -> Look {
-    Look { stream: stream.to_owned(), since, what: "searching", ..Look::default() }
+    Look { stream: stream.to_owned(), since, over_holes: true, what: "searching", ..Look::default() }
 }
 
 /// Ids of messages and requests stand in the JSON of what failed, as texts of their own.

@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Error;
 use crate::broker::Broker;
-use crate::trace;
+use crate::system::random_hex;
 
 /// One message on its way into one stream.
 #[derive(Debug, Clone)]
@@ -128,7 +128,7 @@ impl Wire {
             return Err(Error::Disconnected);
         }
         let patience = messages.iter().map(|message| message.patience).max().unwrap_or_else(Instant::now);
-        let id = trace::random_hex::<16>();
+        let id = random_hex::<16>();
         let parts: Vec<Outgoing> =
             messages.iter().zip(1..).map(|(message, at)| message.part_of(&id, at, count)).collect();
         // Before the first is sent: the broker keeps what it has of a batch that never ends for a while, and only so many.

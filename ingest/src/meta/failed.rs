@@ -1,8 +1,7 @@
 //! What cannot be read, kept with all that is needed to read it later.
 
 use bytes::Bytes;
-use groupfold_schemas::failure::Cause;
-use groupfold_schemas::log::fingerprint;
+use groupfold_schemas::failure::{Cause, fingerprint};
 use groupfold_schemas::v1::{FailedWebhook, Record};
 
 use super::contact::Contacts;

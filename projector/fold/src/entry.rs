@@ -113,7 +113,7 @@ pub enum Key {
         message: String,
         /// The platform's id of the user.
         user: String,
-        /// The group that it was told in; empty where an older fold kept it.
+        /// The group that it was told in.
         group: String,
     },
 }
@@ -293,9 +293,6 @@ impl Key {
             Self::Command { command } => KeyWriter::new(b'c').text(command),
             Self::Outcome { request, event_id } => KeyWriter::new(b'q').text(request).text(event_id),
             Self::GroupOutcome { group, event_id } => KeyWriter::new(b'o').text(group).text(event_id),
-            Self::View { message, user, group } if group.is_empty() => {
-                KeyWriter::new(b'v').text(message).text(user)
-            }
             Self::View { message, user, group } => KeyWriter::new(b'v').text(message).text(user).text(group),
         }
         .0
@@ -330,14 +327,7 @@ impl Key {
             b'c' => Self::Command { command: text },
             b'q' => Self::Outcome { request: text, event_id: reader.text()? },
             b'o' => Self::GroupOutcome { group: text, event_id: reader.text()? },
-            b'v' => Self::View {
-                message: text,
-                user: reader.text()?,
-                group: match reader.0 {
-                    [] => String::new(),
-                    _ => reader.text().filter(|group| !group.is_empty())?,
-                },
-            },
+            b'v' => Self::View { message: text, user: reader.text()?, group: reader.text()? },
             _ => return None,
         };
         reader.0.is_empty().then_some(key)

@@ -276,20 +276,3 @@ pub struct MemberReceipt {
     /// Earliest playing, Unix milliseconds.
     pub played_at_ms: Option<i64>,
 }
-
-/// Stable snake-case name of a setting.
-#[must_use]
-pub fn setting_name(setting: v1::Setting) -> &'static str {
-    match setting {
-        v1::Setting::Unspecified => "unknown",
-        v1::Setting::Subject => "subject",
-        v1::Setting::Description => "description",
-        v1::Setting::Picture => "picture",
-        v1::Setting::JoinApprovalMode => "join_approval_mode",
-        v1::Setting::InviteLink => "invite_link",
-        v1::Setting::Announce => "announce",
-        v1::Setting::Locked => "locked",
-        v1::Setting::MemberAddMode => "member_add_mode",
-        v1::Setting::EphemeralSeconds => "ephemeral_seconds",
-    }
-}

@@ -4,11 +4,9 @@
 //! group in its path; other routes must look at the [`Caller`] themselves, and are closed to bound tokens until they
 //! stand in [`FOR_BOUND`].
 
-mod rate;
-
 use std::convert::Infallible;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{FromRequestParts, MatchedPath, RawPathParams, Request, State};
@@ -17,20 +15,17 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use groupfold_fold::entry::{Key, Source as _, Value};
-use groupfold_schemas::v1;
 use ring::hmac;
 use ring::rand::SystemRandom;
-use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::links;
 use super::params::{At, Params};
-use super::problem::Problem;
+use crate::caller::Caller;
+use crate::problem::Problem;
 use crate::reads::position_of;
-use crate::store::{self, ReadView};
-use crate::token::{Holder, Scope, Token, hashes};
-use rate::Bucket;
+use crate::store::ReadView;
+use crate::token::{Scope, Token, sha256};
 
 /// Routes without a group in their path whose reading tells a bound token of its own numbers' groups alone.
 pub(super) const FOR_BOUND: [&str; 8] = [
@@ -53,70 +48,6 @@ const OPERATORS: &str = "/v1/ops/";
 /// The name of a path's group, as all routes have it.
 const GROUP_PARAM: &str = "group_id";
 
-/// Who asks. An argument of every handler whose answer speaks of more than the group in its path.
-#[derive(Debug, Clone)]
-pub(crate) struct Caller(Arc<Grant>);
-
-#[derive(Debug)]
-struct Grant {
-    token: Token,
-    bucket: Option<Bucket>,
-    /// Cancelled once the token is good for nothing any more.
-    taken_back: CancellationToken,
-}
-
-impl Caller {
-    fn new(token: Token) -> Self {
-        let bucket = token.requests_per_second.map(Bucket::new);
-        Self(Arc::new(Grant { token, bucket, taken_back: CancellationToken::new() }))
-    }
-
-    /// Comes about when the token is taken back: whoever goes on telling this caller ends then.
-    pub(crate) async fn taken_back(&self) {
-        self.0.taken_back.cancelled().await;
-    }
-
-    /// Whoever reaches an API without tokens.
-    pub(crate) fn anyone() -> Self {
-        Self::new(Token { holder: Holder::Process, ..Token::all("anyone", "") })
-    }
-
-    /// The name that audit lines have.
-    pub(crate) fn name(&self) -> &str {
-        &self.0.token.name
-    }
-
-    /// An idempotency key, as nobody else has it.
-    pub(crate) fn key(&self, key: &str) -> String {
-        self.0.token.key(key)
-    }
-
-    /// True if the token has this scope.
-    pub(crate) fn has(&self, scope: Scope) -> bool {
-        self.0.token.scopes.contains(&scope)
-    }
-
-    /// True if the token is bound to no number.
-    pub(crate) fn sees_all(&self) -> bool {
-        self.0.token.phone_number_ids.is_none()
-    }
-
-    /// True if the token may see the groups of this business number. One that is not known is nobody's.
-    pub(crate) fn may_see(&self, phone_number_id: &str) -> bool {
-        let numbers = self.0.token.phone_number_ids.as_ref();
-        numbers.is_none_or(|numbers| numbers.iter().any(|number| number == phone_number_id))
-    }
-
-    /// True if the token may see a group, as a store that has it says.
-    pub(crate) fn may_see_group(&self, view: &ReadView<'_>, group_id: &str) -> Result<bool, store::Error> {
-        if self.sees_all() {
-            return Ok(true);
-        }
-        let head = view.get(&Key::Head { group: group_id.to_owned() })?;
-        Ok(matches!(head, Some(Value::Head(head)) if self.may_see(number_of(&head))))
-    }
-}
-
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 
@@ -132,11 +63,6 @@ impl Token {
     fn bound_to_nothing(self) -> Self {
         Self { phone_number_ids: Some(Vec::new()), ..self }
     }
-}
-
-/// The business number of a group; empty where none is known.
-pub(crate) fn number_of(head: &v1::GroupHead) -> &str {
-    head.origin.as_ref().map_or("", |origin| origin.phone_number_id.as_str())
 }
 
 /// The configured tokens, as tags of their hashes under a key that only this process knows: comparing tags takes the
@@ -164,13 +90,13 @@ impl Tokens {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         let mut before = std::mem::take(&mut *known);
         for token in tokens {
-            let stays = before.iter().position(|(_, caller)| caller.0.token == *token);
+            let stays = before.iter().position(|(_, caller)| caller.is_of(token));
             known.push(match stays {
                 Some(place) => before.swap_remove(place),
                 None => (hmac::sign(&self.key, &token.sha256), Caller::new(token.clone())),
             });
         }
-        before.iter().for_each(|(_, caller)| caller.0.taken_back.cancel());
+        before.iter().for_each(|(_, caller)| caller.take_back());
     }
 
     /// True if nobody needs a token.
@@ -182,15 +108,13 @@ impl Tokens {
         if let Some(anyone) = &self.anyone {
             return Some(anyone.clone());
         }
-        let hashes = hashes(bearer(headers)?);
+        let hash = sha256(bearer(headers)?);
         // All are compared, so that time does not tell which one came close.
         let mut found = None;
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         for (tag, caller) in known.iter() {
-            for hash in &hashes {
-                if hmac::verify(&self.key, hash, tag.as_ref()).is_ok() {
-                    found = Some(caller);
-                }
+            if hmac::verify(&self.key, &hash, tag.as_ref()).is_ok() {
+                found = Some(caller);
             }
         }
         found.cloned()
@@ -268,11 +192,7 @@ fn names_group(route: &str) -> bool {
 
 /// What the token is good for, before anything is looked at.
 fn admit(caller: &Caller, method: &Method, route: &str) -> Result<(), Problem> {
-    if let Some(bucket) = &caller.0.bucket
-        && let Err(wait) = bucket.take()
-    {
-        return Err(Problem::too_many(wait));
-    }
+    caller.take_turn().map_err(Problem::too_many)?;
     let operators = route.starts_with(OPERATORS);
     let reads = is_reading(method) && !operators;
     if reads {

@@ -19,11 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Api;
 use super::answer::with_position;
-use super::auth::Caller;
 use super::params::Params;
-use super::problem::{Problem, ProblemBody};
+use crate::caller::Caller;
 use crate::feed::{body, follow};
 use crate::partition::Partition;
+use crate::problem::{Problem, ProblemBody};
 use crate::reads::Reads;
 use place::Place;
 

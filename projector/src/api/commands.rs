@@ -3,18 +3,19 @@
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use groupfold_fold::view;
-use groupfold_schemas::v1::{CommandItem, Outcome};
+use groupfold_schemas::v1::CommandItem;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::answer::Answer;
-use super::auth::Caller;
 use super::params::{IdList, Limit, Params, id_cursor};
-use super::problem::{Problem, ProblemBody};
-use super::{Api, convert, id_of, shape};
+use super::{Api, id_of};
 use crate::asked;
+use crate::caller::Caller;
 use crate::partition::Partition;
+use crate::problem::{Problem, ProblemBody};
 use crate::reads::position_of;
+use crate::shape::{self, convert};
 use crate::store::ReadView;
 
 /// What is looked at for a page is bounded in each partition, however few of it pass.
@@ -207,10 +208,6 @@ fn of(command: view::Command, position: &str) -> Command {
 }
 
 fn item(item: CommandItem) -> Item {
-    let outcome = match item.outcome() {
-        Outcome::Unknown => "unknown",
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-    };
+    let outcome = item.outcome().name();
     Item { name: item.name, outcome, errors: item.errors.into_iter().map(convert::error).collect() }
 }

@@ -14,13 +14,14 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::v1;
 
 use super::answer::{self, Answer};
-use super::auth::{self, Caller};
 use super::params::{IdList, Limit, Params, id_cursor};
-use super::problem::{Problem, ProblemBody};
-use super::{Api, convert, id_of, shape};
+use super::{Api, id_of};
+use crate::caller::{Caller, number_of};
 use crate::partition::Partition;
+use crate::problem::{Problem, ProblemBody};
 use crate::reads::{Freshness, Told, position_of};
 use crate::refold::past as refold;
+use crate::shape::{self, convert};
 use crate::store::{self, ReadView};
 use filter::PolicyFilter;
 
@@ -89,7 +90,7 @@ struct Filter {
 impl Filter {
     fn passes(&self, view: &ReadView<'_>, id: &str, head: &v1::GroupHead) -> Result<bool, store::Error> {
         let status = view::status_of(head);
-        let number = auth::number_of(head);
+        let number = number_of(head);
         Ok(self.caller.may_see(number)
             && self.status.is_none_or(|wanted| wanted == status)
             && self.phone_number_id.as_deref().is_none_or(|wanted| wanted == number)

@@ -4,7 +4,7 @@ use axum::body::{Body, Bytes, to_bytes};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
+use crate::problem::Problem;
 
 /// Longest answer that is looked through: pages are bounded, none comes near.
 const ANSWER_BYTES_MAX: usize = 256 * 1024 * 1024;

@@ -6,9 +6,8 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::{
-    Api, ask, changes, commands, groups, operate, ops, policy, position, receipts, shape, timeline, usage,
-};
+use super::{Api, ask, changes, commands, groups, operate, ops, policy, position, receipts, timeline, usage};
+use crate::shape;
 
 #[derive(OpenApi)]
 #[openapi(

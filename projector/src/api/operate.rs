@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 
 use super::Api;
 use super::params::Params;
-use super::problem::{Problem, ProblemBody};
+use crate::problem::{Problem, ProblemBody};
 use crate::rebuild::{Job, Scope, Task};
 
 /// How a task is doing, or how it ended

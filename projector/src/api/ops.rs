@@ -14,7 +14,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
-use super::shape;
+use crate::shape;
 
 const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const PROMETHEUS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -117,7 +117,7 @@ pub(crate) async fn metrics(State(ops): State<Ops>, headers: HeaderMap) -> Respo
     match encoded {
         Ok(()) if open => ([(header::CONTENT_TYPE, OPENMETRICS_TYPE)], text).into_response(),
         Ok(()) => ([(header::CONTENT_TYPE, PROMETHEUS_TYPE)], plain(&text)).into_response(),
-        Err(_) => super::problem::Problem::internal().into_response(),
+        Err(_) => crate::problem::Problem::internal().into_response(),
     }
 }
 

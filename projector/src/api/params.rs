@@ -10,7 +10,7 @@ use groupfold_fold::view::{CommandStatus, MemberStatus, Status};
 use groupfold_schemas::id;
 use groupfold_schemas::position::Position;
 
-use super::problem::Problem;
+use crate::problem::Problem;
 use crate::reads::Freshness;
 use crate::text::Lang;
 use crate::usage::{By, Place};

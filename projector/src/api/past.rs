@@ -8,8 +8,8 @@ use groupfold_schemas::position::Position;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::params::At;
-use super::problem::Problem;
 use crate::partition::Partition;
+use crate::problem::Problem;
 use crate::reads::{Freshness, Reads, Turns, blocking};
 use crate::refold::past as refold;
 use crate::store::chain;

@@ -13,8 +13,9 @@ use groupfold_schemas::v1::event::Kind;
 use utoipa::{IntoParams, IntoResponses};
 
 use super::ask::{Headers, OfGroup};
-use super::problem::{Problem, ProblemBody};
-use super::{Api, id_of, shape};
+use super::{Api, id_of};
+use crate::problem::{Problem, ProblemBody};
+use crate::shape;
 use body::{Ids, ModeratorsWanted, VisibilityWanted, label_of};
 use write::Order;
 pub(crate) use write::Written;

@@ -4,12 +4,13 @@ use axum::extract::State;
 use groupfold_fold::apply::Digest;
 use groupfold_schemas::position::Position;
 
+use super::Api;
 use super::answer::Answer;
-use super::auth::Caller;
 use super::params::Params;
-use super::problem::{Problem, ProblemBody};
-use super::{Api, shape};
+use crate::caller::Caller;
 use crate::partition::Partition;
+use crate::problem::{Problem, ProblemBody};
+use crate::shape;
 use crate::status::{Run, Status};
 use crate::store::ReadView;
 

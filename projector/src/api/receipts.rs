@@ -7,12 +7,13 @@ use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 
 use super::answer::Answer;
-use super::auth::Caller;
 use super::params::Params;
-use super::problem::{Problem, ProblemBody};
-use super::{Api, convert, id_of, shape};
+use super::{Api, id_of};
+use crate::caller::Caller;
+use crate::problem::{Problem, ProblemBody};
 use crate::reads::position_of;
 use crate::refold::past as refold;
+use crate::shape::{self, convert};
 use crate::store::ReadView;
 
 /// The receipts of a message

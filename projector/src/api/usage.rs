@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use axum::extract::State;
 
+use super::Api;
 use super::answer::Answer;
-use super::auth::Caller;
 use super::params::{Params, usage_cursor};
-use super::problem::{Problem, ProblemBody};
-use super::{Api, convert, shape};
+use crate::caller::Caller;
 use crate::partition::Partition;
+use crate::problem::{Problem, ProblemBody};
 use crate::reads::{self, Turns, blocking};
+use crate::shape::{self, convert};
 use crate::usage::{self, By, Counts, Page, Question};
 
 /// Counts at the same time: each reads a good part of the stores.
@@ -78,25 +79,15 @@ fn answer(page: Page, by: By) -> Answer<shape::Usage> {
     let row = |(key, counts): (String, Counts)| shape::UsageRow {
         window_open_until: windows.get(&key).map(|until_ms| convert::time(*until_ms)),
         key,
-        counts: convert_counts(counts),
+        counts,
     };
     let body = shape::Usage {
-        by: match by {
-            By::Day => shape::UsageBy::Day,
-            By::Group => shape::UsageBy::Group,
-            By::Category => shape::UsageBy::Category,
-            By::Country => shape::UsageBy::Country,
-        },
+        by,
         rows: rows.into_iter().map(row).collect(),
-        total: convert_counts(total),
+        total,
         messages,
         cursor: next.as_ref().map(usage_cursor),
         position: position.to_string(),
     };
     Answer { body, position }
-}
-
-fn convert_counts(counts: Counts) -> shape::UsageCounts {
-    let Counts { delivered, billable, free, free_in_window, unpriced } = counts;
-    shape::UsageCounts { delivered, billable, free, free_in_window, unpriced }
 }

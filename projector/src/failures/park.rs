@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_nats::jetstream::Context;
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
-use groupfold_schemas::failure::Cause;
+use groupfold_schemas::failure::{Cause, fingerprint};
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::{frame, log, v1};
 use tokio::sync::Notify;
@@ -160,7 +160,7 @@ impl Parking {
             Err(error) => return Ok(Err(error)),
         };
         let at = format!("{partition}:{sequence}");
-        let log_time_ms = crate::tail::millis(message.time);
+        let log_time_ms = crate::stream::millis(message.time);
         let mut failed = failure(&failed_id, record, &at, message.subject.as_str(), log_time_ms);
         // What does not fit a second time is still in the log, at the position that the failure names.
         if message.payload.len() + AROUND_BYTES <= self.context.client().max_payload() {
@@ -224,7 +224,7 @@ fn failure(
         group_id: told.as_ref().and_then(|(_, _, _, group)| group.clone()).unwrap_or_default(),
         cause: cause.to_owned(),
         expected: format!("{}: {expected}", record.reason),
-        fingerprint: log::fingerprint([cause, &record.reason, kind].map(str::as_bytes)),
+        fingerprint: fingerprint([cause, &record.reason, kind].map(str::as_bytes)),
         received_time_ms: log_time_ms,
         build: env!("CARGO_PKG_VERSION").to_owned(),
         log_position: at.to_owned(),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use crate::api::convert;
+use crate::shape::convert;
 
 /// What one event made different about one thing.
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,7 +135,7 @@ fn value_of(value: Of, member_id: &str) -> Value {
         Of::Texts(texts) => json!(texts.texts),
         Of::Flag(flag) => json!(flag),
         Of::View(view) => json!({ "user_id": view.user_id, "viewed_at": convert::time(view.viewed_at_ms) }),
-        Of::Settings(settings) => settings.settings().map(groupfold_fold::view::setting_name).collect(),
+        Of::Settings(settings) => settings.settings().map(v1::Setting::name).collect(),
     }
 }
 

@@ -7,18 +7,17 @@ use async_nats::header;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, Message};
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::log;
 
 use crate::consumer::{self, Ephemeral};
-use crate::tail::{self, StreamInfo};
+use crate::stream::{self, Info};
+use crate::tail;
 
 /// Messages and bytes that the broker sends ahead of one reader.
 const AHEAD_MESSAGES: usize = 256;
 const AHEAD_BYTES: usize = 1024 * 1024;
-/// The broker says that it is there at least this often; two missed and the consumer is made anew.
-const HEARTBEAT: Duration = Duration::from_secs(5);
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How often it is looked whether retention comes near, where a filter hides what it took, and near it is with so many
@@ -55,7 +54,7 @@ pub(crate) struct Spot {
 
 impl Spot {
     /// Behind all that the stream has.
-    pub(crate) fn end(info: &StreamInfo) -> Self {
+    pub(crate) fn end(info: &Info) -> Self {
         Self { next: info.last_sequence + 1, before_ms: (info.last_sequence > 0).then_some(info.last_ms) }
     }
 }
@@ -95,17 +94,17 @@ struct Connected {
     came: u64,
 }
 
-type Looking = Pin<Box<dyn Future<Output = Result<StreamInfo, String>> + Send>>;
+type Looking = Pin<Box<dyn Future<Output = Result<Info, String>> + Send>>;
 type Connecting = Pin<Box<dyn Future<Output = Result<Connected, Gone>> + Send>>;
 
 /// What the broker says of the stream of changes.
-pub(crate) async fn look(client: &async_nats::Client) -> Result<StreamInfo, String> {
+pub(crate) async fn look(client: &async_nats::Client) -> Result<Info, String> {
     look_at(&context(client)).await
 }
 
 /// When the stream of changes took the one of this sequence, Unix milliseconds; `None` if it has none.
 pub(crate) async fn taken_at(client: &async_nats::Client, sequence: u64) -> Result<Option<i64>, String> {
-    tail::taken_at(&context(client), log::CHANGES_STREAM, sequence).await
+    stream::taken_at(&context(client), log::CHANGES_STREAM, sequence).await
 }
 
 /// A partition of which changes after this position may be gone; `None` if all are kept. They are where the first that is
@@ -126,7 +125,8 @@ pub(crate) async fn taken_after(
         let end = remembered.unwrap_or_default().max(published(partition));
         Ok((end > sequence).then_some(partition))
     });
-    let taken: Vec<_> = stream::iter(each).buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
+    let taken: Vec<_> =
+        futures_util::stream::iter(each).buffer_unordered(ASKED_AT_ONCE).try_collect().await?;
     Ok(taken.into_iter().flatten().next())
 }
 
@@ -160,8 +160,8 @@ impl Kept {
     }
 }
 
-async fn look_at(context: &Context) -> Result<StreamInfo, String> {
-    tail::look(context, log::CHANGES_STREAM).await
+async fn look_at(context: &Context) -> Result<Info, String> {
+    stream::look(context, log::CHANGES_STREAM).await
 }
 
 fn context(client: &async_nats::Client) -> Context {
@@ -212,7 +212,7 @@ impl Following {
                 continue;
             };
             connected.came += 1;
-            let told = message.info().map(|info| (info.stream_sequence, tail::millis(info.published)));
+            let told = message.info().map(|info| (info.stream_sequence, stream::millis(info.published)));
             let Ok((sequence, taken_ms)) = told else { continue };
             if sequence >= self.place.spot.next {
                 self.held = Some((Spot { next: sequence + 1, before_ms: Some(taken_ms) }, message));
@@ -258,7 +258,7 @@ impl Following {
     }
 
     /// Nothing between what was found sound and what came since was taken before it came.
-    fn check(&self, info: &StreamInfo) -> Result<(), Gone> {
+    fn check(&self, info: &Info) -> Result<(), Gone> {
         if info.created != self.place.created {
             return Err(Gone::Recreated);
         }
@@ -337,7 +337,7 @@ impl Place {
         };
         let consumer = Ephemeral::make(&self.context, log::CHANGES_STREAM, config).await;
         let consumer = consumer.map_err(|error| Gone::Unavailable(error.to_string()))?;
-        let messages = consumer.messages(AHEAD_MESSAGES, AHEAD_BYTES, HEARTBEAT).await;
+        let messages = consumer.messages(AHEAD_MESSAGES, AHEAD_BYTES).await;
         let messages = messages.map_err(|error| Gone::Unavailable(error.to_string()))?;
         Ok(Connected { messages, consumer, came: 0 })
     }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::stream::{Changes, End, Last, Waiting, last_of};
-use crate::api::auth::number_of;
+use crate::caller::number_of;
 use crate::partition::Partition;
 use crate::store::{self, ReadView, published};
 

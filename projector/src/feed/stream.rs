@@ -13,7 +13,7 @@ use groupfold_schemas::{log, v1};
 use serde::Deserialize;
 
 use super::{NUMBER_HEADER, body};
-use crate::tail;
+use crate::{stream, tail};
 
 /// Bound of one request to the broker.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
@@ -93,9 +93,9 @@ impl Changes {
         let mark = self.last(log::CHANGE_MARKS_STREAM, &log::change_mark_subject(self.partition)).await?;
         // After what is told of it: it goes as far at least.
         let stream = log::stream(self.partition);
-        let info = tail::look(&self.context, &stream).await?;
+        let info = stream::look(&self.context, &stream).await?;
         self.log = info.created;
-        let kept = tail::look(&self.context, log::CHANGES_STREAM).await?;
+        let kept = stream::look(&self.context, log::CHANGES_STREAM).await?;
         self.created = kept.created;
         let told = |message: &Option<(u64, HeaderMap)>| self.last_in(&message.as_ref()?.1);
         // While the stream has changes of the partition the last is how far it goes: retention takes the first. Where it
@@ -131,9 +131,8 @@ impl Changes {
     fn last_in(&self, headers: &HeaderMap) -> Option<Last> {
         let of_this_log = headers.get(LOG_HEADER).is_some_and(|log| log.as_str() == self.log);
         let (_, mark) = Mark::from_id(headers.get(header::NATS_MESSAGE_ID)?.as_str())?;
-        // Earlier builds did not tell it.
-        let log_time_ms = headers.get(LOG_TIME_HEADER).and_then(|time| time.as_str().parse().ok());
-        of_this_log.then_some(Last { mark, log_time_ms: log_time_ms.unwrap_or_default() })
+        let log_time_ms = headers.get(LOG_TIME_HEADER)?.as_str().parse().ok()?;
+        of_this_log.then_some(Last { mark, log_time_ms })
     }
 
     async fn last(&self, stream: &str, subject: &str) -> Result<Option<(u64, HeaderMap)>, String> {

@@ -1,8 +1,8 @@
 //! Answers that any partition may have, where this process owns some of them: what it does not know another one may.
 
 use super::{Freshness, Reads};
-use crate::api::problem::Problem;
 use crate::partition::Partition;
+use crate::problem::Problem;
 use crate::store::ReadView;
 
 impl Reads {

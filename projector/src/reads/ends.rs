@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::Reads;
 use crate::partition::Partition;
 use crate::status::Run;
-use crate::tail;
+use crate::stream;
 
 /// How long the broker is waited for. After that the ends are those that the loops know.
 const LOOK_MAX: Duration = Duration::from_millis(500);
@@ -31,7 +31,7 @@ impl Reads {
             partitions.iter().filter(|partition| matches!(partition.status.borrow().run, Run::Running));
         join_all(reading.map(|partition| async move {
             let stream = log::stream(partition.id);
-            let Ok(Ok(info)) = timeout(LOOK_MAX, tail::look(context, &stream)).await else { return };
+            let Ok(Ok(info)) = timeout(LOOK_MAX, stream::look(context, &stream)).await else { return };
             partition.status.send_if_modified(|status| {
                 let grown = info.last_sequence > status.log_end;
                 status.saw_end(info.last_sequence);

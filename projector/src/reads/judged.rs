@@ -7,11 +7,11 @@ use groupfold_schemas::position::Position;
 use tokio::time::{Instant, timeout_at};
 
 use super::Reads;
-use crate::api::problem::Problem;
 use crate::desk::Unwritten;
 use crate::partition::Partition;
+use crate::problem::Problem;
 use crate::status::{Run, Status};
-use crate::tail;
+use crate::stream;
 
 /// How long whoever asks waits for it.
 const WAIT: Duration = Duration::from_secs(10);
@@ -51,7 +51,7 @@ impl Reads {
     async fn end_of_log(&self, partition: &Partition, deadline: Instant) -> Result<u64, Problem> {
         let Some(context) = &self.log else { return Ok(partition.status.borrow().log_end) };
         let stream = log::stream(partition.id);
-        match timeout_at(deadline, tail::look(context, &stream)).await {
+        match timeout_at(deadline, stream::look(context, &stream)).await {
             Ok(Ok(info)) => Ok(info.last_sequence),
             told => {
                 let why = told.ok().and_then(Result::err).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::api::problem::Problem;
+use crate::problem::Problem;
 use crate::store::chain;
 
 /// Turns, each of which holds a thread while it lasts.

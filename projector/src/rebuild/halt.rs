@@ -5,7 +5,7 @@ use groupfold_schemas::log;
 use super::{Error, Rebuilds};
 use crate::partition::Partition;
 use crate::status::{Run, Stop};
-use crate::{loss, scan, tail};
+use crate::{loss, scan, stream};
 
 impl Rebuilds {
     /// Why the partition is stopped, and where its log ends; `None` where it goes on, or will once it is served.
@@ -23,8 +23,8 @@ impl Rebuilds {
         }
         let (stream, next) = (log::stream(live.id), applied + 1);
         let unreadable = |why| scan::Error::Unreadable { stream: stream.clone(), why };
-        let end = tail::look(&self.context, &stream).await.map_err(unreadable)?.last_sequence;
-        if end < next || tail::has_message(&self.context, &stream, next).await.map_err(unreadable)? {
+        let end = stream::look(&self.context, &stream).await.map_err(unreadable)?.last_sequence;
+        if end < next || stream::has_message(&self.context, &stream, next).await.map_err(unreadable)? {
             return Ok(None);
         }
         let accepted = loss::accepted(&self.context, &stream, next, None).await.map_err(unreadable)?;

@@ -17,7 +17,7 @@ use crate::scan::{self, From, Scan, Stretch};
 use crate::tail;
 
 /// Most log messages that one refolding takes; a group with more is not refolded.
-pub const EVENTS_MAX: usize = 100_000;
+const EVENTS_MAX: usize = 100_000;
 /// Messages folded at a time.
 const BATCH_EVENTS: usize = 1_000;
 
@@ -64,7 +64,7 @@ pub fn message_subjects(partition: u16, group: Option<&str>) -> Vec<String> {
 }
 
 /// Folds the messages of these subjects up to the sequence `to`, itself included. Memory holds the entries of
-/// at most [`EVENTS_MAX`] messages; records that the projector passes over are passed over.
+/// a bounded number of messages; records that the projector passes over are passed over.
 ///
 /// # Errors
 /// The log cannot be read, lost its beginning, or has too many such messages.

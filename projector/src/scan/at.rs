@@ -63,7 +63,7 @@ pub async fn told(context: &Context, stream: &str) -> Result<Told, Error> {
     };
     let at: jiff::Timestamp =
         answer.ts.parse().map_err(|error: jiff::Error| unreadable(error.to_string()))?;
-    let last_ms = crate::tail::millis(answer.info.state.last_timestamp);
+    let last_ms = crate::stream::millis(answer.info.state.last_timestamp);
     Ok(Told { ends: Ends::of(&answer.info), at_ms: at.as_millisecond(), last_ms })
 }
 

@@ -69,38 +69,35 @@ pub(super) fn by_group(partition: u16, db: &sled::Db) -> Result<BTreeMap<String,
 }
 
 /// What a whole store adds up to, read once.
+#[derive(Default)]
 pub(super) struct Sums {
     /// Digest of all entries.
     pub(super) entries: Digest,
     /// Digest of the entries whose keys name a group.
     pub(super) of_groups: Digest,
-    /// Sum of the digests that are kept; `None` if there is none though there are groups.
-    pub(super) kept: Option<Digest>,
+    /// Sum of the digests that are kept.
+    pub(super) kept: Digest,
 }
 
 impl Sums {
     pub(super) fn of(partition: u16, db: &sled::Db) -> Result<Self, Error> {
-        let (mut entries, mut of_groups) = (Digest::default(), Digest::default());
-        let mut kept: Option<Digest> = None;
-        let mut any = false;
+        let mut sums = Self::default();
         for entry in pages::entries(partition, db.iter()) {
             let (key, value) = entry?;
             if key.first() == Some(&PREFIX) {
-                kept = Some(kept.unwrap_or_default().plus(read(partition, &value)?));
+                sums.kept = sums.kept.plus(read(partition, &value)?);
             } else if key.first() == Some(&outbox::PREFIX) {
                 // No part of the state, but whoever publishes it must be able to read it.
                 outbox::check(partition, &value)?;
             } else if is_entry(&key) {
                 let way = Digest::of(&key, &value);
-                entries = entries.plus(way);
+                sums.entries = sums.entries.plus(way);
                 if group_of(&key).is_some() {
-                    of_groups = of_groups.plus(way);
-                    any = true;
+                    sums.of_groups = sums.of_groups.plus(way);
                 }
             }
         }
-        let kept = if any { kept } else { Some(kept.unwrap_or_default()) };
-        Ok(Self { entries, of_groups, kept })
+        Ok(sums)
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use groupfold_fold::apply::Digest;
 use groupfold_schemas::{frame, v1};
 
-use super::digests::{self, Sums};
+use super::digests::Sums;
 use super::format::{io, sync_folder};
 use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of};
 
@@ -182,12 +182,10 @@ pub(super) fn verify(settings: &Settings, db: &sled::Db, progress: &v1::Progress
             Damage::OtherDigest { found: sums.entries, expected },
         ));
     }
-    match sums.kept {
-        // Written by a build that kept none.
-        None => digests::write_all(settings.partition, db),
-        Some(kept) if kept == sums.of_groups => Ok(()),
-        Some(_) => Err(Error::damaged(settings.partition, Damage::OtherGroups)),
+    if sums.kept != sums.of_groups {
+        return Err(Error::damaged(settings.partition, Damage::OtherGroups));
     }
+    Ok(())
 }
 
 /// Opens sled, waiting a while for the threads of an earlier open in this very process: nobody else can
@@ -237,8 +235,7 @@ pub(super) fn set_aside(settings: &Settings, why: &Error) -> Result<(), Error> {
     forget_oldest(settings)
 }
 
-/// With letters: digits alone would be taken for a phone number by whoever blackens logs. Later names sort behind, also
-/// those of earlier releases, which were milliseconds.
+/// With letters: digits alone would be taken for a phone number by whoever blackens logs. Later names sort behind.
 pub(super) fn name_of_aside(partition: u16, now: jiff::Timestamp) -> String {
     format!("{partition}.damaged-{}", now.strftime("%Y%m%dT%H%M%S%3fZ"))
 }

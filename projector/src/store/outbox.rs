@@ -88,9 +88,10 @@ impl ReadView<'_> {
         let mut from = Bound::Excluded(key(after));
         while found.len() < most {
             let to = Bound::Excluded(vec![PREFIX + 1]);
-            let read = |at: &[u8], value: &[u8]| Some((at.to_vec(), changes_in(value).ok()?));
-            let Some((at, changes)) = self.range(from, to, 1, read)?.pop() else { break };
-            found.extend(changes.into_iter().filter(|change| mark_of(change) > after));
+            let read =
+                |at: &[u8], value: &[u8]| Some((at.to_vec(), frame::decode::<v1::Outgoing>(value).ok()?));
+            let Some((at, parcel)) = self.range(from, to, 1, read)?.pop() else { break };
+            found.extend(parcel.changes.into_iter().filter(|change| mark_of(change) > after));
             from = Bound::Excluded(at);
         }
         Ok(found)
@@ -106,18 +107,9 @@ impl ReadView<'_> {
     }
 }
 
-/// The changes of a parcel; one alone where an earlier build kept it so.
-fn changes_in(value: &[u8]) -> Result<Vec<v1::Change>, frame::Error> {
-    let parcel: v1::Outgoing = frame::decode(value)?;
-    if parcel.changes.is_empty() {
-        return Ok(vec![frame::decode(value)?]);
-    }
-    Ok(parcel.changes)
-}
-
 /// Reads changes for nothing but to know that they can be read.
 pub(super) fn check(partition: u16, value: &[u8]) -> Result<(), Error> {
-    let read = changes_in(value).map(drop);
+    let read = frame::decode::<v1::Outgoing>(value).map(drop);
     read.map_err(|error| Error::damaged(partition, error))
 }
 
@@ -222,8 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_kept_alone_by_an_earlier_build_is_read_and_one_that_is_too_long_goes_without_its_values() {
-        assert_eq!(changes_in(&frame::encode(&change(7))).unwrap(), [change(7)]);
+    fn a_change_that_is_too_long_goes_without_its_values() {
         let long = || {
             let value = v1::change_value::Value::Text("x".repeat(PARCEL_BYTES));
             Some(v1::ChangeValue { value: Some(value) })

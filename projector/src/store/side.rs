@@ -249,8 +249,8 @@ impl Store {
         let open = inner.as_ref().ok_or(Error::Closed { partition })?;
         let kept = open.db.get(FOLD_KEY).map_err(|error| database(partition, error))?;
         let read = |bytes: sled::IVec| bytes.as_ref().try_into().ok().map(u32::from_be_bytes);
-        // What has no version was written before there were two.
-        Ok(kept.and_then(read).unwrap_or(1))
+        // An empty store has none.
+        Ok(kept.and_then(read).unwrap_or_default())
     }
 }
 

@@ -2000,8 +2000,7 @@ pub struct Change {
 /// Changes of one commit that wait to be published, as the store keeps them.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Outgoing {
-    /// No number that `Change` has: one alone, as earlier builds kept it, reads as none.
-    #[prost(message, repeated, tag = "20")]
+    #[prost(message, repeated, tag = "1")]
     pub changes: ::prost::alloc::vec::Vec<Change>,
 }
 /// What is different. Names are in the crate's `change`.

@@ -3,10 +3,9 @@
 use async_nats::jetstream;
 use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, Options, Provider, http, wait_until};
-use reqwest::Method;
 use serde_json::json;
 
-use super::{END_WAIT, NUMBER, SECRET, ask, ended, known, reaching};
+use super::{END_WAIT, SECRET, dead, dies_at, ended, reaching};
 
 const PARTITIONS: u16 = 2;
 
@@ -23,29 +22,23 @@ async fn what_a_killed_process_left_goes_on_while_another_partition_stands_still
     // One in each partition.
     let mut groups = [None, None];
     while groups.iter().any(Option::is_none) {
-        let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
-        let asked = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-        let created = ended(&groupfold, asked.json["command_id"].as_str().unwrap()).await;
-        let group = known(&groupfold, &created).await;
+        let group = super::group(&groupfold, "Tea", "auto_approve").await;
         let home = usize::from(log::partition_of(&group, PARTITIONS));
         groups[home] = Some(group);
     }
     let group = groups[1].take().unwrap();
 
-    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "command.requested".to_owned())];
-    groupfold.restart().await;
+    dies_at(&mut groupfold, "command.requested").await;
     provider.tell(&groupfold.webhook_url()).await;
     let request = http::client().patch(groupfold.api_url(&format!("/v1/groups/{group}")));
     // It ends before it answers.
     let _ = request.json(&json!({ "subject": "Coffee" })).send().await;
-    wait_until("it dies", END_WAIT, async || groupfold.process().exited().map(|_| ()).ok_or("it runs")).await;
-    groupfold.kill9();
+    dead(&mut groupfold).await;
 
     let context = jetstream::new(server.client().await);
     let stream = context.get_stream(log::stream(0)).await.unwrap().cached_info().config.clone();
     context.delete_stream(log::stream(0)).await.unwrap();
     context.create_stream(stream).await.unwrap();
-    groupfold.options().env.clear();
     groupfold.start_anyhow().await;
     wait_until("partition 0 stands still", END_WAIT, async || {
         let ready = groupfold.get("/readyz").await;

@@ -1,6 +1,6 @@
 //! Every path of a command's life: webhooks first, late, twice, never; answers that never come; no request id.
 
-use groupfold_tests::{Groupfold, wait_until};
+use groupfold_tests::{Groupfold, shows, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ async fn the_same_key_is_the_same_command_and_is_sent_once() {
     }
     let other = json!({ "phone_number_id": NUMBER, "subject": "Coffee" });
     let other = world.ask(Method::POST, "/v1/groups", Some(other), &key).await;
-    assert_eq!((other.status, &other.json["code"]), (422, &json!("idempotency_key_reused")), "{other}");
+    other.says(422, "idempotency_key_reused");
     assert_eq!(world.calls("create").await, 1);
 }
 
@@ -34,11 +34,7 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
     for fault in ["webhook_first", "webhook_twice"] {
         world.fault("create", fault, 1).await;
         let ended = world.done(Method::POST, "/v1/groups", tea()).await;
-        assert_eq!(
-            (&ended["status"], &ended["told_by_webhook"]),
-            (&json!("succeeded"), &json!(true)),
-            "{fault}"
-        );
+        shows(&ended, json!({ "status": "succeeded", "told_by_webhook": true }));
     }
     let group = world.group("Other", "auto_approve").await;
     let path = format!("/v1/groups/{group}");
@@ -46,24 +42,16 @@ async fn an_outcome_is_joined_whether_it_comes_before_the_answer_twice_or_withou
         world.fault("update", fault, 1).await;
         let body = json!({ "description": fault });
         let ended = world.done(Method::PATCH, &path, Some(body)).await;
-        assert_eq!(
-            (&ended["status"], &ended["told_by_webhook"]),
-            (&json!("succeeded"), &json!(true)),
-            "{fault}: {ended}"
-        );
+        shows(&ended, json!({ "status": "succeeded", "told_by_webhook": true }));
     }
     world.fault("update", "webhook_failed", 1).await;
     let ended = world.done(Method::PATCH, &path, Some(json!({ "subject": "x" }))).await;
-    assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+    shows(&ended, json!({ "status": "failed", "told_by_webhook": true }));
     world.fault("create", "webhook_failed", 1).await;
     let ended = world.done(Method::POST, "/v1/groups", tea()).await;
-    assert_eq!((&ended["status"], &ended["told_by_webhook"]), (&json!("failed"), &json!(true)), "{ended}");
+    shows(&ended, json!({ "status": "failed", "told_by_webhook": true }));
     // In stable words, as if it had been answered.
-    assert_eq!(
-        (&ended["code"], &ended["advice"]),
-        (&json!("provider_fault"), &json!("retry_later")),
-        "{ended}"
-    );
+    shows(&ended, json!({ "code": "provider_fault", "advice": "retry_later" }));
 }
 
 /// It was shown as sent for ever.
@@ -103,7 +91,7 @@ async fn an_answer_that_never_comes_is_looked_for_and_nothing_is_sent_again() {
     world.fault("create", "webhook_never", 1).await;
     let done = world.done(Method::POST, "/v1/groups", tea()).await;
     let done = looked_for(&world, done).await;
-    assert_eq!((&done["status"], &done["told_by_webhook"]), (&json!("succeeded"), &json!(false)), "{done}");
+    shows(&done, json!({ "status": "succeeded", "told_by_webhook": false }));
     assert!(done["group_id"].is_string() && done["detail"].is_string(), "{done}");
     world.fault("create", "timeout_before", 1).await;
     let body = json!({ "phone_number_id": NUMBER, "subject": "Never made" });
@@ -204,12 +192,8 @@ async fn without_a_webhook_the_provider_is_asked_what_became_of_it() {
     ];
     let mut shown = Vec::new();
     for (method, path, body) in asked {
-        let ended = world.done(method.clone(), &path, body).await;
-        assert_eq!(
-            (&ended["status"], &ended["told_by_webhook"]),
-            (&json!("succeeded"), &json!(false)),
-            "{method}: {ended}"
-        );
+        let ended = world.done(method, &path, body).await;
+        shows(&ended, json!({ "status": "succeeded", "told_by_webhook": false }));
         world.groupfold.caught_up().await;
         shown.push(world.groupfold.get(&format!("/v1/groups/{group}")).await.json);
     }

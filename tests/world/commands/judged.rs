@@ -32,7 +32,7 @@ async fn a_blocked_group_is_sent_nothing_while_its_store_is_folded_anew() {
     let message = json!({ "type": "text", "text": { "body": "tea" } });
     let key = [("idempotency-key", "k1")];
     let refused = world.ask(Method::POST, &path, Some(message.clone()), &key).await;
-    assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_blocked")), "{refused}");
+    refused.says(409, "group_blocked");
 
     // So is a pin: the provider takes it as a message.
     for (pin, body) in [("pin", Some(json!({ "expiration_days": 1 }))), ("unpin", None)] {
@@ -57,7 +57,7 @@ async fn a_blocked_group_is_sent_nothing_while_its_store_is_folded_anew() {
             if early { Err(answer.to_string()) } else { Ok(answer) }
         })
         .await;
-        assert_eq!((answer.status, &answer.json["code"]), (409, &json!("group_blocked")), "{answer}");
+        answer.says(409, "group_blocked");
         let same = answer.json["detail"] == refused.json["detail"];
         assert_eq!(same, !headers.is_empty(), "the same command under its key alone: {answer}");
     }

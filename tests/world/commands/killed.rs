@@ -1,10 +1,10 @@
 //! A process that is killed with commands in hand loses none, sends none twice, and each reaches an end.
 
-use groupfold_tests::{Groupfold, NatsServer, Options, Provider, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, Provider, shows, wait_until};
 use reqwest::Method;
 use serde_json::json;
 
-use super::{END_WAIT, NUMBER, SECRET, ask, calls, ended, reaching};
+use super::{END_WAIT, NUMBER, SECRET, ask, calls, dead, dies_at, ended, reaching};
 
 /// Groups that the provider was told to create: none of them twice.
 async fn sent_once_each(provider: &Provider) -> usize {
@@ -43,19 +43,13 @@ async fn killed_between_any_two_steps_it_is_sent_at_most_once_and_ends() {
     ];
     for (round, (point, deadline_ms)) in points.into_iter().enumerate() {
         groupfold.options().args = answered_within(2_000, reaching(&provider, deadline_ms));
-        groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), point.to_owned())];
-        groupfold.restart().await;
+        dies_at(&mut groupfold, point).await;
         provider.tell(&groupfold.webhook_url()).await;
         let body = json!({ "phone_number_id": NUMBER, "subject": format!("Tea {round}") });
         let request = groupfold_tests::http::client().post(groupfold.api_url("/v1/groups")).json(&body);
         // The first point ends the process before it answers.
         let _ = request.send().await;
-        wait_until("it dies", END_WAIT, async || {
-            groupfold.process().exited().map(|_| ()).ok_or_else(|| point.to_owned())
-        })
-        .await;
-        groupfold.kill9();
-        groupfold.options().env.clear();
+        dead(&mut groupfold).await;
         groupfold.restart().await;
         provider.tell(&groupfold.webhook_url()).await;
         groupfold.caught_up().await;
@@ -85,34 +79,21 @@ async fn what_was_called_by_a_process_that_died_is_looked_for_once_no_answer_can
     let args = answered_within(2_000, reaching(&provider, 600_000));
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
     provider.tell(&groupfold.webhook_url()).await;
-    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
-    let created = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-    let created = ended(&groupfold, created.json["command_id"].as_str().unwrap()).await;
-    let group = super::known(&groupfold, &created).await;
-    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "command.called".to_owned())];
-    groupfold.restart().await;
+    let group = super::group(&groupfold, "Tea", "auto_approve").await;
+    dies_at(&mut groupfold, "command.called").await;
     let fault = json!({ "operation": "update", "fault": "webhook_never", "times": 1 });
     provider.control("faults", fault).await;
     let body = Some(json!({ "subject": "Coffee" }));
     let url = groupfold.api_url(&format!("/v1/groups/{group}"));
     // It may die before it answers.
     let _ = groupfold_tests::http::client().patch(url).json(&body).send().await;
-    wait_until("it dies", END_WAIT, async || {
-        groupfold.process().exited().map(|_| ()).ok_or_else(|| "it lives".to_owned())
-    })
-    .await;
-    groupfold.kill9();
-    groupfold.options().env.clear();
+    dead(&mut groupfold).await;
     groupfold.restart().await;
     groupfold.caught_up().await;
     let all = groupfold.get("/v1/commands").await.json;
     let id = all["commands"][0]["command_id"].as_str().unwrap_or_else(|| panic!("{all}")).to_owned();
     let command = ended(&groupfold, &id).await;
-    assert_eq!(
-        (&command["status"], &command["told_by_webhook"]),
-        (&json!("succeeded"), &json!(false)),
-        "{command}"
-    );
+    shows(&command, json!({ "status": "succeeded", "told_by_webhook": false }));
     assert_eq!(calls(&provider, "update").await, 1);
 }
 
@@ -147,10 +128,7 @@ const WAITS: &str = "3s";
 
 /// Changes of one group that take their turns, four of them: their commands, and the names wanted.
 async fn queue(provider: &Provider, groupfold: &Groupfold) -> (Vec<String>, Vec<String>) {
-    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
-    let created = ask(groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-    let created = ended(groupfold, created.json["command_id"].as_str().unwrap()).await;
-    let group = super::known(groupfold, &created).await;
+    let group = super::group(groupfold, "Tea", "auto_approve").await;
     let names: Vec<String> = (0..4).map(|n| format!("Tea {n}")).collect();
     let mut asked = Vec::new();
     for name in &names {
@@ -208,19 +186,13 @@ async fn of_two_processes_none_overtakes_what_waits_for_its_turn_at_the_other() 
 
 /// A change of a group's picture in the log, by a process that died before it sent it.
 async fn left(groupfold: &mut Groupfold, group: &str, picture: Vec<u8>) {
-    groupfold.options().env = vec![("GROUPFOLD_CRASH".to_owned(), "command.requested".to_owned())];
-    groupfold.restart().await;
+    dies_at(groupfold, "command.requested").await;
     groupfold.caught_up().await;
     let picture = reqwest::multipart::Part::bytes(picture).file_name("picture.jpg");
     let form = reqwest::multipart::Form::new().part("picture", picture);
     let url = groupfold.api_url(&format!("/v1/groups/{group}"));
     let _ = groupfold_tests::http::client().patch(url).multipart(form).send().await;
-    wait_until("it dies", END_WAIT, async || {
-        groupfold.process().exited().map(|_| ()).ok_or_else(|| "it runs".to_owned())
-    })
-    .await;
-    groupfold.kill9();
-    groupfold.options().env.clear();
+    dead(groupfold).await;
 }
 
 async fn newest(groupfold: &Groupfold) -> String {
@@ -239,10 +211,7 @@ async fn a_picture_that_cannot_be_had_now_is_tried_again_and_one_that_is_gone_is
     options.args.extend(reaching(&provider, 300_000));
     let mut groupfold = Groupfold::up(options).await;
     provider.tell(&groupfold.webhook_url()).await;
-    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
-    let created = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-    let created = ended(&groupfold, created.json["command_id"].as_str().unwrap()).await;
-    let group = super::known(&groupfold, &created).await;
+    let group = super::group(&groupfold, "Tea", "auto_approve").await;
     let client = async_nats::connect(server.url()).await.unwrap();
     let context = async_nats::jetstream::new(client);
 
@@ -281,10 +250,6 @@ async fn a_picture_that_cannot_be_had_now_is_tried_again_and_one_that_is_gone_is
     context.delete_object_store(UPLOADS).await.unwrap();
     groupfold.restart().await;
     let command = ended(&groupfold, &newest(&groupfold).await).await;
-    assert_eq!(
-        (&command["status"], &command["code"]),
-        (&json!("refused"), &json!("picture_gone")),
-        "{command}"
-    );
+    shows(&command, json!({ "status": "refused", "code": "picture_gone" }));
     assert_eq!(calls(&provider, "update").await, 1);
 }

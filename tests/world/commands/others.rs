@@ -1,6 +1,6 @@
 //! What others do to a group at the same time, and what is read of it meanwhile, is not taken for the outcome of a command.
 
-use groupfold_tests::wait_until;
+use groupfold_tests::{shows, wait_until};
 use jiff::Timestamp;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -84,11 +84,7 @@ async fn changes_that_others_make_are_no_outcome_of_a_command_that_was_lost() {
     world.all_told().await;
     for id in [renamed, removed] {
         let command = world.settled(&id).await;
-        assert_eq!(
-            (&command["status"], &command["told_by_webhook"]),
-            (&json!("failed"), &json!(false)),
-            "{command}"
-        );
+        shows(&command, json!({ "status": "failed", "told_by_webhook": false }));
     }
     assert_eq!(world.standing(&group, "5511911111111").await, "member");
 }
@@ -121,11 +117,7 @@ async fn of_two_lost_creations_of_one_name_and_one_group_nobody_can_say_whose_it
     assert_ne!(never, done);
     for id in [never, done] {
         let command = world.settled(&id).await;
-        assert_eq!(
-            (&command["status"], &command["group_id"]),
-            (&json!("unknown"), &Value::Null),
-            "{command}"
-        );
+        shows(&command, json!({ "status": "unknown", "group_id": null }));
     }
 }
 
@@ -269,11 +261,7 @@ async fn a_command_whose_time_is_over_while_the_provider_holds_it_back_is_not_se
         if command["code"] == "expired" { Err(command) } else { Ok(command) }
     })
     .await;
-    assert_eq!(
-        (&command["status"], &command["code"]),
-        (&json!("failed"), &json!("too_many_group_operations")),
-        "{command}"
-    );
+    shows(&command, json!({ "status": "failed", "code": "too_many_group_operations" }));
     let groups = world.provider.call(Method::GET, &format!("/{NUMBER}/groups"), None).await.json;
     assert_eq!(groups["data"]["groups"], json!([]), "{groups}");
 }

@@ -63,10 +63,10 @@ async fn a_field_that_breaks_a_rule_is_named_and_nothing_is_sent() {
         let url = world.groupfold.api_url(path);
         let sent = groupfold_tests::http::client().post(url).body(body).send().await.unwrap();
         let answer = groupfold_tests::http::read(sent).await.unwrap();
-        assert_eq!((answer.status, &answer.json["code"]), (422, &json!("bad_body")), "{answer}");
+        answer.says(422, "bad_body");
     }
     let unknown = world.ask(Method::DELETE, "/v1/groups/nobody", None, &[]).await;
-    assert_eq!((unknown.status, &unknown.json["code"]), (404, &json!("group_not_found")));
+    unknown.says(404, "group_not_found");
     for operation in ["create", "update", "remove", "send", "pin", "approve", "delete"] {
         let created = usize::from(operation == "create");
         assert_eq!(world.calls(operation).await, created, "{operation}");
@@ -129,7 +129,7 @@ async fn a_number_without_a_token_is_told_so() {
     let groupfold = groupfold_tests::Groupfold::up(options).await;
     let body = json!({ "phone_number_id": "999", "subject": "x" });
     let answer = super::ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-    assert_eq!((answer.status, &answer.json["code"]), (409, &json!("no_provider")), "{answer}");
+    answer.says(409, "no_provider");
 }
 
 /// The store was shut for a moment, and the creation stood under the number in the account's place.

@@ -1,11 +1,11 @@
 //! A process that is told to stop while the provider owes it an answer.
 
-use groupfold_tests::{Groupfold, Options, Provider, wait_until};
+use groupfold_tests::{Groupfold, Options, Provider, shows, wait_until};
 use reqwest::Method;
 use serde_json::json;
 
 use super::killed::answered_within;
-use super::{END_WAIT, NUMBER, SECRET, ask, calls, ended, known, reaching};
+use super::{END_WAIT, SECRET, ask, calls, ended, group, reaching};
 
 #[tokio::test]
 async fn what_is_cut_when_the_time_to_end_is_over_is_said_and_looked_for_at_the_next_start() {
@@ -14,10 +14,7 @@ async fn what_is_cut_when_the_time_to_end_is_over_is_said_and_looked_for_at_the_
     let args = answered_within(120_000, reaching(&provider, 600_000));
     let mut groupfold = Groupfold::up(Options { args, ..Options::default() }).await;
     provider.tell(&groupfold.webhook_url()).await;
-    let body = json!({ "phone_number_id": NUMBER, "subject": "Tea" });
-    let created = ask(&groupfold, Method::POST, "/v1/groups", Some(body), &[]).await;
-    let created = ended(&groupfold, created.json["command_id"].as_str().unwrap()).await;
-    let group = known(&groupfold, &created).await;
+    let group = group(&groupfold, "Tea", "auto_approve").await;
     for fault in ["timeout", "webhook_never"] {
         let fault = json!({ "operation": "update", "fault": fault, "times": 1 });
         provider.control("faults", fault).await;
@@ -40,10 +37,6 @@ async fn what_is_cut_when_the_time_to_end_is_over_is_said_and_looked_for_at_the_
     groupfold.options().args = answered_within(2_000, reaching(&provider, 600_000));
     groupfold.restart().await;
     let command = ended(&groupfold, asked.json["command_id"].as_str().unwrap()).await;
-    assert_eq!(
-        (&command["status"], &command["told_by_webhook"]),
-        (&json!("succeeded"), &json!(false)),
-        "{command}"
-    );
+    shows(&command, json!({ "status": "succeeded", "told_by_webhook": false }));
     assert_eq!(calls(&provider, "update").await, 1);
 }

@@ -1,6 +1,6 @@
 //! Every endpoint does what it says, and the provider's world and ours agree afterwards.
 
-use groupfold_tests::{Groupfold, http, wait_until};
+use groupfold_tests::{Groupfold, http, shows, wait_until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -65,7 +65,7 @@ async fn a_group_is_created_changed_and_deleted() {
     }
     let refused =
         world.post(&format!("{path}/messages"), json!({ "type": "text", "text": { "body": "x" } })).await;
-    assert_eq!((refused.status, &refused.json["code"]), (409, &json!("group_deleted")), "{refused}");
+    refused.says(409, "group_deleted");
     // Asked again under its key it is refused as it was, also once the log knows it, and is no second command.
     let send = async || {
         let body = json!({ "type": "text", "text": { "body": "y" } });
@@ -75,7 +75,7 @@ async fn a_group_is_created_changed_and_deleted() {
     let first = send().await;
     world.all_told().await;
     let again = send().await;
-    assert_eq!((first.status, &first.json["code"]), (409, &json!("group_deleted")), "{first}");
+    first.says(409, "group_deleted");
     assert_eq!((again.status, &again.json), (first.status, &first.json), "{again}");
     // The answer names no position to wait for.
     wait_until("a refusal is on record", END_WAIT, async || {
@@ -183,11 +183,7 @@ async fn messages_are_sent_pinned_and_unpinned_and_people_invited() {
     assert_eq!(unpinned["status"], "succeeded", "{unpinned}");
     let invite = json!({ "invite": "5511944444444", "template": "group_invite", "language": "en" });
     let invited = world.at_once(&path, invite).await;
-    assert_eq!(
-        (&invited["type"], &invited["status"]),
-        (&json!("invite_send"), &json!("succeeded")),
-        "{invited}"
-    );
+    shows(&invited, json!({ "type": "invite_send", "status": "succeeded" }));
     let media = json!({ "type": "image", "media": { "link": "https://example.com/a.jpg", "caption": "a" } });
     assert_eq!(world.at_once(&path, media).await["status"], "succeeded");
     assert_eq!(world.calls("send").await, 3);

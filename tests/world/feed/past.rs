@@ -1,15 +1,15 @@
 //! A stream of changes that does not fit the log or the store any more: one of them was restored, or lost its end.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_nats::jetstream;
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsServer, Options, Told, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Told, wait_until};
 use tokio::time::timeout;
 
 use super::listener::Listener;
-use super::{BOUND, post, provisioned, settled, story};
+use super::{BOUND, apart, post, settled, story};
 
 const EVENTS: &str = "GROUPFOLD_EVENTS";
 
@@ -25,15 +25,10 @@ async fn says_of_the_feed(projector: &Groupfold, what: &str) {
 /// Changes that were published and lost again were never told, and nothing said so.
 #[tokio::test]
 async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_again() {
-    let mut nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (mut nats, receiver, mut projector) = apart().await;
     post(&receiver, &story(0)).await;
     settled(&projector, &nats).await;
-    let copied = nats.store_dir().with_extension("kept");
-    nats.stop().await;
-    copy_streams(&nats.store_dir(), &copied, log::CHANGES_STREAM);
-    nats.restart().await;
+    let kept = keep(&mut nats, log::CHANGES_STREAM).await;
     for round in 1..3 {
         // A commit takes out of the outbox what is published by then.
         post(&receiver, &story(round)).await;
@@ -41,9 +36,7 @@ async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_a
     }
     let before = settled(&projector, &nats).await;
     assert_eq!(projector.terminate().await, 0);
-    nats.stop().await;
-    copy_streams(&copied, &nats.store_dir(), log::CHANGES_STREAM);
-    nats.restart().await;
+    put_back(&mut nats, &kept, log::CHANGES_STREAM).await;
 
     projector.start_anyhow().await;
     says_of_the_feed(&projector, "GROUPFOLD_CHANGES lost what followed").await;
@@ -64,23 +57,16 @@ async fn a_stream_of_changes_that_lost_its_end_is_told_again_by_a_store_folded_a
 /// What was new at positions that the log had had before was taken for told.
 #[tokio::test]
 async fn changes_of_another_past_of_the_log_are_not_gone_on_with() {
-    let mut nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (mut nats, receiver, mut projector) = apart().await;
     post(&receiver, &story(0)).await;
     settled(&projector, &nats).await;
-    nats.stop().await;
-    let kept = nats.store_dir().with_extension("kept");
-    copy_streams(&nats.store_dir(), &kept, EVENTS);
-    nats.restart().await;
+    let kept = keep(&mut nats, EVENTS).await;
     post(&receiver, &story(1)).await;
     settled(&projector, &nats).await;
 
     // The log goes back, the changes do not; its projector's store is folded again, as for any log that was shortened.
     assert_eq!(projector.terminate().await, 0);
-    nats.stop().await;
-    copy_streams(&kept, &nats.store_dir(), EVENTS);
-    nats.restart().await;
+    put_back(&mut nats, &kept, EVENTS).await;
     fs::remove_dir_all(projector.data().join("store")).unwrap();
     projector.start_anyhow().await;
     says_of_the_feed(&projector, "of another past of the log").await;
@@ -106,16 +92,11 @@ async fn changes_of_another_past_of_the_log_are_not_gone_on_with() {
 /// before in their stead was left out.
 #[tokio::test]
 async fn a_reader_of_another_past_of_the_changes_is_not_gone_on_with() {
-    let mut nats = NatsServer::start().await;
-    let receiver = Groupfold::ingest(provisioned(&nats).await).await;
-    let mut projector = Groupfold::project(Options::on(&nats)).await;
+    let (mut nats, receiver, mut projector) = apart().await;
     post(&receiver, &story(0)).await;
     settled(&projector, &nats).await;
     let copied = place(&projector, "").await;
-    nats.stop().await;
-    let kept = nats.store_dir().with_extension("kept");
-    copy_streams(&nats.store_dir(), &kept, "GROUPFOLD");
-    nats.restart().await;
+    let kept = keep(&mut nats, "GROUPFOLD").await;
     post(&receiver, &story(1)).await;
     settled(&projector, &nats).await;
     // At the end, of a change that was told, and of one who is told nothing while the stream goes on.
@@ -138,9 +119,7 @@ async fn a_reader_of_another_past_of_the_changes_is_not_gone_on_with() {
     let lost = [begun, moved, place(&projector, "").await, place(&projector, "&group=nobody").await];
 
     assert_eq!(projector.terminate().await, 0);
-    nats.stop().await;
-    copy_streams(&kept, &nats.store_dir(), "GROUPFOLD");
-    nats.restart().await;
+    put_back(&mut nats, &kept, "GROUPFOLD").await;
     fs::remove_dir_all(projector.data().join("store")).unwrap();
     projector.restart().await;
     for round in 3..7 {
@@ -149,12 +128,28 @@ async fn a_reader_of_another_past_of_the_changes_is_not_gone_on_with() {
     settled(&projector, &nats).await;
     for id in &lost {
         let refused = Listener::open(&projector, "", Some(id)).await.err().expect(id);
-        assert_eq!((refused.status, refused.json["code"].as_str()), (410, Some("event_gone")), "{refused}");
+        refused.says(410, "event_gone");
     }
     assert!(Listener::open(&projector, "", Some(&copied)).await.is_ok(), "the copy has what it is of");
-    // As earlier builds told it: the sequence and the stream alone.
-    let older = &lost[0][..lost[0].find('-').unwrap() + 9];
-    assert!(Listener::open(&projector, "", Some(older)).await.is_ok(), "{older}");
+    // As it is told where no message is known to stand before: the sequence and the stream alone.
+    let unknown = &lost[0][..lost[0].find('-').unwrap() + 9];
+    assert!(Listener::open(&projector, "", Some(unknown)).await.is_ok(), "{unknown}");
+}
+
+/// Copies streams aside, as a backup does.
+async fn keep(nats: &mut NatsServer, begin: &str) -> PathBuf {
+    let kept = nats.store_dir().with_extension("kept");
+    nats.stop().await;
+    copy_streams(&nats.store_dir(), &kept, begin);
+    nats.restart().await;
+    kept
+}
+
+/// Puts them in the place of those that are there now.
+async fn put_back(nats: &mut NatsServer, kept: &Path, begin: &str) {
+    nats.stop().await;
+    copy_streams(kept, &nats.store_dir(), begin);
+    nats.restart().await;
 }
 
 /// Where a reader that begins now stands.

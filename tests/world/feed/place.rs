@@ -1,12 +1,12 @@
 //! Where a reader that begins after a position stands, and what it may come again with.
 
 use groupfold_schemas::position::Position;
-use groupfold_tests::{Groupfold, NatsServer, Options};
+use groupfold_tests::{Groupfold, Options};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::listener::{Event, Listener};
-use super::{BOUND, post, settled, story};
+use super::{BOUND, post, story};
 
 const FILTERS: [&str; 3] = ["", "&kind=subject", "&group=G0-1"];
 
@@ -23,10 +23,7 @@ async fn next(listener: &mut Listener) -> (Event, Value) {
 /// The other partitions once began at their ends then, and what else the same event changed was left out.
 #[tokio::test]
 async fn the_position_of_a_change_is_no_last_event_id() {
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    let told = settled(&groupfold, &nats).await;
+    let (_nats, groupfold, told) = super::told().await;
     let mut listener = Listener::open(&groupfold, "?from=beginning", None).await.unwrap();
     let mut first = next(&mut listener).await;
     for _ in 0..told.len() / 2 {
@@ -36,7 +33,7 @@ async fn the_position_of_a_change_is_no_last_event_id() {
     let position = change["position"].as_str().unwrap();
     for query in ["", "?kind=subject", "?from=beginning"] {
         let refused = Listener::open(&groupfold, query, Some(position)).await.err().expect(query);
-        assert_eq!((refused.status, refused.json["code"].as_str()), (400, Some("bad_event_id")), "{refused}");
+        refused.says(400, "bad_event_id");
         assert!(refused.json["detail"].as_str().unwrap().contains("the `id` of an event"), "{refused}");
     }
     let mut again = Listener::open(&groupfold, "", event.id.as_deref()).await.unwrap();
@@ -54,10 +51,8 @@ async fn the_position_of_a_change_is_no_last_event_id() {
 /// The first id once was that of the beginning: who came again with it was told all that is kept.
 #[tokio::test]
 async fn a_feed_begun_after_a_position_gives_no_id_from_before_it() {
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    let end = u64::try_from(settled(&groupfold, &nats).await.len()).unwrap();
+    let (_nats, groupfold, told) = super::told().await;
+    let end = u64::try_from(told.len()).unwrap();
     let state = groupfold.get("/v1/groups").await;
     let position = state.position().unwrap();
     let mut ids = Vec::new();

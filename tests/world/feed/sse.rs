@@ -121,10 +121,7 @@ async fn a_feed_ends_with_the_process_and_says_where_to_resume() {
 
 #[tokio::test]
 async fn a_reader_asks_for_groups_kinds_and_a_place() {
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    let told = settled(&groupfold, &nats).await;
+    let (_nats, groupfold, told) = super::told().await;
     let count = |filter: &dyn Fn(&Value) -> bool| told.bodies().filter(|body| filter(body)).count();
     let hear = async |query: &str, count: usize| {
         let mut listener = Listener::open(&groupfold, query, None).await.ok().unwrap();
@@ -163,7 +160,7 @@ async fn a_reader_asks_for_groups_kinds_and_a_place() {
         [("?kind=x", "bad_kind"), ("?from=x", "bad_from"), ("?heartbeat_ms=1", "bad_heartbeat")]
     {
         let answer = Listener::open(&groupfold, query, None).await.err().unwrap();
-        assert_eq!((answer.status, answer.json["code"].as_str()), (400, Some(code)));
+        answer.says(400, code);
     }
 }
 
@@ -181,10 +178,7 @@ async fn a_quiet_feed_shows_that_it_lives() {
 /// Seven days of others' changes, in short: it had missed nothing, and was told to begin anew.
 #[tokio::test]
 async fn a_reader_of_what_seldom_changes_keeps_its_place_while_others_go_on() {
-    let nats = NatsServer::start().await;
-    let groupfold = Groupfold::up(Options::on(&nats)).await;
-    post(&groupfold, &story(0)).await;
-    settled(&groupfold, &nats).await;
+    let (nats, groupfold, _) = super::told().await;
     let query = "?group=G0-1&kind=subject&heartbeat_ms=1000";
     let mut listener = Listener::open(&groupfold, query, None).await.ok().unwrap();
     let begin = listener.block().await.unwrap().id.unwrap();
@@ -231,15 +225,15 @@ async fn a_place_that_is_gone_is_410_and_one_that_never_was_is_400() {
     let event = timeout(BOUND, listener.event()).await.unwrap().unwrap();
     let id = event.id.unwrap();
     let answer = Listener::open(&groupfold, "", Some("yesterday")).await.err().unwrap();
-    assert_eq!((answer.status, answer.json["code"].as_str()), (400, Some("bad_event_id")));
+    answer.says(400, "bad_event_id");
     let client = nats.client().await;
     let jetstream = async_nats::jetstream::new(client.clone());
     jetstream.delete_stream(log::CHANGES_STREAM).await.unwrap();
     let answer = Listener::open(&groupfold, "", Some(&id)).await.err().unwrap();
-    assert_eq!((answer.status, answer.json["code"].as_str()), (503, Some("feed_unavailable")));
+    answer.says(503, "feed_unavailable");
     groupfold_ingest::provision::provision(&client, &Default::default()).await.unwrap();
     let answer = Listener::open(&groupfold, "", Some(&id)).await.err().unwrap();
-    assert_eq!((answer.status, answer.json["code"].as_str()), (410, Some("event_gone")));
+    answer.says(410, "event_gone");
 }
 
 /// More than all buffers on the way hold.

@@ -119,7 +119,7 @@ async fn nothing_is_false_comfort(groupfold: &Groupfold, hole: std::ops::RangeIn
     }
     let absent = (0..).map(|n| format!("H{n}")).find(|id| log::partition_of(id, 8) == partition).unwrap();
     let answer = http::get(&groupfold.api_url(&format!("/v1/groups/{absent}"))).await;
-    assert_eq!((answer.status, answer.json["code"].as_str()), (503, Some("partition_stopped")), "{answer}");
+    answer.says(503, "partition_stopped");
 
     let first = said(groupfold, &["why", &format!("{partition}:{behind}"), "--output", "json"], 0).await;
     let event = &first[first.find("\"event_id\":\"").expect("an event") + 12..][..32];

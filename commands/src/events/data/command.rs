@@ -1,7 +1,7 @@
 //! The stations of a command, as JSON.
 
+use groupfold_schemas::v1::CommandItem;
 use groupfold_schemas::v1::event::Kind;
-use groupfold_schemas::v1::{CommandItem, Outcome};
 
 use super::errors;
 use crate::events::json::{Json, given, object};
@@ -36,10 +36,5 @@ fn items(items: &[CommandItem]) -> Json<'_> {
 }
 
 fn item(item: &CommandItem) -> Json<'_> {
-    let outcome = match item.outcome() {
-        Outcome::Unknown => "unknown",
-        Outcome::Succeeded => "succeeded",
-        Outcome::Failed => "failed",
-    };
-    given!({ "name": &item.name, "outcome": outcome, "errors": errors(&item.errors) })
+    given!({ "name": &item.name, "outcome": item.outcome().name(), "errors": errors(&item.errors) })
 }

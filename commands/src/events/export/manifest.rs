@@ -65,10 +65,8 @@ pub(super) struct Manifest {
     /// Where it goes on.
     watermark: String,
     /// When the log's streams were created, by partition: one made anew numbers its messages anew.
-    #[serde(default)]
     streams_created: BTreeMap<u16, String>,
     /// When the log took the message at the watermark, by partition: one put back from an older copy has another one there.
-    #[serde(default)]
     watermark_log_times: BTreeMap<u16, String>,
     range: Vec<Stretch>,
     /// When the log took the first and the last event.

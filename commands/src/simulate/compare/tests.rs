@@ -9,12 +9,6 @@ fn differences(compare: impl Fn(&mut Differences)) -> Vec<String> {
 }
 
 #[test]
-fn ids_are_encoded_in_paths() {
-    assert_eq!(encode("wamid.HBg+/x="), "wamid.HBg%2B%2Fx%3D");
-    assert_eq!(encode("3:1,5:2"), "3%3A1%2C5%3A2");
-}
-
-#[test]
 fn differences_are_told_by_name() {
     let truth = json!({
         "status": "active", "subject": "a", "counts": { "member": 1, "pending": 0 },

@@ -1,6 +1,6 @@
 //! What is kept with an item that cannot be read: all that it takes to read it later.
 
-use groupfold_schemas::log::fingerprint;
+use groupfold_schemas::failure::fingerprint;
 use groupfold_schemas::v1::Header;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 

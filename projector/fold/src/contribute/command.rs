@@ -7,7 +7,6 @@ use groupfold_schemas::v1::{
 
 use super::Contribution;
 use crate::entry::{Key, Value};
-use crate::view::setting_name;
 
 impl Contribution<'_> {
     /// A station of a command. False if it is another kind of event.
@@ -122,7 +121,7 @@ fn told(kind: &Kind) -> Option<Told> {
         Kind::GroupDeleteFailed(event) => whole(CommandType::GroupDelete, Some(&event.errors)),
         Kind::SettingsUpdated(event) => {
             let item = |change: &v1::SettingChange| CommandItem {
-                name: setting_name(change.setting()).to_owned(),
+                name: change.setting().name().to_owned(),
                 outcome: change.outcome().into(),
                 errors: change.errors.clone(),
             };

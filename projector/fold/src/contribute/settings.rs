@@ -6,7 +6,6 @@ use groupfold_schemas::v1::{self, FactKind, FailureType, Outcome, Setting};
 use prost::Message as _;
 
 use super::Contribution;
-use crate::view::setting_name;
 
 /// Bytes of the errors of single settings that are kept beside those of the whole: a record whose errors are
 /// too large for a register would not be folded at all.
@@ -27,7 +26,7 @@ impl Contribution<'_> {
         }
         let own: Vec<_> = failed.iter().flat_map(|change| &change.errors).collect();
         let mut errors = errors(&event.errors, own.iter().copied());
-        let settings: Vec<_> = failed.iter().map(|change| setting_name(change.setting())).collect();
+        let settings: Vec<_> = failed.iter().map(|change| change.setting().name()).collect();
         let text = Some(settings.join(", ")).filter(|text| !text.is_empty());
         self.last_failure(FailureType::Settings, FactKind::SettingsFailed, &errors);
         // A line of history says one reason: that of the whole may be no more than that not all of it went well.
@@ -77,7 +76,7 @@ impl Contribution<'_> {
             Setting::EphemeralSeconds => head.ephemeral_seconds = number(new),
             Setting::Unspecified => {}
         }
-        let about = if kind == FactKind::SettingChanged { setting_name(setting) } else { "" };
+        let about = if kind == FactKind::SettingChanged { setting.name() } else { "" };
         // An invite link is a secret of the group, not of its history.
         let shown = match new {
             Some(New::Text(text)) if setting != Setting::InviteLink => Some(text.clone()),

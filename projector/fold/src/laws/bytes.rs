@@ -25,7 +25,6 @@ fn keys() -> Vec<(Key, Option<&'static str>)> {
         (Key::Outcome { request: text("r"), event_id: text("e") }, None),
         (Key::GroupOutcome { group: text("G"), event_id: text("e") }, Some("G")),
         (Key::View { message: text("M"), user: text("u"), group: text("G") }, None),
-        (Key::View { message: text("M"), user: text("u"), group: String::new() }, None),
     ]
 }
 

@@ -51,7 +51,7 @@ fn users<S: Source>(source: &S, message_id: &str, of: &str) -> Result<Vec<UserVi
         let (Key::View { user, group, .. }, Value::View(v1::View { stamp: Some(stamp) })) = entry else {
             continue;
         };
-        if group.is_empty() || group == of {
+        if group == of {
             let time_ms = first.entry(user).or_insert(stamp.time_ms);
             *time_ms = stamp.time_ms.min(*time_ms);
         }

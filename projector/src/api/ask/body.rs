@@ -4,8 +4,8 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::Body;
-use crate::api::problem::Problem;
 use crate::desk::{Message, Wish};
+use crate::problem::Problem;
 
 /// A group to make.
 #[derive(Debug, Deserialize, ToSchema)]

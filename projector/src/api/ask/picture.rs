@@ -10,8 +10,8 @@ use groupfold_schemas::id::{hex, sha256};
 
 use super::body::UpdateGroup;
 use super::{BODY_BYTES_MAX, Body};
-use crate::api::problem::Problem;
 use crate::desk::Refusal;
+use crate::problem::Problem;
 
 /// A picture may have 5 MB; what is around it comes on top. That it has no more is checked with its other rules.
 const UPLOAD_BYTES_MAX: usize = 6 * 1024 * 1024;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use crate::api::Api;
-use crate::api::auth::Caller;
-use crate::api::problem::Problem;
+use crate::caller::Caller;
+use crate::problem::Problem;
 
 /// A body without a picture.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;

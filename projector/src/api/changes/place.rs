@@ -5,13 +5,13 @@ use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::position::Position;
 
 use super::super::params::Params;
-use super::super::problem::Problem;
 use crate::feed::follow::Spot;
-use crate::tail::StreamInfo;
+use crate::problem::Problem;
+use crate::stream::Info;
 
 const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Digits of a tag that name the stream; those behind them name the message, and ids of earlier builds have none.
+/// Digits of a tag that name the stream; those behind them name the message, where one is known to stand there.
 const STREAM_DIGITS: usize = 8;
 
 /// The id of an event: the sequence in the stream of changes, and a tag that says which stream that is, as one that was made
@@ -141,7 +141,7 @@ impl Wanted {
 
     /// Finds the place in a stream that took the message of [`Self::sequence`] at this time, if it has it, or says that it is
     /// there no longer.
-    pub(super) fn place(self, info: &StreamInfo, taken_ms: Option<i64>) -> Result<Place, Problem> {
+    pub(super) fn place(self, info: &Info, taken_ms: Option<i64>) -> Result<Place, Problem> {
         let everything = |spot, exact| Place { spot, exact, after: After::default() };
         let beginning = Spot { next: info.first_sequence.max(1), before_ms: None };
         match self {
@@ -169,8 +169,8 @@ impl Wanted {
 mod tests {
     use super::*;
 
-    fn info(first_sequence: u64, last_sequence: u64) -> StreamInfo {
-        StreamInfo { created: "c".to_owned(), first_sequence, last_sequence, last_ms: 5 }
+    fn info(first_sequence: u64, last_sequence: u64) -> Info {
+        Info { created: "c".to_owned(), first_sequence, last_sequence, last_ms: 5 }
     }
 
     fn id(sequence: u64, created: &str, before_ms: Option<i64>) -> EventId {
@@ -183,8 +183,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_gone_is_told_from_one_to_go_on_after() {
-        let next =
-            |wanted: Wanted, info: &StreamInfo| wanted.place(info, Some(5)).map(|place| place.spot.next);
+        let next = |wanted: Wanted, info: &Info| wanted.place(info, Some(5)).map(|place| place.spot.next);
         assert_eq!(next(after(7, "c"), &info(3, 9)).unwrap(), 8);
         assert_eq!(next(after(2, "c"), &info(3, 9)).unwrap(), 3);
         assert_eq!(next(after(9, "c"), &info(10, 9)).unwrap(), 10, "all of it is too old by now");
@@ -196,8 +195,8 @@ mod tests {
         let taken = |taken_ms| after(7, "c").place(&info(3, 9), taken_ms);
         assert_eq!(taken(Some(6)).unwrap_err().code(), "event_gone", "another past of the same stream");
         assert_eq!(taken(None).unwrap().spot.next, 8, "retention took it meanwhile");
-        let older = Wanted::After(id(7, "c", None));
-        assert_eq!(next(older, &info(3, 9)).unwrap(), 8, "of an earlier build");
+        let unknown = Wanted::After(id(7, "c", None));
+        assert_eq!(next(unknown, &info(3, 9)).unwrap(), 8, "which message it was is not known");
         assert_eq!(next(Wanted::Now, &info(3, 9)).unwrap(), 10);
         assert_eq!(next(Wanted::Beginning, &info(0, 0)).unwrap(), 1);
     }

@@ -13,9 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::super::auth::Caller;
 use super::super::links::hide;
 use super::place::{After, EventId};
+use crate::caller::Caller;
 use crate::feed::NUMBER_HEADER;
 use crate::feed::follow::{Following, Gone, Spot};
 use crate::metrics::Metrics;

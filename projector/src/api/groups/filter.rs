@@ -5,7 +5,7 @@ use std::str::FromStr;
 use groupfold_fold::view::Policy;
 
 use crate::api::params::Params;
-use crate::api::problem::Problem;
+use crate::problem::Problem;
 
 /// Labels or viewers in one question.
 const REPEATED_MAX: usize = 20;

@@ -9,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::path::{Operation, ParameterIn};
 
 use crate::api::openapi;
-use crate::api::problem::Problem;
+use crate::problem::Problem;
 
 /// Shorter names are near to anything.
 const NEAR_CHARS_MIN: usize = 4;

@@ -4,7 +4,7 @@ use groupfold_schemas::v1;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::api::problem::Problem;
+use crate::problem::Problem;
 
 /// Longest id of a user or team, in bytes.
 pub(super) const USER_ID_BYTES_MAX: usize = 128;

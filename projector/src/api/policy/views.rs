@@ -10,7 +10,7 @@ use super::write::{Order, Written};
 use super::{Answers, GroupPath, Wait};
 use crate::api::ask::{Headers, OfMessage};
 use crate::api::id_of;
-use crate::api::problem::Problem;
+use crate::problem::Problem;
 use crate::reads::{Freshness, position_of};
 use crate::store::ReadView;
 

@@ -17,14 +17,15 @@ use groupfold_schemas::v1::event::Kind;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::de::DeserializeOwned;
 
+use crate::api::Api;
 use crate::api::answer::POSITION_HEADER;
 use crate::api::ask::{Asker, Body};
-use crate::api::auth::Caller;
 use crate::api::params::Params;
-use crate::api::problem::{KEY_REUSED, Problem};
-use crate::api::{Api, shape};
+use crate::caller::Caller;
 use crate::desk::Refusal;
+use crate::problem::{KEY_REUSED, Problem};
 use crate::reads::{Freshness, position_of};
+use crate::shape;
 use crate::store::ReadView;
 
 /// Labels that a group may have at a time.

@@ -213,13 +213,3 @@ async fn an_open_api_answers_under_no_name_that_a_page_of_another_site_could_hav
         world.send("GET", "/v1/groups/mine", &format!("host: {host}\r\n")).await.ok();
     }
 }
-
-#[tokio::test]
-async fn a_token_is_let_in_by_either_hash_that_it_may_be_kept_as() {
-    let kept = |hash: [u8; 32]| Token { sha256: hash, ..Token::all("kept", "") };
-    for hash in crate::token::hashes("secret") {
-        let world = World::guarded(0..PARTITIONS, &[kept(hash)]).await;
-        world.ask("GET", "/v1/position", "secret").await.ok();
-        assert_eq!(world.ask("GET", "/v1/position", "secret2").await.status, 401);
-    }
-}

@@ -1,5 +1,6 @@
 //! The shapes of answers. Field names are a contract; what is not known is there as null.
 
+pub(crate) mod convert;
 mod receipts;
 
 use serde::Serialize;
@@ -357,7 +358,7 @@ pub(crate) struct Timeline {
 }
 
 /// What deliveries are counted by.
-#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum UsageBy {
     /// Day of the delivery, UTC.
@@ -370,7 +371,7 @@ pub(crate) enum UsageBy {
 }
 
 /// Deliveries: `delivered` is the sum of `billable`, `free` and `unpriced`.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct UsageCounts {
     pub(crate) delivered: u64,
     pub(crate) billable: u64,

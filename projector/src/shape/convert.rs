@@ -5,7 +5,7 @@ use groupfold_fold::view;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, ActorKind, FactKind, JoinVia};
 
-use super::shape;
+use crate::shape;
 use crate::text::{self, Lang};
 
 /// RFC 3339 in UTC, with milliseconds only where there are any.

@@ -4,14 +4,11 @@ mod known;
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use groupfold_schemas::position::Position;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer::with_position;
 use crate::desk::Refusal;
 use crate::store;
 
@@ -23,11 +20,11 @@ pub(crate) const KEY_REUSED: &str = "idempotency_key_reused";
 /// An answer that is none.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    status: StatusCode,
+    pub(crate) status: StatusCode,
     code: &'static str,
     title: &'static str,
     detail: String,
-    position: Option<Position>,
+    pub(crate) position: Option<Position>,
     /// When to ask again, where that is known.
     retry_after_s: Option<u64>,
     /// The store that could not be read, and why: for the log and the partition's loop, not the answer.
@@ -329,8 +326,20 @@ impl Problem {
         Self { retry_after_s: self.retry_after_s, ..Self::new(self.status, self.code, self.title, detail) }
     }
 
+    /// What is told of it.
+    pub(crate) fn body(&self) -> ProblemBody {
+        ProblemBody {
+            kind: format!("urn:groupfold:problem:{}", self.code),
+            title: self.title,
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: self.detail.clone(),
+            position: self.position.as_ref().map(Position::to_string),
+        }
+    }
+
     /// The header that clients expect beside a status.
-    fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+    pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
         if let Some(seconds) = self.retry_after_s {
             return Some((header::RETRY_AFTER, seconds.into()));
         }
@@ -377,31 +386,9 @@ impl From<groupfold_fold::entry::Error> for Problem {
     }
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let header = self.header();
-        let position = self.position.map(|position| position.to_string());
-        let body = ProblemBody {
-            kind: format!("urn:groupfold:problem:{}", self.code),
-            title: self.title,
-            status: self.status.as_u16(),
-            code: self.code,
-            detail: self.detail,
-            position: position.clone(),
-        };
-        let mut response = (self.status, Json(body)).into_response();
-        if let Some(position) = position {
-            response = with_position(response, &position);
-        }
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.extend(header);
-        response
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::response::IntoResponse as _;
     use groupfold_fold::apply::Digest;
 
     use super::*;
