@@ -259,7 +259,11 @@ pub(crate) async fn lookup(context: &Context, name: &str) -> Result<Option<Confi
     Ok(look(context, name).await?.map(|info| info.config))
 }
 
-async fn look(context: &Context, name: &str) -> Result<Option<Info>, Error> {
+/// What the broker says of a stream; `None` if there is none of that name.
+///
+/// # Errors
+/// The broker does not tell.
+pub async fn look(context: &Context, name: &str) -> Result<Option<Info>, Error> {
     match context.get_stream(name).await {
         Ok(stream) => Ok(Some(stream.cached_info().clone())),
         Err(source) => match source.kind() {

@@ -1,8 +1,7 @@
 //! The broker: whether it answers, what it is, whether it syncs, what time it has.
 
 use async_nats::Client;
-use async_nats::jetstream::context::GetStreamErrorKind;
-use async_nats::jetstream::{self, Context, ErrorCode};
+use async_nats::jetstream::{self, Context};
 use groupfold_ingest::durability::{self, Durability};
 use groupfold_ingest::{PAYLOAD_SHIPPED, payload_wanted, provision};
 use groupfold_schemas::log;
@@ -96,10 +95,7 @@ pub(super) async fn look(patient: &Patient, findings: &mut Findings) -> Option<L
 /// The first stream of the log that is not there.
 async fn missing(context: &Context, partitions: u16) -> Option<String> {
     for name in (0..partitions).map(log::stream).chain(log::SIDE_STREAMS.map(str::to_owned)) {
-        let Err(error) = context.get_stream(&name).await else { continue };
-        if let GetStreamErrorKind::JetStream(error) = error.kind()
-            && error.error_code() == ErrorCode::STREAM_NOT_FOUND
-        {
+        if let Ok(None) = provision::look(context, &name).await {
             return Some(name);
         }
     }
