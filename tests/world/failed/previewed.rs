@@ -53,7 +53,7 @@ async fn a_discard_says_what_it_would_settle_and_does_it_when_told_to() {
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 1, "nothing is settled");
     for args in [&["discard", id, "--execute"][..], &["discard", id, "--execute", "--why", " "]] {
         let refused = failed(&groupfold, args);
-        assert_eq!(code(&refused), 2, "{refused:?}");
+        groupfold_tests::ends(&refused, 2);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("--why"), "{refused:?}");
     }
     let done = answer(&groupfold, &["discard", id, "--execute", "--why", "a test"], 0);
