@@ -134,6 +134,16 @@ impl From<CommandLine> for Command {
     }
 }
 
+/// Holds the exit code of a command against the one that is expected.
+///
+/// # Panics
+/// It is another, or a signal ended it.
+#[track_caller]
+pub fn ends(output: &Output, code: i32) {
+    let said = [output.stdout.as_slice(), &output.stderr].map(String::from_utf8_lossy).concat();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+}
+
 /// What a command is told, or finds in its data folder, and must tell nobody.
 pub(crate) fn secrets_of(command: &Command) -> Vec<String> {
     let args: Vec<String> = command.get_args().map(|arg| arg.to_string_lossy().into_owned()).collect();

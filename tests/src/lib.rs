@@ -44,7 +44,7 @@ mod wait;
 mod webhook;
 
 pub use checker::{Checked, Log, Seen, check_lists, check_log, check_looks, check_state, sum_of};
-pub use command_line::CommandLine;
+pub use command_line::{CommandLine, ends};
 pub use connection::Connection;
 pub use groupfold::{Addresses, Groupfold, Nats, Options};
 pub use http::{Answer, shows};

@@ -10,8 +10,8 @@ use async_nats::jetstream::{self, stream};
 use futures_util::StreamExt as _;
 use groupfold_schemas::log;
 use groupfold_tests::{
-    Groupfold, Nats, NatsOptions, NatsServer, Options, Process, Scratch, http, nats_server_binary, post,
-    wait_until, workspace,
+    Groupfold, Nats, NatsOptions, NatsServer, Options, Process, Scratch, ends, http, nats_server_binary,
+    post, wait_until, workspace,
 };
 use reqwest::multipart;
 
@@ -112,7 +112,7 @@ async fn an_up_takes_webhooks_is_killed_comes_back_and_ends_with_0() {
 async fn a_receiver_and_a_projector_of_their_own_meet_in_a_log_elsewhere() {
     let server = NatsServer::start().await;
     let provisioned = Groupfold::command().args(["provision", "--nats-url", &server.url()]).output().unwrap();
-    assert!(provisioned.status.success(), "{}", String::from_utf8_lossy(&provisioned.stderr));
+    ends(&provisioned, 0);
 
     let mut ingest = Groupfold::ingest(Options::on(&server)).await;
     let mut project = Groupfold::project(Options::on(&server)).await;
@@ -316,7 +316,7 @@ async fn a_log_that_is_made_anew_with_other_partitions_takes_nothing_of_a_receiv
     let url = nats.url();
     let args = ["provision", "--partitions", "16", "--nats-url", url.as_str()];
     let output = Groupfold::command().args(args).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    ends(&output, 0);
     ready("it was made anew with 16 partitions, not 8").await;
     let refused = groupfold.post(&webhook(2)).await;
     refused.says(503, "log_made_anew");

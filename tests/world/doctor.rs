@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::DiscardPolicy;
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, Scratch, wait_until};
+use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, Scratch, ends, wait_until};
 use serde_json::{Value, json};
 
 use crate::hook::participants;
@@ -271,7 +271,7 @@ async fn with_a_setting_at_fault_it_still_looks_at_the_folder_that_the_settings_
 async fn provision_finds_the_broker_of_what_runs_on_the_folder() {
     let groupfold = Groupfold::up(Options::default()).await;
     let output = run(&groupfold.data(), &["provision", "--check"], &[]);
-    assert_eq!(code(&output), 0, "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 0);
 }
 
 /// A receiver once ended with 1 there.

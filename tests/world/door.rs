@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groupfold_tests::{Groupfold, Options, http, sign, wait_until};
+use groupfold_tests::{Groupfold, Options, ends, http, sign, wait_until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -128,7 +128,7 @@ async fn several_secrets_are_good_at_once_and_an_empty_one_is_refused_at_start()
     let mut command = Groupfold::command();
     command.args(["up", "--meta-app-secret", "", "--meta-verify-token", "t", "--data"]).arg(groupfold.data());
     let output = command.output().unwrap();
-    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 2);
 }
 
 #[tokio::test]

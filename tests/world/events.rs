@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use groupfold_projector::scan;
 use groupfold_tests::{
-    CommandLine, Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, fixture, fixtures,
+    CommandLine, Groupfold, NatsOptions, NatsServer, Options, Process, Scratch, ends, fixture, fixtures,
     wait_until, workspace,
 };
 use serde_json::Value;
@@ -47,7 +47,7 @@ impl World {
         let story =
             ["--seed", seed, "--events", events, "--rate", "0", "--duplicates", "10", "--reorder", "20"];
         let output = self.run(&["simulate", "--quiet", "--app-secret", "app-secret-of-a-test"], &story);
-        assert!(output.status.success(), "{}", said(&output));
+        ends(&output, 0);
     }
 
     pub(crate) fn command(&self, verb: &[&str], args: &[&str]) -> CommandLine {
@@ -125,11 +125,11 @@ fn read_back(path: &Path) -> Value {
 /// What a script of tests/python prints.
 fn python(script: &str, args: &[&Path]) -> Vec<u8> {
     let install = Command::new(workspace().join("tests/python/install")).output().expect("it can be run");
-    assert!(install.status.success(), "{}", said(&install));
+    ends(&install, 0);
     let python = String::from_utf8(install.stdout).expect("a path");
     let script = workspace().join("tests/python").join(script);
     let output = Command::new(python.trim()).arg(script).args(args).output().expect("python can be run");
-    assert!(output.status.success(), "{}", said(&output));
+    ends(&output, 0);
     output.stdout
 }
 
@@ -247,10 +247,10 @@ async fn resumed_later_it_holds_what_came_since() {
         &["events", "export", "--out", world.path("growing").to_str().unwrap()],
         &["--format", "jsonl", "--resume", "--kind", "receipt_read"],
     );
-    assert_eq!(other.status.code(), Some(2), "{}", said(&other));
+    ends(&other, 2);
     std::fs::write(world.path("growing"), "something else").unwrap();
     let damaged = world.run(&["events", "export", "--out", world.path("growing").to_str().unwrap()], &args);
-    assert_eq!(damaged.status.code(), Some(1), "{}", said(&damaged));
+    ends(&damaged, 1);
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn what_is_there_without_a_manifest_is_never_written_over() {
             &["events", "export", "--out", world.path(name).to_str().unwrap()],
             &["--format", format, "--resume"],
         );
-        assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+        ends(&refused, 2);
         assert!(said(&refused).contains("is there already, and no manifest beside it"), "{}", said(&refused));
         assert_eq!(std::fs::read_to_string(world.path(file)).unwrap(), "somebody's");
     }
@@ -344,7 +344,7 @@ async fn redacted_no_number_name_or_link_of_the_log_is_left() {
         &["events", "export", "--out", key.to_str().unwrap()],
         &["--format", "csv", "--redact", "--redact-key", "short"],
     );
-    assert_eq!(short.status.code(), Some(2), "{}", said(&short));
+    ends(&short, 2);
 }
 
 #[tokio::test]
@@ -453,7 +453,7 @@ fn the_catalogue_in_the_documents_is_the_one_of_this_build() {
     let update = std::env::var_os("GROUPFOLD_UPDATE").is_some();
     let out = if update { docs.as_path() } else { scratch.path() };
     let output = Groupfold::command().args(["events", "catalogue", "--out"]).arg(out).output().unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    ends(&output, 0);
     for file in ["events.md", "schemas/event.json", "schemas/cloudevent.json"] {
         let fresh = std::fs::read_to_string(out.join(file)).unwrap();
         let stored = std::fs::read_to_string(docs.join(file)).unwrap_or_default();
@@ -475,7 +475,7 @@ async fn a_moment_that_no_log_has_is_a_usage_error_or_finds_nothing_more() {
         command.output().unwrap()
     };
     let output = tail("99:1");
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    ends(&output, 2);
     assert!(said(&output).contains("partition 99"), "{}", said(&output));
     // The last sequence that there can be, and years that the broker or its client cannot say.
     for (from, lines) in [("0:18446744073709551615", 0), ("2300-01-01", 0), ("-009998-01-01", 1)] {

@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, stream};
 use async_nats::{Client, ConnectOptions};
 use groupfold_tests::certs::Authority;
 use groupfold_tests::{
-    Groupfold, Nats, NatsOptions, NatsServer, Options, Provider, Scratch, http, wait_until, workspace,
+    Groupfold, Nats, NatsOptions, NatsServer, Options, Provider, Scratch, ends, http, wait_until, workspace,
 };
 use reqwest::{Method, multipart};
 use serde_json::json;
@@ -163,7 +163,7 @@ async fn each_user_of_the_broker_does_its_work_over_tls_and_nobody_can_take_anyt
     let mut command = Groupfold::command();
     command.args(["provision", "--partitions", "2", "--nats-url", &world.server.url()]).args(args).envs(env);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 0);
     let ingest = Groupfold::ingest(world.options("receiver")).await;
     let silent = ["--fault", "delete=webhook_never"];
     let provider = Provider::start(&Options::default().app_secret, &silent).await;
@@ -253,6 +253,6 @@ async fn a_broker_whose_certificate_nobody_vouches_for_is_not_talked_to() {
     let mut command = Groupfold::command();
     command.args(["provision", "--nats-url", &world.server.url()]).args(args).envs(env);
     let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
-    assert_eq!(output.status.code(), Some(69), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 69);
     assert!(!String::from_utf8_lossy(&output.stderr).contains(&password("operator")));
 }

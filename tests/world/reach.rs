@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use groupfold_tests::{Groupfold, Options, Scratch, groupfold_binary};
+use groupfold_tests::{Groupfold, Options, Scratch, ends, groupfold_binary};
 
 use crate::hook::{NUMBER, created, lifecycle};
 use crate::reconcile::graph::{Graph, TOKEN, There};
@@ -333,7 +333,7 @@ fn shells_are_told_what_can_be_typed() {
     }
     let (scratch, (_, script)) = (Scratch::new("completions"), run(&["completions", "bash"], &[]));
     let read = Command::new("bash").args(["-n", &file(&scratch, "script", &script)]).output().unwrap();
-    assert!(read.status.success(), "{read:?}");
+    ends(&read, 0);
     assert!(help.contains("completions") && help.lines().count() < 45, "{help}");
     assert_eq!(run(&["completions", "tcsh"], &[]).0, Some(2));
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use groupfold_tests::{Groupfold, Options, Provider, Scratch, http, post, wait_until};
+use groupfold_tests::{Groupfold, Options, Provider, Scratch, ends, http, post, wait_until};
 use reqwest::Method;
 use serde_json::json;
 
@@ -71,7 +71,7 @@ async fn a_token_that_is_taken_back_is_refused_and_a_new_one_let_in_without_a_re
     // The owner's verbs have a token that stands in no file.
     let mut list = Groupfold::command();
     let output = list.args(["group", "list", "--data"]).arg(groupfold.data()).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 0);
 
     // What cannot be used takes nothing away and lets nobody in.
     for broken in ["[[api.tokens", "[[api.tokens]]\nname = \"ana\"\n", "no_such_key = 1\n"] {

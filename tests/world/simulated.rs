@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use groupfold_tests::{Groupfold, Options, Provider, Scratch, wait_until};
+use groupfold_tests::{Groupfold, Options, Provider, Scratch, ends, wait_until};
 use serde_json::Value;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -35,7 +35,7 @@ async fn the_api_agrees_with_the_truth_with_duplicates_and_reorder() {
             truth,
         ];
         let output = simulate(&groupfold, &[story.as_slice(), noise.as_slice()].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        ends(&output, 0);
         let report: Value = serde_json::from_slice(&output.stdout).expect("a report in JSON");
         println!("seed {seed}: {report}");
 
@@ -53,13 +53,13 @@ async fn a_truth_that_is_not_so_is_found() {
     let story =
         ["--seed", "7", "--events", "300", "--rate", "0", "--app-secret", "app-secret-of-a-test", "--truth"];
     let output = simulate(&groupfold, &[story.as_slice(), &[truth.to_str().unwrap()]].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 0);
     let mut told: Value = serde_json::from_slice(&std::fs::read(&truth).unwrap()).unwrap();
     let (_, group) = told["groups"].as_object_mut().unwrap().iter_mut().next().unwrap();
     group["subject"] = Value::from("a lie");
     std::fs::write(&truth, told.to_string()).unwrap();
     let checked = simulate(&groupfold, &["--check", truth.to_str().unwrap()]);
-    assert_eq!(checked.status.code(), Some(3), "{}", String::from_utf8_lossy(&checked.stdout));
+    ends(&checked, 3);
 
     std::fs::write(&truth, "{}").unwrap();
     let checked = simulate(&groupfold, &["--check", truth.to_str().unwrap()]);
@@ -101,7 +101,7 @@ async fn the_demo_lives_and_is_simulated_against_without_a_word_of_secrets() {
     let mut simulate = Groupfold::command();
     simulate.args(["simulate", "--quiet", "--events", "50", "--rate", "0", "--data"]).arg(&data);
     let output = simulate.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    ends(&output, 0);
     assert!(demo.terminate(bound).await.success());
 }
 
@@ -153,5 +153,5 @@ async fn a_demo_that_is_started_again_changes_the_groups_that_were_there() {
     let mut reconcile = Groupfold::command();
     reconcile.args(["reconcile", "--group", id, "--links", "--data"]).arg(groupfold.data());
     let output = reconcile.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    ends(&output, 0);
 }

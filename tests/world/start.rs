@@ -7,7 +7,8 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use groupfold_tests::{
-    Groupfold, NatsServer, Options, Process, Scratch, groupfold_binary, http, nats_server_binary, wait_until,
+    Groupfold, NatsServer, Options, Process, Scratch, ends, groupfold_binary, http, nats_server_binary,
+    wait_until,
 };
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -44,7 +45,7 @@ fn run(data: &Path, args: &[&str]) -> (Option<i32>, String) {
 async fn provisioned() -> NatsServer {
     let nats = NatsServer::start().await;
     let output = Groupfold::command().args(["provision", "--nats-url", &nats.url()]).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
+    ends(&output, 0);
     nats
 }
 

@@ -3,7 +3,7 @@
 
 use groupfold_fold::entry::Memory;
 use groupfold_fold::view;
-use groupfold_tests::{Groupfold, Options};
+use groupfold_tests::{Groupfold, Options, ends};
 use serde_json::{Value, json};
 
 use crate::fold_laws::dice::Dice;
@@ -104,7 +104,7 @@ async fn deliveries_are_counted_by_what_the_provider_says_of_their_price() {
             .arg(groupfold.data())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{output:?}");
+        ends(&output, 0);
         String::from_utf8(output.stdout).unwrap()
     };
     let json: Value = serde_json::from_str(&run(&["--by", "country", "--output", "json"])).unwrap();

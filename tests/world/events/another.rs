@@ -15,7 +15,7 @@ async fn two_exports_to_one_path_do_not_run_at_the_same_time() {
     let path = world.path("events");
     let args = ["--format", "parquet", "--resume", "--out", path.to_str().unwrap()];
     let refused = world.run(&["events", "export"], &args);
-    assert_eq!(refused.status.code(), Some(75), "{}", said(&refused));
+    groupfold_tests::ends(&refused, 75);
     assert!(!path.exists());
     drop(other);
     world.export("events", &["--format", "parquet", "--resume"]);
@@ -31,7 +31,7 @@ async fn what_was_read_of_another_log_is_not_gone_on_with() {
     assert!(first.run(&["events", "export"], &args).status.success());
     let before = std::fs::read(&path).unwrap();
     let refused = second.run(&["events", "export"], &args);
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    groupfold_tests::ends(&refused, 1);
     assert!(said(&refused).contains("was created at"), "{}", said(&refused));
     assert_eq!(std::fs::read(&path).unwrap(), before);
 
@@ -39,7 +39,7 @@ async fn what_was_read_of_another_log_is_not_gone_on_with() {
     std::fs::write(&watermark, "0:100000\n").unwrap();
     let args = ["--to", "nats:somebody.else", "--watermark", watermark.to_str().unwrap()];
     let refused = first.run(&["replay"], &args);
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    groupfold_tests::ends(&refused, 1);
     assert!(said(&refused).contains("0:100000 was read before"), "{}", said(&refused));
 }
 
@@ -52,7 +52,7 @@ async fn a_replay_does_not_go_on_in_another_log() {
     assert!(first.run(&["replay"], &args).status.success());
     let noted = std::fs::read_to_string(&watermark).unwrap();
     let refused = second.run(&["replay"], &args);
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    groupfold_tests::ends(&refused, 1);
     assert!(said(&refused).contains("choose another --watermark"), "{}", said(&refused));
     assert_eq!(std::fs::read_to_string(&watermark).unwrap(), noted);
     assert!(first.run(&["replay"], &args).status.success(), "of its own log it goes on");
@@ -88,7 +88,7 @@ async fn what_was_read_of_another_past_of_the_log_is_not_gone_on_with() {
 
     world.restart(|to| copy_streams(&kept, to, "GROUPFOLD")).await;
     let shorter = world.run(&["replay"], &replay);
-    assert_eq!(shorter.status.code(), Some(1), "{}", said(&shorter));
+    groupfold_tests::ends(&shorter, 1);
     assert!(said(&shorter).contains("choose another --watermark"), "{}", said(&shorter));
     world.simulate("3", "600");
     for (name, more) in exports {
@@ -103,7 +103,7 @@ async fn what_was_read_of_another_past_of_the_log_is_not_gone_on_with() {
         assert_eq!(std::fs::read(&out).unwrap(), before);
     }
     let refused = world.run(&["replay"], &replay);
-    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    groupfold_tests::ends(&refused, 1);
     let says = said(&refused).contains("an older copy") && said(&refused).contains("another --watermark");
     assert!(says, "{}", said(&refused));
 }

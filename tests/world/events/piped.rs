@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 
-use groupfold_tests::{fixture, fixtures, wait_until};
+use groupfold_tests::{ends, fixture, fixtures, wait_until};
 use serde_json::{Value, json};
 
 use super::{BOUND, World, said, text};
@@ -26,7 +26,7 @@ async fn rows_go_to_stdout_where_no_file_is_named_and_are_those_of_the_file() {
         assert!(file.iter().filter(|byte| **byte == b'\n').count() > 10, "{format}");
         for place in [&[][..], &["--out", "-"]] {
             let piped = world.run(&["events", "export"], &[&args[..], place].concat());
-            assert!(piped.status.success(), "{}", said(&piped));
+            ends(&piped, 0);
             assert!(piped.stdout == file, "{format} {place:?}: {}", said(&piped));
             let outcome = String::from_utf8_lossy(&piped.stderr);
             assert!(outcome.contains(" events to stdout"), "{outcome}");
@@ -64,7 +64,7 @@ async fn a_reader_that_goes_away_ends_an_export() {
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with('{'), "{line}");
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    ends(&output, 0);
 }
 
 /// They were refused, though the API prints them.

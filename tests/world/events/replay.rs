@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt as _;
-use groupfold_tests::{sign, wait_until};
+use groupfold_tests::{ends, sign, wait_until};
 use serde_json::Value;
 
 use crate::endpoint::{Endpoint, Post};
@@ -32,7 +32,7 @@ async fn all_come_in_order_signed_and_marked_through_failures_of_the_receiver() 
     let all = world.tail(&["--from", "beginning"]);
     let endpoint = Endpoint::start(|n| if n % 97 == 0 { 503 } else { 200 });
     let output = replay(&world, &endpoint.url, &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    ends(&output, 0);
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     let taken = taken(&endpoint);
     // A change of a person's number stands in every partition and is sent once, from the lowest.
@@ -80,7 +80,7 @@ async fn a_receiver_of_ours_makes_the_same_events_of_it() {
     assert_eq!(refused.status.code(), Some(2), "a pipeline is not fed by mistake: {}", said(&refused));
     let secret = "app-secret-of-a-test";
     let output = world.run(&["replay", "--to", &url, "--secret", secret, "--into-groupfold"], &[]);
-    assert!(output.status.success(), "{}", said(&output));
+    ends(&output, 0);
     let of = |world: &World| -> BTreeSet<String> {
         let rows = world.tail(&["--from", "beginning"]);
         // Errors of an account have their id from the entry around them, which is another one here.
@@ -106,10 +106,10 @@ async fn a_replay_that_was_refused_goes_on_where_it_stopped() {
     assert!(wanted.len() > 20);
     let endpoint = Endpoint::start(|n| if n == 11 { 400 } else { 200 });
     let stopped = replay(&world, &endpoint.url, &args);
-    assert_eq!(stopped.status.code(), Some(1), "{}", said(&stopped));
+    ends(&stopped, 1);
     assert_eq!(taken(&endpoint).len(), 10);
     let resumed = replay(&world, &endpoint.url, &args);
-    assert!(resumed.status.success(), "{}", said(&resumed));
+    ends(&resumed, 0);
     let taken: Vec<String> =
         taken(&endpoint).iter().map(|post| post.header("groupfold-position").to_owned()).collect();
     assert_eq!(taken, wanted.iter().map(position).collect::<Vec<_>>());
@@ -128,7 +128,7 @@ async fn a_subject_gets_the_events_as_they_are_told() {
     let mut told = client.subscribe("somebody.else").await.unwrap();
     client.flush().await.unwrap();
     let output = replay(&world, "nats:somebody.else", &["--kind", "participants_joined", "--rate", "1000"]);
-    assert!(output.status.success(), "{}", said(&output));
+    ends(&output, 0);
     for row in &wanted {
         let message = tokio::time::timeout(BOUND, told.next()).await.expect("in time").expect("a message");
         assert_eq!(serde_json::from_slice::<Value>(&message.payload).unwrap(), *row);
@@ -164,11 +164,11 @@ async fn of_two_replays_with_one_watermark_the_second_waits_for_another_time() {
     .await;
     let elsewhere = Endpoint::start(|_| 200);
     let second = replay(&world, &elsewhere.url, &args);
-    assert_eq!(second.status.code(), Some(75), "{}", said(&second));
+    ends(&second, 75);
     assert!(said(&second).contains("another replay") && elsewhere.taken().is_empty(), "{}", said(&second));
     answer.send(()).unwrap();
     let slow = tokio::task::spawn_blocking(|| slow.wait_with_output().unwrap()).await.unwrap();
-    assert!(slow.status.success(), "{}", said(&slow));
+    ends(&slow, 0);
     let after = replay(&world, &elsewhere.url, &args);
     assert!(after.status.success() && elsewhere.taken().is_empty(), "{}", said(&after));
 }

@@ -38,7 +38,7 @@ async fn a_deduped_export_does_not_step_over_what_retention_took() {
         context.update_stream(&config).await.unwrap();
         let path = world.path("events");
         let refused = world.run(&["events", "export", "--out", path.to_str().unwrap()], &ARGS);
-        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+        groupfold_tests::ends(&refused, 1);
         assert!(said(&refused).contains(&why), "{}", said(&refused));
         assert_eq!(std::fs::read(path).unwrap(), before);
     }

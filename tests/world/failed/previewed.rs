@@ -58,7 +58,7 @@ async fn a_discard_by_id_and_reason_settles_and_without_a_reason_says_what_it_wo
         [&["discard", id, "--execute"][..], &["discard", id, "--why", " "], &["discard", id, "--why="]]
     {
         let refused = failed(&groupfold, args);
-        assert_eq!(code(&refused), 2, "{refused:?}");
+        groupfold_tests::ends(&refused, 2);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("--why"), "{refused:?}");
     }
     let done = answer(&groupfold, &["discard", id, "--why", "a test"], 0);

@@ -1,6 +1,6 @@
 //! Every operation, done.
 
-use groupfold_tests::{Provider, Scratch};
+use groupfold_tests::{Provider, Scratch, ends};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -323,5 +323,5 @@ async fn what_was_commanded_is_what_the_pipeline_believes() {
     let mut check = groupfold_tests::Groupfold::command();
     check.args(["simulate", "--data"]).arg(groupfold.data()).arg("--check").arg(&file);
     let output = check.output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
+    ends(&output, 0);
 }

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use groupfold_projector::scan::{Error, From, Scan, Stretch};
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsServer, Options, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, ends, wait_until};
 
 use super::{BOUND, GROUP, T, block, stream};
 use crate::hook::{joined, participants};
@@ -27,7 +27,7 @@ async fn nothing_is_told(groupfold: &Groupfold, at: u64) {
     let mut verify = Groupfold::command();
     verify.args(["verify", "--group", GROUP, "--data"]).arg(groupfold.data());
     let verify = verify.output().unwrap();
-    assert_eq!(verify.status.code(), Some(1), "{verify:?}");
+    ends(&verify, 1);
 }
 
 #[tokio::test]
@@ -70,7 +70,7 @@ async fn messages_of_a_group_that_are_lost_in_the_middle_are_missed() {
     let out = groupfold.data().join("events.jsonl").display().to_string();
     export.args(["events", "export", "--format", "jsonl", "--group", GROUP, "--out", &out, "--data"]);
     let export = export.arg(groupfold.data()).output().unwrap();
-    assert_eq!(export.status.code(), Some(1), "{export:?}");
+    ends(&export, 1);
 }
 
 #[tokio::test]
