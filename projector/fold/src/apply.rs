@@ -21,11 +21,17 @@ pub struct Contributions(Vec<Contributed>);
 
 /// One contribution: worked out once, however often it is asked for.
 #[derive(Debug)]
-struct Contributed {
+pub(crate) struct Contributed {
     bytes: Vec<u8>,
-    key: Key,
+    pub(crate) key: Key,
     /// Values are large, and move about.
-    value: Box<Value>,
+    pub(crate) value: Box<Value>,
+}
+
+impl Contributed {
+    pub(crate) fn new(key: Key, value: Value) -> Self {
+        Self { bytes: key.encode(), key, value: Box::new(value) }
+    }
 }
 
 impl Contributions {
@@ -41,12 +47,8 @@ impl Contributions {
         Self::sorted(unknown(record, known))
     }
 
-    fn sorted(all: impl IntoIterator<Item = (Key, Value)>) -> Self {
-        let contributed = |(key, value): (Key, Value)| {
-            let bytes = key.encode();
-            Contributed { bytes, key, value: Box::new(value) }
-        };
-        let mut all: Vec<Contributed> = all.into_iter().map(contributed).collect();
+    fn sorted(all: impl IntoIterator<Item = Contributed>) -> Self {
+        let mut all: Vec<Contributed> = all.into_iter().collect();
         all.sort_by(|a, b| a.bytes.cmp(&b.bytes));
         Self(all)
     }

@@ -12,19 +12,20 @@ mod settings;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, FactKind, FailureType, Record};
 
-use crate::apply::Known;
+use crate::apply::{Contributed, Known};
 use crate::entry::{FactAt, Key, Value};
-use crate::identity::{Alias, names, names_of_rename};
+use crate::identity::{Alias, first_name, names_of_rename};
 use crate::view::is_policy;
 
 /// All contributions of a record. Total: a record without an event contributes nothing.
 #[must_use]
 pub fn contributions(record: &Record) -> Vec<(Key, Value)> {
-    unknown(record, &Known::default())
+    let all = unknown(record, &Known::default());
+    all.into_iter().map(|Contributed { key, value, .. }| (key, *value)).collect()
 }
 
 /// The contributions of a record save for those that are known to make no difference.
-pub(crate) fn unknown(record: &Record, known: &Known) -> Vec<(Key, Value)> {
+pub(crate) fn unknown(record: &Record, known: &Known) -> Vec<Contributed> {
     let Some(kind) = record.kind() else { return Vec::new() };
     let mut out = Contribution { record, known, entries: Vec::new() };
     if out.command(kind) {
@@ -89,10 +90,14 @@ fn fact_of_errors(errors: &[v1::ProviderError]) -> v1::Fact {
 struct Contribution<'a> {
     record: &'a Record,
     known: &'a Known,
-    entries: Vec<(Key, Value)>,
+    entries: Vec<Contributed>,
 }
 
 impl Contribution<'_> {
+    fn put(&mut self, key: Key, value: Value) {
+        self.entries.push(Contributed::new(key, value));
+    }
+
     #[expect(clippy::unnecessary_wraps, reason = "every register holds its stamp as an optional message")]
     fn stamp(&self, rank: u32) -> Option<v1::Stamp> {
         let Record { provider_time_ms, event_id, .. } = self.record;
@@ -109,7 +114,7 @@ impl Contribution<'_> {
 
     fn head(&mut self, head: v1::GroupHead) {
         if !self.record.group_id.is_empty() {
-            self.entries.push((Key::Head { group: self.group() }, Value::Head(Box::new(head))));
+            self.put(Key::Head { group: self.group() }, Value::Head(Box::new(head)));
         }
     }
 
@@ -145,7 +150,7 @@ impl Contribution<'_> {
         } else {
             Key::Fact { group: self.group(), at }
         };
-        self.entries.push((key, Value::Fact(fact)));
+        self.put(key, Value::Fact(fact));
     }
 
     fn last_failure(&mut self, failure: FailureType, fact: FactKind, errors: &[v1::ProviderError]) {
@@ -222,9 +227,9 @@ impl Contribution<'_> {
             v1::ReceiptStatus::Played => receipt.played = Some(mark),
             v1::ReceiptStatus::Sent | v1::ReceiptStatus::Failed | v1::ReceiptStatus::Unspecified => return,
         }
-        if let Some(alias) = names(participant).into_iter().next() {
+        if let Some(alias) = first_name(participant) {
             let key = Key::Receipt { message: event.message_id.clone(), alias };
-            self.entries.push((key, Value::Receipt(receipt)));
+            self.put(key, Value::Receipt(receipt));
         }
     }
 
@@ -243,14 +248,14 @@ impl Contribution<'_> {
         };
         let group_id = Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) });
         let head = v1::MessageHead { group_id, sent, failed, viewed_in: None };
-        self.entries.push((Key::Message { message: event.message_id.clone() }, Value::Message(head)));
+        self.put(Key::Message { message: event.message_id.clone() }, Value::Message(head));
     }
 
     fn message_from(&mut self, from: Option<&v1::Participant>) {
         let Some(from) = from.filter(|_| !self.record.group_id.is_empty()) else { return };
         self.link(from);
         let window = v1::Window { stamp: self.stamp(0), by: Some(from.clone()) };
-        self.entries.push((Key::Window { group: self.group() }, Value::Window(window)));
+        self.put(Key::Window { group: self.group() }, Value::Window(window));
     }
 
     fn identity_changed(&mut self, event: &v1::IdentityChanged) {
@@ -267,7 +272,7 @@ impl Contribution<'_> {
                 time_ms: self.record.provider_time_ms,
                 event_id: self.record.event_id.clone(),
             };
-            self.entries.push((key, Value::Rename(rename.clone())));
+            self.put(key, Value::Rename(rename.clone()));
         }
     }
 }

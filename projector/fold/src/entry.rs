@@ -282,14 +282,12 @@ impl Key {
             Self::Window { group } => KeyWriter::new(b'w').text(group),
             Self::Fact { group, at } => KeyWriter::new(b'f').text(group).fact_at(at),
             Self::AccountFact { account, at } => KeyWriter::new(b'a').text(account).fact_at(at),
-            Self::Link { group, a, b } => {
-                KeyWriter::new(b'l').text(group).text(&a.encode()).text(&b.encode())
-            }
+            Self::Link { group, a, b } => KeyWriter::new(b'l').text(group).alias(a).alias(b),
             Self::Rename { account, alias, time_ms, event_id } => {
-                KeyWriter::new(b'n').text(account).text(&alias.encode()).time(*time_ms).text(event_id)
+                KeyWriter::new(b'n').text(account).alias(alias).time(*time_ms).text(event_id)
             }
             Self::Message { message } => KeyWriter::new(b'm').text(message),
-            Self::Receipt { message, alias } => KeyWriter::new(b'r').text(message).text(&alias.encode()),
+            Self::Receipt { message, alias } => KeyWriter::new(b'r').text(message).alias(alias),
             Self::Command { command } => KeyWriter::new(b'c').text(command),
             Self::Outcome { request, event_id } => KeyWriter::new(b'q').text(request).text(event_id),
             Self::GroupOutcome { group, event_id } => KeyWriter::new(b'o').text(group).text(event_id),
@@ -418,7 +416,7 @@ impl Prefix {
             Self::OwnFacts { group } => KeyWriter::new(b'f').text(group).time(0),
             Self::AccountFacts { account } => KeyWriter::new(b'a').text(account),
             Self::Links { group } => KeyWriter::new(b'l').text(group),
-            Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).text(&alias.encode()),
+            Self::Renames { account, alias } => KeyWriter::new(b'n').text(account).alias(alias),
             Self::Messages => KeyWriter::new(b'm'),
             Self::Receipts { message } => KeyWriter::new(b'r').text(message),
             Self::Commands => KeyWriter::new(b'c'),

@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use groupfold_schemas::id::{hex, sha256};
 use groupfold_schemas::v1;
 
-pub use alias::{Alias, AliasKind, names, names_of_links};
+pub use alias::{Alias, AliasKind, first_name, names, names_of_links};
 pub(crate) use alias::{Known, learned, spelled};
 pub(crate) use change::Applied;
 

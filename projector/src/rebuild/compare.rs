@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use bytes::Bytes;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Value, group_of};
 
 use super::report::{Compared, Difference, NAMED_MAX, Scope, Wrong};
-use sled::IVec;
 use tokio_util::sync::CancellationToken;
 
 use super::Error;
@@ -58,7 +58,7 @@ pub(super) fn compare(
 }
 
 /// Key and value of an entry.
-type Bytes = (IVec, IVec);
+type Entry = (Bytes, Bytes);
 
 struct Comparison<'a> {
     live: &'a ReadView<'a>,
@@ -98,7 +98,7 @@ impl Comparison<'_> {
                 None if store.is_some() => Ok(None),
                 // What cannot be walked through any more may still have this one.
                 None => unpanicked(self.live.partition(), || self.live.bytes(&key))
-                    .map(|found| found.map(IVec::from)),
+                    .map(|found| found.map(Bytes::from)),
             };
             if !self.covers(&key) {
                 continue;
@@ -135,9 +135,9 @@ impl Comparison<'_> {
     /// The next entry of the live store; from the first that cannot be read on there is none.
     fn step(
         &mut self,
-        live: &mut impl Iterator<Item = Result<Bytes, store::Error>>,
+        live: &mut impl Iterator<Item = Result<Entry, store::Error>>,
         digest: &mut Option<Digest>,
-    ) -> Option<Bytes> {
+    ) -> Option<Entry> {
         digest.as_ref()?;
         unpanicked(self.live.partition(), || live.next().transpose()).unwrap_or_else(|error| {
             let what = format!("entries of the database ({})", store::chain(&error));

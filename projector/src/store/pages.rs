@@ -192,11 +192,14 @@ pub(super) fn put_all<'a>(
     pages.page.map_or(Ok(()), |last| put(last.write()))
 }
 
+/// Key and value of an entry; values share the bytes of their page.
+pub(super) type Entry = (Bytes, Bytes);
+
 /// The entries in what was found in the database, in order: of each message all pages, or none.
 pub(super) fn entries(
     partition: u16,
     found: impl Iterator<Item = Found>,
-) -> impl Iterator<Item = Result<(IVec, IVec), Error>> {
+) -> impl Iterator<Item = Result<Entry, Error>> {
     let mut row = Row::default();
     found.map(Some).chain([None]).flat_map(move |found| {
         let (one, page) = match found.map(|found| found.map_err(|error| database(partition, error))) {
@@ -207,7 +210,9 @@ pub(super) fn entries(
                     Err(error) => (Some(Err(error)), None),
                 }
             }
-            Some(other) => (Some(other), None),
+            Some(other) => {
+                (Some(other.map(|(key, value)| (Bytes::from_owner(key), Bytes::from_owner(value)))), None)
+            }
         };
         let lacks = match &one {
             Some(Err(_)) => {
@@ -219,7 +224,7 @@ pub(super) fn entries(
         let gap = lacks.then(|| Err(Error::damaged(partition, entry::Error::Key)));
         let of_page = page.into_iter().flat_map(|Page { key, common, entries, .. }| {
             let whole = move |entry: v1::PageEntry| {
-                Ok((IVec::from([&key[..common], &entry.rest].concat()), IVec::from(&*entry.value)))
+                Ok((Bytes::from([&key[..common], &entry.rest].concat()), entry.value))
             };
             entries.into_iter().map(whole)
         });

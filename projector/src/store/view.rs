@@ -9,7 +9,7 @@ use groupfold_schemas::v1;
 
 use sled::IVec;
 
-use super::pages::{self, Pages};
+use super::pages::{self, Entry, Pages};
 use super::{Error, Open, Shadow, database, digests, shadow};
 
 /// A look at one partition. While it lasts the writer may write, hidden from it, but show nothing; so everything derived
@@ -47,7 +47,7 @@ impl<'a> ReadView<'a> {
         &self,
         prefix: Vec<u8>,
         after: Option<Vec<u8>>,
-    ) -> Result<impl Iterator<Item = Result<(IVec, IVec), Error>> + use<'_>, Error> {
+    ) -> Result<impl Iterator<Item = Result<Entry, Error>> + use<'_>, Error> {
         let from = after.map_or_else(|| Bound::Included(prefix.clone()), Bound::Excluded);
         let under = move |entry: &sled::Result<(IVec, IVec)>| match entry {
             Ok((key, _)) => key.starts_with(&prefix),
@@ -152,9 +152,7 @@ impl<'a> ReadView<'a> {
     ///
     /// # Errors
     /// The store is closed; each step tells for itself whether it cannot be read.
-    pub(crate) fn entries(
-        &self,
-    ) -> Result<impl Iterator<Item = Result<(IVec, IVec), Error>> + use<'_>, Error> {
+    pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Entry, Error>> + use<'_>, Error> {
         let own = |entry: &sled::Result<(IVec, IVec)>| match entry {
             Ok((key, _)) => digests::is_entry(key),
             Err(_) => true,
@@ -177,7 +175,7 @@ impl<'a> ReadView<'a> {
         Ok(Pages::of(self.partition, &open.db, shadow))
     }
 
-    fn entry(&self, entry: Result<(IVec, IVec), Error>) -> Result<(Key, Value), Error> {
+    fn entry(&self, entry: Result<Entry, Error>) -> Result<(Key, Value), Error> {
         let (key, value) = entry?;
         let key = Key::decode(&key).map_err(|error| Error::damaged(self.partition, error))?;
         let value = key.decode_value(&value).map_err(|error| Error::damaged(self.partition, error))?;

@@ -44,7 +44,7 @@ impl Contribution<'_> {
 
     fn station(&mut self, kind: &Kind, state: v1::CommandState) {
         if let Some(command) = kind.command_id().map(str::to_owned) {
-            self.entries.push((Key::Command { command }, Value::Command(Box::new(state))));
+            self.put(Key::Command { command }, Value::Command(Box::new(state)));
         }
     }
 
@@ -55,7 +55,7 @@ impl Contribution<'_> {
         };
         let group_id = Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) });
         let head = v1::MessageHead { group_id, ..Default::default() };
-        self.entries.push((Key::Message { message }, Value::Message(head)));
+        self.put(Key::Message { message }, Value::Message(head));
     }
 
     /// A status that carries the id of the command that sent the message: even where the provider's answer was
@@ -92,10 +92,10 @@ impl Contribution<'_> {
         };
         if let Some(request) = request_id {
             let key = Key::Outcome { request, event_id: event_id.clone() };
-            self.entries.push((key, Value::Outcome(outcome.clone())));
+            self.put(key, Value::Outcome(outcome.clone()));
         }
         if !group.is_empty() {
-            self.entries.push((Key::GroupOutcome { group, event_id }, Value::Outcome(outcome)));
+            self.put(Key::GroupOutcome { group, event_id }, Value::Outcome(outcome));
         }
     }
 }

@@ -32,7 +32,7 @@ impl Contribution<'_> {
         if !self.known.has_link(a, b, self.record) {
             let key = Key::Link { group: self.group(), a: a.clone(), b: b.clone() };
             let link = v1::Link { first_seen_ms: self.record.provider_time_ms, last_seen_ms: 0 };
-            self.entries.push((key, Value::Link(link)));
+            self.put(key, Value::Link(link));
         }
     }
 
@@ -51,7 +51,7 @@ impl Contribution<'_> {
         };
         if !self.known.has_user_name(a, &b, self.record, last_seen_ms) {
             let key = Key::Link { group: self.group(), a: a.clone(), b };
-            self.entries.push((key, Value::Link(v1::Link { first_seen_ms, last_seen_ms })));
+            self.put(key, Value::Link(v1::Link { first_seen_ms, last_seen_ms }));
         }
     }
 }

@@ -3,12 +3,12 @@
 use groupfold_schemas::v1::{self, FactKind, FailureType};
 
 use super::{Contribution, fact_of_errors};
-use crate::identity::names;
+use crate::identity::first_name;
 
 impl Contribution<'_> {
     /// Adds a line about a person.
     pub(super) fn member(&mut self, kind: FactKind, participant: &v1::Participant, fact: v1::Fact) {
-        let about = names(participant).first().map(super::Alias::encode).unwrap_or_default();
+        let about = first_name(participant).as_ref().map(super::Alias::encode).unwrap_or_default();
         self.link(participant);
         self.fact(kind, &about, v1::Fact { participant: Some(participant.clone()), ..fact });
     }

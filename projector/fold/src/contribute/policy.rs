@@ -48,8 +48,8 @@ impl Contribution<'_> {
             viewed_in: Some(v1::TextRegister { stamp: self.stamp(0), value: Some(self.group()) }),
             ..Default::default()
         };
-        self.entries.push((Key::Message { message: message.clone() }, Value::Message(head)));
+        self.put(Key::Message { message: message.clone() }, Value::Message(head));
         let view = v1::View { stamp: self.stamp(0) };
-        self.entries.push((Key::View { message, user, group: self.group() }, Value::View(view)));
+        self.put(Key::View { message, user, group: self.group() }, Value::View(view));
     }
 }

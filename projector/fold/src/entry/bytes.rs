@@ -20,14 +20,22 @@ impl KeyWriter {
 
     /// Text ends in `00 01`; a zero byte within is `00 ff`: order of keys is order of texts.
     pub(super) fn text(mut self, text: &str) -> Self {
-        for (i, part) in text.as_bytes().split(|byte| *byte == 0).enumerate() {
-            if i > 0 {
-                self.0.extend_from_slice(&[0, 0xff]);
-            }
-            self.0.extend_from_slice(part);
+        // Texts with a zero byte are rare, and looking for it in the whole is quick.
+        let mut rest = text;
+        while let Some((part, after)) = rest.split_once('\0') {
+            self.0.extend_from_slice(part.as_bytes());
+            self.0.extend_from_slice(&[0, 0xff]);
+            rest = after;
         }
+        self.0.extend_from_slice(rest.as_bytes());
         self.0.extend_from_slice(&[0, 1]);
         self
+    }
+
+    /// As the text that [`Alias::encode`] makes of it.
+    pub(super) fn alias(mut self, alias: &Alias) -> Self {
+        self.0.extend_from_slice(&[alias.tag(), b':']);
+        self.text(&alias.text)
     }
 
     pub(super) fn time(mut self, time_ms: i64) -> Self {

@@ -32,28 +32,32 @@ pub struct Alias {
     pub text: String,
 }
 
-const TAGS: [(AliasKind, char); 6] = [
-    (AliasKind::UserId, 'u'),
-    (AliasKind::ParentUserId, 'p'),
-    (AliasKind::WaId, 'w'),
-    (AliasKind::Lid, 'l'),
-    (AliasKind::Input, 'i'),
-    (AliasKind::Username, 'n'),
+const TAGS: [(AliasKind, u8); 6] = [
+    (AliasKind::UserId, b'u'),
+    (AliasKind::ParentUserId, b'p'),
+    (AliasKind::WaId, b'w'),
+    (AliasKind::Lid, b'l'),
+    (AliasKind::Input, b'i'),
+    (AliasKind::Username, b'n'),
 ];
 
 impl Alias {
     /// One text for kind and name; the tags are assigned for ever.
     #[must_use]
     pub fn encode(&self) -> String {
-        let tag = TAGS.iter().find(|(kind, _)| *kind == self.kind).map_or('?', |(_, tag)| *tag);
-        format!("{tag}:{}", self.text)
+        format!("{}:{}", char::from(self.tag()), self.text)
+    }
+
+    /// What [`Alias::encode`] begins with, before a colon.
+    pub(crate) fn tag(&self) -> u8 {
+        TAGS.iter().find(|(kind, _)| *kind == self.kind).map_or(b'?', |(_, tag)| *tag)
     }
 
     /// Reads [`Alias::encode`] back.
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let (tag, text) = text.split_once(':')?;
-        let (kind, _) = TAGS.iter().find(|(_, known)| tag.chars().eq([*known]))?;
+        let (kind, _) = TAGS.iter().find(|(_, known)| tag.as_bytes() == [*known])?;
         Some(Self { kind: *kind, text: text.to_owned() })
     }
 
@@ -91,9 +95,19 @@ pub fn names(participant: &Participant) -> Vec<Alias> {
     names
 }
 
+/// The first of the names of a report.
+#[must_use]
+pub fn first_name(participant: &Participant) -> Option<Alias> {
+    linked(participant).next().or_else(|| names(participant).into_iter().next())
+}
+
 /// The names of a report that say who somebody is: neither spellings nor user names.
 #[must_use]
 pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
+    linked(participant).collect()
+}
+
+fn linked(participant: &Participant) -> impl Iterator<Item = Alias> {
     [
         (AliasKind::UserId, &participant.user_id),
         (AliasKind::ParentUserId, &participant.parent_user_id),
@@ -103,7 +117,6 @@ pub fn names_of_links(participant: &Participant) -> Vec<Alias> {
     .into_iter()
     .filter_map(|(kind, text)| text.as_deref().filter(|text| !text.is_empty()).map(|text| (kind, text)))
     .map(|(kind, text)| Alias { kind, text: text.to_owned() })
-    .collect()
 }
 
 /// The name that a command's spelling says by itself, with that spelling: a user id, or a number with the `+` before the
@@ -122,6 +135,8 @@ pub(crate) fn spelled(participant: &Participant) -> Option<(Alias, Alias)> {
 
 /// The spelling of a report that gives another name beside it, if it does not say that name by itself.
 pub(crate) fn learned(participant: &Participant) -> Option<(Alias, Alias)> {
+    // Most reports have none: their names need not be copied.
+    participant.input.as_ref()?;
     let mut all = names(participant);
     let input = all.pop().filter(|name| name.kind == AliasKind::Input)?;
     let says = |name: &Alias| match name.kind {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::apply::{SPARED_BYTES_MAX, apply_all};
 use crate::entry::{FactAt, Source as _, group_of};
-use crate::identity::{Alias, AliasKind};
+use crate::identity::{Alias, AliasKind, first_name, names};
 
 fn text(text: &str) -> String {
     text.to_owned()
@@ -44,6 +44,35 @@ fn a_key_of_each_kind_reads_back_and_names_its_group() {
         let bytes = key.encode();
         assert_eq!(Key::decode(&bytes), Ok(key.clone()));
         assert_eq!(group_of(&bytes).as_deref(), group, "{key:?}");
+    }
+}
+
+/// Stores and digests have them, so they stay as they are.
+#[test]
+fn a_name_in_a_key_is_written_as_its_text_and_a_zero_byte_in_two() {
+    let written = |kind| {
+        let key = Key::Receipt { message: text("\0M\0\0"), alias: Alias { kind, text: text("1\0") } };
+        key.encode()
+    };
+    let kinds = [
+        (AliasKind::UserId, b'u'),
+        (AliasKind::ParentUserId, b'p'),
+        (AliasKind::WaId, b'w'),
+        (AliasKind::Lid, b'l'),
+        (AliasKind::Input, b'i'),
+        (AliasKind::Username, b'n'),
+    ];
+    for (kind, tag) in kinds {
+        let name: &[u8] = &[tag, b':', b'1', 0, 0xff, 0, 1];
+        assert_eq!(written(kind), [&b"r\0\xffM\0\xff\0\xff\0\x01"[..], name].concat(), "{kind:?}");
+    }
+}
+
+#[test]
+fn the_first_of_the_names_is_that_of_all() {
+    for all in [&["n:m", "i:1", "w:1", "p:P", "u:U"][..], &["i:1", "n:m"], &["n:m"], &["w:", "n:m"], &[]] {
+        let who = who(all);
+        assert_eq!(first_name(&who), names(&who).into_iter().next(), "{all:?}");
     }
 }
 
