@@ -39,8 +39,9 @@ impl Cli {
 fn heard(command: Command) -> Command {
     let flags = |arg: Arg| {
         let name = arg.get_env().and_then(std::ffi::OsStr::to_str);
-        let is_set = name.is_some_and(|name| std::env::var_os(name).is_some());
-        let is_heard = !is_set || name.and_then(config::variable).is_some();
+        // What is no text is for whoever reads it to take or refuse.
+        let text = name.and_then(|name| Some((name, std::env::var(name).ok()?)));
+        let is_heard = text.is_none_or(|(name, text)| config::counts(name, &text));
         if is_heard { arg } else { arg.env(Resettable::<OsStr>::Reset) }
     };
     command.mut_args(flags).mut_subcommands(heard)

@@ -140,9 +140,11 @@ impl Layers {
 }
 
 /// False of a variable that is empty: it is as one that was not set. But not of a secret among the settings, nor of the broker's
-/// URL, which may hold one: there it is one that did not arrive, and must not pass for none given.
-fn counts(name: &str, text: &str) -> bool {
-    !text.is_empty() || KEYS.iter().any(|key| key.secret && key.variable() == name)
+/// URL, which may hold one, nor of what replays are signed with: there it is one that did not arrive, and must not pass for none given.
+pub(crate) fn counts(name: &str, text: &str) -> bool {
+    let is_secret =
+        || name == "GROUPFOLD_REPLAY_SECRET" || KEYS.iter().any(|key| key.secret && key.variable() == name);
+    !text.is_empty() || is_secret()
 }
 
 /// A variable of this process, if it counts.

@@ -72,7 +72,7 @@ impl Census {
         self.is_cut_off.then(|| {
             let [pages, commands] = PAGES_MAX;
             format!(
-                "not all groups or commands were counted ({groups} groups were): {pages} pages of {PAGE} groups are looked through,                  and {commands} of commands of a status"
+                "not all groups or commands were counted ({groups} groups were): {pages} pages of {PAGE} groups are looked through, and {commands} of commands of a status"
             )
         })
     }
@@ -210,7 +210,8 @@ mod tests {
         let api = Client::new(&url, None).unwrap();
         let census = Census::within(&api, [3, 2]).await.unwrap();
         assert_eq!((census.groups, census.is_cut_off), (3, true));
-        assert!(census.cut_off().unwrap().contains("(3 groups were)"));
+        let told = census.cut_off().unwrap();
+        assert!(told.contains("(3 groups were)") && !told.contains("  "), "{told}");
         let watch = Watch::new(api, &mut Registry::default());
         watch.note(Ok(census));
         assert_eq!((watch.stale.get(), watch.fullest.get()), (1, 3));

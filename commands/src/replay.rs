@@ -50,7 +50,7 @@ pub(crate) struct ReplayArgs {
     #[arg(long, value_enum)]
     body: Option<Body>,
     /// Signs the bodies as Meta does: X-Hub-Signature-256
-    #[arg(long, env = "GROUPFOLD_REPLAY_SECRET", hide_env_values = true, value_name = "SECRET")]
+    #[arg(long, env = "GROUPFOLD_REPLAY_SECRET", hide_env_values = true, value_name = "SECRET", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     secret: Option<String>,
     /// File that notes how far it got; if it is there, the replay goes on after it. One replay has it at a time: another ends with 75
     #[arg(long, value_name = "FILE")]

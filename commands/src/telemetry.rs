@@ -34,7 +34,7 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
     };
     // At the finest level the client prints messages as they are, bytes between letters: no net catches numbers there.
     let filter = match "async_nats=debug".parse() {
-        Ok(client) if config.log.contains("trace") && !config.log.contains("async_nats") => {
+        Ok(client) if config.log.split(',').any(|directive| directive.trim() == "trace") => {
             filter.add_directive(client)
         }
         _ => filter,

@@ -41,12 +41,17 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
     }
     let log = args.reach.log().open().await?;
     let applied = Applied::ask(&args.reach).await;
-    let event_id = search::at(&log, &id).await?;
-    let hits = search::search(&log, event_id.as_ref().unwrap_or(&id), args.since).await?;
+    let at = search::at(&log, &id).await?;
+    let hits = search::search(&log, &id, at.as_ref(), args.since).await?;
     for (stream, hole) in &hits.holes {
         let line = format!("groupfold: {stream}: {}, and was not looked at\n", missing(*hole));
         // Nothing is left to tell it to if this fails.
         let _ = std::io::stderr().write_all(line.as_bytes());
+    }
+    if hits.is_empty() && at.is_some_and(|at| at.event_id.is_none()) {
+        return Err(Failure::Failed(format!(
+            "{id}: the message there is no record that this build can read, and is not parked: `groupfold audit`"
+        )));
     }
     if hits.is_empty() {
         return Err(Failure::Failed(format!(

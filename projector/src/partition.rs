@@ -322,6 +322,8 @@ impl Loop {
 
     /// Sets the damaged store aside and begins again at the first message of the log.
     async fn start_over(&mut self, why: &store::Error) -> Result<(), Stop> {
+        // A message a commit is for those about the one at fault, not for all of the log.
+        self.singly_to = 0;
         self.start_overs += 1;
         if self.start_overs > START_OVERS_MAX {
             return Err(Stop::store(why));

@@ -360,6 +360,10 @@ async fn a_record_that_the_projector_cannot_read_is_parked_once_and_the_group_go
     assert_eq!(failed(&groupfold, &["raw", &id]).stdout, [9, 0, 0, 0, 0, 1]);
     let shown = answer(&groupfold, &["show", &id], 0);
     assert_eq!(shown["log_position"], format!("{partition}:2"));
+    let mut why = Groupfold::command();
+    why.args(["why", &format!("{partition}:2"), "--output", "json", "--data"]).arg(groupfold.data());
+    let told: Value = serde_json::from_slice(&why.output().unwrap().stdout).unwrap();
+    assert_eq!(told["failures"][0]["failed_id"], shown["failed_id"], "its place leads to it: {told}");
     wait_until("the metric says so", BOUND, async || {
         let metrics = groupfold.get("/metrics").await.to_string();
         if metrics.contains("groupfold_failed_unresolved 1") { Ok(()) } else { Err(metrics) }

@@ -146,6 +146,10 @@ async fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
     let export = ["events", "export", "--format", "jsonl", "--data", &data, "--out", &out, "--redact"];
     let (code, told) = run(&export, &env);
     assert!(code == Some(2) && told.contains("--redact-key"), "a key that did not arrive is none: {told}");
+    // What is sent would not be signed, and nobody would say so.
+    let replay = ["replay", "--from", "beginning", "--to", "http://127.0.0.1:1/", "--data", &data];
+    let (code, told) = run(&replay, &env);
+    assert!(code == Some(2) && told.contains("--secret"), "a secret that did not arrive is none: {told}");
     let scratch = Scratch::new("no-data-named");
     let mut command = Groupfold::command();
     let command = command.args(["group", "list"]).current_dir(scratch.path()).env("GROUPFOLD_DATA", "");

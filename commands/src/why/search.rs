@@ -80,9 +80,16 @@ impl FailureHit {
     }
 }
 
-/// The id of the event at a place of the log, if that is what an id is: a position of one partition, or the id of a change,
-/// which counts the changes of an event behind it. Of a message that cannot be read: the place, under which it is parked.
-pub(super) async fn at(log: &Log, id: &str) -> Result<Option<String>, Failure> {
+/// What stands at a place of the log, if that is what an id is: a position of one partition, or the id of a change, which
+/// counts the changes of an event behind it.
+pub(super) struct At {
+    /// `partition:sequence`: what could not be read there is parked under it.
+    place: String,
+    /// The event's id; `None` if the message is no record that this build can read.
+    pub(super) event_id: Option<String>,
+}
+
+pub(super) async fn at(log: &Log, id: &str) -> Result<Option<At>, Failure> {
     let numbers: Option<Vec<u64>> = id.split(':').map(|number| number.parse().ok()).collect();
     let Some([partition, sequence] | [partition, sequence, _]) = numbers.as_deref() else { return Ok(None) };
     let partition = u16::try_from(*partition).ok().filter(|partition| *partition < log.partitions);
@@ -98,13 +105,19 @@ pub(super) async fn at(log: &Log, id: &str) -> Result<Option<String>, Failure> {
     let read = Scan::new(log.context.clone(), stretch).next_batch(1).await;
     let read = read.map_err(|error| Failure::failed("cannot read the log", &error))?.unwrap_or_default();
     let record = read.first().and_then(|found| frame::decode::<v1::Record>(&found.payload).ok());
-    Ok(Some(record.map_or_else(|| format!("{partition}:{sequence}"), |record| record.event_id)))
+    Ok(Some(At { place: format!("{partition}:{sequence}"), event_id: record.map(|record| record.event_id) }))
 }
 
 /// All that is by this id, and what became of it by a replay.
-pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hits, Failure> {
+pub(super) async fn search(
+    log: &Log,
+    id: &str,
+    at: Option<&At>,
+    since: Option<i64>,
+) -> Result<Hits, Failure> {
     let mut hits = Hits::default();
-    failures(log, id, since, &mut hits).await?;
+    failures(log, id, at.map(|at| at.place.as_str()), since, &mut hits).await?;
+    let id = at.and_then(|at| at.event_id.as_deref()).unwrap_or(id);
     let settled = hits.failures.iter().filter_map(|hit| hit.resolution.as_ref());
     let replayed: BTreeSet<String> = settled.flat_map(|settled| settled.event_ids.clone()).collect();
     for partition in 0..log.partitions {
@@ -129,15 +142,22 @@ pub(super) async fn search(log: &Log, id: &str, since: Option<i64>) -> Result<Hi
     Ok(hits)
 }
 
-async fn failures(log: &Log, id: &str, since: Option<i64>, hits: &mut Hits) -> Result<(), Failure> {
+async fn failures(
+    log: &Log,
+    id: &str,
+    place: Option<&str>,
+    since: Option<i64>,
+    hits: &mut Hits,
+) -> Result<(), Failure> {
     let mut places: BTreeMap<String, usize> = BTreeMap::new();
     let failures = &mut hits.failures;
     let looked = log
         .each(look(log::FAILED_STREAM, since), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else { return };
             let known = places.contains_key(&failed.failed_id) || failures.len() >= HITS_MAX;
-            let names = [&failed.failed_id, &failed.request_id, &failed.log_position];
-            if !known && (names.into_iter().any(|name| name == id) || contains(&failed.raw, id)) {
+            let is_named = failed.failed_id == id || failed.request_id == id;
+            let is_there = place.is_some_and(|place| failed.log_position == place);
+            if !known && (is_named || is_there || contains(&failed.raw, id)) {
                 places.insert(failed.failed_id.clone(), failures.len());
                 failures.push(FailureHit { failed, resolution: None });
             }

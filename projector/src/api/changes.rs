@@ -102,8 +102,8 @@ impl Feed {
 /// Server-sent events: `id` resumes the feed (`Last-Event-ID`), `event` is the kind, `data` one line of JSON.
 /// Comments show that the connection lives; beside one stands an `id` without data where nothing was told for a while: the
 /// feed resumes from there too. The last event of a feed that the server ends is `cut`, with the
-/// reason and the id to resume from. `Groupfold-Position` names a position of the partitions of this process up to which all
-/// changes stood in the feed at the start: who was told no id comes again `from` there. A feed begun after a position has none to give until a change was told or what was
+/// reason and the id to resume from. Of a feed begun `now`, `Groupfold-Position` names a position of the partitions of
+/// this process up to which all changes stood in the feed at the start. A feed begun after a position has none to give until a change was told or what was
 /// there at the start is looked through: who comes again without one asks as before.
 #[utoipa::path(
     get,
@@ -138,7 +138,8 @@ pub(crate) async fn follow(
     let touched = feed.touched(&subjects);
     let wanted = place::Wanted::read(&headers, &params, &touched)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
-    let told = told(&api.reads, &touched);
+    // Whoever begins after a position comes again with that: what is told by now may be behind it, and was not told them.
+    let told = matches!(wanted, place::Wanted::Now).then(|| told(&api.reads, &touched));
     let info = follow::look(&feed.client).await.map_err(unavailable)?;
     if let Some(position) = wanted.position()
         && info.first_sequence > 1
@@ -186,7 +187,10 @@ pub(crate) async fn follow(
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Proxies that collect answers would hold events back.
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(with_position(response, &told.to_string()))
+    Ok(match told {
+        Some(told) => with_position(response, &told.to_string()),
+        None => response,
+    })
 }
 
 /// Up to where all changes of these partitions that this process has stand in the feed now.

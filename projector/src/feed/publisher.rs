@@ -60,7 +60,11 @@ impl Publisher {
             let begun = Instant::now();
             let why = match self.publish().await {
                 Ok(Next::End) => break,
-                Ok(Next::Ask) => continue,
+                // Who was quicker may be so again.
+                Ok(Next::Ask) => {
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
                 Err(why) => why,
             };
             if begun.elapsed() > PAUSE_MAX {

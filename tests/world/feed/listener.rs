@@ -42,9 +42,9 @@ impl Listener {
     }
 
     /// The position that the answer named.
-    pub(crate) fn position(&self) -> String {
-        let header = self.response.headers().get("groupfold-position").expect("a position");
-        header.to_str().unwrap().to_owned()
+    pub(crate) fn position(&self) -> Option<String> {
+        let header = self.response.headers().get("groupfold-position")?;
+        Some(header.to_str().unwrap().to_owned())
     }
 
     /// The next block; `None` when the connection ends or breaks.
