@@ -46,7 +46,6 @@ pub(crate) struct Run {
     /// What that API wants: no token of anybody's.
     pub(crate) demo_access_token: Option<String>,
     /// By it a failure is read again.
-    #[serde(default)]
     pub(crate) ignores: Ignores,
 }
 

@@ -37,9 +37,9 @@ fn net(text: &str, json: bool) -> String {
     let (mut at, mut quoted) = (0, false);
     while let Some(first) = text[at..].chars().next() {
         let rest = &text[at..];
-        at += if let Some(link) = rest.strip_prefix(INVITE) {
+        at += if let Some(length) = link(rest) {
             out.extend([INVITE, HIDDEN]);
-            INVITE.len() + link.find(|c: char| !is_link(c)).unwrap_or(link.len())
+            length
         } else {
             let end = match first {
                 '\\' => escape(rest),
@@ -78,8 +78,11 @@ fn is_ours(before: &str) -> bool {
     position || OURS.iter().any(|word| before.ends_with(word))
 }
 
-pub(crate) fn is_link(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '-'
+/// How long an invite link is that begins here, without its scheme; `None` if none does.
+pub(crate) fn link(text: &str) -> Option<usize> {
+    let code = text.strip_prefix(INVITE)?;
+    let is_of_it = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    Some(INVITE.len() + code.find(|c| !is_of_it(c)).unwrap_or(code.len()))
 }
 
 /// Lets panics speak through the same net.

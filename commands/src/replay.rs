@@ -166,7 +166,7 @@ pub(crate) async fn run(args: ReplayArgs) -> Result<(), Failure> {
 
 /// A change of a person's names stands in every partition; it is sent once.
 fn is_copy(event: &Event, lowest: u16) -> bool {
-    let kind = event.record.event.as_ref().and_then(|event| event.kind.as_ref());
+    let kind = event.record.kind();
     matches!(kind, Some(Kind::IdentityChanged(_))) && event.partition != lowest
 }
 

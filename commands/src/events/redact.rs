@@ -12,7 +12,7 @@ use super::json::Json;
 use super::row::{Cell, Row};
 use super::shape::COLUMNS;
 use crate::exit::Failure;
-use crate::redact::{INVITE, is_link};
+use crate::redact::{INVITE, link};
 
 /// Fewest bytes of a key: there are few phone numbers, and a short key is soon guessed from them.
 const KEY_BYTES_MIN: usize = 16;
@@ -178,11 +178,11 @@ impl Redactor {
 /// What is before an invite link, the link as fields hold it, and what is behind it.
 fn split_at_link(text: &str) -> Option<(&str, &str, &str)> {
     let host = text.find(INVITE)?;
-    let before = ["https://", "http://"].into_iter().find_map(|scheme| text[..host].strip_suffix(scheme));
-    let (before, link) = text.split_at(before.unwrap_or(&text[..host]).len());
-    let code = INVITE.len() + host - before.len();
-    let end = link[code..].find(|c: char| !is_link(c)).map_or(link.len(), |end| code + end);
-    let (link, behind) = link.split_at(end);
+    let (until, behind) = text.split_at(host + link(&text[host..])?);
+    let before = &text[..host];
+    let scheme =
+        ["https://", "http://"].into_iter().find(|scheme| before.ends_with(scheme)).unwrap_or_default();
+    let (before, link) = until.split_at(host - scheme.len());
     Some((before, link, behind))
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use super::data;
 use super::json::{Json, object};
 use super::reader::Event;
-use super::shape::{COLUMNS, Column, kind_name, rfc3339};
+use super::shape::{COLUMNS, Column, rfc3339};
 
 /// A value of a column.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,7 +30,7 @@ pub(crate) type Row<'a> = Vec<Cell<'a>>;
 /// Lays an event out.
 pub(crate) fn row(event: &Event) -> Row<'_> {
     let Event { record, partition, sequence, log_time_ms } = event;
-    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+    let kind = record.kind();
     let people = kind.map(data::people).unwrap_or_default();
     let receipt = match kind {
         Some(Kind::Receipt(receipt)) => Some(receipt),
@@ -41,7 +41,7 @@ pub(crate) fn row(event: &Event) -> Row<'_> {
     let mut row = Vec::with_capacity(COLUMNS.len() + 1);
     row.extend([
         text(&record.event_id),
-        text(kind_name(record)),
+        text(record.kind_name()),
         text(record.provider().name()),
         time(record.provider_time_ms),
         text(quality(record.time_quality())),

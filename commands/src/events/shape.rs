@@ -1,9 +1,6 @@
 //! The flat shape of an event: one list of columns from which JSON, CSV, Parquet and the documents come. What stands in
 //! them is laid out by [`super::row`].
 
-use groupfold_schemas::v1::Record;
-use groupfold_schemas::v1::event::Kind;
-
 /// Version of the columns: raised when one changes its meaning or goes; new ones are added at the end.
 pub(crate) const SCHEMA_VERSION: u32 = 1;
 
@@ -89,11 +86,6 @@ pub(crate) const COLUMNS: &[Column] = &[
 /// The column that `--original` adds.
 pub(crate) const ORIGINAL: Column =
     maybe("original", Type::Text, "The item's JSON as the provider sent it, byte for byte");
-
-/// Stable name of what happened.
-pub(crate) fn kind_name(record: &Record) -> &'static str {
-    record.event.as_ref().and_then(|event| event.kind.as_ref()).map_or("unknown", Kind::name)
-}
 
 /// Milliseconds as RFC 3339 in UTC.
 pub(crate) fn rfc3339(time_ms: i64) -> String {

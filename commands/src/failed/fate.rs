@@ -33,11 +33,6 @@ pub(super) fn delivery(ignores: Ignores) -> Delivery<'static> {
     }
 }
 
-/// The kind of an event, as subjects and metrics name it.
-pub(super) fn kind(record: &v1::Record) -> &'static str {
-    record.event.as_ref().and_then(|event| event.kind.as_ref()).map_or("unknown", v1::event::Kind::name)
-}
-
 /// True of an event that is longer than the broker takes messages.
 pub(super) fn is_too_large(item: &Item, log: &Log) -> bool {
     matches!(item, Item::Event(record) if !replay::fits(record, log.client.max_payload()))
@@ -52,10 +47,10 @@ pub(super) fn larger(log: &Log) -> String {
 pub(super) fn words(items: &[Item], log: &Log) -> Vec<String> {
     let word = |item: &Item| match item {
         Item::Event(record) if is_too_large(item, log) => {
-            format!("fails again: event {} is too large for the broker", kind(record))
+            format!("fails again: event {} is too large for the broker", record.kind_name())
         }
-        Item::Event(record) if record.group_id.is_empty() => format!("event {}", kind(record)),
-        Item::Event(record) => format!("event {} of group {}", kind(record), record.group_id),
+        Item::Event(record) if record.group_id.is_empty() => format!("event {}", record.kind_name()),
+        Item::Event(record) => format!("event {} of group {}", record.kind_name(), record.group_id),
         Item::Failed(failed) => {
             let at = if failed.pointer.is_empty() { "the whole" } else { &failed.pointer };
             format!("fails again: {} at {at}, expected {}", failed.cause, failed.expected)

@@ -30,8 +30,8 @@ pub(super) struct Preview {
     duplicates: u64,
     again: BTreeMap<String, u64>,
     ignored: u64,
-    /// Of those that fail again, what is longer than the broker takes, and what has it take them.
-    too_large: (u64, String),
+    /// Of those that fail again, what is longer than the broker takes.
+    too_large: u64,
     groups: BTreeMap<String, Vec<Difference>>,
     /// Events that have no group, or concern all.
     without_group: u64,
@@ -51,12 +51,12 @@ pub(super) async fn preview(log: &Log, entries: &[Entry], ignores: Ignores) -> R
         for item in fate::today(&failed, ignores) {
             if fate::is_too_large(&item, log) {
                 *preview.again.entry(failed.cause.clone()).or_default() += 1;
-                preview.too_large = (preview.too_large.0 + 1, fate::larger(log));
+                preview.too_large += 1;
                 continue;
             }
             match item {
                 Item::Event(record) if record.group_id.is_empty() => {
-                    preview.becomes(fate::kind(&record));
+                    preview.becomes(record.kind_name());
                     preview.without_group += 1;
                 }
                 Item::Event(record) => {
@@ -98,7 +98,7 @@ impl Preview {
         let mut known = state.event_ids.clone();
         for record in &records {
             if known.insert(record.event_id.clone()) {
-                self.becomes(fate::kind(record));
+                self.becomes(record.kind_name());
             } else {
                 self.duplicates += 1;
             }
@@ -111,7 +111,7 @@ impl Preview {
         Ok(())
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    fn to_json(&self) -> Value {
         json!({
             "execute": false,
             "failures": self.total,
@@ -119,13 +119,13 @@ impl Preview {
             "duplicate": self.duplicates,
             "ignored": self.ignored,
             "failed_again": self.again,
-            "too_large": self.too_large.0,
+            "too_large": self.too_large,
             "events_without_group": self.without_group,
             "groups": self.groups,
         })
     }
 
-    pub(super) fn to_text(&self) -> String {
+    fn to_text(&self, log: &Log) -> String {
         let mut lines = vec![format!("{} failure(s) would be read again:", self.total)];
         for (what, count) in &self.becomes {
             lines.push(format!("  {count:>7}  become {what}"));
@@ -140,7 +140,8 @@ impl Preview {
         for (cause, count) in &self.again {
             lines.push(format!("  {count:>7}  fail again: {cause}"));
         }
-        if let (count @ 1.., todo) = &self.too_large {
+        if self.too_large > 0 {
+            let (count, todo) = (self.too_large, fate::larger(log));
             lines.push(format!("  {count:>7}  of them are too large for the broker: {todo}"));
         }
         lines.push(format!("{} group(s) would change:", self.groups.len()));
@@ -199,7 +200,7 @@ pub(super) async fn current(
         .map_err(|error| Failure::failed(&format!("cannot fold the group {group}"), &error))
 }
 
-/// The preview as asked for, of all failures or of those that were selected.
-pub(super) fn show(preview: &Preview, output: crate::cli::Output) -> Result<(), Failure> {
-    print::either(output, || preview.to_json().to_string(), || preview.to_text())
+/// The preview as asked for.
+pub(super) fn show(preview: &Preview, log: &Log, output: crate::cli::Output) -> Result<(), Failure> {
+    print::either(output, || preview.to_json().to_string(), || preview.to_text(log))
 }

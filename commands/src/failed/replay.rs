@@ -31,7 +31,7 @@ pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     if !args.execute {
         let entries = selected(Catalog::read(&log).await?, &args)?;
         let preview = preview::preview(&log, &entries, ignores).await?;
-        return preview::show(&preview, args.output);
+        return preview::show(&preview, &log, args.output);
     }
     let told = until_told_to_stop()?;
     let lease = Lease::take(&log.context).await?;

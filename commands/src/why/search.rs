@@ -59,7 +59,7 @@ impl EventHit {
     }
 
     pub(super) fn kind(&self) -> &'static str {
-        self.record.event.as_ref().and_then(|event| event.kind.as_ref()).map_or("unknown", Kind::name)
+        self.record.kind_name()
     }
 
     pub(super) fn changed(&self) -> Vec<String> {
@@ -188,7 +188,7 @@ fn contains(raw: &[u8], id: &str) -> bool {
 
 fn event(found: &Found, id: &str, replayed: &BTreeSet<String>, partition: u16) -> Option<EventHit> {
     let record = frame::decode::<v1::Record>(&found.payload).ok()?;
-    let kind = record.event.as_ref().and_then(|event| event.kind.as_ref());
+    let kind = record.kind();
     let answers = match kind {
         Some(Kind::CommandAnswered(event)) => event.request_id.as_deref(),
         _ => record.provider_request_id.as_deref(),

@@ -13,7 +13,7 @@ use crate::events::reader::{Event, Next, Place, Raw};
 use crate::events::redact::Redactor;
 use crate::events::row::{self, Heads, Row};
 use crate::events::select::Filters;
-use crate::events::shape::{Column, kind_name};
+use crate::events::shape::Column;
 use crate::exit::Failure;
 
 /// How an event becomes what is written.
@@ -72,7 +72,7 @@ impl Layout {
             let what = match &next {
                 Next::Event(event) => {
                     out.add(self, &self.row(event))?;
-                    What::Event { kind: kind_name(&event.record), event_id: event_id(&event.record) }
+                    What::Event { kind: event.record.kind_name(), event_id: event_id(&event.record) }
                 }
                 Next::Unreadable(_) => What::Unreadable,
                 Next::LeftOut(_) => What::LeftOut,
