@@ -192,16 +192,6 @@ impl Params {
         self.get("phone_number_id").map(str::to_owned)
     }
 
-    /// `at` where there is no looking back.
-    pub(crate) fn no_time_travel(&self) -> Result<(), Problem> {
-        match self.get("at") {
-            None => Ok(()),
-            Some(_) => {
-                Err(Problem::not_supported("at is not read here: ask for a group or a message at a time"))
-            }
-        }
-    }
-
     /// `at`: the moment that the answer is to reflect; the present if absent. What is still to come is none.
     pub(crate) fn at(&self) -> Result<Option<At>, Problem> {
         let expected = "a time that is over, like 2026-01-31T12:00:00Z, or a position, like 3:1234";
@@ -367,7 +357,6 @@ mod tests {
         assert_eq!(code(params("status=active").member_status()), "bad_status");
         assert_eq!(code(params("min_position=3").freshness()), "bad_position");
         assert_eq!(code(params("wait_ms=-3").freshness()), "bad_wait");
-        assert_eq!(code(params("at=2026-01-01").no_time_travel()), "not_supported");
         for at in ["2026-01-01", "x", "3", ":", "2999-01-01T00:00:00Z"] {
             assert_eq!(code(params(&format!("at={at}")).at()), "bad_at", "{at}");
         }

@@ -395,7 +395,7 @@ async fn wrong_requests_are_named() {
         ("/v1/groups/G?wait_ms=x", 400, "bad_wait"),
         ("/v1/groups/G?at=2026-01-01T00:00:00Z", 400, "not_supported"),
         ("/v1/groups/G?at=soon", 400, "bad_at"),
-        ("/v1/accounts/WABA/timeline?at=3:1", 400, "not_supported"),
+        ("/v1/accounts/WABA/timeline?at=3:1", 400, "unknown_parameter"),
         ("/v1/groups/%FF", 400, "bad_id"),
         ("/v1/groups?archived=maybe", 400, "bad_flag"),
         ("/v1/groups?visible_to=ana", 400, "bad_viewer"),

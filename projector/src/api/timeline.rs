@@ -93,7 +93,6 @@ pub(crate) async fn of_account(
     caller: Caller,
     params: Params,
 ) -> Result<Answer<shape::Timeline>, Problem> {
-    params.no_time_travel()?;
     let entries = move |view: &ReadView<'_>, id: &str, _: &Position| {
         Ok(view::account_timeline(view, id, |number| caller.may_see(number))?)
     };

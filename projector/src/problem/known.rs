@@ -13,7 +13,16 @@ const STOPPED_RETRY_S: u64 = 60;
 impl Problem {
     /// A parameter that is nearly one of those that the route has: ignored, it would widen what is asked for.
     pub(crate) fn unknown_parameter(found: &str, meant: &str) -> Self {
-        let detail = format!("unknown parameter `{found}`, did you mean `{meant}`");
+        Self::not_known(format!("unknown parameter `{found}`, did you mean `{meant}`"))
+    }
+
+    /// A parameter that other paths have.
+    pub(crate) fn parameter_of_others(found: &str, known: &[String]) -> Self {
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        Self::not_known(format!("this path has no parameter `{found}`, others have; it has: {known}"))
+    }
+
+    fn not_known(detail: String) -> Self {
         let title = "A query parameter is not known";
         Self::new(StatusCode::BAD_REQUEST, "unknown_parameter", title, detail)
     }

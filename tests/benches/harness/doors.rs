@@ -192,7 +192,7 @@ impl Doors<'_> {
         let durability = self.mode.name();
         let name = condition.name();
         let mut aim = |aim, what: &str, found, wanted| {
-            report.aim(aim, &format!("{what}, {name}"), durability, found, wanted)
+            report.aim(aim, &format!("{what}, {name}"), durability, found, wanted);
         };
         let items_over_bare = "items/s over the bare door's POST/s";
         if condition.pace != Pace::Closed {

@@ -31,12 +31,9 @@ pub(crate) fn report(report: &Report, earlier: Option<&Report>, output: Output) 
     }
     println!("\n{}", aims(&report.aims, earlier));
     let count = |verdict| report.aims.iter().filter(|aim| aim.verdict == verdict).count();
-    println!(
-        "{} met, {} not met, {} void",
-        count(Verdict::Met),
-        count(Verdict::NotMet),
-        count(Verdict::Void)
-    );
+    let (met, not_met, void) = (count(Verdict::Met), count(Verdict::NotMet), count(Verdict::Void));
+    let small = report.aims.len() - met - not_met - void;
+    println!("{met} met, {not_met} not met, {void} void, {small} not judged by so small a run");
 }
 
 fn machine(report: &Report) -> String {
@@ -112,11 +109,11 @@ fn aims(all: &[Aim], earlier: Option<&Report>) -> Table {
                 Wanted::AtMost(bound) => format!("≤ {bound}"),
             },
             match aim.verdict {
-                Verdict::Met => "met",
-                Verdict::NotMet => "NOT MET",
-                Verdict::Void => "VOID",
-            }
-            .to_owned(),
+                Verdict::Met => "met".to_owned(),
+                Verdict::NotMet => "NOT MET".to_owned(),
+                Verdict::Void => "VOID".to_owned(),
+                Verdict::SmallRun(events) => format!("from {events} events on"),
+            },
         ];
         if let Some(earlier) = earlier {
             let same =

@@ -67,6 +67,17 @@ pub(crate) enum Verdict {
     NotMet,
     /// A row that it needs counts for nothing.
     Void,
+    /// It is wanted of so many events, and the run had fewer: what is found is for the most part start and end.
+    SmallRun(u64),
+}
+
+impl Aim {
+    /// It is wanted of so many events; a run of fewer says neither that it is met nor that it is not.
+    pub(crate) fn from_events(&mut self, wanted: u64, had: u64) {
+        if had < wanted && self.verdict != Verdict::Void {
+            self.verdict = Verdict::SmallRun(wanted);
+        }
+    }
 }
 
 /// How time grows with size.
@@ -98,7 +109,7 @@ impl Report {
         durability: &str,
         found: Option<Spread>,
         wanted: Wanted,
-    ) {
+    ) -> &mut Aim {
         let verdict = match (found, wanted) {
             (None, _) => Verdict::Void,
             (Some(found), Wanted::AtLeast(bound)) if found.median >= bound => Verdict::Met,
@@ -106,7 +117,7 @@ impl Report {
             _ => Verdict::NotMet,
         };
         let (what, durability) = (what.to_owned(), durability.to_owned());
-        self.aims.push(Aim { aim, what, durability, found, wanted, verdict });
+        self.aims.push_mut(Aim { aim, what, durability, found, wanted, verdict })
     }
 
     /// Takes note of the load at the end.

@@ -1,7 +1,8 @@
 //! The parameters that a route has, as the API's description says it. Others are ignored, as proxies and browsers add
-//! some; but not those that are nearly one of them, as whoever asks meant it.
+//! some; but not those that are nearly one of them, and not those that narrow what another route answers, as whoever asks
+//! meant it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use axum::extract::MatchedPath;
@@ -25,6 +26,12 @@ static KNOWN: LazyLock<HashMap<String, Vec<String>>> = LazyLock::new(|| {
         .collect()
 });
 
+/// Of any route, but for those that do not change what is told of.
+static NARROWING: LazyLock<HashSet<&str>> = LazyLock::new(|| {
+    let names = KNOWN.values().flatten().map(String::as_str);
+    names.filter(|name| !["limit", "cursor", "lang", "min_position", "wait_ms"].contains(name)).collect()
+});
+
 fn names(operation: Operation) -> Vec<String> {
     let parameters = operation.parameters.unwrap_or_default().into_iter();
     let named = parameters.filter_map(|one| match one {
@@ -34,15 +41,18 @@ fn names(operation: Operation) -> Vec<String> {
     named.collect()
 }
 
-/// Refuses what is nearly a parameter of the route.
+/// Refuses what is nearly a parameter of the route, and what other routes have and this one cannot heed.
 pub(super) fn check(route: &MatchedPath, pairs: &[(String, String)]) -> Result<(), Problem> {
     if pairs.is_empty() {
         return Ok(());
     }
     let Some(known) = KNOWN.get(route.as_str()) else { return Ok(()) };
-    for (found, _) in pairs.iter().filter(|(found, _)| !known.contains(found)) {
+    for (found, value) in pairs.iter().filter(|(found, _)| !known.contains(found)) {
         if let Some(meant) = known.iter().find(|name| is_near(found, name)) {
             return Err(Problem::unknown_parameter(found, meant));
+        }
+        if !value.is_empty() && NARROWING.contains(found.as_str()) {
+            return Err(Problem::parameter_of_others(found, known));
         }
     }
     Ok(())

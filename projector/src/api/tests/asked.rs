@@ -14,13 +14,19 @@ async fn a_filter_that_is_empty_or_misspelt_is_refused_and_what_proxies_add_is_i
         ("/v1/groups?stauts=active", "unknown_parameter"),
         ("/v1/commands?group=", "empty_filter"),
         ("/v1/groups/G/members?Status=member", "unknown_parameter"),
+        ("/v1/groups?at=2026-01-01T00:00:00Z", "unknown_parameter"),
+        ("/v1/groups/G/timeline?kind=member_joined", "unknown_parameter"),
     ] {
         assert_eq!(world.get(path).await.problem(), (400, code.to_owned()), "{path}");
     }
     let reply = world.get("/v1/groups?visible-to=user:bob").await;
     let detail = reply.body["detail"].as_str().unwrap();
     assert_eq!(detail, "unknown parameter `visible-to`, did you mean `visible_to`");
+    let reply = world.get("/v1/position?kind=member").await;
+    let detail = reply.body["detail"].as_str().unwrap();
+    assert_eq!(detail, "this path has no parameter `kind`, others have; it has: group, min_position, wait_ms");
     for path in [
+        "/v1/groups/G/members?limit=10&lang=en",
         "/v1/groups?status=&phone_number_id=&limit=&cursor=",
         "/v1/groups?_=1&utm_source=x",
         "/v1/groups/G?label=",

@@ -9,7 +9,6 @@ async fn what_is_not_offered_here_names_who_does() {
         ("/v1/groups/G?at=2026-01-01T00:00:00Z", "groupfold project"),
         ("/v1/changes", "groupfold project"),
         ("/v1/ops/rebuild", "groupfold project"),
-        ("/v1/accounts/WABA/timeline?at=3:1", "a group or a message"),
     ] {
         let reply = world.get(path).await;
         assert_eq!(reply.body["title"], "Not offered here", "{path}");

@@ -11,6 +11,7 @@ use crate::report::{Fit, Report, Wanted};
 
 /// Turns at one size of the log.
 pub(super) struct Stage {
+    events: u64,
     ours: Vec<Ran>,
     bare: Vec<Ran>,
     bare_one_by_one: Vec<Ran>,
@@ -18,7 +19,8 @@ pub(super) struct Stage {
 
 /// Folds stopped stores anew, beside the bare consumer.
 pub(super) async fn measure(ledger: &Ledger<'_>, stages: &mut Vec<Stage>, report: &mut Report) {
-    let mut stage = Stage { ours: Vec::new(), bare: Vec::new(), bare_one_by_one: Vec::new() };
+    let events = ledger.events;
+    let mut stage = Stage { events, ours: Vec::new(), bare: Vec::new(), bare_one_by_one: Vec::new() };
     for _ in 0..ledger.rounds {
         stage.bare.push(ledger.consume(false).await);
         stage.ours.push(rebuild(ledger).await);
@@ -50,25 +52,15 @@ async fn rebuild(ledger: &Ledger<'_>) -> Ran {
 
 pub(super) fn judge(stages: Vec<Stage>, report: &mut Report) {
     let Some(last) = stages.last() else { return };
-    let durability = "synced before the swap";
-    let at_once = super::ratios(&last.ours, &last.bare);
-    report.aim(
-        5,
-        "rebuilt events/s over the bare consumer's, all streams at once",
-        durability,
-        at_once,
-        Wanted::AtLeast(0.8),
-    );
-    let one_by_one = super::ratios(&last.ours, &last.bare_one_by_one);
-    report.aim(
-        5,
-        "rebuilt events/s over the bare consumer's, one by one",
-        durability,
-        one_by_one,
-        Wanted::AtLeast(0.8),
-    );
+    let mut aim = |what, found, wanted, from_events| {
+        report.aim(5, what, "synced before the swap", found, wanted).from_events(from_events, last.events);
+    };
+    let over_bare = "rebuilt events/s over the bare consumer's, all streams at once";
+    aim(over_bare, super::ratios(&last.ours, &last.bare), Wanted::AtLeast(0.8), 1_000_000);
+    let over_bare = "rebuilt events/s over the bare consumer's, one by one";
+    aim(over_bare, super::ratios(&last.ours, &last.bare_one_by_one), Wanted::AtLeast(0.8), 1_000_000);
     let rss = last.ours.iter().map(|ran| ran.rss_mib).reduce(f64::max);
-    report.aim(5, "RSS of the rebuild in MiB", durability, Spread::of(rss), Wanted::AtMost(512.0));
+    aim("RSS of the rebuild in MiB", Spread::of(rss), Wanted::AtMost(512.0), 10_000_000);
     let middle = |stage: &Stage| {
         let seconds = Spread::of(stage.ours.iter().map(|ran| ran.seconds))?.median;
         Some((stage.ours.first()?.done, seconds))
@@ -76,6 +68,6 @@ pub(super) fn judge(stages: Vec<Stage>, report: &mut Report) {
     let points: Vec<_> = stages.iter().filter_map(middle).collect();
     let line = Line::through(&points);
     let found = line.and_then(|line| Spread::of([line.r_squared]));
-    report.aim(5, "r² of a line through rebuild times", durability, found, Wanted::AtLeast(0.99));
+    aim("r² of a line through rebuild times", found, Wanted::AtLeast(0.99), 1_000_000);
     report.fits.push(Fit { what: "rebuild".to_owned(), points, line });
 }
