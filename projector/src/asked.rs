@@ -39,7 +39,7 @@ impl From<Problem> for Unanswered {
     }
 }
 
-/// The command once it has ended, or as it is at the deadline, as the partitions that are `touched` know it. One that is not
+/// The command once it is `over`, or as it is at the deadline, as the partitions that are `touched` know it. One that is not
 /// known, or not `seen` by who asks, is waited for as well: its request may be in the log and not folded yet.
 pub(crate) async fn ended(
     reads: &Reads,
@@ -48,6 +48,7 @@ pub(crate) async fn ended(
     freshness: &Freshness,
     deadline: Instant,
     seen: impl Fn(&Command) -> bool,
+    over: fn(&Command) -> bool,
 ) -> Result<(Option<Command>, Position), Problem> {
     let may_come = is_command_id(id);
     let mut home = touched.to_vec();
@@ -69,7 +70,7 @@ pub(crate) async fn ended(
         };
         let (command, position, behind) = reads.read(touched.to_vec(), freshness, answer).await?;
         let command = command.filter(&seen);
-        let open = command.as_ref().map_or(may_come, |command| !command.status.is_end());
+        let open = command.as_ref().map_or(may_come, |command| !over(command));
         if let Some(group) = command.as_ref().and_then(group_of) {
             // What becomes of it is told where its group lives.
             home = vec![reads.home_of(group)?];
@@ -171,7 +172,7 @@ impl Projector {
         deadline: Instant,
     ) -> Result<Option<Command>, Unanswered> {
         let (touched, freshness) = (self.homes(group)?, Freshness::default());
-        Ok(ended(self.reads(), &touched, id, &freshness, deadline, |_| true).await?.0)
+        Ok(ended(self.reads(), &touched, id, &freshness, deadline, |_| true, Command::has_ended).await?.0)
     }
 
     /// A command as it is where its group lives, or of a creation, whose group is empty, anywhere; `None` if it is not known

@@ -254,6 +254,5 @@ impl Inner {
 
 /// The provider has not been asked yet how it ended; or what was so already, which no webhook tells of.
 pub(super) fn is_to_be_looked_for(command: &Command) -> bool {
-    let open = !command.status.is_end() || command.status == CommandStatus::Unknown;
-    command.state.reconciled.is_none() && (open || command.was_so_already())
+    command.state.reconciled.is_none() && (command.is_open() || command.was_so_already())
 }

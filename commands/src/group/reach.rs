@@ -10,8 +10,6 @@ use crate::exit::Failure;
 
 /// Longest that one request waits: below the deadline of an answer.
 const WAIT_MAX: Duration = Duration::from_secs(25);
-/// Between looks at a command that is looked for at the provider.
-const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Of what waits for nothing.
 #[derive(clap::Args, Debug, Clone)]
@@ -80,10 +78,6 @@ pub(super) async fn ended(
         let command = client.get(&path, &query).await?;
         if !is_open(&command) || left.is_zero() {
             return Ok(command);
-        }
-        // The API takes what nobody can say for an end, and answers at once: it is being looked for.
-        if command["status"] == "unknown" {
-            tokio::time::sleep(LOOK_AGAIN.min(left)).await;
         }
     }
 }

@@ -367,8 +367,15 @@ async fn take(
     let wait_ms = if at_once { AT_ONCE_MS } else { 0 };
     let min_position = Some(taken.position.clone()).filter(|position| !position.is_empty());
     let freshness = Freshness { min_position, wait_ms: Some(wait_ms) };
-    let Answer { body: command, position } = match ended(api, &caller, &touched, &taken.command_id, freshness)
-        .await
+    let Answer { body: command, position } = match ended(
+        api,
+        &caller,
+        &touched,
+        &taken.command_id,
+        freshness,
+        view::Command::has_ended,
+    )
+    .await
     {
         Ok(answer) => answer,
         Err(problem) => {

@@ -81,7 +81,8 @@ pub(crate) struct CommandPage {
 
 /// A command and what became of it
 ///
-/// With `wait_ms`, answers once it has ended, or when the time is over; one that was just asked for is waited for too.
+/// With `wait_ms`, answers once it has ended, or when the time is over; one that was just asked for is waited for too, and one
+/// whose outcome is looked for at the provider.
 #[utoipa::path(
     get,
     path = "/v1/commands/{command_id}",
@@ -105,22 +106,23 @@ pub(crate) async fn show(
 ) -> Result<Answer<Command>, Problem> {
     let (id, freshness) = (id_of(path)?, params.freshness()?);
     api.reads.serves(&freshness)?;
-    let found = ended(&api, &caller, &api.reads.all(), &id, freshness).await;
+    let found = ended(&api, &caller, &api.reads.all(), &id, freshness, view::Command::is_settled).await;
     found.map_err(|problem| api.reads.elsewhere(problem))
 }
 
-/// The command once it has ended, or as it is when the time to wait is over, as these partitions know it.
+/// The command once it is `over`, or as it is when the time to wait is over, as these partitions know it.
 pub(crate) async fn ended(
     api: &Api,
     caller: &Caller,
     touched: &[Partition],
     id: &str,
     freshness: crate::reads::Freshness,
+    over: fn(&view::Command) -> bool,
 ) -> Result<Answer<Command>, Problem> {
     let deadline = tokio::time::Instant::now() + api.reads.longest_wait(freshness.wait_ms.unwrap_or(0));
     // Whoever may not see it waits as for one that never was.
     let seen = |command: &view::Command| caller.may_see(number_of(command));
-    let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen).await?;
+    let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen, over).await?;
     let command = found.ok_or_else(|| Problem::command_not_found(id, &position))?;
     Ok(Answer { body: of(command, &position.to_string()), position })
 }

@@ -66,7 +66,7 @@ async fn who_waits_for_a_command_reads_it_again_when_its_home_changes_and_not_mo
     let touched = world.reads.all();
     let (begun, deadline) = (Instant::now(), Instant::now() + BOUND);
     let freshness = Freshness::default();
-    let waits = ended(&world.reads, &touched, &id, &freshness, deadline, seen);
+    let waits = ended(&world.reads, &touched, &id, &freshness, deadline, seen, Command::has_ended);
     let changes = async {
         while world.home().status.receiver_count() == 0 || read.get() == 0 {
             tokio::task::yield_now().await;
@@ -82,6 +82,34 @@ async fn who_waits_for_a_command_reads_it_again_when_its_home_changes_and_not_mo
     assert_eq!(command.unwrap().status.name(), "succeeded");
     let due = begun.elapsed().as_millis() / 50 + 2;
     assert!(u128::from(read.get()) <= due, "read {} times, {due} would do", read.get());
+}
+
+/// The wait ended at once where the answer was lost, and whoever wanted the outcome asked again and again.
+#[tokio::test]
+async fn who_waits_for_an_outcome_waits_while_the_provider_is_asked_for_it() {
+    let world = World::new();
+    let id = command_id(1, [1; 10]);
+    world.told(1, requested(&id));
+    let (command_id, result) = (id.clone(), v1::CommandResult::Unknown.into());
+    world.told(2, Kind::CommandAnswered(v1::CommandAnswered { command_id, result, ..Default::default() }));
+    let touched = world.reads.all();
+    let freshness = Freshness::default();
+    let wait = |over| {
+        let deadline = Instant::now() + BOUND;
+        ended(&world.reads, &touched, &id, &freshness, deadline, |_| true, over)
+    };
+    let (lost, _) = wait(Command::has_ended).await.unwrap();
+    assert_eq!(lost.unwrap().status.name(), "unknown");
+    let seen = async {
+        while world.home().status.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let (command_id, result) = (id.clone(), v1::CommandResult::Failed.into());
+        let seen = v1::CommandReconciled { command_id, result, ..Default::default() };
+        world.told(3, Kind::CommandReconciled(seen));
+    };
+    let (settled, ()) = tokio::join!(async { wait(Command::is_settled).await.unwrap().0 }, seen);
+    assert_eq!(settled.unwrap().status.name(), "failed");
 }
 
 #[tokio::test]

@@ -115,6 +115,24 @@ impl Command {
         self.state.answered.as_ref().and_then(|station| station.value.as_ref())
     }
 
+    /// True where nobody told how it ended: there is no end yet, or the answer was lost.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.status.is_end() || self.status == CommandStatus::Unknown
+    }
+
+    /// True where nothing more is waited for, but what the provider is asked for where its answer was lost.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.status.is_end()
+    }
+
+    /// True where it has ended, and the provider was asked if it had to be.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.has_ended() && (!self.is_open() || self.state.reconciled.is_some())
+    }
+
     /// True where some of it has succeeded because it was so before, by the provider's word: when and how it came to be so
     /// nobody told.
     #[must_use]
@@ -272,7 +290,7 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
         command.name_by_errors();
     }
     let state = &command.state;
-    let open = matches!(command.status, CommandStatus::Unknown) || !command.status.is_end();
+    let open = command.is_open();
     if let Some(station) = &state.reconciled
         && let Some(seen) = &station.value
         && open
@@ -289,7 +307,7 @@ fn stations(command_id: String, state: v1::CommandState) -> Command {
     // A status of the message proves that it left, whatever became of the answer.
     if let Some(register) = &state.message_id {
         command.message_id = command.message_id.or_else(|| register.value.clone());
-        if !command.status.is_end() || command.status == CommandStatus::Unknown {
+        if command.is_open() {
             (command.status, command.at_ms) = (CommandStatus::Succeeded, time_of(register.stamp.as_ref()));
             command.told_by_webhook = true;
         }

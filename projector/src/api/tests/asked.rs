@@ -24,7 +24,10 @@ async fn a_filter_that_is_empty_or_misspelt_is_refused_and_what_proxies_add_is_i
     assert_eq!(detail, "unknown parameter `visible-to`, did you mean `visible_to`");
     let reply = world.get("/v1/position?kind=member").await;
     let detail = reply.body["detail"].as_str().unwrap();
-    assert_eq!(detail, "this path has no parameter `kind`, others have; it has: group, min_position, wait_ms");
+    assert_eq!(
+        detail,
+        "this path has no parameter `kind`, others have; it has: group, min_position, wait_ms"
+    );
     for path in [
         "/v1/groups/G/members?limit=10&lang=en",
         "/v1/groups?status=&phone_number_id=&limit=&cursor=",
