@@ -9,6 +9,7 @@ mod orphan;
 use std::time::Duration;
 
 use async_nats::{Client, ServerAddr};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -69,12 +70,23 @@ impl Broker {
 
     /// A connection that comes back by itself for as long as the process lives.
     pub(crate) async fn connect(&self) -> Result<Client, Failure> {
-        // A child that does not answer yet is no missing dependency.
-        let own = self.child.is_some();
-        connect(&self.url, &self.access).await.map_err(|failure| match failure {
-            Failure::Missing(line) if own => Failure::Again(line),
+        connect(&self.url, &self.access).await.map_err(|failure| self.while_starting(failure))
+    }
+
+    /// The same, worked by the threads of another runtime.
+    pub(crate) async fn connect_on(&self, threads: &Handle) -> Result<Client, Failure> {
+        let (url, access) = (self.url.clone(), self.access.clone());
+        let connecting = threads.spawn(async move { connect(&url, &access).await });
+        let connected = connecting.await.map_err(|error| Failure::failed("connecting broke down", &error))?;
+        connected.map_err(|failure| self.while_starting(failure))
+    }
+
+    /// A child that does not answer yet is no missing dependency.
+    fn while_starting(&self, failure: Failure) -> Failure {
+        match failure {
+            Failure::Missing(line) if self.child.is_some() => Failure::Again(line),
             failure => failure,
-        })
+        }
     }
 
     /// Ends the child, if there is one: last of all.

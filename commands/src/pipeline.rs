@@ -7,7 +7,9 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use groupfold_ingest::provision::{self, Plan};
 use groupfold_ingest::{Receiver, Settings as ReceiverSettings, StartError, Stream};
-use groupfold_projector::{Entrance, Holder, Io, Ops, Projector, Settings as ProjectorSettings, Token};
+use groupfold_projector::{
+    Connections, Entrance, Holder, Io, Ops, Projector, Settings as ProjectorSettings, Token,
+};
 use groupfold_schemas::log::PARTITIONS_DEFAULT;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -260,7 +262,7 @@ pub(crate) fn owner(text: &str) -> Token {
 /// Starts the projector on the data folder, and the desk that writes for its API. No broker is waited for.
 pub(crate) async fn projector(
     config: &Config,
-    (client, partitions, api_tokens, provider): (async_nats::Client, u16, Vec<Token>, Arc<Provider>),
+    (connections, partitions, api_tokens, provider): (Connections, u16, Vec<Token>, Arc<Provider>),
     registry: &mut Registry,
     shutdown: CancellationToken,
 ) -> Result<(Projector, Desk), Failure> {
@@ -275,7 +277,8 @@ pub(crate) async fn projector(
         rebuild_bytes: config.rebuild_bytes,
         build: VERSION.to_owned(),
     };
-    let projector = Projector::start(client.clone(), settings, registry, shutdown)
+    let client = connections.answers.clone();
+    let projector = Projector::start(connections, settings, registry, shutdown)
         .await
         .map_err(|error| Failure::failed("the projector cannot start", &error))?;
     let desk = Desk::start(client, partitions, provider, projector.clone(), config.command_deadline);

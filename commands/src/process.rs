@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use groupfold_ingest::Receiver;
-use groupfold_projector::{Ops, Token};
+use groupfold_projector::{Connections, Ops, Token};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::signal::unix::Signal;
@@ -51,7 +51,7 @@ struct Door {
 
 /// What there is before a store is opened.
 struct Ready {
-    client: async_nats::Client,
+    connections: Connections,
     partitions: u16,
     door: Option<Door>,
     api: ApiAddress,
@@ -67,12 +67,13 @@ struct Ready {
 pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
     let Some(ready) = pipeline::unless_told(&process.told, process.prepare()).await? else { return Ok(()) };
     let Process { config, reload: (flags, hang_up), data, broker, told, up } = process;
-    let Ready { client, partitions, door, api, tokens, own_token, provider, beside, mut registry } = ready;
+    let Ready { connections, partitions, door, api, tokens, own_token, provider, beside, mut registry } =
+        ready;
     let demo = up.and_then(|up| up.demo);
     let own = Client::new(&format!("http://{}", api.local), own_token.clone())?;
     let reload = Reload::new(flags, config, hang_up, &mut registry);
     let (fold, api_ends) = (CancellationToken::new(), CancellationToken::new());
-    let with = (client, partitions, tokens, provider.clone());
+    let with = (connections, partitions, tokens, provider.clone());
     let (projector, desk) = pipeline::projector(config, with, &mut registry, fold.clone()).await?;
     // A demo has secrets and a provider of its own.
     if demo.is_none() {
@@ -119,6 +120,7 @@ impl Process<'_> {
     async fn prepare(&self) -> Result<Ready, Failure> {
         let (config, mut registry) = (self.config, Registry::default());
         let client = self.broker.connect().await?;
+        let log = self.broker.connect_on(&groupfold_projector::background()).await?;
         if let Some(up) = &self.up {
             let plan = pipeline::plan(&client, config, up.anew).await?;
             for difference in pipeline::provision(&client, &plan).await?.differences {
@@ -140,10 +142,11 @@ impl Process<'_> {
         };
         let (tokens, own_token) = pipeline::tokens(config)?;
         let provider = pipeline::provider(config, &mut registry)?;
-        let log = groupfold_ingest::replay::Log::new(client.clone(), partitions);
+        let records = groupfold_ingest::replay::Log::new(client.clone(), partitions);
         let own = own_token.clone();
-        let beside = Beside::new(config, log, api.local, own, provider.clone(), &mut registry)?;
-        Ok(Ready { client, partitions, door, api, tokens, own_token, provider, beside, registry })
+        let beside = Beside::new(config, records, api.local, own, provider.clone(), &mut registry)?;
+        let connections = Connections { answers: client, log };
+        Ok(Ready { connections, partitions, door, api, tokens, own_token, provider, beside, registry })
     }
 }
 

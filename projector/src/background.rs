@@ -11,7 +11,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const NICER: i32 = 5;
 
 /// Where such work is spawned: once for the process, and as long as that lives.
-pub(crate) fn handle() -> Handle {
+#[must_use]
+pub fn handle() -> Handle {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
     match RUNTIME.get_or_init(build) {
         Some(runtime) => runtime.handle().clone(),

@@ -43,7 +43,8 @@ pub mod words;
 
 pub use api::ops::{Health, Ops, ops_router};
 pub use asked::Unanswered;
+pub use background::handle as background;
 pub use partition::fold::record_of;
-pub use projector::{Projector, Settings, StartError};
+pub use projector::{Connections, Projector, Settings, StartError};
 pub use server::{Entrance, Io, Opening, serve};
 pub use token::{Holder, Scope, Token};

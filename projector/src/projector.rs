@@ -117,14 +117,24 @@ pub struct Projector {
     loops: TaskTracker,
 }
 
+/// Two connections to the broker, so that neither waits behind what the other carries.
+#[derive(Debug, Clone)]
+pub struct Connections {
+    /// Of what is asked for.
+    pub answers: async_nats::Client,
+    /// Of the log and of changes, thousands of messages at a time. Made on a thread of [`crate::background()`], its work is done
+    /// by threads that give way to those that answer.
+    pub log: async_nats::Client,
+}
+
 impl Projector {
-    /// Opens the stores and starts a loop per owned partition. The loops connect by themselves, and end
+    /// Opens the stores and starts a loop per owned partition. The loops read the log by themselves, and end
     /// when `shutdown` is cancelled.
     ///
     /// # Errors
     /// The settings make no sense, or a store cannot be opened.
     pub async fn start(
-        client: async_nats::Client,
+        Connections { answers, log: client }: Connections,
         settings: Settings,
         registry: &mut Registry,
         shutdown: CancellationToken,
@@ -159,19 +169,14 @@ impl Projector {
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
-        let rebuilds = Rebuilds::new(
-            partitions.clone(),
-            settings.partitions,
-            client.clone(),
-            settings.rebuild_bytes,
-            ended,
-        );
-        let log = async_nats::jetstream::new(client.clone());
+        let rebuilds =
+            Rebuilds::new(partitions.clone(), settings.partitions, client, settings.rebuild_bytes, ended);
+        let log = async_nats::jetstream::new(answers.clone());
         let reads = Reads::new(settings.partitions, partitions, settings.wait_ms_max).of_log(log.clone());
         let reads = Arc::new(reads);
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
-        let api = api.with_feed(Feed::new(client.clone(), settings.partitions, shutdown));
+        let api = api.with_feed(Feed::new(answers, settings.partitions, shutdown));
         let api = api.with_past(Past::new(log)).with_rebuilds(rebuilds);
         Ok(Self { api, stores, loops })
     }
