@@ -272,6 +272,9 @@ impl Receipt {
 
     /// Takes out what stands there a second time.
     fn count_repeated(&mut self, messages: &mut Vec<Message>) {
+        if messages.len() < 2 {
+            return;
+        }
         let mut seen = HashSet::with_capacity(messages.len());
         let mut first =
             messages.iter().map(|message| seen.insert(message.id.as_str())).collect::<Vec<_>>().into_iter();

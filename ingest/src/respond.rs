@@ -104,18 +104,18 @@ impl Refusal {
 /// 200: every item has its fate, and what is to be in the log is acknowledged by it.
 pub(crate) fn receipt(receipt: &Receipt, durability: Durability, request_id: &str) -> Answer {
     let Receipt { appended, duplicate, failed, ignored, position, .. } = receipt;
-    let position = position.to_string();
     let mut body = String::with_capacity(192);
     // Writing to a string cannot fail.
     let _ = write!(
         body,
-        r#"{{"appended":{appended},"duplicate":{duplicate},"failed":{failed},"ignored":{ignored},"position":"{position}","durability":"{}"}}"#,
-        durability.name()
+        r#"{{"appended":{appended},"duplicate":{duplicate},"failed":{failed},"ignored":{ignored},"position":""#
     );
+    let begin = body.len();
+    let _ = write!(body, "{position}");
+    let position = HeaderValue::from_str(&body[begin..]).ok().filter(|position| !position.is_empty());
+    body.extend([r#"","durability":""#, durability.name(), r#""}"#]);
     let mut answer = answer(StatusCode::OK, "application/json", body.into(), request_id);
-    if !position.is_empty()
-        && let Ok(position) = HeaderValue::try_from(position)
-    {
+    if let Some(position) = position {
         answer.headers_mut().insert(POSITION, position);
     }
     answer

@@ -42,10 +42,12 @@ pub fn check(text: &str) -> Result<(), Error> {
     if text.len() > ID_BYTES_MAX {
         return Err(Error::TooLong { bytes: text.len() });
     }
-    match text.bytes().position(|b| b.is_ascii_control()) {
-        Some(at) => Err(Error::Control { at }),
-        None => Ok(()),
+    // Where, only once there is one: without a way out the loop takes many bytes at once.
+    if text.bytes().fold(false, |any, b| any | b.is_ascii_control()) {
+        let at = text.bytes().position(|b| b.is_ascii_control()).unwrap_or_default();
+        return Err(Error::Control { at });
     }
+    Ok(())
 }
 
 macro_rules! opaque_id {
@@ -130,10 +132,24 @@ impl std::fmt::Display for EventId {
 #[must_use]
 pub fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
+    // Most parts are short, and each update costs as much as hashing them.
+    let (mut gathered, mut len) = ([0; 512], 0);
     for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
+        for bytes in [&(part.len() as u64).to_be_bytes()[..], part] {
+            if bytes.len() > gathered.len() - len {
+                context.update(&gathered[..len]);
+                len = 0;
+            }
+            match gathered.get_mut(len..len + bytes.len()) {
+                Some(room) => {
+                    room.copy_from_slice(bytes);
+                    len += bytes.len();
+                }
+                None => context.update(bytes),
+            }
+        }
     }
+    context.update(&gathered[..len]);
     let mut out = [0; 32];
     out.copy_from_slice(context.finish().as_ref());
     out
@@ -142,10 +158,10 @@ pub fn sha256<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
 /// Lower-case hex digits of bytes.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| half + if half < 10 { b'0' } else { b'a' - 10 };
     let mut out = vec![0; bytes.len() * 2];
-    for (pair, byte) in out.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    for (pair, byte) in out.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
     // Digits are ASCII.
     String::from_utf8(out).unwrap_or_default()
@@ -158,6 +174,30 @@ mod tests {
     #[test]
     fn parts_are_not_confused_by_where_they_are_cut() {
         assert_ne!(EventId::hash([&b"ab"[..], b"c"]), EventId::hash([&b"a"[..], b"bc"]));
+    }
+
+    /// The same as if each length and each part were hashed by itself, however long they are.
+    #[test]
+    fn a_hash_is_that_of_its_parts_one_after_the_other() {
+        let bytes: Vec<u8> = (0..=255).cycle().take(2_000).collect();
+        for lengths in
+            [&[][..], &[0], &[3, 0, 1], &[504], &[505], &[496, 8], &[496, 9, 1], &[2_000, 1], &[60; 40]]
+        {
+            let mut context = Context::new(&SHA256);
+            for length in lengths {
+                context.update(&(*length as u64).to_be_bytes());
+                context.update(&bytes[..*length]);
+            }
+            let parts = lengths.iter().map(|length| &bytes[..*length]);
+            assert_eq!(sha256(parts), context.finish().as_ref(), "{lengths:?}");
+        }
+    }
+
+    #[test]
+    fn digits_are_those_of_each_byte() {
+        for byte in 0..=255 {
+            assert_eq!(hex(&[byte, 0]), format!("{byte:02x}00"));
+        }
     }
 
     #[test]

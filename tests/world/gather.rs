@@ -89,6 +89,34 @@ async fn as_many_as_make_a_batch_worth_it_are_one_and_one_less_are_none() {
     }
 }
 
+/// Where it would be kept until what is on its way is answered, the disk would have nothing to do meanwhile.
+#[tokio::test]
+async fn what_is_less_than_a_batch_goes_at_once_whatever_is_on_its_way() {
+    let nats = NatsServer::start().await;
+    let proxy = Proxy::start(nats.url().replace("nats://", "")).await;
+    let mut options = Options { nats: Nats::Url(proxy.nats_url()), ..Options::on(&nats) };
+    options.args.extend(["--append-deadline-ms", "60000"].map(str::to_owned));
+    let groupfold = Groupfold::up(options).await;
+    proxy.take(Way::WithoutAcks);
+    let mut senders = JoinSet::new();
+    for (from, to) in [(0, BATCH_MIN / 2), (BATCH_MIN / 2, BATCH_MIN - 1)] {
+        let url = groupfold.webhook_url();
+        senders.spawn(async move { post(&url, SECRET, &webhook(from..to)).await.unwrap() });
+        wait_until("all of it is in the log, though nothing is answered", BOUND, async || {
+            let taken = messages(&nats).await.len() as u64;
+            if taken == to { Ok(()) } else { Err(taken) }
+        })
+        .await;
+    }
+    proxy.take(Way::Open);
+    proxy.reset();
+    let answers = senders.join_all().await;
+    let sum = |fate| answers.iter().map(|answer| count(answer, fate)).sum::<u64>();
+    assert_eq!(sum("appended") + sum("duplicate"), BATCH_MIN - 1, "{answers:?}");
+    let messages = messages(&nats).await;
+    assert_eq!((messages.len() as u64, in_batches(&messages)), (BATCH_MIN - 1, 0));
+}
+
 #[tokio::test]
 async fn a_broker_that_does_not_sync_gets_no_batches() {
     let nats = NatsServer::start_with(NatsOptions { sync_always: false, ..NatsOptions::default() }).await;

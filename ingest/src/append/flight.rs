@@ -27,6 +27,11 @@ impl Flight {
         self.open.is_empty()
     }
 
+    /// How many are on their way, or behind one that is.
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
     /// How many more may be on their way: those that were answered behind one that was not still count, so that numbers
     /// are never further apart than that.
     pub(super) fn room(&self) -> usize {

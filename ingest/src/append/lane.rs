@@ -1,6 +1,6 @@
 //! Gathering: one lane per stream. What webhooks hand over at about the same time goes out together, so that the broker
-//! wakes once for many messages. A broker that syncs gets one round at a time: what comes meanwhile makes up the next, so
-//! the more there is to do, the more is done at once, and many messages share a sync.
+//! wakes once for many messages. Where a broker that syncs has as much on its way as makes a batch worth it, what comes
+//! is kept until all of that is answered: so the more there is to do, the more is done at once, and many share a sync.
 //!
 //! ```text
 //! webhooks ─▶ waiting ─▶ some ─┬─ each by itself ─▶ flight ─▶ each its outcome
@@ -76,10 +76,6 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
     let mut lane = Lane { broker, metrics, wire, told, connection, flight: Flight::default() };
     let mut some = Vec::new();
     loop {
-        let all_at_once = lane.broker.batches();
-        if all_at_once {
-            lane.settle().await;
-        }
         // The broker drops what a stream of its own has too much of.
         let room = lane.flight.room();
         let more = tokio::select! {
@@ -91,9 +87,14 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
             return lane.settle().await;
         }
         gather(&mut some, room, &mut waiting).await;
+        let all_at_once = lane.broker.batches() && lane.flight.len() + some.len() >= BATCH_MIN;
+        if all_at_once && !lane.flight.is_empty() {
+            lane.settle().await;
+            gather(&mut some, ROUND_MAX, &mut waiting).await;
+        }
         // Who waits no longer publishes again by himself.
         some.retain(|(_, outcome)| !outcome.is_closed());
-        if some.len() >= BATCH_MIN && all_at_once {
+        if all_at_once && some.len() >= BATCH_MIN {
             lane.as_batches(std::mem::take(&mut some)).await;
         } else {
             lane.each(std::mem::take(&mut some)).await;

@@ -5,6 +5,7 @@
 
 use groupfold_schemas::crash::{self, Point};
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use async_nats::header::{NATS_BATCH_COMMIT, NATS_BATCH_COMMIT_FINAL, NATS_BATCH_ID, NATS_BATCH_SEQUENCE};
@@ -167,7 +168,9 @@ impl Wire {
 
     pub(super) async fn send(&self, message: Outgoing, number: u64) -> Result<(), Error> {
         let Outgoing { subject, headers, payload, .. } = message;
-        let reply = format!("{}.{number}", self.inbox);
+        let mut reply = String::with_capacity(self.inbox.len() + ".12345678".len());
+        // Writing to a string cannot fail.
+        let _ = write!(reply, "{}.{number}", self.inbox);
         Ok(self.broker.client().publish_with_reply_and_headers(subject, reply, headers, payload).await?)
     }
 }

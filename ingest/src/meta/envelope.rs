@@ -70,7 +70,7 @@ fn split_body(raw: Value<'_>, items: &mut Items<'_>) -> Result<()> {
     let entries = node.list("entry").map_err(Fault::of_envelope)?;
     let entries = entries.ok_or_else(|| node.missing("entry", "a list of entries").of_envelope())?;
     for (i, entry) in entries.into_iter().enumerate() {
-        items.entry(entry, format!("/entry/{i}"));
+        items.entry(entry, element("", "entry", i));
         if items.found.len() > ITEMS_MAX {
             return Err(Fault::new(
                 Cause::MalformedEnvelope,
@@ -80,6 +80,11 @@ fn split_body(raw: Value<'_>, items: &mut Items<'_>) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The pointer of an element of a list. `format!` would make it in several steps, each longer.
+fn element(at: &str, list: &str, index: usize) -> String {
+    [at, "/", list, "/", &index.to_string()].concat()
 }
 
 /// The documented spelling of a field that is ours.
@@ -142,7 +147,7 @@ impl<'d> Items<'d> {
                     if self.found.len() > ITEMS_MAX {
                         return;
                     }
-                    self.change(change, format!("{at}/changes/{i}"), &origin, Some(raw));
+                    self.change(change, element(&at, "changes", i), &origin, Some(raw));
                 }
             }
             Err(fault) => self.fail(raw, at, fault, &origin),
@@ -153,7 +158,7 @@ impl<'d> Items<'d> {
         let mut origin = origin.clone();
         match read_change(raw, &at, &mut origin) {
             Ok(value) if canonical_field(&origin.field).is_some() => {
-                self.value(value, format!("{at}/value"), &origin, entry);
+                self.value(value, [&at, "/value"].concat(), &origin, entry);
             }
             Ok(value) => self.other_field(raw, value, at, &mut origin, entry),
             Err(fault) => self.fail_within(raw, at, fault, &mut origin, entry),
@@ -192,12 +197,12 @@ impl<'d> Items<'d> {
         let around =
             Around { delivery: self.delivery, origin, field, contacts: Contacts::read(lists.contacts) };
         for (list, elements) in lists.items {
-            for (i, element) in elements.into_iter().enumerate() {
+            for (i, raw) in elements.into_iter().enumerate() {
                 // Reading on would only be thrown away: the body fails whole.
                 if self.found.len() > ITEMS_MAX {
                     return;
                 }
-                self.item(list, element, format!("{at}/{list}/{i}"), &around);
+                self.item(list, raw, element(&at, list, i), &around);
             }
         }
     }

@@ -2,9 +2,14 @@
 //!
 //! Values stay raw text until asked for, so that digits keep every digit, and what nobody asks for can hold anything.
 
+mod cut;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use cut::{Span, cut};
+use serde::de::Error as _;
+use serde_json::value::RawValue;
 
 /// A text, and where each of its values begins and ends.
 pub(super) struct Json<'a> {
@@ -12,16 +17,6 @@ pub(super) struct Json<'a> {
     text: &'a str,
     /// In the order in which they begin; an object's members are a name and a value each.
     spans: Vec<Span>,
-}
-
-#[derive(Clone, Copy)]
-struct Span {
-    begin: usize,
-    end: usize,
-    /// The place behind this value and all that is in it.
-    next: usize,
-    /// A text with escapes: what it says is not what stands there.
-    escaped: bool,
 }
 
 const NOWHERE: Span = Span { begin: 0, end: 0, next: 0, escaped: false };
@@ -36,72 +31,31 @@ pub(super) struct Value<'a> {
 impl<'a> Json<'a> {
     /// Checks and cuts a text.
     pub(super) fn read(whole: &'a Bytes) -> serde_json::Result<Self> {
-        let raw: &serde_json::value::RawValue = serde_json::from_slice(whole)?;
-        Ok(Self { whole, text: raw.get(), spans: cut(raw.get()) })
+        let text = std::str::from_utf8(whole).ok();
+        match text.and_then(|text| Some((text, cut(text)?))) {
+            Some((text, spans)) => Ok(Self { whole, text, spans }),
+            // Where it breaks, a parser says that minds its lines.
+            None => Err(match serde_json::from_slice::<&RawValue>(whole) {
+                Err(error) => error,
+                Ok(_) => serde_json::Error::custom("no JSON"),
+            }),
+        }
+    }
+
+    /// Whether a text says this.
+    fn says(&self, text: Span, what: &str) -> bool {
+        let raw = || self.text.get(text.begin..text.end).unwrap_or_default();
+        if text.escaped {
+            return serde_json::from_str::<String>(raw()).is_ok_and(|said| said == what);
+        }
+        // It has its two quotes.
+        text.end - text.begin == what.len() + 2
+            && raw().as_bytes().get(1..=what.len()) == Some(what.as_bytes())
     }
 
     pub(super) fn root(&'a self) -> Value<'a> {
         Value { json: self, place: 0 }
     }
-}
-
-/// Cuts a text that is known to be JSON.
-fn cut(text: &str) -> Vec<Span> {
-    let bytes = text.as_bytes();
-    // About right for webhooks, whose values have some twenty characters.
-    let mut spans: Vec<Span> = Vec::with_capacity(bytes.len() / 16 + 8);
-    let mut open: Vec<usize> = Vec::with_capacity(16);
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let mut escaped = false;
-        let end = match byte {
-            b'{' | b'[' => {
-                open.push(spans.len());
-                at + 1
-            }
-            b'}' | b']' => {
-                at += 1;
-                let next = spans.len();
-                if let Some(span) = open.pop().and_then(|place| spans.get_mut(place)) {
-                    (span.end, span.next) = (at, next);
-                }
-                continue;
-            }
-            b'"' => {
-                let rest = &bytes[at + 1..];
-                let len = end_of_string(rest);
-                escaped = rest[..len].contains(&b'\\');
-                at + 1 + len
-            }
-            b' ' | b'\t' | b'\n' | b'\r' | b',' | b':' => {
-                at += 1;
-                continue;
-            }
-            _ => at + end_of_bare(&bytes[at..]),
-        };
-        spans.push(Span { begin: at, end, next: spans.len() + 1, escaped });
-        at = end;
-    }
-    spans
-}
-
-/// Length of the rest of a string, its quote included.
-fn end_of_string(rest: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = rest[at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) {
-        at += found;
-        if rest[at] == b'"' {
-            return at + 1;
-        }
-        at = rest.len().min(at + 2);
-    }
-    rest.len()
-}
-
-/// Length of a number, a flag or `null`.
-fn end_of_bare(rest: &[u8]) -> usize {
-    let delimits = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b' ' | b'\t' | b'\n' | b'\r');
-    rest.iter().position(delimits).unwrap_or(rest.len())
 }
 
 impl<'a> Value<'a> {
@@ -142,12 +96,14 @@ impl<'a> Value<'a> {
 
     /// The text of a string; `None` for anything else, and for escapes that are no character.
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
-        let raw = self.raw();
-        let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-        if self.span().escaped {
-            serde_json::from_str(raw).ok().map(Cow::Owned)
+        if self.first() != Some(b'"') {
+            return None;
+        }
+        let Span { begin, end, escaped, .. } = self.span();
+        if escaped {
+            serde_json::from_str(self.raw()).ok().map(Cow::Owned)
         } else {
-            Some(Cow::Borrowed(inner))
+            self.json.text.get(begin + 1..end - 1).map(Cow::Borrowed)
         }
     }
 
@@ -173,18 +129,18 @@ impl<'a> Value<'a> {
 
     /// A member of an object by its name, which needs no escape; of two with one name the last.
     pub(super) fn member(self, name: &str) -> Option<Value<'a>> {
-        self.members()?.filter(|(found, _)| found.says(name)).last().map(|(_, value)| value)
-    }
-
-    /// Whether a text says this. Looked at for each member of an object each time that one is looked for.
-    fn says(self, what: &str) -> bool {
-        let Span { begin, end, escaped, .. } = self.span();
-        if escaped {
-            return self.string().as_deref() == Some(what);
+        if self.first() != Some(b'{') {
+            return None;
         }
-        // A text has its two quotes.
-        end - begin == what.len() + 2
-            && self.json.text.as_bytes().get(begin + 1..end - 1) == Some(what.as_bytes())
+        // Some thirty are looked for in each receipt, so this makes nothing of those that are passed by.
+        let (mut found, mut at, end) = (None, self.place + 1, self.span().next);
+        while let Some([of_name, of_value, ..]) = self.json.spans.get(at..end) {
+            if self.json.says(*of_name, name) {
+                found = Some(Value { place: at + 1, ..self });
+            }
+            at = of_value.next;
+        }
+        found
     }
 
     /// The JSON pointer to a value in this one.

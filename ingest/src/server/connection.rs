@@ -22,7 +22,6 @@ use super::{Shared, refuse};
 use crate::request;
 use crate::respond::Answer;
 
-const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Read buffer of an HTTP/1.1 connection.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
@@ -82,7 +81,6 @@ async fn http1(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(shared.door.settings.header_deadline)
-        .max_headers(HEADERS_MAX)
         .max_header_size(HEADER_BYTES_MAX)
         .max_buf_size(BUFFER_BYTES_MAX)
         .serve_connection(TokioIo::new(stream), service);
