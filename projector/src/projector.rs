@@ -21,7 +21,7 @@ use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
-use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
+use crate::rebuild::{MEMORY_DEFAULT, Rebuilds, Shares};
 use crate::server::{self, Entrance};
 use crate::status::{Run, Stop};
 use crate::store::{self, Store};
@@ -44,7 +44,7 @@ pub struct Settings {
     pub api_tokens: Vec<Token>,
     /// Longest that a reader may wait for a position.
     pub wait_ms_max: u64,
-    /// Entries that a rebuild holds in memory before it writes them, in bytes.
+    /// Memory that a rebuild may take beside what serves, in bytes, see [`Shares`].
     pub rebuild_bytes: usize,
     /// Version of the build, for the API's description.
     pub build: String,
@@ -69,7 +69,7 @@ impl Settings {
             batch_events_max: Self::BATCH_EVENTS_DEFAULT,
             api_tokens: Vec::new(),
             wait_ms_max: Self::WAIT_MS_DEFAULT,
-            rebuild_bytes: PORTION_BYTES_DEFAULT,
+            rebuild_bytes: MEMORY_DEFAULT,
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -163,7 +163,7 @@ impl Projector {
             partitions.clone(),
             settings.partitions,
             client.clone(),
-            settings.rebuild_bytes,
+            Shares::of(settings.rebuild_bytes, None),
             ended,
         );
         let log = async_nats::jetstream::new(client.clone());

@@ -51,3 +51,20 @@ async fn a_store_that_is_gone_through_is_not_kept_in_memory_beyond_its_cache() {
     let names: Vec<_> = store.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(names.iter().all(|name| !name.starts_with(&aside)), "it was read and kept: {names:?}");
 }
+
+#[tokio::test]
+async fn a_rebuild_is_told_how_much_memory_it_may_take_and_says_how_little_is_too_little() {
+    let (nats, mut up, before) = stopped_after_a_story().await;
+    let with =
+        |memory| told(&groupfold("rebuild", &up.data(), &["--nats-url", &nats.url(), "--memory", memory]));
+    let (code, _, said) = with("64");
+    assert!(code == Some(2) && said.contains("168"), "{code:?}: {said}");
+    let least = with("168");
+    assert_eq!(least.0, Some(0), "{least:?}");
+    assert_eq!(
+        told(&groupfold("verify", &up.data(), &["--nats-url", &nats.url(), "--memory", "4096"])).0,
+        Some(0)
+    );
+    up.restart().await;
+    assert_eq!(digest(&up).await, before);
+}
