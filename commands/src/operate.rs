@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groupfold_projector::rebuild::{
-    AT_ONCE_DEFAULT, Compared, Job, Reason, Rebuilds, Refused, State, Task, groups_of,
+    Compared, Job, MEMORY_DEFAULT, MEMORY_MIN, Reason, Rebuilds, Refused, Shares, State, Task, groups_of,
 };
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -25,9 +25,13 @@ const LOOKS_FAILED_MAX: u32 = 25;
 pub(crate) struct StoreReach {
     #[command(flatten)]
     pipeline: PipelineReach,
-    /// Partitions worked on at once in stores that no process serves: with 1 it takes less memory and more time
-    #[arg(long, default_value_t = AT_ONCE_DEFAULT as u8, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
-    at_once: u8,
+    /// Memory to work with on stores that no process serves, in MiB: the less, the fewer partitions at once, and the slower.
+    /// A process that serves them has `rebuild_bytes` for it
+    #[arg(long, default_value_t = mib(MEMORY_DEFAULT), value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(mib(MEMORY_MIN))..))]
+    memory: u32,
+    /// Partitions worked on at once in stores that no process serves [default: as many as the memory has room for]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    at_once: Option<u8>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub(crate) output: Output,
@@ -48,6 +52,11 @@ impl Order {
             Task::Verify { .. } => "verify",
         }
     }
+}
+
+/// Whole MiB of so many bytes.
+const fn mib(bytes: usize) -> u32 {
+    (bytes >> 20) as u32
 }
 
 impl StoreReach {
@@ -74,9 +83,9 @@ impl StoreReach {
         let folder = DataFolder::take(data)?;
         let told: CancellationToken = pipeline::until_told_to_stop()?;
         let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
-        let at_once = usize::from(self.at_once);
+        let shares = Shares::of((self.memory as usize) << 20, self.at_once.map(usize::from));
         let opening =
-            tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, at_once, told));
+            tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, shares, told));
         let opened = opening.await.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let rebuilds = opened.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;
         let begun = rebuilds.start(order.task, order.partition).map_err(|refused| match refused {

@@ -21,7 +21,7 @@ use crate::feed::Publisher;
 use crate::metrics::{Metrics, PartitionMetrics};
 use crate::partition::{Loop, Partition};
 use crate::reads::Reads;
-use crate::rebuild::{PORTION_BYTES_DEFAULT, Rebuilds};
+use crate::rebuild::{MEMORY_DEFAULT, Rebuilds, Shares};
 use crate::server::{self, Entrance};
 use crate::status::{Run, Stop};
 use crate::store::{self, Store};
@@ -44,7 +44,7 @@ pub struct Settings {
     pub api_tokens: Vec<Token>,
     /// Longest that a reader may wait for a position.
     pub wait_ms_max: u64,
-    /// Entries that a rebuild holds in memory before it writes them, in bytes.
+    /// Memory that a rebuild may take beside what serves, in bytes, see [`Shares`].
     pub rebuild_bytes: usize,
     /// Version of the build, for the API's description.
     pub build: String,
@@ -69,7 +69,7 @@ impl Settings {
             batch_events_max: Self::BATCH_EVENTS_DEFAULT,
             api_tokens: Vec::new(),
             wait_ms_max: Self::WAIT_MS_DEFAULT,
-            rebuild_bytes: PORTION_BYTES_DEFAULT,
+            rebuild_bytes: MEMORY_DEFAULT,
             build: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -169,8 +169,8 @@ impl Projector {
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
-        let rebuilds =
-            Rebuilds::new(partitions.clone(), settings.partitions, client, settings.rebuild_bytes, ended);
+        let shares = Shares::of(settings.rebuild_bytes, None);
+        let rebuilds = Rebuilds::new(partitions.clone(), settings.partitions, client, shares, ended);
         let log = async_nats::jetstream::new(answers.clone());
         let reads = Reads::new(settings.partitions, partitions, settings.wait_ms_max).of_log(log.clone());
         let reads = Arc::new(reads);

@@ -13,6 +13,7 @@ mod compare;
 mod fresh;
 mod halt;
 mod jobs;
+mod memory;
 mod owner;
 mod report;
 
@@ -35,13 +36,9 @@ use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
 use jobs::Jobs;
+pub use memory::{MEMORY_DEFAULT, MEMORY_MIN, Shares};
 pub use report::{Compared, Difference, Job, Reason, Scope, State, Task, Wrong};
 
-/// Memory that entries take before they are written, in bytes, where nothing else is set.
-pub const PORTION_BYTES_DEFAULT: usize = 128 * 1024 * 1024;
-/// Partitions at work at once, which share that memory, where nothing else is set: while one waits for the broker or the
-/// device, another folds. Each has two databases open.
-pub const AT_ONCE_DEFAULT: usize = 2;
 /// How close a new store follows the live one before the loop is made to wait for the rest.
 const NEAR_EVENTS: u64 = 500;
 /// Rounds of following before it is made to wait however much is left: a log that grows faster than a store
@@ -117,8 +114,7 @@ pub struct Rebuilds {
     partitions: Arc<Vec<Partition>>,
     partitions_total: u16,
     context: jetstream::Context,
-    portion_bytes: usize,
-    at_once: usize,
+    shares: Shares,
     /// Nobody serves the stores: each is open for its turn alone, so that memory does not grow with their number.
     offline: bool,
     jobs: Arc<Mutex<Jobs>>,
@@ -130,23 +126,21 @@ impl Rebuilds {
         partitions: Vec<Partition>,
         partitions_total: u16,
         client: async_nats::Client,
-        portion_bytes: usize,
+        shares: Shares,
         shutdown: CancellationToken,
     ) -> Self {
         Self {
             partitions: Arc::new(partitions),
             partitions_total,
             context: jetstream::new(client),
-            portion_bytes,
-            at_once: AT_ONCE_DEFAULT,
+            shares,
             offline: false,
             jobs: Arc::default(),
             shutdown,
         }
     }
 
-    /// On the stores of a data folder that no process serves, as they are: nothing is set aside. `at_once` partitions,
-    /// one at least, are worked on at a time.
+    /// On the stores of a data folder that no process serves, as they are: nothing is set aside.
     ///
     /// # Errors
     /// The stores are another user's, another process has one, or the operating system refuses.
@@ -154,20 +148,20 @@ impl Rebuilds {
         client: async_nats::Client,
         data: &std::path::Path,
         partitions_total: u16,
-        at_once: usize,
+        shares: Shares,
         shutdown: CancellationToken,
     ) -> Result<Self, store::Error> {
         let root: PathBuf = data.join("store");
         owner::check(&root)?;
         Store::check_format(&root, partitions_total)?;
-        let cache_bytes = crate::Settings::CACHE_BYTES_DEFAULT;
+        let cache_bytes = shares.cache_bytes;
         let settings = |partition| store::Settings { root: root.clone(), partition, cache_bytes };
         let mut partitions = Vec::new();
         for settings in (0..partitions_total).map(settings).filter(store::Settings::has_store) {
             partitions.push(Partition::at_rest(Store::at_rest(settings)?));
         }
-        let rebuilds = Self::new(partitions, partitions_total, client, PORTION_BYTES_DEFAULT, shutdown);
-        Ok(Self { offline: true, at_once: at_once.max(1), ..rebuilds })
+        let rebuilds = Self::new(partitions, partitions_total, client, shares, shutdown);
+        Ok(Self { offline: true, ..rebuilds })
     }
 
     /// Begins a task on one partition or on all; it goes on by itself, see [`Self::job`].
@@ -214,14 +208,16 @@ impl Rebuilds {
     }
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
-        let all =
-            stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(self.at_once, |partition| async {
+        let all = stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(
+            self.shares.at_once,
+            |partition| async {
                 let compared = self.turn(&task, partition).await?;
                 let job = &mut self.lock().last;
                 job.partition.take_if(|shown| *shown == partition.id);
                 job.partitions.push(compared);
                 Ok(())
-            });
+            },
+        );
         let outcome = tokio::select! {
             outcome = all => outcome,
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
@@ -377,7 +373,7 @@ impl Rebuilds {
 
     fn fresh(&self, live: &Partition, side: Side, scope: Scope) -> Result<Fresh, Error> {
         self.say(live.id, "opening", 0, 0);
-        Fresh::open(&live.store, side, scope, self.portion_bytes / self.at_once, self.context.clone())
+        Fresh::open(&live.store, side, scope, &self.shares, self.context.clone())
     }
 
     /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.

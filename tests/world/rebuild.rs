@@ -3,6 +3,7 @@
 mod apart;
 mod behind;
 mod gone;
+mod room;
 mod shut;
 
 use std::path::Path;

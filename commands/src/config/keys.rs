@@ -166,8 +166,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "rebuild_bytes",
         "BYTES",
-        Some("134217728"),
-        "Memory that the entries of a rebuild take before they are written",
+        Some("536870912"),
+        "Memory that a rebuild of served stores takes beside them",
     ),
     key("wait_ms_max", "MS", Some("30000"), "Longest wait_ms a reader may ask for"),
     key("body_bytes_max", "BYTES", Some("3145728"), "Longest webhook body (Meta sends up to 3 MB)"),

@@ -10,6 +10,7 @@ use groupfold_fold::apply::{Contributions, Digest, Known, Working};
 use groupfold_schemas::{log, v1};
 use tokio::task::JoinHandle;
 
+use super::memory::Shares;
 use super::report::Scope;
 use super::{Error, ahead};
 use crate::partition::fold::read;
@@ -53,26 +54,28 @@ impl Fresh {
         live: &Store,
         side: Side,
         scope: Scope,
-        portion_bytes: usize,
+        shares: &Shares,
         context: jetstream::Context,
     ) -> Result<Self, Error> {
+        let cache_bytes = shares.cache_bytes;
         let resumed = match side {
             Side::Verify => None,
-            Side::Rebuild => resumable(live, side)?,
+            Side::Rebuild => resumable(live, side, cache_bytes)?,
             Side::Previous => {
                 let partition = live.partition();
-                Some(resumable(live, side)?.ok_or(Error::NoPrevious { partition })?)
+                Some(resumable(live, side, cache_bytes)?.ok_or(Error::NoPrevious { partition })?)
             }
         };
         let (store, resumed) = match resumed {
             Some(store) => (store, true),
             None => {
                 live.remove_beside(side)?;
-                (live.open_beside(side)?, false)
+                (live.open_beside(side, cache_bytes)?, false)
             }
         };
         let (store, partition) = (Arc::new(store), live.partition());
         let known = Mutex::new((!resumed).then(Digest::default));
+        let portion_bytes = shares.portion_bytes;
         Ok(Self { store, scope, partition, portion_bytes, context, resumed, known })
     }
 
@@ -180,13 +183,13 @@ struct Reached {
 }
 
 /// What an earlier attempt left, if going on from there leads to what folding anew would.
-fn resumable(live: &Store, side: Side) -> Result<Option<Store>, Error> {
+fn resumable(live: &Store, side: Side, cache_bytes: u64) -> Result<Option<Store>, Error> {
     if !live.has_beside(side) {
         return Ok(None);
     }
     // Only what can be folded again is given up for damage.
     let useless = |error: &store::Error| error.is_damage() && side == Side::Rebuild;
-    let store = match live.open_beside(side) {
+    let store = match live.open_beside(side, cache_bytes) {
         Err(error) if useless(&error) => return Ok(None),
         opened => opened?,
     };
@@ -271,6 +274,7 @@ fn write(
     sealed: bool,
 ) -> Result<Digest, store::Error> {
     let changes = portion.working.finish();
+    let way = changes.digest;
     let before = store.view()?.progress();
     let unreadable = portion.unreadable.len() as u64;
     let mut progress = v1::Progress {
@@ -289,10 +293,10 @@ fn write(
     if sealed {
         let digest =
             store::digest_of(&before).map_err(|error| store::Error::damaged(store.partition(), error))?;
-        progress.digest = digest.plus(changes.digest).to_bytes().to_vec().into();
+        progress.digest = digest.plus(way).to_bytes().to_vec().into();
         store.commit(&changes, &portion.unreadable, progress)?;
     } else {
-        store.write_portion(&changes, &portion.unreadable, progress)?;
+        store.write_portion(changes, &portion.unreadable, progress)?;
     }
-    Ok(changes.digest)
+    Ok(way)
 }

@@ -6,10 +6,11 @@ async fn two(folder: &Folder) -> (Rebuilds, Partition) {
     let records = [created("G", 1, "first"), joined("G", 2, "1")];
     let live = folder.open(3);
     put(&live, &records);
-    let beside = Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+    let beside = Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
     put(&beside, &records);
     let client = nobodys_client().await;
-    let rebuilds = Rebuilds::new(vec![live.clone()], 8, client, 1 << 20, CancellationToken::new());
+    let rebuilds =
+        Rebuilds::new(vec![live.clone()], 8, client, Shares::of(0, None), CancellationToken::new());
     (rebuilds, live)
 }
 

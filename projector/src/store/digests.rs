@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
 
+use super::shadow::whole;
 use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox, pages};
 
 const PREFIX: u8 = b'D';
@@ -59,7 +60,7 @@ pub(super) fn write_all(partition: u16, db: &sled::Db) -> Result<(), Error> {
 /// The digests of all groups, from their entries.
 pub(super) fn by_group(partition: u16, db: &sled::Db) -> Result<BTreeMap<String, Digest>, Error> {
     let mut groups: BTreeMap<String, Digest> = BTreeMap::new();
-    for entry in db.iter() {
+    for entry in whole(db) {
         let (key, value) = entry.map_err(|error| database(partition, error))?;
         if let Some(group) = group_of(&key) {
             groups.entry(group).or_default().add(&key, &value);
@@ -82,7 +83,7 @@ pub(super) struct Sums {
 impl Sums {
     pub(super) fn of(partition: u16, db: &sled::Db) -> Result<Self, Error> {
         let mut sums = Self::default();
-        for entry in pages::entries(partition, db.iter()) {
+        for entry in pages::entries(partition, whole(db)) {
             let (key, value) = entry?;
             if key.first() == Some(&PREFIX) {
                 sums.kept = sums.kept.plus(read(partition, &value)?);

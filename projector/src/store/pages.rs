@@ -172,16 +172,17 @@ fn cut(entries: Vec<v1::PageEntry>) -> Vec<Vec<v1::PageEntry>> {
 
 /// What the database is to be given that entries be put: each key once, in parts that are written whole or not at
 /// all, for between the pages of one message nothing may be missing. Entries come by key.
-pub(super) fn put_all<'a>(
+pub(super) fn put_all<E: AsRef<[u8]>>(
     partition: u16,
     db: &sled::Db,
-    entries: impl IntoIterator<Item = (&'a Vec<u8>, &'a Vec<u8>)>,
+    entries: impl IntoIterator<Item = (E, E)>,
     mut put: impl FnMut(Vec<(Vec<u8>, IVec)>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut pages = Pages::of(partition, db, &NOTHING);
     for (key, value) in entries {
+        let (key, value) = (key.as_ref(), value.as_ref());
         let Some((common, rest)) = receipt_of(key) else {
-            put(vec![(key.clone(), value.as_slice().into())])?;
+            put(vec![(key.to_vec(), value.into())])?;
             continue;
         };
         if let Some(full) = pages.page.take_if(|page| !page.covers(common, rest)) {

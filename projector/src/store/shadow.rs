@@ -23,6 +23,23 @@ pub(super) static NOTHING: Shadow = BTreeMap::new();
 /// Key and value in the database.
 pub(super) type Found = sled::Result<(IVec, IVec)>;
 
+/// Everything in a database, in order.
+pub(super) fn whole(db: &sled::Db) -> impl Iterator<Item = Found> + use<> {
+    let tree = db.clone();
+    db.iter().inspect(move |found| count(&tree, found))
+}
+
+/// Has the cache count the leaf that something was found in. Looks at pages are noted in one of 256 lists, and a list is held
+/// against the cache's bound not before it has 64 notes. Whoever goes through a whole database looks at each leaf once: 16,384 of
+/// them, some 180 MiB, were in memory however small the cache. Looked at once more for each key, ten of a leaf, a
+/// list is full of six.
+pub(super) fn count(db: &sled::Tree, found: &Found) {
+    if let Ok((key, _)) = found {
+        // Of a leaf that cannot be read the walk tells.
+        let _ = db.contains_key(key);
+    }
+}
+
 /// Entries between two keys, in order, as if nothing were being written.
 pub(super) fn walk<'a>(
     db: &sled::Db,

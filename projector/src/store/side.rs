@@ -10,6 +10,7 @@
 //! A swap is three renames. Refused before the second it is taken back, after it the new store stands whatever becomes
 //! of the third; after a crash between any two, [`finish_swap`] finds by the names alone how far it came.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -106,9 +107,10 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the store beside this one, as it is; an empty one if there is none.
-    pub(crate) fn open_beside(&self, side: Side) -> Result<Self, Error> {
-        Self::open_as_is(self.settings.beside(side))
+    /// Opens the store beside this one, as it is, with a cache of no more than so many bytes; an empty one if there is none.
+    pub(crate) fn open_beside(&self, side: Side, cache_bytes: u64) -> Result<Self, Error> {
+        let settings = self.settings.beside(side);
+        Self::open_as_is(Settings { cache_bytes: settings.cache_bytes.min(cache_bytes), ..settings })
     }
 
     /// True if there is a store beside.
@@ -134,11 +136,11 @@ impl Store {
     /// position has no digest before [`Store::seal`].
     pub(crate) fn write_portion(
         &self,
-        changes: &Changes,
+        changes: Changes,
         unreadable: &[v1::Unreadable],
         progress: v1::Progress,
     ) -> Result<(), Error> {
-        self.bounded(changes)?;
+        self.bounded(&changes)?;
         let partition = self.partition();
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let open = inner.as_mut().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
@@ -151,7 +153,8 @@ impl Store {
             }
             Ok(())
         };
-        write_in_batches(partition, &open.db, changes, apply)?;
+        // What is in the database is not kept beside it.
+        write_in_batches(partition, &open.db, changes.puts, apply)?;
         let mut writes = Writes::default();
         digests::add(partition, &open.db, &changes.groups, &mut writes)?;
         for record in unreadable {
@@ -258,11 +261,11 @@ impl Store {
 fn write_in_batches(
     partition: u16,
     db: &sled::Db,
-    changes: &Changes,
+    entries: BTreeMap<Vec<u8>, Vec<u8>>,
     mut apply: impl FnMut(sled::Batch) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let (mut batch, mut puts) = (sled::Batch::default(), 0);
-    pages::put_all(partition, db, &changes.puts, |part| {
+    pages::put_all(partition, db, entries, |part| {
         puts += part.len();
         part.into_iter().for_each(|(key, value)| batch.insert(key, value));
         if puts < BATCH_MAX {

@@ -157,8 +157,10 @@ impl<'a> ReadView<'a> {
             Ok((key, _)) => digests::is_entry(key),
             Err(_) => true,
         };
-        let walk = self.walk(Bound::Unbounded, Bound::Unbounded)?.filter(own);
-        Ok(pages::entries(self.partition, walk))
+        let (open, shadow) = self.open()?;
+        let walk = shadow::walk(&open.db, shadow, (Bound::Unbounded, Bound::Unbounded));
+        let walk = walk.inspect(|found| shadow::count(&open.db, found));
+        Ok(pages::entries(self.partition, walk.filter(own)))
     }
 
     /// An entry's bytes.

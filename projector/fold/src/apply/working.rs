@@ -25,6 +25,9 @@ struct Seen {
 /// What an entry takes in memory beside the bytes of its key and value, about: most are receipts.
 const ENTRY_BYTES: usize = 600;
 
+/// What an entry as it was loaded takes beside its bytes, about.
+const LOADED_BYTES: usize = 80;
+
 /// What a record makes different, not yet taken over; by key.
 #[derive(Debug, Default)]
 pub(crate) struct Step(pub(crate) Vec<Made>);
@@ -51,6 +54,8 @@ impl Working {
 
     /// Adds entries as they are, of keys that were not met before.
     pub fn load(&mut self, more: Memory) {
+        let bytes = |(key, value): (&Vec<u8>, &Vec<u8>)| LOADED_BYTES + key.len() + value.len();
+        self.bytes += more.0.iter().map(bytes).sum::<usize>();
         self.loaded.0.extend(more.0);
     }
 

@@ -7,7 +7,7 @@ use crate::testing::{Folder, created, joined, put};
 fn two(folder: &Folder, side: Side) -> (Settings, String) {
     let live = folder.open(3);
     put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
-    let beside = crate::partition::Partition::new(live.store.open_beside(side).unwrap()).unwrap();
+    let beside = crate::partition::Partition::new(live.store.open_beside(side, 16 << 20).unwrap()).unwrap();
     put(&beside, &[created("G", 1, "other")]);
     (folder.settings(3), "other".to_owned())
 }
@@ -81,7 +81,8 @@ fn a_swap_that_fails_leaves_a_store_that_serves_again() {
     let folder = Folder::new();
     let live = folder.open(3);
     put(&live, &[created("G", 1, "first")]);
-    let beside = crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+    let beside =
+        crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
     put(&beside, &[created("G", 1, "other")]);
     let settings = &live.store.settings;
     let (there, away) = (settings.beside(Side::Rebuild).folder(), settings.root.join("away"));
@@ -101,7 +102,8 @@ fn a_swap_is_done_once_the_new_store_stands_and_another_one_waits_until_the_old_
     std::fs::write(settings.discarded(), b"no folder").unwrap();
     for (name, expected) in [("second", Ok(())), ("third", Err("move out of the way"))] {
         let beside =
-            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap())
+                .unwrap();
         put(&beside, &[created("G", 1, name)]);
         let swapped = live.store.swap(Side::Rebuild, &beside.store, true);
         let refused = swapped.map_err(|error| match error {
@@ -123,7 +125,7 @@ fn a_store_opened_anew_leaves_the_one_that_is_compared_with_it() {
     let folder = Folder::new();
     let (settings, _) = two(&folder, Side::Verify);
     let store = Store::open(settings).unwrap();
-    let _beside = store.open_beside(Side::Verify).unwrap();
+    let _beside = store.open_beside(Side::Verify, 16 << 20).unwrap();
     store.reopen().unwrap();
     assert!(store.has_beside(Side::Verify));
 }
@@ -175,7 +177,8 @@ fn a_swap_keeps_the_old_store_and_reads_the_new_one() {
     put(&live, &[created("G", 1, "first")]);
     for round in ["second", "third"] {
         let beside =
-            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+            crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap())
+                .unwrap();
         put(&beside, &[created("G", 1, round)]);
         live.store.swap(Side::Rebuild, &beside.store, true).unwrap();
         let view = live.store.view().unwrap();
@@ -194,7 +197,8 @@ fn what_is_still_to_be_published_is_carried_over_and_what_the_other_one_had_is_n
     put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
     let outbox = |store: &Store| store.view().unwrap().outbox_after(Default::default(), 100).unwrap();
     let expected = outbox(&live.store);
-    let beside = crate::partition::Partition::new(live.store.open_beside(Side::Rebuild).unwrap()).unwrap();
+    let beside =
+        crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
     put(&beside, &[created("H", 1, "other"), joined("H", 2, "1"), joined("H", 3, "2")]);
     assert_ne!(outbox(&beside.store), expected);
     live.store.swap(Side::Rebuild, &beside.store, false).unwrap();
@@ -223,11 +227,11 @@ fn a_store_written_in_portions_has_no_digest_before_it_is_sealed() {
     let whole = crate::store::digest_of(&progress).unwrap();
     // Sealed by what is known of an attempt that nothing cut short, or by what its entries add up to.
     for known in [Some(whole), None] {
-        let beside = live.store.open_beside(Side::Rebuild).unwrap();
+        let beside = live.store.open_beside(Side::Rebuild, 16 << 20).unwrap();
         let unsealed = v1::Progress { digest: Default::default(), ..progress.clone() };
         let groups = [("G".to_owned(), digest(&live.store))].into();
         let changes = Changes { puts: entries.clone(), digest: whole, groups };
-        beside.write_portion(&changes, &[], unsealed).unwrap();
+        beside.write_portion(changes, &[], unsealed).unwrap();
         assert!(beside.verify().unwrap_err().is_damage());
         beside.seal(known).unwrap();
         assert_eq!(beside.view().unwrap().progress(), progress);
@@ -260,10 +264,10 @@ fn a_portion_cut_short_after_any_batch_has_of_each_message_all_pages_or_none() {
         let partition = folder.open(3);
         let store = &partition.store;
         let first = Changes { puts: before.clone(), ..Changes::default() };
-        store.write_portion(&first, &[], v1::Progress { sequence: 1, ..Default::default() }).unwrap();
+        store.write_portion(first, &[], v1::Progress { sequence: 1, ..Default::default() }).unwrap();
         let db = store.inner.read().unwrap().as_ref().unwrap().db.clone();
         let mut left = batches;
-        let cut = write_in_batches(3, &db, &portion, |batch| {
+        let cut = write_in_batches(3, &db, portion.puts.clone(), |batch| {
             left -= 1;
             if left < 0 {
                 return Err(Error::Closed { partition: 3 });
@@ -280,7 +284,9 @@ fn a_portion_cut_short_after_any_batch_has_of_each_message_all_pages_or_none() {
         drop(view);
         // Gone on with, it is all there.
         let progress = v1::Progress { sequence: 2, ..Default::default() };
-        store.write_portion(&portion, &[], progress).unwrap();
+        store
+            .write_portion(Changes { puts: portion.puts.clone(), ..Changes::default() }, &[], progress)
+            .unwrap();
         let view = store.view().unwrap();
         assert!(portion.puts.iter().all(|(key, value)| view.bytes(key).unwrap().as_ref() == Some(value)));
         if cut.is_ok() {

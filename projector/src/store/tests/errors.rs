@@ -64,7 +64,9 @@ fn an_entry_that_is_too_long_is_refused_by_every_way_of_writing() {
     let store = &partition.store;
     let entry = |len| Changes { puts: [(b"hG".to_vec(), vec![0; len])].into(), ..Changes::default() };
     let (at, long) = (|sequence| v1::Progress { sequence, ..Default::default() }, entry(VALUE_BYTES_MAX + 1));
-    for refused in [store.commit(&long, &[], at(1)), store.write_portion(&long, &[], at(1))] {
+    for refused in
+        [store.commit(&long, &[], at(1)), store.write_portion(entry(VALUE_BYTES_MAX + 1), &[], at(1))]
+    {
         let refused = refused.unwrap_err();
         assert!(refused.is_damage() && chain(&refused).contains("32769 bytes"), "{refused:?}");
     }
