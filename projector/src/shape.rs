@@ -2,6 +2,7 @@
 
 pub(crate) mod convert;
 mod receipts;
+pub(crate) mod time;
 
 use serde::Serialize;
 use utoipa::ToSchema;

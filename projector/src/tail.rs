@@ -17,6 +17,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull};
 use async_nats::jetstream::{self, Message};
 use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::watch;
+use tokio::task::unconstrained;
 use tokio::time::{Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -356,7 +357,9 @@ impl Tail {
             if items.len() >= self.batch_events_max || bytes >= BATCH_BYTES_MAX {
                 break None;
             }
-            let ready = self.reading.as_mut().and_then(|reading| reading.messages.next().now_or_never());
+            // Not by the runtime's leave, which ends after 128 messages: it would bound every batch.
+            let ready = self.reading.as_mut();
+            let ready = ready.and_then(|reading| unconstrained(reading.messages.next()).now_or_never());
             match ready {
                 Some(message) => next = message,
                 None => break None,

@@ -90,7 +90,9 @@ pub fn groupless_subjects(partition: u16) -> String {
 /// The subject of a change: `groupfold.change.{partition}.{kind}.{group}`.
 #[must_use]
 pub fn change_subject(partition: u16, kind: &str, group: &str) -> String {
-    format!("groupfold.change.{partition}.{kind}.{}", token(group))
+    let mut subject = format!("groupfold.change.{partition}.{kind}.");
+    push_token(group, &mut subject);
+    subject
 }
 
 /// The changes of one kind, of any where it is `None`, of one group with its partition, or of any.

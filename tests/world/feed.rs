@@ -1,5 +1,6 @@
 //! The change feed on real parts: each change once and in order, whatever is killed.
 
+mod backlog;
 pub(crate) mod listener;
 pub(crate) mod past;
 mod place;

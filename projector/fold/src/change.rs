@@ -189,9 +189,9 @@ fn compare_heads(
 /// Groups remembered as they are shown: a commit touches no more, save for identity changes.
 const SHOWN_MAX: usize = 256;
 
-fn reported(record: &Record) -> Option<v1::Participant> {
+fn reported(record: &Record) -> Option<&v1::Participant> {
     match record.kind()? {
-        Kind::Receipt(receipt) => receipt.participant.clone(),
+        Kind::Receipt(receipt) => receipt.participant.as_ref(),
         _ => None,
     }
 }

@@ -121,7 +121,7 @@ impl Feed {
             description = "How often a comment comes at least, 1000 to 60000, 15000 if absent"),
     ),
     responses(
-        (status = 200, body = body::Change, content_type = "text/event-stream"),
+        (status = 200, body = body::Change<'_>, content_type = "text/event-stream"),
         (status = "default", body = ProblemBody, content_type = "application/problem+json"),
     ),
     security((), ("token" = [])),

@@ -1,6 +1,5 @@
 //! A change as it is told: one line of JSON, the same in the stream and in the events of the API.
 
-use groupfold_fold::change::mark_of;
 use groupfold_schemas::v1;
 use groupfold_schemas::v1::change_value::Value as Of;
 use serde::Serialize;
@@ -8,25 +7,26 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::shape::convert;
+use crate::shape::time::Time;
 
 /// What one event made different about one thing.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Change)]
-pub(crate) struct Change {
+pub(crate) struct Change<'a> {
     /// Position of the event, and place among its changes: `3:1234:0`. The same in every telling.
-    id: String,
+    id: &'a str,
     /// What is different; a closed set, see `docs/consuming.md`.
     kind: &'static str,
-    group_id: String,
+    group_id: &'a str,
     /// Of kind `member`: whom it concerns.
     #[serde(skip_serializing_if = "Option::is_none")]
-    member_id: Option<String>,
+    member_id: Option<&'a str>,
     /// Of kinds `message_sent`, `message_failed` and `receipt`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    message_id: Option<String>,
+    message_id: Option<&'a str>,
     /// Of kind `receipt`: the names that it was reported under.
     #[serde(skip_serializing_if = "Option::is_none")]
-    member: Option<Names>,
+    member: Option<Names<'a>>,
     /// What was, in the shape that the query API has for it; null where there was nothing.
     #[schema(value_type = Value)]
     before: Side,
@@ -36,24 +36,24 @@ pub(crate) struct Change {
     /// True where before and after are too long to be told: ask the query API.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     omitted: bool,
-    event_id: String,
+    event_id: &'a str,
     /// Position of the event: a query with it as `min_position` reflects the change.
-    position: String,
+    position: &'a str,
     /// Time of the provider.
-    #[schema(format = DateTime)]
-    at: String,
+    #[schema(value_type = String, format = DateTime)]
+    at: Time,
     /// When the log took the event.
-    #[schema(format = DateTime)]
-    log_time: String,
+    #[schema(value_type = String, format = DateTime)]
+    log_time: Time,
 }
 
 /// Names of a person, as reported.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Names)]
-pub(crate) struct Names {
-    wa_id: Option<String>,
-    user_id: Option<String>,
-    username: Option<String>,
+pub(crate) struct Names<'a> {
+    wa_id: Option<&'a str>,
+    user_id: Option<&'a str>,
+    username: Option<&'a str>,
 }
 
 /// What was or is.
@@ -68,44 +68,47 @@ enum Side {
 /// Fields by name, as everywhere in the line.
 #[derive(Debug, Serialize)]
 struct Receipt {
-    delivered_at: Option<String>,
+    delivered_at: Option<Time>,
     delivered_implied: bool,
-    played_at: Option<String>,
-    read_at: Option<String>,
+    played_at: Option<Time>,
+    read_at: Option<Time>,
     status: &'static str,
 }
 
-/// The line.
-pub(super) fn json(change: v1::Change, partition: u16) -> Result<Vec<u8>, serde_json::Error> {
-    serde_json::to_vec(&tell(change, partition))
-}
-
-fn tell(change: v1::Change, partition: u16) -> Change {
-    let member_id = change.member_id.clone().unwrap_or_default();
-    let value = |value: Option<v1::ChangeValue>| match value.and_then(|value| value.value) {
+/// Writes the line of a change that has this id, and is of an event at this position.
+pub(super) fn write(
+    change: v1::Change,
+    id: &str,
+    position: &str,
+    to: impl std::io::Write,
+) -> Result<(), serde_json::Error> {
+    let kind = change.kind().name();
+    let v1::Change { group_id, event_id, member_id, message_id, reported, before, after, .. } = change;
+    let side = |value: Option<v1::ChangeValue>| match value.and_then(|value| value.value) {
         None => Side::Value(Value::Null),
         Some(Of::Receipt(receipt)) => Side::Receipt(receipt_of(&receipt)),
-        Some(value) => Side::Value(value_of(value, &member_id)),
+        Some(value) => Side::Value(value_of(value, member_id.as_deref().unwrap_or_default())),
     };
-    Change {
-        id: mark_of(&change).id(partition),
-        kind: change.kind().name(),
-        before: value(change.before),
-        after: value(change.after),
-        member_id: change.member_id,
-        message_id: change.message_id,
-        member: change.reported.map(|names| Names {
-            wa_id: names.wa_id,
-            user_id: names.user_id,
-            username: names.username,
+    let told = Change {
+        id,
+        kind,
+        before: side(before),
+        after: side(after),
+        member_id: member_id.as_deref(),
+        message_id: message_id.as_deref(),
+        member: reported.as_ref().map(|names| Names {
+            wa_id: names.wa_id.as_deref(),
+            user_id: names.user_id.as_deref(),
+            username: names.username.as_deref(),
         }),
         omitted: change.omitted,
-        group_id: change.group_id,
-        event_id: change.event_id,
-        position: format!("{partition}:{}", change.sequence),
-        at: convert::time(change.at_ms),
-        log_time: convert::time(change.log_time_ms),
-    }
+        group_id: &group_id,
+        event_id: &event_id,
+        position,
+        at: Time(change.at_ms),
+        log_time: Time(change.log_time_ms),
+    };
+    serde_json::to_writer(to, &told)
 }
 
 fn value_of(value: Of, member_id: &str) -> Value {
@@ -122,12 +125,12 @@ fn value_of(value: Of, member_id: &str) -> Value {
             "account": origin.account,
             "phone_number_id": origin.phone_number_id,
         }),
-        Of::Member(member) => json!(convert::member_state(member_id, member)),
+        Of::Member(member) => json!(convert::member_state(member_id, *member)),
         Of::Window(window) => json!({
             "opened_by": window.opened_by,
             "open_until": convert::time(window.open_until_ms),
         }),
-        Of::Failure(failure) => json!(convert::failure(failure)),
+        Of::Failure(failure) => json!(convert::failure(*failure)),
         Of::TimeMs(ms) => json!({ "sent_at": convert::time(ms) }),
         Of::Receipt(receipt) => json!(receipt_of(&receipt)),
         Of::Secret(set) => json!({ "set": set }),
@@ -141,10 +144,10 @@ fn value_of(value: Of, member_id: &str) -> Value {
 
 fn receipt_of(receipt: &v1::ReceiptState) -> Receipt {
     Receipt {
-        delivered_at: convert::known_time(receipt.delivered_at_ms),
+        delivered_at: Time::known(receipt.delivered_at_ms),
         delivered_implied: receipt.delivered_implied,
-        played_at: convert::known_time(receipt.played_at_ms),
-        read_at: convert::known_time(receipt.read_at_ms),
+        played_at: Time::known(receipt.played_at_ms),
+        read_at: Time::known(receipt.read_at_ms),
         status: status_of(receipt),
     }
 }
@@ -187,7 +190,7 @@ mod tests {
         let member = v1::Change {
             kind: v1::ChangeKind::Member.into(),
             member_id: Some("mbr_1".into()),
-            after: value(Of::Member(member)),
+            after: value(Of::Member(Box::new(member))),
             ..base.clone()
         };
         let receipt = v1::Change {
@@ -198,7 +201,12 @@ mod tests {
             omitted: true,
             ..base
         };
-        [member, receipt].into_iter().map(|c| serde_json::from_slice(&json(c, 3).unwrap()).unwrap()).collect()
+        let line = |change| {
+            let mut line = Vec::new();
+            write(change, "3:1234:1", "3:1234", &mut line).unwrap();
+            serde_json::from_slice(&line).unwrap()
+        };
+        [member, receipt].map(line).into()
     }
 
     #[test]

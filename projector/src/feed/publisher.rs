@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_nats::Client;
+use async_nats::{Client, HeaderValue};
 use groupfold_fold::change::mark_of;
 use groupfold_fold::entry::{Key, Source as _, Value};
 use groupfold_schemas::change::Mark;
@@ -17,8 +17,8 @@ use crate::caller::number_of;
 use crate::partition::Partition;
 use crate::store::{self, ReadView, published};
 
-/// Changes of one batch: the broker takes 1,000.
-const BATCH_MAX: usize = 800;
+/// Changes of one batch: no more are taken by the broker, to whom each costs a folder of its own.
+const BATCH_MAX: usize = 1_000;
 /// Between two attempts; twice as long after each, up to [`PAUSE_MAX`].
 const PAUSE: Duration = Duration::from_millis(100);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
@@ -199,7 +199,7 @@ fn waiting(view: &ReadView<'_>, after: Mark) -> Result<Waiting, store::Error> {
         if let Some(Value::Head(head)) = head.filter(|_| !change.group_id.is_empty())
             && !number_of(&head).is_empty()
         {
-            numbers.insert(change.group_id.clone(), number_of(&head).to_owned());
+            numbers.insert(change.group_id.clone(), HeaderValue::from(number_of(&head)));
         }
     }
     Ok(Waiting { changes, numbers, left_out: published(&view.progress()) })

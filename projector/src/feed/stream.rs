@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
-use async_nats::{Client, HeaderMap, Request, header};
-use bytes::Bytes;
+use async_nats::{Client, HeaderMap, HeaderName, HeaderValue, Request, header};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use groupfold_fold::change::mark_of;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::{log, v1};
@@ -18,16 +18,23 @@ use crate::{stream, tail};
 /// Bound of one request to the broker.
 const REQUEST_WAIT: Duration = Duration::from_secs(5);
 /// Creation time of the stream of events that a change follows from: a log made anew begins its positions again.
-const LOG_HEADER: &str = "Groupfold-Log";
+static LOG_HEADER: HeaderName = HeaderName::from_static("Groupfold-Log");
 /// Position of the event that a change follows from.
-const POSITION_HEADER: &str = "Groupfold-Position";
+static POSITION_HEADER: HeaderName = HeaderName::from_static("Groupfold-Position");
 /// When the log took that event, Unix milliseconds: of another past another event may have its position.
-const LOG_TIME_HEADER: &str = "Groupfold-Log-Time";
+static LOG_TIME_HEADER: HeaderName = HeaderName::from_static("Groupfold-Log-Time");
 /// Of what is remembered: creation time of the stream of changes, and the sequence of the last one there.
 const CHANGES_HEADER: &str = "Groupfold-Changes";
 const CHANGES_SEQUENCE_HEADER: &str = "Groupfold-Changes-Sequence";
 /// The filter that an expected last sequence is meant for.
 const EXPECTED_SUBJECT_HEADER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+
+static NUMBER: HeaderName = HeaderName::from_static(NUMBER_HEADER);
+
+/// Bytes of changes that share a piece of memory: about a hundred of them.
+const SHARED_BYTES: usize = 64 * 1024;
+/// Room for a change, above what nearly all have.
+const BODY_BYTES: usize = 1024;
 
 /// What the broker says of a batch.
 #[derive(Debug, Deserialize)]
@@ -61,7 +68,7 @@ pub(super) struct End {
 pub(super) struct Waiting {
     pub(super) changes: Vec<v1::Change>,
     /// Business numbers of their groups, where one is known.
-    pub(super) numbers: BTreeMap<String, String>,
+    pub(super) numbers: BTreeMap<String, HeaderValue>,
     /// Up to where changes do not wait any more: they are published.
     pub(super) left_out: Mark,
 }
@@ -123,15 +130,16 @@ impl Changes {
     fn had(&self, remembered: &HeaderMap, from: u64) -> bool {
         let sequence =
             remembered.get(CHANGES_SEQUENCE_HEADER).and_then(|text| text.as_str().parse::<u64>().ok());
-        let is = |name, value: &str| remembered.get(name).is_some_and(|told| told.as_str() == value);
-        let of_these = is(CHANGES_HEADER, &self.created) && is(LOG_HEADER, &self.log);
+        let is = |told: Option<&HeaderValue>, value: &str| told.is_some_and(|told| told.as_str() == value);
+        let of_these = is(remembered.get(CHANGES_HEADER), &self.created)
+            && is(remembered.get(LOG_HEADER.clone()), &self.log);
         of_these && sequence.is_some_and(|sequence| sequence >= from.max(1))
     }
 
     fn last_in(&self, headers: &HeaderMap) -> Option<Last> {
-        let of_this_log = headers.get(LOG_HEADER).is_some_and(|log| log.as_str() == self.log);
+        let of_this_log = headers.get(LOG_HEADER.clone()).is_some_and(|log| log.as_str() == self.log);
         let (_, mark) = Mark::from_id(headers.get(header::NATS_MESSAGE_ID)?.as_str())?;
-        let log_time_ms = headers.get(LOG_TIME_HEADER)?.as_str().parse().ok()?;
+        let log_time_ms = headers.get(LOG_TIME_HEADER.clone())?.as_str().parse().ok()?;
         of_this_log.then_some(Last { mark, log_time_ms })
     }
 
@@ -156,21 +164,28 @@ impl Changes {
     pub(super) async fn publish(&self, waiting: Waiting, behind: u64) -> Result<u64, String> {
         let Waiting { changes, numbers, .. } = waiting;
         let batch = self.client.new_inbox();
-        let batch = batch.rsplit('.').next().unwrap_or("batch");
+        let batch = HeaderValue::from(batch.rsplit('.').next().unwrap_or("batch"));
         let (mut commit, last) = (None, changes.len());
+        let mut bodies = BytesMut::with_capacity(SHARED_BYTES);
         for (at, change) in (1..).zip(changes) {
-            let mut headers = self.headers(last_of(&change));
-            headers.insert(header::NATS_BATCH_ID, batch);
+            let (id, position) = self.names(last_of(&change).mark);
+            let subject = log::change_subject(self.partition, change.kind().name(), &change.group_id);
+            let mut headers = HeaderMap::new();
+            headers.insert(header::NATS_BATCH_ID, batch.clone());
             headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
             if let Some(number) = numbers.get(&change.group_id) {
-                headers.insert(NUMBER_HEADER, number.as_str());
+                headers.insert(NUMBER.clone(), number.clone());
             }
             if at == 1 {
                 headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, behind.to_string());
                 headers.insert(EXPECTED_SUBJECT_HEADER, log::partition_changes(self.partition));
             }
-            let subject = log::change_subject(self.partition, change.kind().name(), &change.group_id);
-            let payload = Bytes::from(body::json(change, self.partition).map_err(|error| error.to_string())?);
+            let log_time_ms = change.log_time_ms;
+            bodies.reserve(BODY_BYTES);
+            let written = body::write(change, &id, &position, (&mut bodies).writer());
+            written.map_err(|error| error.to_string())?;
+            let payload = bodies.split().freeze();
+            self.name(&mut headers, id, position, log_time_ms);
             if at < last {
                 let sent = self.client.publish_with_headers(subject, headers, payload).await;
                 sent.map_err(|error| error.to_string())?;
@@ -186,19 +201,24 @@ impl Changes {
         ack.error.map_or(Ok(ack.seq), |error| Err(error.to_string()))
     }
 
-    fn headers(&self, Last { mark, log_time_ms }: Last) -> HeaderMap {
-        let mut headers = HeaderMap::new();
-        headers.insert(LOG_TIME_HEADER, log_time_ms.to_string());
-        headers.insert(header::NATS_MESSAGE_ID, mark.id(self.partition));
-        headers.insert(POSITION_HEADER, format!("{}:{}", self.partition, mark.sequence));
-        headers.insert(LOG_HEADER, self.log.as_str());
-        headers
+    /// The id of a change, and the position of its event.
+    fn names(&self, mark: Mark) -> (String, String) {
+        (mark.id(self.partition), format!("{}:{}", self.partition, mark.sequence))
+    }
+
+    fn name(&self, headers: &mut HeaderMap, id: String, position: String, log_time_ms: i64) {
+        headers.insert(LOG_TIME_HEADER.clone(), log_time_ms.to_string());
+        headers.insert(header::NATS_MESSAGE_ID, id);
+        headers.insert(POSITION_HEADER.clone(), position);
+        headers.insert(LOG_HEADER.clone(), self.log.as_str());
     }
 
     /// Remembers how far it goes, for the day when retention has taken all of the partition's changes.
     pub(super) async fn remember(&self, end: End) -> Result<(), String> {
         let subject = log::change_mark_subject(self.partition);
-        let mut headers = self.headers(end.last);
+        let Last { mark, log_time_ms } = end.last;
+        let (mut headers, (id, position)) = (HeaderMap::new(), self.names(mark));
+        self.name(&mut headers, id, position, log_time_ms);
         headers.insert(CHANGES_HEADER, self.created.as_str());
         headers.insert(CHANGES_SEQUENCE_HEADER, end.sequence.to_string());
         let sent = self.context.publish_with_headers(subject, headers, Bytes::new()).await;

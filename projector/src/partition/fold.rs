@@ -23,9 +23,6 @@ use crate::tail::Item;
 /// up; all that it writes and writes over is in memory until then, and readers see nothing of it.
 pub(super) const KEYS_MAX: usize = 1000;
 
-/// Most published parcels that one commit takes out of the outbox: more than one adds, unless its changes are very long.
-const REMOVED_MAX: usize = 50;
-
 pub(crate) const NO_EVENT: &str = "no_event";
 pub(crate) const VALUE_TOO_LARGE: &str = "value_too_large";
 
@@ -197,8 +194,8 @@ impl Commit<'_> {
     ) -> Result<(Changes, Outbox), store::Error> {
         let view = self.partition.store.view()?;
         let mut outbox = Outbox::default();
-        for parcel in view.outbox_up_to(published, REMOVED_MAX)? {
-            outbox.remove(parcel);
+        if let Some(parcel) = view.outbox_up_to(published)? {
+            outbox.leave_out(parcel);
         }
         let mut telling = Telling::new(&view, loaded);
         for message in messages {

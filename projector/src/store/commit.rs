@@ -8,7 +8,7 @@ use groupfold_schemas::{frame, v1};
 
 use super::shadow::Shadow;
 use super::{
-    Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, VALUE_BYTES_MAX, Writes, digests, pages,
+    Error, FOLD_KEY, Outbox, PROGRESS_KEY, Standing, Store, VALUE_BYTES_MAX, Writes, digests, outbox, pages,
     unreadable_key,
 };
 
@@ -92,6 +92,7 @@ impl Store {
             Ok(())
         })?;
         digests::add(partition, &open.db, &changes.groups, writes)?;
+        outbox::take_out(partition, open, writes)?;
         if open.progress.sequence == 0 {
             writes.put(FOLD_KEY, &groupfold_fold::VERSION.to_be_bytes());
         }

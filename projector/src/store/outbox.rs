@@ -3,10 +3,11 @@
 use std::ops::Bound;
 
 use groupfold_fold::change::mark_of;
+use groupfold_fold::entry;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::{frame, v1};
 
-use super::{Error, ReadView, VALUE_BYTES_MAX, Writes};
+use super::{Error, Open, ReadView, VALUE_BYTES_MAX, Writes, database};
 
 pub(super) const PREFIX: u8 = b'O';
 
@@ -15,14 +16,15 @@ const AROUND_BYTES: usize = 8;
 /// Bytes of changes that stand under one key: a commit writes few keys, however much it tells.
 const PARCEL_BYTES: usize = 24 * 1024;
 const _: () = assert!(PARCEL_BYTES < VALUE_BYTES_MAX);
+/// Most parcels that one commit takes out: more than one adds, unless its changes are very long.
+const TAKEN_OUT_MAX: usize = 50;
 
-/// What a commit adds to the changes to publish, and what it takes out.
+/// What a commit adds to the changes to publish, and what it leaves out.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     /// Parcels of changes, each with its bytes.
     puts: Vec<(v1::Outgoing, usize)>,
     added: usize,
-    removes: Vec<Vec<u8>>,
     left_out: Mark,
 }
 
@@ -44,13 +46,7 @@ impl Outbox {
         }
     }
 
-    /// Takes out a parcel that is published, by its place.
-    pub fn remove(&mut self, parcel: Mark) {
-        self.removes.push(key(parcel));
-        self.leave_out(parcel);
-    }
-
-    /// Says that changes up to this one are not here, as they are published.
+    /// Says that changes up to this one are not here, as they are published. Their parcels go with the next commit.
     pub fn leave_out(&mut self, up_to: Mark) {
         self.left_out = self.left_out.max(up_to);
     }
@@ -72,18 +68,26 @@ impl Outbox {
             let last = parcel.changes.last().map(mark_of).unwrap_or_default();
             writes.put(&key(last), frame::encode(parcel));
         }
-        for key in &self.removes {
-            writes.remove(key);
-        }
     }
 }
 
+/// Takes parcels out that an earlier commit left out. So they are missed by nobody where this commit is taken back.
+pub(super) fn take_out(partition: u16, open: &Open, writes: &mut Writes) -> Result<(), Error> {
+    let (from, to) = (Bound::Included(vec![PREFIX]), Bound::Included(key(published(&open.progress))));
+    for key in open.db.range((from, to)).keys().take(TAKEN_OUT_MAX) {
+        writes.remove_unnoted(key.map_err(|error| database(partition, error))?.to_vec());
+    }
+    Ok(())
+}
+
 impl ReadView<'_> {
-    /// Changes to publish after a place, in order: those of as many parcels as it takes to have `most`.
+    /// Changes to publish after a place, in order: those of as many parcels as it takes to have `most`. What is left out is
+    /// not there.
     ///
     /// # Errors
     /// The store is closed, or one cannot be read.
     pub fn outbox_after(&self, after: Mark, most: usize) -> Result<Vec<v1::Change>, Error> {
+        let after = after.max(published(&self.progress()));
         let mut found = Vec::new();
         let mut from = Bound::Excluded(key(after));
         while found.len() < most {
@@ -97,13 +101,19 @@ impl ReadView<'_> {
         Ok(found)
     }
 
-    /// Places of the parcels with nothing behind one change, in order, `most` at most.
+    /// Place of the last parcel with nothing behind one change; `None` if there is none that is not left out.
     ///
     /// # Errors
     /// The store is closed or cannot be read.
-    pub fn outbox_up_to(&self, last: Mark, most: usize) -> Result<Vec<Mark>, Error> {
-        let from = Bound::Included(vec![PREFIX]);
-        self.range(from, Bound::Included(key(last)), most, |key, _| mark(key))
+    pub fn outbox_up_to(&self, last: Mark) -> Result<Option<Mark>, Error> {
+        let left_out = published(&self.progress());
+        if last <= left_out {
+            return Ok(None);
+        }
+        let between = (Bound::Excluded(key(left_out)), Bound::Included(key(last)));
+        let Some(parcel) = self.walk_back(between)?.next() else { return Ok(None) };
+        let (key, _) = parcel.map_err(|error| database(self.partition(), error))?;
+        mark(&key).map(Some).ok_or_else(|| Error::damaged(self.partition(), entry::Error::Key))
     }
 }
 
@@ -157,7 +167,7 @@ mod tests {
         let progress = v1::Progress { sequence: 300, ..v1::Progress::default() };
         partition.store.commit_with(&Default::default(), &[], &outbox, progress.clone()).unwrap();
         let at = |sequence| Mark { sequence, index: 0 };
-        let parcels = {
+        {
             let view = partition.store.view().unwrap();
             for after in [0, 1, 99, 299, 300] {
                 let found = view.outbox_after(at(after), 1_000).unwrap();
@@ -165,16 +175,36 @@ mod tests {
             }
             let some = view.outbox_after(at(40), 10).unwrap();
             assert!((10..300).contains(&some.len()), "as many parcels as it takes: {}", some.len());
-            assert!(view.outbox_up_to(at(10), 50).unwrap().is_empty(), "the first parcel goes further");
-            view.outbox_up_to(at(300), 50).unwrap()
+            assert_eq!(view.outbox_up_to(at(10)).unwrap(), None, "the first parcel goes further");
+            assert_eq!(view.outbox_up_to(at(300)).unwrap(), Some(at(300)));
+        }
+        let parcels = || {
+            let inner = partition.store.inner.read().unwrap();
+            inner.as_ref().unwrap().db.scan_prefix([PREFIX]).keys().count()
         };
-        assert!((2..10).contains(&parcels.len()), "{}", parcels.len());
-        let mut taken = Outbox::default();
-        parcels[..parcels.len() - 1].iter().for_each(|parcel| taken.remove(*parcel));
-        partition.store.commit_with(&Default::default(), &[], &taken, progress).unwrap();
-        let view = partition.store.view().unwrap();
-        let left = sequences(&view.outbox_after(at(0), 1_000).unwrap());
-        assert_eq!(left, (parcels[parcels.len() - 2].sequence + 1..=300).collect::<Vec<_>>());
+        let all = parcels();
+        assert!((2..10).contains(&all), "{all}");
+
+        // What is published of a parcel that is not yet is there still; the others go with the next commit.
+        let commit = |outbox: &Outbox| {
+            let left_out = outbox.left_out(&partition.store.view().unwrap().progress());
+            let (published_sequence, published_index) = (left_out.sequence, left_out.index);
+            let progress = v1::Progress { published_sequence, published_index, ..progress.clone() };
+            partition.store.commit_with(&Default::default(), &[], outbox, progress).unwrap();
+        };
+        let left = |up_to| {
+            let view = partition.store.view().unwrap();
+            (view.outbox_up_to(at(up_to)).unwrap(), sequences(&view.outbox_after(at(0), 1_000).unwrap()))
+        };
+        let last_whole = left(299).0.unwrap();
+        assert!(last_whole.sequence > 100, "{last_whole:?}");
+        let mut outbox = Outbox::default();
+        outbox.leave_out(last_whole);
+        commit(&outbox);
+        let rest: Vec<u64> = (last_whole.sequence + 1..=300).collect();
+        assert_eq!((left(299), parcels()), ((None, rest.clone()), all));
+        commit(&Outbox::default());
+        assert_eq!((left(299), parcels()), ((None, rest), 1));
     }
 
     /// A change that takes so many bytes.

@@ -42,6 +42,15 @@ impl<'a> ReadView<'a> {
         Ok(shadow::walk(&open.db, shadow, (from, to)))
     }
 
+    /// The same, backwards.
+    pub(super) fn walk_back(
+        &self,
+        between: (Bound<Vec<u8>>, Bound<Vec<u8>>),
+    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+        let (open, shadow) = self.open()?;
+        Ok(shadow::walk_back(&open.db, shadow, between))
+    }
+
     /// Entries whose keys begin so, those after one key where that is given: not the key of one that shares a page.
     pub(super) fn walk_under(
         &self,
@@ -217,9 +226,8 @@ impl Source for ReadView<'_> {
             Some(command) => Key::Command { command: command.to_owned() }.encode(),
             None => vec![prefix[0] + 1],
         };
-        let (open, shadow) = self.open()?;
         let between = (Bound::Included(prefix), Bound::Excluded(to));
-        let commands = shadow::walk_back(&open.db, shadow, between).take(most);
+        let commands = self.walk_back(between)?.take(most);
         pages::entries(self.partition, commands)
             .map(|entry| match self.entry(entry)? {
                 (Key::Command { command }, Value::Command(state)) => Ok((command, *state)),

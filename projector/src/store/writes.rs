@@ -11,37 +11,48 @@ use super::{Error, database};
 /// Puts and removals; of several under one key the last counts. They are written in no order: keys that only rise leave
 /// every leaf of the database's tree half empty behind them, and what it rewrites on the way doubles its file.
 #[derive(Debug, Default)]
-pub(super) struct Writes(pub(super) HashMap<Vec<u8>, Option<IVec>>);
+pub(super) struct Writes {
+    /// By key; `None` is a removal.
+    pub(super) noted: HashMap<Vec<u8>, Option<IVec>>,
+    /// Removals of what nobody misses, also where the commit is taken back.
+    unnoted: Vec<Vec<u8>>,
+}
 
 impl Writes {
     pub(super) fn put(&mut self, key: &[u8], value: impl Into<IVec>) {
-        self.0.insert(key.to_vec(), Some(value.into()));
+        self.noted.insert(key.to_vec(), Some(value.into()));
     }
 
     pub(super) fn remove(&mut self, key: &[u8]) {
-        self.0.insert(key.to_vec(), None);
+        self.noted.insert(key.to_vec(), None);
     }
 
-    /// What is there now, under all of the keys.
+    /// Removes what nobody misses: it is there or not, for readers until the commit is shown, and for good where that is
+    /// taken back. What it was is not noted.
+    pub(super) fn remove_unnoted(&mut self, key: Vec<u8>) {
+        self.unnoted.push(key);
+    }
+
+    /// What is there now, under all of the keys that are noted.
     pub(super) fn shadow(&self, partition: u16, db: &sled::Db) -> Result<Shadow, Error> {
         let old = |key: &Vec<u8>| {
             let value = db.get(key).map_err(|error| database(partition, error))?;
             Ok((key.clone(), value))
         };
-        self.0.keys().map(old).collect()
+        self.noted.keys().map(old).collect()
     }
 
     /// Writes one after the other. A crash on the way leaves the first ones.
     pub(super) fn write(self, partition: u16, db: &sled::Db) -> Result<(), Error> {
-        let half = self.0.len() / 2;
-        for (number, (key, value)) in self.0.into_iter().enumerate() {
+        let half = self.noted.len() / 2;
+        for (number, (key, value)) in self.noted.into_iter().enumerate() {
             if number == half && crash::is_armed(Point::CommitHalf) {
                 db.flush().map_err(|error| database(partition, error))?;
                 crash::at(Point::CommitHalf);
             }
             put(partition, db, &key, value)?;
         }
-        Ok(())
+        self.unnoted.iter().try_for_each(|key| put(partition, db, key, None::<IVec>))
     }
 }
 

@@ -1935,11 +1935,11 @@ pub mod change_value {
         #[prost(message, tag = "4")]
         Origin(super::OriginState),
         #[prost(message, tag = "5")]
-        Member(super::MemberState),
+        Member(::prost::alloc::boxed::Box<super::MemberState>),
         #[prost(message, tag = "6")]
         Window(super::WindowState),
         #[prost(message, tag = "7")]
-        Failure(super::FailureRegister),
+        Failure(::prost::alloc::boxed::Box<super::FailureRegister>),
         #[prost(int64, tag = "8")]
         TimeMs(i64),
         #[prost(message, tag = "9")]

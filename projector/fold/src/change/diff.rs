@@ -51,7 +51,7 @@ pub(super) fn groups(before: Option<&Group>, after: Option<&Group>) -> Vec<Diffe
         sides(ChangeKind::JoinApprovalMode, |group| group.join_approval_mode.clone().map(Of::Text)),
         sides(ChangeKind::UnconfirmedSettings, unconfirmed),
         sides(ChangeKind::ServiceWindow, |group| group.window.as_ref().map(|w| Of::Window(window(w)))),
-        sides(ChangeKind::GroupFailure, |group| group.last_failure.clone().map(Of::Failure)),
+        sides(ChangeKind::GroupFailure, |group| group.last_failure.clone().map(Box::new).map(Of::Failure)),
     ];
     let mut found: Vec<Difference> = properties.into_iter().filter_map(Sides::different).collect();
     found.extend(policies(before, after));
@@ -62,7 +62,8 @@ pub(super) fn groups(before: Option<&Group>, after: Option<&Group>) -> Vec<Diffe
     ids.dedup();
     found.extend(ids.into_iter().filter_map(|id| {
         let (before, after) = (old.get(id), new.get(id));
-        let state = |member: Option<&&Member>| member.map(|member| Of::Member(member_state(member)));
+        let state =
+            |member: Option<&&Member>| member.map(|member| Of::Member(Box::new(member_state(member))));
         let (before, after) = (state(before), state(after));
         Sides { kind: ChangeKind::Member, member_id: Some(id.clone()), before, after }.different()
     }));
@@ -162,7 +163,7 @@ pub(super) fn messages(
 ) -> Vec<Difference> {
     let sent =
         |head: &v1::MessageHead| head.sent.as_ref()?.stamp.as_ref().map(|stamp| Of::TimeMs(stamp.time_ms));
-    let failed = |head: &v1::MessageHead| head.failed.clone().map(Of::Failure);
+    let failed = |head: &v1::MessageHead| head.failed.clone().map(Box::new).map(Of::Failure);
     let sides = |kind, before, after| Sides { kind, member_id: None, before, after };
     let found = [
         sides(ChangeKind::MessageSent, before.and_then(sent), sent(after)),
@@ -175,14 +176,14 @@ pub(super) fn messages(
 /// What is different about one name's receipt of a message.
 pub(super) fn receipts(
     message: &str,
-    reported: Option<v1::Participant>,
+    reported: Option<&v1::Participant>,
     before: Option<&v1::MemberReceipt>,
     after: &v1::MemberReceipt,
 ) -> Option<Difference> {
     let of = |receipt: &v1::MemberReceipt| Of::Receipt(view::receipt_state(receipt));
     let (before, after) = (before.map(of), Some(of(after)));
     let sides = Sides { kind: ChangeKind::Receipt, member_id: None, before, after };
-    let reported = reported.as_ref().map(shown);
+    let reported = reported.map(shown);
     Some(Difference { message_id: Some(message.to_owned()), reported, ..sides.different()? })
 }
 

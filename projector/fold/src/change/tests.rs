@@ -122,7 +122,7 @@ fn whoever_follows_the_changes_ends_with_the_members_and_the_window_that_are_sho
         let shown: BTreeMap<String, Of> = group
             .members
             .iter()
-            .map(|member| (member.member_id.clone(), Of::Member(member_state(member))))
+            .map(|member| (member.member_id.clone(), Of::Member(Box::new(member_state(member)))))
             .collect();
         assert_eq!(members, shown, "seed {seed}");
         let Some(Of::Window(window)) = rest.get("service_window") else { panic!("seed {seed}") };

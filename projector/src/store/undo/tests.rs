@@ -1,9 +1,10 @@
 use groupfold_fold::entry::receipt_of;
+use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1;
 
+use super::super::Outbox;
 use super::super::commit::writes;
-use super::super::shadow::tests::{Dice, changes, told};
-use super::super::{Outbox, Writes};
+use super::super::shadow::tests::{Dice, changes, leading_to, told};
 use super::*;
 use crate::testing::{Folder, created, put as put_records};
 
@@ -19,12 +20,15 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
             let changes = changes(store, &mut dice);
             let mut outbox = Outbox::default();
             outbox.put(v1::Change { sequence, group_id: "a".into(), ..v1::Change::default() });
-            let progress = v1::Progress { sequence, ..v1::Progress::default() };
+            if dice.below(2) == 0 {
+                outbox.leave_out(Mark { sequence: sequence / 2, index: 0 });
+            }
+            let progress = leading_to(sequence, store, &outbox);
             let keys: Vec<Vec<u8>> = changes.puts.keys().cloned().collect();
             let before = told(store, &keys);
             let mut writes = writes(&[], &outbox, &progress);
             let shadow = store.noted(&mut writes, &changes).unwrap();
-            let cut = usize::try_from(dice.below(writes.0.len() as u64 + 1)).unwrap();
+            let cut = usize::try_from(dice.below(writes.noted.len() as u64 + 1)).unwrap();
             {
                 let inner = store.inner.read().unwrap();
                 let open = inner.as_ref().unwrap();
@@ -34,9 +38,10 @@ fn a_commit_cut_short_at_any_write_comes_up_as_what_was_before_it() {
                     let is_new = !begin.is_empty() && open.db.get(key).unwrap().is_none();
                     (is_new && open.db.get(common).unwrap().is_some()).then_some(())
                 };
-                pages_cut += usize::from(cut > 0 && writes.0.keys().find_map(makes_page).is_some());
+                pages_cut += usize::from(cut > 0 && writes.noted.keys().find_map(makes_page).is_some());
                 open.undo.begin(&shadow).unwrap();
-                Writes(writes.0.into_iter().take(cut).collect()).write(3, &open.db).unwrap();
+                writes.noted = writes.noted.into_iter().take(cut).collect();
+                writes.write(3, &open.db).unwrap();
             }
             store.rest();
             store.wake().unwrap();
