@@ -130,7 +130,7 @@ impl Args {
     /// Events that the projector is behind when it is asked while it catches up.
     pub(crate) fn backlog(&self) -> u64 {
         // More than can be folded within the two turns.
-        let some = self.turn().as_secs() * 120_000;
+        let some = self.turn().as_secs() * 200_000;
         self.sized(1_000, some, some)
     }
 
