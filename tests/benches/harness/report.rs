@@ -73,7 +73,7 @@ pub(crate) enum Verdict {
 
 impl Aim {
     /// It is wanted of so many events; a run of fewer says neither that it is met nor that it is not.
-    pub(crate) fn from_events(&mut self, wanted: u64, had: u64) {
+    pub(crate) fn of_events(&mut self, wanted: u64, had: u64) {
         if had < wanted && self.verdict != Verdict::Void {
             self.verdict = Verdict::SmallRun(wanted);
         }

@@ -23,7 +23,7 @@ pub(super) async fn measure(ledger: &Ledger<'_>, report: &mut Report) {
         for (name, runs) in [("JSONL", &jsonl), ("Parquet", &parquet)] {
             let what = format!("{name} events/s over the bare consumer's");
             let found = super::ratios(runs, &bare);
-            report.aim(8, &what, "", found, Wanted::AtLeast(0.5)).from_events(1_000_000, ledger.events);
+            report.aim(8, &what, "", found, Wanted::AtLeast(0.5)).of_events(1_000_000, ledger.events);
             if ledger.events < FLAT_FROM {
                 continue;
             }

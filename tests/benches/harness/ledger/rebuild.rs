@@ -53,7 +53,7 @@ async fn rebuild(ledger: &Ledger<'_>) -> Ran {
 pub(super) fn judge(stages: Vec<Stage>, report: &mut Report) {
     let Some(last) = stages.last() else { return };
     let mut aim = |what, found, wanted, from_events| {
-        report.aim(5, what, "synced before the swap", found, wanted).from_events(from_events, last.events);
+        report.aim(5, what, "synced before the swap", found, wanted).of_events(from_events, last.events);
     };
     let over_bare = "rebuilt events/s over the bare consumer's, all streams at once";
     aim(over_bare, super::ratios(&last.ours, &last.bare), Wanted::AtLeast(0.8), 1_000_000);

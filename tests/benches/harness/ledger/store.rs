@@ -45,7 +45,7 @@ pub(super) async fn measure(ledger: &Ledger<'_>, report: &mut Report) {
     report.measurements.push(row("on the disk, rebuilt", disk));
     let found = Spread::of([disk / bytes]);
     let what = "bytes on the disk over those of keys and values, rebuilt";
-    report.aim(6, what, "", found, Wanted::AtMost(4.0)).from_events(1_000_000, ledger.events);
+    report.aim(6, what, "", found, Wanted::AtMost(4.0)).of_events(1_000_000, ledger.events);
 }
 
 /// Folds the partition in memory.
