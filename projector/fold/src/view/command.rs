@@ -127,10 +127,11 @@ impl Command {
         self.status.is_end()
     }
 
-    /// True where it has ended, and the provider was asked if it had to be.
+    /// True where it has ended, and the provider was asked if it had to be: then there are words for what was seen.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        self.has_ended() && (!self.is_open() || self.state.reconciled.is_some())
+        let seen = self.state.reconciled.as_ref().and_then(|station| station.value.as_ref());
+        self.has_ended() && (!self.is_open() || seen.is_some_and(|seen| !seen.reason.is_empty()))
     }
 
     /// True where some of it has succeeded because it was so before, by the provider's word: when and how it came to be so
