@@ -22,6 +22,7 @@ mod group;
 mod health;
 mod http;
 mod limits;
+mod link;
 mod lock;
 mod log;
 mod loss;

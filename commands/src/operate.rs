@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use groupfold_projector::rebuild::{
-    Compared, Job, MEMORY_DEFAULT, MEMORY_MIN, Reason, Rebuilds, Refused, Shares, State, Task, groups_of,
+    Compared, Job, MEMORY_DEFAULT, Reason, Rebuilds, Refused, Shares, State, Task, groups_of,
 };
 use reqwest::{Method, StatusCode};
 use tokio_util::sync::CancellationToken;
@@ -27,9 +27,10 @@ pub(crate) struct StoreReach {
     pipeline: PipelineReach,
     /// Memory to work with on stores that no process serves, in MiB: the less, the fewer partitions at once, and the slower.
     /// A process that serves them has `rebuild_bytes` for it
-    #[arg(long, default_value_t = mib(MEMORY_DEFAULT), value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(mib(MEMORY_MIN))..))]
+    #[arg(long, default_value_t = mib(MEMORY_DEFAULT), value_name = "MIB", value_parser = clap::value_parser!(u32).range(i64::from(mib(Shares::least(1)))..))]
     memory: u32,
-    /// Partitions worked on at once in stores that no process serves [default: as many as the memory has room for]
+    /// Partitions worked on at once in stores that no process serves [default: as many as the memory has room for, no
+    /// more than processors, but for a second one]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     at_once: Option<u8>,
     /// How to print
@@ -74,8 +75,23 @@ impl StoreReach {
         }
     }
 
+    /// Of the memory, for one partition or for all.
+    fn shares(&self, of_one: bool) -> Result<Shares, Failure> {
+        let at_once = if of_one { Some(1) } else { self.at_once.map(usize::from) };
+        let least = mib(Shares::least(at_once.unwrap_or(1)));
+        if self.memory < least {
+            return Err(Failure::Usage(format!(
+                "--memory {}: {} partitions at once need {least} MiB at least; give more, or a lower --at-once",
+                self.memory,
+                at_once.unwrap_or(1)
+            )));
+        }
+        Ok(Shares::alone((self.memory as usize) << 20, at_once))
+    }
+
     /// On stores that no process serves. The folder is taken, so that none begins to.
     async fn here(&self, order: Order) -> Result<Job, Failure> {
+        let shares = self.shares(order.partition.is_some())?;
         let (log, data) = (self.pipeline.log().open().await?, &self.pipeline.api.data);
         if !data.join("store").is_dir() {
             return Err(Failure::Missing(format!("there are no stores in {}", data.display())));
@@ -83,7 +99,6 @@ impl StoreReach {
         let folder = DataFolder::take(data)?;
         let told: CancellationToken = pipeline::until_told_to_stop()?;
         let (client, partitions, data) = (log.client, log.partitions, folder.path().to_owned());
-        let shares = Shares::of((self.memory as usize) << 20, self.at_once.map(usize::from));
         let opening =
             tokio::task::spawn_blocking(move || Rebuilds::offline(client, &data, partitions, shares, told));
         let opened = opening.await.map_err(|error| Failure::failed("the stores cannot be opened", &error))?;

@@ -17,6 +17,7 @@ use crate::broker::Broker;
 use crate::config::{Config, Flags};
 use crate::data::{DataFolder, Ignores, Run};
 use crate::exit::Failure;
+use crate::link::Link;
 use crate::pipeline::{self, ApiAddress};
 use crate::provider::Provider;
 use crate::reload::{Holders, Reload};
@@ -73,6 +74,7 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
     let own = Client::new(&format!("http://{}", api.local), own_token.clone())?;
     let reload = Reload::new(flags, config, hang_up, &mut registry);
     let (fold, api_ends) = (CancellationToken::new(), CancellationToken::new());
+    let link = Link::new(connections.answers.clone());
     let with = (connections, partitions, tokens, provider.clone());
     let (projector, desk) = pipeline::projector(config, with, &mut registry, fold.clone()).await?;
     // A demo has secrets and a provider of its own.
@@ -91,7 +93,7 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
     say_where(config, &api.url, door.as_ref(), demo.as_ref());
     let ops = match &door {
         Some(door) => pipeline::ops(&door.receiver, registry),
-        None => Ops::new(Arc::new(Mutex::new(registry))),
+        None => Ops::new(Arc::new(Mutex::new(registry))).with_health(Arc::new(move || link.reasons())),
     };
     let served = tokio::spawn({
         let (projector, ends) = (projector.clone(), api_ends.clone());

@@ -28,8 +28,8 @@ use crate::meta::{Delivery, IgnoreCause, Item};
 use crate::metrics::{AckOutcome, Metrics};
 use crate::tally::Tally;
 
-/// Publishes of one webhook under way at once: as many as a round takes.
-const IN_FLIGHT_MAX: usize = lane::ROUND_MAX;
+/// Publishes of one webhook under way at once: as many as a lane takes.
+const IN_FLIGHT_MAX: usize = lane::FLIGHT_MAX;
 
 /// First pause before a publish is tried again; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(25);

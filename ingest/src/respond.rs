@@ -2,8 +2,6 @@
 //!
 //! Never 4xx for a fault of ours: a sender may take that for final.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
@@ -104,18 +102,14 @@ impl Refusal {
 /// 200: every item has its fate, and what is to be in the log is acknowledged by it.
 pub(crate) fn receipt(receipt: &Receipt, durability: Durability, request_id: &str) -> Answer {
     let Receipt { appended, duplicate, failed, ignored, position, .. } = receipt;
-    let mut body = String::with_capacity(192);
-    // Writing to a string cannot fail.
-    let _ = write!(
-        body,
-        r#"{{"appended":{appended},"duplicate":{duplicate},"failed":{failed},"ignored":{ignored},"position":""#
+    let (position, durability) = (position.to_string(), durability.name());
+    let body = format!(
+        r#"{{"appended":{appended},"duplicate":{duplicate},"failed":{failed},"ignored":{ignored},"position":"{position}","durability":"{durability}"}}"#
     );
-    let begin = body.len();
-    let _ = write!(body, "{position}");
-    let position = HeaderValue::from_str(&body[begin..]).ok().filter(|position| !position.is_empty());
-    body.extend([r#"","durability":""#, durability.name(), r#""}"#]);
     let mut answer = answer(StatusCode::OK, "application/json", body.into(), request_id);
-    if let Some(position) = position {
+    if !position.is_empty()
+        && let Ok(position) = HeaderValue::try_from(position)
+    {
         answer.headers_mut().insert(POSITION, position);
     }
     answer

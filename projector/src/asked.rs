@@ -9,7 +9,7 @@ use groupfold_fold::view::{self, Command, CommandPage};
 use groupfold_schemas::command::is_command_id;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::CommandType;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use crate::partition::Partition;
 use crate::problem::Problem;
@@ -75,7 +75,7 @@ pub(crate) async fn ended(
             // What becomes of it is told where its group lives.
             home = vec![reads.home_of(group)?];
         }
-        if !open || began >= deadline || timeout_at(deadline, changed).await.is_err() {
+        if !open || began >= deadline || reads.in_time(deadline, changed).await.is_none() {
             return match behind.filter(|_| command.is_none() && may_come) {
                 Some((partition, status)) => Err(Problem::not_folded(partition, &status)),
                 None => Ok((command, position)),

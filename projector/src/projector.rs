@@ -169,11 +169,11 @@ impl Projector {
         }
         loops.close();
         let stores = Arc::new(partitions.iter().map(|partition| Arc::clone(&partition.store)).collect());
-        let shares = Shares::of(settings.rebuild_bytes, None);
+        let shares = Shares::beside(settings.rebuild_bytes);
         let rebuilds = Rebuilds::new(partitions.clone(), settings.partitions, client, shares, ended);
         let log = async_nats::jetstream::new(answers.clone());
-        let reads = Reads::new(settings.partitions, partitions, settings.wait_ms_max).of_log(log.clone());
-        let reads = Arc::new(reads);
+        let reads = Reads::new(settings.partitions, partitions, settings.wait_ms_max);
+        let reads = Arc::new(reads.of_log(log.clone(), shutdown.clone()));
         let api =
             Api::new(reads, &settings.api_tokens, metrics, &settings.build).ok_or(StartError::Random)?;
         let api = api.with_feed(Feed::new(answers, settings.partitions, shutdown));

@@ -13,8 +13,9 @@ use std::time::Duration;
 use async_nats::jetstream;
 use groupfold_schemas::log::partition_of;
 use groupfold_schemas::position::Position;
-use tokio::sync::{Mutex, Semaphore};
-use tokio::time::Instant;
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use crate::partition::Partition;
 use crate::problem::Problem;
@@ -43,6 +44,8 @@ pub(crate) struct Reads {
     judging: Semaphore,
     /// Absent where there is none.
     log: Option<jetstream::Context>,
+    /// Nothing is folded any more: nobody waits for it.
+    ended: CancellationToken,
     /// When it was last looked where it ends.
     looked: Mutex<Option<Instant>>,
 }
@@ -74,13 +77,14 @@ impl Reads {
             waiting: Semaphore::new(WAITING_MAX),
             judging: Semaphore::new(WAITING_MAX),
             log: None,
+            ended: CancellationToken::new(),
             looked: Mutex::default(),
         }
     }
 
-    /// With the log that is folded.
-    pub(crate) fn of_log(self, log: jetstream::Context) -> Self {
-        Self { log: Some(log), ..self }
+    /// With the log that is folded, until that has `ended`.
+    pub(crate) fn of_log(self, log: jetstream::Context, ended: CancellationToken) -> Self {
+        Self { log: Some(log), ended, ..self }
     }
 
     /// All partitions that this process owns.
@@ -147,11 +151,10 @@ impl Reads {
         if self.wait_of(freshness).is_zero() {
             return Err(not_reached(min, touched));
         }
-        let _waiting = match self.waiting.try_acquire() {
-            Ok(place) => place,
+        let _place = match self.place() {
             // Nobody asked for a wait: it takes a place where there is one.
             Err(_) if freshness.wait_ms.is_none() => return Err(not_reached(min, touched)),
-            Err(_) => return Err(Problem::busy()),
+            place => place?,
         };
         let all = async {
             for partition in touched {
@@ -163,9 +166,24 @@ impl Reads {
             }
             true
         };
-        match tokio::time::timeout_at(deadline, all).await {
-            Ok(true) => Ok(()),
-            Ok(false) | Err(_) => Err(not_reached(min, touched)),
+        match self.in_time(deadline, all).await {
+            Some(true) => Ok(()),
+            Some(false) | None => Err(not_reached(min, touched)),
+        }
+    }
+
+    /// A place for one who waits.
+    pub(crate) fn place(&self) -> Result<SemaphorePermit<'_>, Problem> {
+        self.waiting.try_acquire().map_err(|_| Problem::busy())
+    }
+
+    /// What is waited for; `None` if it does not come by the deadline, or nothing comes any more.
+    pub(crate) async fn in_time<T>(&self, deadline: Instant, awaited: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            awaited = awaited => Some(awaited),
+            () = sleep_until(deadline) => None,
+            () = self.ended.cancelled() => None,
         }
     }
 

@@ -36,7 +36,7 @@ use crate::tail;
 pub use compare::groups_of;
 use fresh::Fresh;
 use jobs::Jobs;
-pub use memory::{MEMORY_DEFAULT, MEMORY_MIN, Shares};
+pub use memory::{MEMORY_DEFAULT, Shares};
 pub use report::{Compared, Difference, Job, Reason, Scope, State, Task, Wrong};
 
 /// How close a new store follows the live one before the loop is made to wait for the rest.

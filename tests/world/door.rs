@@ -66,6 +66,24 @@ async fn a_body_over_the_bound_gets_413_announced_or_chunked() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer:?}");
 }
 
+/// As the runbook says; the bound is hyper's.
+#[tokio::test]
+async fn a_hundred_headers_are_taken_and_one_more_is_431() {
+    let groupfold = up(&[]).await;
+    let body = participants(&[joined("G1", "15550001111", T)]);
+    let of = |headers: usize| {
+        let others = format!("content-length: {}\r\nconnection: close", body.len());
+        let mut head = head(&others, &sign(SECRET, &body));
+        let more = headers - head.matches(": ").count();
+        head.insert_str(head.len() - "\r\n".len(), &"a: b\r\n".repeat(more));
+        [head.into_bytes(), body.clone()].concat()
+    };
+    for (headers, status) in [(100, 200), (101, 431)] {
+        let answer = exchange(&mut connect(&groupfold).await, &of(headers)).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{headers}: {answer:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_chunked_body_within_the_bound_is_a_webhook() {
     let groupfold = up(&[]).await;

@@ -167,7 +167,7 @@ pub(crate) const KEYS: &[Key] = &[
         "rebuild_bytes",
         "BYTES",
         Some("536870912"),
-        "Memory that a rebuild of served stores takes beside them",
+        "Memory that a rebuild of served stores takes beside them; below 104 MiB it is slow",
     ),
     key("wait_ms_max", "MS", Some("30000"), "Longest wait_ms a reader may ask for"),
     key("body_bytes_max", "BYTES", Some("3145728"), "Longest webhook body (Meta sends up to 3 MB)"),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::api::{ApiReach, Client};
 use crate::cli::Output;
@@ -10,6 +11,8 @@ use crate::exit::Failure;
 
 /// Longest that one request waits: below the deadline of an answer.
 const WAIT_MAX: Duration = Duration::from_secs(25);
+/// Asked no more often, where the server lets nobody wait.
+const ASK_EVERY: Duration = Duration::from_millis(500);
 
 /// Of what waits for nothing.
 #[derive(clap::Args, Debug, Clone)]
@@ -70,14 +73,16 @@ pub(super) async fn ended(
     position: Option<String>,
     seconds: u64,
 ) -> Result<Value, Failure> {
-    let over = tokio::time::Instant::now() + Duration::from_secs(seconds);
+    let over = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let left = over.saturating_duration_since(tokio::time::Instant::now()).min(WAIT_MAX);
+        let asked = Instant::now();
+        let left = over.saturating_duration_since(asked).min(WAIT_MAX);
         let query = [("min_position", position.clone()), ("wait_ms", Some(left.as_millis().to_string()))];
         let path = ["v1", "commands", command_id];
         let command = client.get(&path, &query).await?;
         if !is_open(&command) || left.is_zero() {
             return Ok(command);
         }
+        tokio::time::sleep_until(over.min(asked + ASK_EVERY)).await;
     }
 }

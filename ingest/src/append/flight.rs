@@ -6,7 +6,6 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::Error;
-use super::lane::ROUND_MAX;
 use super::wire::Stored;
 
 /// Who waits for the outcome of a message.
@@ -27,15 +26,10 @@ impl Flight {
         self.open.is_empty()
     }
 
-    /// How many are on their way, or behind one that is.
+    /// How many are on their way: those that were answered behind one that was not still count, so that numbers are
+    /// never further apart than the bound on them.
     pub(super) fn len(&self) -> usize {
         self.open.len()
-    }
-
-    /// How many more may be on their way: those that were answered behind one that was not still count, so that numbers
-    /// are never further apart than that.
-    pub(super) fn room(&self) -> usize {
-        ROUND_MAX.saturating_sub(self.open.len())
     }
 
     /// By when all have been answered or given up.
@@ -141,17 +135,15 @@ mod tests {
     }
 
     #[test]
-    fn a_thousand_are_on_their_way_at_most_and_the_first_without_an_answer_holds_its_place() {
+    fn those_answered_behind_one_without_an_answer_count_until_it_has_one() {
         let mut flight = Flight::default();
-        assert_eq!(flight.room(), 1_000);
         let told: Vec<_> = (0..1_000).map(|number| taken_up(&mut flight, number)).collect();
-        assert_eq!(flight.room(), 0);
         for number in 1..1_000 {
             flight.tell(number, stored(number));
         }
-        assert_eq!(flight.room(), 0, "the first has no answer");
+        assert_eq!(flight.len(), 1_000, "the first has no answer");
         flight.tell(0, stored(0));
-        assert_eq!((flight.room(), told.len()), (1_000, 1_000));
+        assert_eq!((flight.len(), told.len()), (0, 1_000));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Gathering: one lane per stream. What webhooks hand over at about the same time goes out together, so that the broker
-//! wakes once for many messages. Where a broker that syncs has as much on its way as makes a batch worth it, what comes
-//! is kept until all of that is answered: so the more there is to do, the more is done at once, and many share a sync.
+//! wakes once for many messages. A broker that syncs has a few on their way, enough to keep its disk busy; once as many
+//! wait as make a batch worth it, they go as one. So the more there is to do, the more is done at once, and many share
+//! a sync.
 //!
 //! ```text
 //! webhooks ─▶ waiting ─▶ some ─┬─ each by itself ─▶ flight ─▶ each its outcome
@@ -24,10 +25,13 @@ use crate::metrics::{AckOutcome, Metrics};
 
 /// Messages that may wait for a lane; a webhook with more waits with them.
 const WAITING_MAX: usize = 4_096;
-/// Messages of a stream on their way at once, and so of a round and of a batch: the broker's own bound of a batch.
-pub(super) const ROUND_MAX: usize = 1_000;
+/// Messages of a stream on their way at once, and so of a batch: the broker's own bound of a batch.
+pub(super) const FLIGHT_MAX: usize = 1_000;
 /// From this many on, one batch costs a broker that syncs less than a sync for each: a batch makes about five.
 const BATCH_MIN: usize = 48;
+/// Messages on their way each by itself to a broker that syncs: a batch waits for so many syncs at most, and with fewer
+/// the disk would at times have nothing to do.
+const ALONE_MAX: usize = 16;
 /// How often all who can run have their turn before a lane sends what it has: a request is read, worked on and handed over
 /// in about as many.
 const GATHER_TURNS: usize = 3;
@@ -52,7 +56,7 @@ impl Lanes {
         Self(streams.map(lane).collect())
     }
 
-    /// Hands a message over for the next round of its stream. What is told never comes if the lane has ended.
+    /// Hands a message over to the lane of its stream. What is told never comes if the lane has ended.
     pub(super) async fn publish(
         &self,
         partition: Option<u16>,
@@ -76,8 +80,7 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
     let mut lane = Lane { broker, metrics, wire, told, connection, flight: Flight::default() };
     let mut some = Vec::new();
     loop {
-        // The broker drops what a stream of its own has too much of.
-        let room = lane.flight.room();
+        let room = lane.room();
         let more = tokio::select! {
             biased;
             () = lane.hear(), if !lane.flight.is_empty() => continue,
@@ -87,19 +90,21 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
             return lane.settle().await;
         }
         gather(&mut some, room, &mut waiting).await;
-        let all_at_once = lane.broker.batches() && lane.flight.len() + some.len() >= BATCH_MIN;
-        if all_at_once && !lane.flight.is_empty() {
+        if lane.broker.batches() && some.len() + waiting.len() >= BATCH_MIN {
             lane.settle().await;
-            gather(&mut some, ROUND_MAX, &mut waiting).await;
-        }
-        // Who waits no longer publishes again by himself.
-        some.retain(|(_, outcome)| !outcome.is_closed());
-        if all_at_once && some.len() >= BATCH_MIN {
-            lane.as_batches(std::mem::take(&mut some)).await;
+            gather(&mut some, FLIGHT_MAX, &mut waiting).await;
+            lane.as_batches(still_awaited(&mut some)).await;
         } else {
-            lane.each(std::mem::take(&mut some)).await;
+            lane.each(still_awaited(&mut some)).await;
         }
     }
+}
+
+/// Takes all out but those whom nobody waits for any more: who gave up publishes again by himself.
+fn still_awaited(some: &mut Vec<Waiting>) -> Vec<Waiting> {
+    let mut some = std::mem::take(some);
+    some.retain(|(_, outcome)| !outcome.is_closed());
+    some
 }
 
 /// Lets those who are about to hand something over do it first. It takes no time when nobody is.
@@ -126,6 +131,12 @@ struct Lane {
 }
 
 impl Lane {
+    /// How many more may be on their way now. The broker drops what a stream of its own has too much of.
+    fn room(&self) -> usize {
+        let most = if self.broker.batches() { ALONE_MAX } else { FLIGHT_MAX };
+        most.saturating_sub(self.flight.len())
+    }
+
     /// Publishes all, each by itself. Nothing is sent while the connection is down: the client would keep it in memory
     /// and send it at a time when nobody waits for it.
     async fn each(&mut self, some: Vec<Waiting>) {
@@ -194,10 +205,10 @@ impl Lane {
         }
     }
 
-    async fn as_batches(&mut self, mut round: Vec<Waiting>) {
-        while !round.is_empty() {
-            let rest = round.split_off(fitting(&round));
-            self.batch(std::mem::replace(&mut round, rest)).await;
+    async fn as_batches(&mut self, mut some: Vec<Waiting>) {
+        while !some.is_empty() {
+            let rest = some.split_off(fitting(&some));
+            self.batch(std::mem::replace(&mut some, rest)).await;
         }
     }
 
@@ -238,9 +249,9 @@ impl Lane {
 }
 
 /// How many of these one batch takes: at least one.
-fn fitting(round: &[Waiting]) -> usize {
+fn fitting(some: &[Waiting]) -> usize {
     let mut bytes = 0;
-    let fits = round.iter().take_while(|(message, _)| {
+    let fits = some.iter().take_while(|(message, _)| {
         bytes += message.payload.len();
         bytes <= BATCH_BYTES_MAX
     });
@@ -261,15 +272,15 @@ mod tests {
 
     #[test]
     fn a_batch_takes_as_many_as_fit_and_at_least_one() {
-        let round = |bytes: &[usize]| bytes.iter().map(|bytes| waiting("e", *bytes)).collect::<Vec<_>>();
-        assert_eq!(fitting(&round(&[BATCH_BYTES_MAX + 1, 1])), 1);
-        assert_eq!(fitting(&round(&[1, BATCH_BYTES_MAX - 1, 1])), 2);
-        assert_eq!(fitting(&round(&[1, BATCH_BYTES_MAX, 1])), 1);
-        assert_eq!(fitting(&round(&[1, 2, 3])), 3);
+        let some = |bytes: &[usize]| bytes.iter().map(|bytes| waiting("e", *bytes)).collect::<Vec<_>>();
+        assert_eq!(fitting(&some(&[BATCH_BYTES_MAX + 1, 1])), 1);
+        assert_eq!(fitting(&some(&[1, BATCH_BYTES_MAX - 1, 1])), 2);
+        assert_eq!(fitting(&some(&[1, BATCH_BYTES_MAX, 1])), 1);
+        assert_eq!(fitting(&some(&[1, 2, 3])), 3);
     }
 
     #[tokio::test]
-    async fn a_round_takes_what_is_handed_over_as_far_as_there_is_room() {
+    async fn what_is_handed_over_is_gathered_as_far_as_there_is_room() {
         let (hand_over, mut waiting_ones) = mpsc::channel(8);
         for id in ["a", "b", "c", "d"] {
             hand_over.send(waiting(id, 1)).await.unwrap();

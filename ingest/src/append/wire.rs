@@ -168,7 +168,9 @@ impl Wire {
 
     pub(super) async fn send(&self, message: Outgoing, number: u64) -> Result<(), Error> {
         let Outgoing { subject, headers, payload, .. } = message;
-        let mut reply = String::with_capacity(self.inbox.len() + ".12345678".len());
+        let digits = number.checked_ilog10().unwrap_or_default() as usize + 1;
+        // Of just that length it becomes a subject without another allocation.
+        let mut reply = String::with_capacity(self.inbox.len() + 1 + digits);
         // Writing to a string cannot fail.
         let _ = write!(reply, "{}.{number}", self.inbox);
         Ok(self.broker.client().publish_with_reply_and_headers(subject, reply, headers, payload).await?)

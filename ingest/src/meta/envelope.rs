@@ -82,7 +82,7 @@ fn split_body(raw: Value<'_>, items: &mut Items<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The pointer of an element of a list. `format!` would make it in several steps, each longer.
+/// The pointer of an element of a list. `format!` would allocate several times.
 fn element(at: &str, list: &str, index: usize) -> String {
     [at, "/", list, "/", &index.to_string()].concat()
 }

@@ -23,8 +23,9 @@ pub(super) fn failed_id(around: [&str; 3], raw: &[u8], pointer: &str) -> EventId
     EventId::hash([b"failed", provider, account, phone_number_id, field, raw, pointer.as_bytes()])
 }
 
-/// JSON without blanks, with sorted members, as a hash. Falls back to the text itself where it is nested
-/// too deeply to be parsed.
+/// JSON without blanks, with sorted members, as a hash; numbers beyond 64 bits as the nearest floating-point number, as
+/// most readers of JSON take them. Falls back to the text itself where a parser refuses what is JSON: nested too deeply, a
+/// number beyond `f64`, half a surrogate pair.
 pub(super) fn of_json(raw: json::Value<'_>) -> String {
     let canonical = serde_json::from_str(raw.raw()).map_or_else(
         |_| raw.raw().to_owned(),

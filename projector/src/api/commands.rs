@@ -119,7 +119,10 @@ pub(crate) async fn ended(
     freshness: crate::reads::Freshness,
     over: fn(&view::Command) -> bool,
 ) -> Result<Answer<Command>, Problem> {
-    let deadline = tokio::time::Instant::now() + api.reads.longest_wait(freshness.wait_ms.unwrap_or(0));
+    let wait = api.reads.longest_wait(freshness.wait_ms.unwrap_or(0));
+    let deadline = tokio::time::Instant::now() + wait;
+    api.reads.reach(&freshness, touched).await?;
+    let _place = if wait.is_zero() { None } else { Some(api.reads.place()?) };
     // Whoever may not see it waits as for one that never was.
     let seen = |command: &view::Command| caller.may_see(number_of(command));
     let (found, position) = asked::ended(&api.reads, touched, id, &freshness, deadline, seen, over).await?;

@@ -1,4 +1,4 @@
-//! Query parameters, parsed once. A wrong one is named with what is expected; unknown ones are ignored.
+//! Query parameters, parsed once. A wrong one is named with what is expected; of those that are not known see [`known`].
 
 mod known;
 

@@ -94,14 +94,19 @@ async fn who_waits_for_an_outcome_waits_while_the_provider_is_asked_for_it() {
     world.told(2, Kind::CommandAnswered(v1::CommandAnswered { command_id, result, ..Default::default() }));
     let touched = world.reads.all();
     let freshness = Freshness::default();
+    let read = Cell::new(0_u32);
     let wait = |over| {
         let deadline = Instant::now() + BOUND;
-        ended(&world.reads, &touched, &id, &freshness, deadline, |_| true, over)
+        let seen = |_: &Command| {
+            read.set(read.get() + 1);
+            true
+        };
+        ended(&world.reads, &touched, &id, &freshness, deadline, seen, over)
     };
     let (lost, _) = wait(Command::has_ended).await.unwrap();
-    assert_eq!(lost.unwrap().status.name(), "unknown");
+    assert_eq!((lost.unwrap().status.name(), read.replace(0)), ("unknown", 1));
     let seen = async {
-        while world.home().status.receiver_count() == 0 {
+        while world.home().status.receiver_count() == 0 || read.get() == 0 {
             tokio::task::yield_now().await;
         }
         let (command_id, result) = (id.clone(), v1::CommandResult::Failed.into());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use groupfold_schemas::log;
 use groupfold_schemas::position::Position;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::Reads;
 use crate::desk::Unwritten;
@@ -28,7 +28,7 @@ impl Reads {
             }
             let _waiting = self.judging.try_acquire().map_err(|_| Problem::busy())?;
             let known = follow(partition, |status| status.knows(end));
-            if timeout_at(deadline, known).await != Ok(true) {
+            if self.in_time(deadline, known).await != Some(true) {
                 return Err(Problem::behind(partition.id, &partition.status.borrow(), end));
             }
         }
@@ -40,7 +40,7 @@ impl Reads {
         for partition in self.owned.values() {
             let wanted = position.get(partition.id).unwrap_or_default();
             let there = follow(partition, |status| status.applied >= wanted);
-            if timeout_at(deadline, there).await != Ok(true) {
+            if self.in_time(deadline, there).await != Some(true) {
                 return false;
             }
         }
@@ -51,10 +51,10 @@ impl Reads {
     async fn end_of_log(&self, partition: &Partition, deadline: Instant) -> Result<u64, Problem> {
         let Some(context) = &self.log else { return Ok(partition.status.borrow().log_end) };
         let stream = log::stream(partition.id);
-        match timeout_at(deadline, stream::look(context, &stream)).await {
-            Ok(Ok(info)) => Ok(info.last_sequence),
+        match self.in_time(deadline, stream::look(context, &stream)).await {
+            Some(Ok(info)) => Ok(info.last_sequence),
             told => {
-                let why = told.ok().and_then(Result::err).unwrap_or_default();
+                let why = told.and_then(Result::err).unwrap_or_default();
                 tracing::warn!(partition = partition.id, why, "the end of the log is not known");
                 Err(Problem::unwritten(&Unwritten { reason: "log_end_unknown" }))
             }

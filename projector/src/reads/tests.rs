@@ -59,6 +59,23 @@ async fn who_waits_takes_a_place_from_nobody_who_does_not() {
     reads.reach(&asked, &[partition]).await.unwrap();
 }
 
+/// Whoever waited held up the end of the process, and was cut without an answer.
+#[tokio::test]
+async fn who_waits_is_told_at_once_when_nothing_is_folded_any_more() {
+    let folder = Folder::new();
+    let partition = folder.open(0);
+    let reads = Reads::new(1, [partition.clone()], u64::MAX);
+    let asked = Freshness { wait_ms: Some(3_600_000), ..freshness(0, 2) };
+    let ends = async {
+        while partition.status.receiver_count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        reads.ended.cancel();
+    };
+    let (reached, ()) = tokio::join!(reads.reach(&asked, std::slice::from_ref(&partition)), ends);
+    assert_eq!(reached.unwrap_err().code(), "position_not_reached");
+}
+
 /// Readers who waited kept the platform's writes and commands away.
 #[tokio::test]
 async fn who_judges_by_all_of_the_log_waits_though_as_many_readers_wait_as_may() {

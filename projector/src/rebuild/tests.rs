@@ -9,8 +9,7 @@ async fn two(folder: &Folder) -> (Rebuilds, Partition) {
     let beside = Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
     put(&beside, &records);
     let client = nobodys_client().await;
-    let rebuilds =
-        Rebuilds::new(vec![live.clone()], 8, client, Shares::of(0, None), CancellationToken::new());
+    let rebuilds = Rebuilds::new(vec![live.clone()], 8, client, Shares::beside(0), CancellationToken::new());
     (rebuilds, live)
 }
 
