@@ -64,6 +64,8 @@ impl AckOutcome {
 const STATUSES_WATCHED: [u16; 4] = [200, 401, 500, 503];
 const REFUSALS_WATCHED: [&str; 5] =
     ["signature_missing", "signature_malformed", "signature_wrong", "log_full", "message_too_large"];
+/// Stands for the place of a secret where none of ours signed.
+const NO_SECRET: &str = "none";
 
 /// The counters of one receiver.
 #[derive(Debug, Clone)]
@@ -150,6 +152,15 @@ impl Metrics {
         for cause in Cause::ALL {
             drop(self.failed.get_or_create(&CauseLabel { cause: cause.name().to_owned() }));
         }
+        drop(self.signatures.get_or_create(&SecretLabel { secret: NO_SECRET.to_owned() }));
+    }
+
+    /// So many secrets may sign from now on: each place is there before its first signature. What was counted stays, also of a
+    /// place that no secret has any more.
+    pub(crate) fn secrets(&self, count: usize) {
+        for place in 0..count {
+            drop(self.signatures.get_or_create(&SecretLabel { secret: place.to_string() }));
+        }
     }
 
     pub(crate) fn answered(&self, status: u16) {
@@ -169,7 +180,7 @@ impl Metrics {
             self.usual.first_secret.inc();
             return;
         }
-        let secret = secret.map_or_else(|| "none".to_owned(), |index| index.to_string());
+        let secret = secret.map_or_else(|| NO_SECRET.to_owned(), |index| index.to_string());
         self.signatures.get_or_create(&SecretLabel { secret }).inc();
     }
 

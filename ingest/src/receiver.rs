@@ -112,6 +112,7 @@ impl Receiver {
             async move { tally.keep(client, stop).await }
         });
         let metrics = Metrics::register(registry);
+        metrics.secrets(secrets.count());
         Ok(Self(Arc::new(Inner {
             secrets: watch::Sender::new(secrets),
             verify_token: watch::Sender::new(verify_token),
@@ -150,6 +151,7 @@ impl Receiver {
     ) -> Result<(), StartError> {
         let secrets = Secrets::new(app_secrets).map_err(StartError::Secrets)?;
         let verify_token = self::verify_token(verify_token)?;
+        self.0.metrics.secrets(secrets.count());
         self.0.secrets.send_replace(secrets);
         self.0.verify_token.send_replace(verify_token);
         Ok(())

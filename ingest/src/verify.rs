@@ -53,6 +53,10 @@ impl Secrets {
         }
         Ok(Self(secrets.iter().map(|s| hmac::Key::new(hmac::HMAC_SHA256, s.as_bytes())).collect()))
     }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// A body as it came in, with whatever claims to be its signature.

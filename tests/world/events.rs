@@ -437,7 +437,7 @@ async fn what_is_told_is_as_the_published_schemas_say() {
     }
     world.export("a.jsonl", &["--format", "jsonl", "--original"]);
     world.export("a.cloudevents", &["--format", "cloudevents"]);
-    let schemas = workspace().join("docs/schemas");
+    let schemas = workspace().join("docs/json-schemas");
     let checked =
         python("check_schema.py", &[&schemas, &world.path("a.jsonl"), &world.path("a.cloudevents")]);
     let checked: Value = serde_json::from_slice(&checked).expect("JSON");
@@ -454,7 +454,7 @@ fn the_catalogue_in_the_documents_is_the_one_of_this_build() {
     let out = if update { docs.as_path() } else { scratch.path() };
     let output = Groupfold::command().args(["events", "catalogue", "--out"]).arg(out).output().unwrap();
     ends(&output, 0);
-    for file in ["events.md", "schemas/event.json", "schemas/cloudevent.json"] {
+    for file in ["events.md", "json-schemas/event.json", "json-schemas/cloudevent.json"] {
         let fresh = std::fs::read_to_string(out.join(file)).unwrap();
         let stored = std::fs::read_to_string(docs.join(file)).unwrap_or_default();
         assert!(

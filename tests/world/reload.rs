@@ -154,14 +154,24 @@ async fn an_app_secret_is_changed_without_a_restart() {
         let query = format!("hub.mode=subscribe&hub.challenge=1&hub.verify_token={token}");
         http::get(&format!("{}?{query}", groupfold.webhook_url())).await.status
     };
+    // By the place of the secret: a new place is there before its first signature, one that is gone keeps its count.
+    let counted = async |groupfold: &Groupfold, places: [(&str, u32); 3]| {
+        let metrics = groupfold.get("/metrics").await.text;
+        for (place, count) in places {
+            let line = format!("groupfold_ingest_signature_total{{secret=\"{place}\"}} {count}");
+            assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+        }
+    };
     assert_eq!(of_both(&groupfold).await, (200, 401));
 
     looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, "the-next-secret\nthe-first-secret\n"))
         .await;
+    counted(&groupfold, [("0", 1), ("1", 0), ("none", 1)]).await;
     assert_eq!(of_both(&groupfold).await, (200, 200));
     looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&file, "the-next-secret\n")).await;
     looks_and_says(&mut groupfold, TAKEN, || std::fs::write(&token, "the-next-verify-token\n")).await;
     assert_eq!(of_both(&groupfold).await, (401, 200));
+    counted(&groupfold, [("0", 3), ("1", 1), ("none", 2)]).await;
     let both = [
         shakes(&groupfold, "the-first-verify-token").await,
         shakes(&groupfold, "the-next-verify-token").await,

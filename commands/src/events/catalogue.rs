@@ -16,7 +16,7 @@ use crate::print;
 /// The kinds of events and what each says, as Markdown, or with JSON Schemas as files.
 #[derive(Args, Debug)]
 pub(crate) struct CatalogueArgs {
-    /// Write events.md and schemas/*.json into this folder
+    /// Write events.md and json-schemas/*.json into this folder
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -29,7 +29,7 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 /// Prints or writes it.
 pub(crate) fn run(args: &CatalogueArgs) -> Result<(), Failure> {
     let Some(folder) = &args.out else { return print::text(markdown::document().trim_end()) };
-    let schemas = folder.join("schemas");
+    let schemas = folder.join("json-schemas");
     std::fs::create_dir_all(&schemas)
         .map_err(|error| Failure::failed(&format!("cannot write {}", schemas.display()), &error))?;
     let files = [

@@ -13,7 +13,7 @@ const HEAD: &str = "# Events
 <!-- Generated: GROUPFOLD_UPDATE=1 cargo test -p groupfold-tests catalogue -->
 
 What `groupfold events tail` and `groupfold events export` give. One message of the log is one event is one item of a webhook.
-JSON Schemas: [schemas/event.json](schemas/event.json), [schemas/cloudevent.json](schemas/cloudevent.json). `groupfold events
+JSON Schemas: [json-schemas/event.json](json-schemas/event.json), [json-schemas/cloudevent.json](json-schemas/cloudevent.json). `groupfold events
 catalogue` prints this page for the build at hand.
 
 **Order.** Partitions are merged by the time at which the log took the event (`log_time`, milliseconds after the receiver had
