@@ -60,9 +60,6 @@ const PROGRESS_KEY: &[u8] = b"P";
 const UNREADABLE_PREFIX: u8 = b'U';
 /// Version of the fold that a store was begun with.
 const FOLD_KEY: &[u8] = b"V";
-/// First bytes of keys that are no state but outlive a store that is swapped for another: `O`, what is still to
-/// be published.
-const CARRIED: &[u8] = &[outbox::PREFIX];
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 

@@ -87,12 +87,11 @@ impl ReadView<'_> {
     pub fn outbox_after(&self, after: Mark, most: usize) -> Result<Vec<v1::Change>, Error> {
         let after = after.max(published(&self.progress()));
         let mut found = Vec::new();
-        let mut from = Bound::Excluded(key(after));
+        let (mut from, to) = behind(after);
         while found.len() < most {
-            let to = Bound::Excluded(vec![PREFIX + 1]);
             let read =
                 |at: &[u8], value: &[u8]| Some((at.to_vec(), frame::decode::<v1::Outgoing>(value).ok()?));
-            let Some((at, parcel)) = self.range(from, to, 1, read)?.pop() else { break };
+            let Some((at, parcel)) = self.range(from, to.clone(), 1, read)?.pop() else { break };
             found.extend(parcel.changes.into_iter().filter(|change| mark_of(change) > after));
             from = Bound::Excluded(at);
         }
@@ -115,10 +114,18 @@ impl ReadView<'_> {
     }
 }
 
-/// Reads changes for nothing but to know that they can be read.
-pub(super) fn check(partition: u16, value: &[u8]) -> Result<(), Error> {
+/// Reads changes for nothing but to know that they can be read, where they are behind what is published.
+pub(super) fn check(partition: u16, published: Mark, at: &[u8], value: &[u8]) -> Result<(), Error> {
+    if *at <= *key(published) {
+        return Ok(());
+    }
     let read = frame::decode::<v1::Outgoing>(value).map(drop);
     read.map_err(|error| Error::damaged(partition, error))
+}
+
+/// The keys of parcels with a change behind this one.
+pub(super) fn behind(mark: Mark) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    (Bound::Excluded(key(mark)), Bound::Excluded(vec![PREFIX + 1]))
 }
 
 /// Up to where changes are not in the outbox, as the stream of changes had them.
