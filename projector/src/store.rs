@@ -4,7 +4,8 @@
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
 //! <data>/store/3/                sled; one tree: the fold's entries, see `pages`, `P` progress, `U`+sequence unreadable,
-//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish;
+//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish,
+//!                                and for a commit more those that are published;
 //!                                another: what the last commit wrote over, see `undo`
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
 //! <data>/store/3.damaged-<time>/ set aside, kept for a look; the log rebuilds what was in it

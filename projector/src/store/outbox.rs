@@ -44,7 +44,7 @@ impl Outbox {
         }
     }
 
-    /// Says that changes up to this one are not here, as they are published. Their parcels go with the commit after it.
+    /// Says that changes up to this one are not here, as they are published. Their parcels stay until the commit after this one.
     pub fn leave_out(&mut self, up_to: Mark) {
         self.left_out = self.left_out.max(up_to);
     }

@@ -153,7 +153,7 @@ impl Store {
             }
             Ok(())
         };
-        // What is in the database is not kept beside it.
+        // Consumed, so that each entry is freed once it is written.
         write_in_batches(partition, &open.db, changes.puts, apply)?;
         let mut writes = Writes::default();
         digests::add(partition, &open.db, &changes.groups, &mut writes)?;
