@@ -11,6 +11,9 @@ use tokio::runtime::{Builder, Handle, Runtime};
 const NICER: i32 = 5;
 
 /// Where such work is spawned: once for the process, and as long as that lives.
+///
+/// # Panics
+/// There are no threads for it, and the caller is on no runtime whose own would do.
 #[must_use]
 pub fn handle() -> Handle {
     static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();

@@ -25,7 +25,8 @@ pub(crate) use publisher::Publisher;
 
 /// Header of a change: the business number of its group, as far as it was known. Whose changes they are.
 pub(crate) const NUMBER_HEADER: &str = "Groupfold-Number";
-/// Changes that may wait to be published; the fold waits with more.
+/// Changes that may wait to be published; the fold begins no batch while there are more. One that it has begun brings all
+/// of its own.
 const WAITING_MAX: u64 = 20_000;
 /// How long nothing may be published before readiness says so.
 const GRACE: Duration = Duration::from_secs(3);

@@ -264,7 +264,7 @@ impl Loop {
 
     /// Folds a batch and tells the tail how far that went. One that does not follow what the store has is left: another
     /// store took its place since, and the tail goes on from there.
-    async fn fold(&mut self, batch: Vec<Item>) -> Result<(), fold::Error> {
+    async fn fold(&mut self, mut batch: Vec<Item>) -> Result<(), fold::Error> {
         let before = self.partition.store.view()?.progress();
         if batch.first().is_some_and(|first| first.sequence != before.sequence + 1) {
             self.go_on_after(&before);
@@ -274,11 +274,14 @@ impl Loop {
         let metrics = self.metrics.clone();
         let created = self.tail.identity().created.clone().unwrap_or_default();
         let span = tracing::Span::current();
-        let singly = before.sequence < self.singly_to;
+        let shutdown = self.shutdown.clone();
+        let together = batch.split_off(batch.partition_point(|item| item.sequence <= self.singly_to));
         let work = tokio::task::spawn_blocking(move || {
             let _guard = span.enter();
-            let fold = |items| fold::fold(&partition, &metrics, &created, items);
-            if singly { batch.into_iter().try_for_each(|item| fold(vec![item])) } else { fold(batch) }
+            let parts = batch.into_iter().map(|item| vec![item]).chain([together]);
+            // One commit a message may take long: nobody who ends waits for the rest, which is read again.
+            let mut parts = parts.take_while(|_| !shutdown.is_cancelled());
+            parts.try_for_each(|items| fold::fold(&partition, &metrics, &created, items))
         });
         work.await.map_err(|panic| self.panicked(panic))??;
         let progress = self.partition.store.view()?.progress();

@@ -4,7 +4,8 @@
 //! <data>/store/FORMAT            version and number of partitions
 //! <data>/store/3.lock            held by the one process that writes partition 3
 //! <data>/store/3/                sled; one tree: the fold's entries, see `pages`, `P` progress, `U`+sequence unreadable,
-//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish;
+//!                                `D`+group digest of the group's entries, `O`+sequence+index changes to publish,
+//!                                and for a commit more those that are published;
 //!                                another: what the last commit wrote over, see `undo`
 //! <data>/store/3.rebuild/ …     stores beside the live one, see `side`
 //! <data>/store/3.damaged-<time>/ set aside, kept for a look; the log rebuilds what was in it
@@ -60,9 +61,6 @@ const PROGRESS_KEY: &[u8] = b"P";
 const UNREADABLE_PREFIX: u8 = b'U';
 /// Version of the fold that a store was begun with.
 const FOLD_KEY: &[u8] = b"V";
-/// First bytes of keys that are no state but outlive a store that is swapped for another: `O`, what is still to
-/// be published.
-const CARRIED: &[u8] = &[outbox::PREFIX];
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 

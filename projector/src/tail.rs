@@ -28,8 +28,9 @@ use crate::{loss, stream};
 pub(crate) use fence::{Identity, differs, is_rewritten};
 use patience::{LASTING, Patience};
 
-/// Most bytes of payload in one batch; a batch ends with the message that passes it.
-const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most bytes of payload in one batch; a batch ends with the message that passes it. Each partition may have one in memory,
+/// whole and decoded, while it is committed piece by piece. Few commits take as much: a longer batch would save none.
+const BATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Bytes that the broker sends ahead of us, save where a single message may have more. All partitions share a connection, and
 /// the broker cuts one off that has more than 64 MiB waiting.
 const AHEAD_BYTES: usize = 4 * 1024 * 1024;

@@ -100,11 +100,13 @@ impl<'a, S: Source> Telling<'a, S> {
         }
         let of_message = self.of_message(record, &step);
         self.working.take(step);
-        self.forget_all_but_few();
         for (group, before) in of_groups {
             let after = self.look(&group)?;
             push(&mut changes, record, at, &group, diff::groups(before.as_ref(), after.as_ref()));
             self.shown.insert(group, after);
+        }
+        while self.shown.len() > SHOWN_MAX {
+            self.shown.pop_first();
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -134,12 +136,6 @@ impl<'a, S: Source> Telling<'a, S> {
 
     fn look(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
         view::group(&self.overlay(), group)
-    }
-
-    fn forget_all_but_few(&mut self) {
-        if self.shown.len() > SHOWN_MAX {
-            self.shown.clear();
-        }
     }
 
     fn of_message(&self, record: &Record, step: &Step) -> Vec<Difference> {
@@ -186,7 +182,7 @@ fn compare_heads(
     found
 }
 
-/// Groups remembered as they are shown: a commit touches no more, save for identity changes.
+/// Groups remembered as they are shown: few commits touch more. One that is forgotten is looked at again.
 const SHOWN_MAX: usize = 256;
 
 fn reported(record: &Record) -> Option<&v1::Participant> {

@@ -12,7 +12,7 @@ use groupfold_schemas::change::Mark;
 use groupfold_schemas::{log, v1};
 use serde::Deserialize;
 
-use super::{NUMBER_HEADER, body};
+use super::body;
 use crate::{stream, tail};
 
 /// Bound of one request to the broker.
@@ -29,7 +29,8 @@ const CHANGES_SEQUENCE_HEADER: &str = "Groupfold-Changes-Sequence";
 /// The filter that an expected last sequence is meant for.
 const EXPECTED_SUBJECT_HEADER: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
 
-static NUMBER: HeaderName = HeaderName::from_static(NUMBER_HEADER);
+/// The business number of the change's group, see [`super::NUMBER_HEADER`].
+static NUMBER_HEADER: HeaderName = HeaderName::from_static(super::NUMBER_HEADER);
 
 /// Bytes of changes that share a piece of memory: about a hundred of them.
 const SHARED_BYTES: usize = 64 * 1024;
@@ -168,13 +169,13 @@ impl Changes {
         let (mut commit, last) = (None, changes.len());
         let mut bodies = BytesMut::with_capacity(SHARED_BYTES);
         for (at, change) in (1..).zip(changes) {
-            let (id, position) = self.names(last_of(&change).mark);
+            let (id, position) = self.id_and_position(mark_of(&change));
             let subject = log::change_subject(self.partition, change.kind().name(), &change.group_id);
             let mut headers = HeaderMap::new();
             headers.insert(header::NATS_BATCH_ID, batch.clone());
             headers.insert(header::NATS_BATCH_SEQUENCE, at.to_string());
             if let Some(number) = numbers.get(&change.group_id) {
-                headers.insert(NUMBER.clone(), number.clone());
+                headers.insert(NUMBER_HEADER.clone(), number.clone());
             }
             if at == 1 {
                 headers.insert(header::NATS_EXPECTED_LAST_SUBJECT_SEQUENCE, behind.to_string());
@@ -185,7 +186,7 @@ impl Changes {
             let written = body::write(change, &id, &position, (&mut bodies).writer());
             written.map_err(|error| error.to_string())?;
             let payload = bodies.split().freeze();
-            self.name(&mut headers, id, position, log_time_ms);
+            self.put_names(&mut headers, id, position, log_time_ms);
             if at < last {
                 let sent = self.client.publish_with_headers(subject, headers, payload).await;
                 sent.map_err(|error| error.to_string())?;
@@ -202,11 +203,11 @@ impl Changes {
     }
 
     /// The id of a change, and the position of its event.
-    fn names(&self, mark: Mark) -> (String, String) {
+    fn id_and_position(&self, mark: Mark) -> (String, String) {
         (mark.id(self.partition), format!("{}:{}", self.partition, mark.sequence))
     }
 
-    fn name(&self, headers: &mut HeaderMap, id: String, position: String, log_time_ms: i64) {
+    fn put_names(&self, headers: &mut HeaderMap, id: String, position: String, log_time_ms: i64) {
         headers.insert(LOG_TIME_HEADER.clone(), log_time_ms.to_string());
         headers.insert(header::NATS_MESSAGE_ID, id);
         headers.insert(POSITION_HEADER.clone(), position);
@@ -217,8 +218,8 @@ impl Changes {
     pub(super) async fn remember(&self, end: End) -> Result<(), String> {
         let subject = log::change_mark_subject(self.partition);
         let Last { mark, log_time_ms } = end.last;
-        let (mut headers, (id, position)) = (HeaderMap::new(), self.names(mark));
-        self.name(&mut headers, id, position, log_time_ms);
+        let (mut headers, (id, position)) = (HeaderMap::new(), self.id_and_position(mark));
+        self.put_names(&mut headers, id, position, log_time_ms);
         headers.insert(CHANGES_HEADER, self.created.as_str());
         headers.insert(CHANGES_SEQUENCE_HEADER, end.sequence.to_string());
         let sent = self.context.publish_with_headers(subject, headers, Bytes::new()).await;

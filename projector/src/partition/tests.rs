@@ -27,6 +27,34 @@ async fn a_batch_that_does_not_follow_what_the_store_has_is_left_and_the_tail_go
     assert_eq!((looped.tail.identity().sequence, partition.status.borrow().applied), (4, 4));
 }
 
+/// The next batch was folded singly to its end, however far that reached.
+#[tokio::test]
+async fn messages_are_folded_singly_as_far_as_the_one_at_fault_may_be_and_no_further() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let mut looped = Loop { metrics, singly_to: 2, ..looped(&partition).await };
+    let records: Vec<_> = (1..=5).map(|n| joined("G", n, &n.to_string())).collect();
+    looped.fold(items(1, &records)).await.unwrap();
+    assert_eq!(looped.tail.identity().sequence, 5);
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    assert!(text.contains("projector_commit_seconds_count 3\n"), "two alone, the others together: {text}");
+}
+
+/// Who ended waited for a commit a message, of a thousand of them.
+#[tokio::test]
+async fn nothing_more_is_folded_once_it_is_time_to_end() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = Loop { singly_to: 3, ..looped(&partition).await };
+    looped.shutdown.cancel();
+    looped.fold(items(2, &[joined("G", 2, "1"), joined("G", 3, "2")])).await.unwrap();
+    assert_eq!((partition.status.borrow().applied, looped.tail.identity().sequence), (1, 1));
+}
+
 /// It stopped for good, though the same error of a commit is tried again.
 #[tokio::test]
 async fn a_store_that_cannot_be_looked_into_for_damage_now_is_opened_anew() {

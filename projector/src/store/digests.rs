@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, group_of};
+use groupfold_schemas::change::Mark;
 
 use super::shadow::whole;
-use super::{CARRIED, Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox, pages};
+use super::{Error, FOLD_KEY, PROGRESS_KEY, UNREADABLE_PREFIX, Writes, database, outbox, pages};
 
 const PREFIX: u8 = b'D';
 
@@ -23,9 +24,7 @@ pub(super) fn key(group: &str) -> Vec<u8> {
 pub(super) fn is_entry(key: &[u8]) -> bool {
     key != PROGRESS_KEY
         && key != FOLD_KEY
-        && !key
-            .first()
-            .is_some_and(|first| [UNREADABLE_PREFIX, PREFIX].contains(first) || CARRIED.contains(first))
+        && !key.first().is_some_and(|first| [UNREADABLE_PREFIX, PREFIX, outbox::PREFIX].contains(first))
 }
 
 fn of_group(partition: u16, db: &sled::Db, group: &str) -> Result<Digest, Error> {
@@ -81,7 +80,8 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn of(partition: u16, db: &sled::Db) -> Result<Self, Error> {
+    /// Changes up to `published` may be there, and nobody reads them any more.
+    pub(super) fn of(partition: u16, db: &sled::Db, published: Mark) -> Result<Self, Error> {
         let mut sums = Self::default();
         for entry in pages::entries(partition, whole(db)) {
             let (key, value) = entry?;
@@ -89,7 +89,7 @@ impl Sums {
                 sums.kept = sums.kept.plus(read(partition, &value)?);
             } else if key.first() == Some(&outbox::PREFIX) {
                 // No part of the state, but whoever publishes it must be able to read it.
-                outbox::check(partition, &value)?;
+                outbox::check(partition, published, &key, &value)?;
             } else if is_entry(&key) {
                 let way = Digest::of(&key, &value);
                 sums.entries = sums.entries.plus(way);

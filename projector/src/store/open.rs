@@ -12,7 +12,7 @@ use groupfold_schemas::{frame, v1};
 
 use super::digests::Sums;
 use super::format::{io, sync_folder};
-use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of};
+use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of, published};
 
 /// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
 /// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
@@ -175,7 +175,7 @@ fn read(settings: &Settings, folder: &Path) -> Result<(sled::Db, Undo, v1::Progr
 pub(super) fn verify(settings: &Settings, db: &sled::Db, progress: &v1::Progress) -> Result<(), Error> {
     let expected =
         digest_of(progress).map_err(|error| Error::damaged(settings.partition, Damage::Digest(error)))?;
-    let sums = Sums::of(settings.partition, db)?;
+    let sums = Sums::of(settings.partition, db, published(progress))?;
     if sums.entries != expected {
         return Err(Error::damaged(
             settings.partition,

@@ -16,8 +16,6 @@ const AROUND_BYTES: usize = 8;
 /// Bytes of changes that stand under one key: a commit writes few keys, however much it tells.
 const PARCEL_BYTES: usize = 24 * 1024;
 const _: () = assert!(PARCEL_BYTES < VALUE_BYTES_MAX);
-/// Most parcels that one commit takes out: more than one adds, unless its changes are very long.
-const TAKEN_OUT_MAX: usize = 50;
 
 /// What a commit adds to the changes to publish, and what it leaves out.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +44,7 @@ impl Outbox {
         }
     }
 
-    /// Says that changes up to this one are not here, as they are published. Their parcels go with the next commit.
+    /// Says that changes up to this one are not here, as they are published. Their parcels stay until the commit after this one.
     pub fn leave_out(&mut self, up_to: Mark) {
         self.left_out = self.left_out.max(up_to);
     }
@@ -74,7 +72,7 @@ impl Outbox {
 /// Takes parcels out that an earlier commit left out. So they are missed by nobody where this commit is taken back.
 pub(super) fn take_out(partition: u16, open: &Open, writes: &mut Writes) -> Result<(), Error> {
     let (from, to) = (Bound::Included(vec![PREFIX]), Bound::Included(key(published(&open.progress))));
-    for key in open.db.range((from, to)).keys().take(TAKEN_OUT_MAX) {
+    for key in open.db.range((from, to)).keys() {
         writes.remove_unnoted(key.map_err(|error| database(partition, error))?.to_vec());
     }
     Ok(())
@@ -89,12 +87,11 @@ impl ReadView<'_> {
     pub fn outbox_after(&self, after: Mark, most: usize) -> Result<Vec<v1::Change>, Error> {
         let after = after.max(published(&self.progress()));
         let mut found = Vec::new();
-        let mut from = Bound::Excluded(key(after));
+        let (mut from, to) = behind(after);
         while found.len() < most {
-            let to = Bound::Excluded(vec![PREFIX + 1]);
             let read =
                 |at: &[u8], value: &[u8]| Some((at.to_vec(), frame::decode::<v1::Outgoing>(value).ok()?));
-            let Some((at, parcel)) = self.range(from, to, 1, read)?.pop() else { break };
+            let Some((at, parcel)) = self.range(from, to.clone(), 1, read)?.pop() else { break };
             found.extend(parcel.changes.into_iter().filter(|change| mark_of(change) > after));
             from = Bound::Excluded(at);
         }
@@ -117,10 +114,18 @@ impl ReadView<'_> {
     }
 }
 
-/// Reads changes for nothing but to know that they can be read.
-pub(super) fn check(partition: u16, value: &[u8]) -> Result<(), Error> {
+/// Reads changes for nothing but to know that they can be read, where they are behind what is published.
+pub(super) fn check(partition: u16, published: Mark, at: &[u8], value: &[u8]) -> Result<(), Error> {
+    if *at <= *key(published) {
+        return Ok(());
+    }
     let read = frame::decode::<v1::Outgoing>(value).map(drop);
     read.map_err(|error| Error::damaged(partition, error))
+}
+
+/// The keys of parcels with a change behind this one.
+pub(super) fn behind(mark: Mark) -> (Bound<Vec<u8>>, Bound<Vec<u8>>) {
+    (Bound::Excluded(key(mark)), Bound::Excluded(vec![PREFIX + 1]))
 }
 
 /// Up to where changes are not in the outbox, as the stream of changes had them.
@@ -146,11 +151,26 @@ fn mark(key: &[u8]) -> Option<Mark> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Store;
     use crate::testing::Folder;
 
     fn change(sequence: u64) -> v1::Change {
         let (group_id, event_id) = ("G".to_owned(), "e".repeat(200));
         v1::Change { sequence, group_id, event_id, ..v1::Change::default() }
+    }
+
+    impl Store {
+        /// Parcels in the outbox, also those that are left out.
+        pub(crate) fn parcels(&self) -> usize {
+            self.inner.read().unwrap().as_ref().unwrap().db.scan_prefix([PREFIX]).keys().count()
+        }
+    }
+
+    fn commit(store: &Store, outbox: &Outbox) {
+        let left_out = outbox.left_out(&store.view().unwrap().progress());
+        let (published_sequence, published_index) = (left_out.sequence, left_out.index);
+        let progress = v1::Progress { published_sequence, published_index, ..v1::Progress::default() };
+        store.commit_with(&Default::default(), &[], outbox, progress).unwrap();
     }
 
     fn sequences(changes: &[v1::Change]) -> Vec<u64> {
@@ -164,8 +184,7 @@ mod tests {
         let mut outbox = Outbox::default();
         (1..=300).for_each(|sequence| outbox.put(change(sequence)));
         assert_eq!(outbox.added(), 300);
-        let progress = v1::Progress { sequence: 300, ..v1::Progress::default() };
-        partition.store.commit_with(&Default::default(), &[], &outbox, progress.clone()).unwrap();
+        commit(&partition.store, &outbox);
         let at = |sequence| Mark { sequence, index: 0 };
         {
             let view = partition.store.view().unwrap();
@@ -178,20 +197,11 @@ mod tests {
             assert_eq!(view.outbox_up_to(at(10)).unwrap(), None, "the first parcel goes further");
             assert_eq!(view.outbox_up_to(at(300)).unwrap(), Some(at(300)));
         }
-        let parcels = || {
-            let inner = partition.store.inner.read().unwrap();
-            inner.as_ref().unwrap().db.scan_prefix([PREFIX]).keys().count()
-        };
+        let parcels = || partition.store.parcels();
         let all = parcels();
         assert!((2..10).contains(&all), "{all}");
 
         // What is published of a parcel that is not yet is there still; the others go with the next commit.
-        let commit = |outbox: &Outbox| {
-            let left_out = outbox.left_out(&partition.store.view().unwrap().progress());
-            let (published_sequence, published_index) = (left_out.sequence, left_out.index);
-            let progress = v1::Progress { published_sequence, published_index, ..progress.clone() };
-            partition.store.commit_with(&Default::default(), &[], outbox, progress).unwrap();
-        };
         let left = |up_to| {
             let view = partition.store.view().unwrap();
             (view.outbox_up_to(at(up_to)).unwrap(), sequences(&view.outbox_after(at(0), 1_000).unwrap()))
@@ -200,11 +210,28 @@ mod tests {
         assert!(last_whole.sequence > 100, "{last_whole:?}");
         let mut outbox = Outbox::default();
         outbox.leave_out(last_whole);
-        commit(&outbox);
+        commit(&partition.store, &outbox);
         let rest: Vec<u64> = (last_whole.sequence + 1..=300).collect();
         assert_eq!((left(299), parcels()), ((None, rest.clone()), all));
-        commit(&Outbox::default());
+        commit(&partition.store, &Outbox::default());
         assert_eq!((left(299), parcels()), ((None, rest), 1));
+    }
+
+    /// No more than 50 of them went, while one commit could bring more.
+    #[test]
+    fn however_many_parcels_are_published_the_next_commit_takes_them_out() {
+        let folder = Folder::new();
+        let store = &folder.open(3).store;
+        let mut outbox = Outbox::default();
+        let long = |sequence| v1::Change { event_id: "e".repeat(PARCEL_BYTES / 2), ..change(sequence) };
+        (1..=120).for_each(|sequence| outbox.put(long(sequence)));
+        commit(store, &outbox);
+        assert!(store.parcels() > 100, "{}", store.parcels());
+        let mut outbox = Outbox::default();
+        outbox.leave_out(Mark { sequence: 120, index: 0 });
+        commit(store, &outbox);
+        commit(store, &Outbox::default());
+        assert_eq!(store.parcels(), 0);
     }
 
     /// A change that takes so many bytes.
@@ -236,8 +263,7 @@ mod tests {
             outbox.puts.iter().all(|(parcel, _)| !parcel.changes[0].omitted),
             "the longest goes as it is"
         );
-        let progress = v1::Progress { sequence: 4, ..v1::Progress::default() };
-        partition.store.commit_with(&Default::default(), &[], &outbox, progress).unwrap();
+        commit(&partition.store, &outbox);
         let view = partition.store.view().unwrap();
         let found = view.outbox_after(Mark { sequence: 1, index: 0 }, 2).unwrap();
         assert_eq!(sequences(&found), [2, 3]);

@@ -5,8 +5,9 @@
 //!                                    no reader is in                                    no reader is in
 //! ```
 //!
-//! Whether the database shows a reader the old or the new value of a key in between, it sees the old one; all other keys
-//! are not written. Only for the two moments does anybody wait.
+//! Whether the database shows a reader the old or the new value of a key in between, it sees the old one. No other key is
+//! written, save for those of published changes, which go unnoted: no reader looks at them, see `outbox`. Only for the
+//! two moments does anybody wait.
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
@@ -30,9 +31,9 @@ pub(super) fn whole(db: &sled::Db) -> impl Iterator<Item = Found> + use<> {
 }
 
 /// Has the cache count the leaf that something was found in. Looks at pages are noted in one of 256 lists, and a list is held
-/// against the cache's bound not before it has 64 notes. Whoever goes through a whole database looks at each leaf once: 16,384 of
+/// against the cache's bound not before it has 64 notes. A walk through a whole database looks at each leaf once: 16,384 of
 /// them, some 180 MiB, were in memory however small the cache. Looked at once more for each key, ten of a leaf, a
-/// list is full of six.
+/// list is full of six. Who goes through all heads or all messages alone does not count, and may leave as many, no more.
 pub(super) fn count(db: &sled::Tree, found: &Found) {
     if let Ok((key, _)) = found {
         // Of a leaf that cannot be read the walk tells.

@@ -23,7 +23,7 @@ use groupfold_schemas::{frame, v1};
 use super::digests::{self, Sums};
 use super::format::{io, sync_folder};
 use super::{
-    CARRIED, Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, chain, database, open,
+    Error, FOLD_KEY, Open, PROGRESS_KEY, Settings, Standing, Store, Writes, chain, database, open, outbox,
     pages, published, put, unreadable_key,
 };
 
@@ -153,7 +153,7 @@ impl Store {
             }
             Ok(())
         };
-        // What is in the database is not kept beside it.
+        // Consumed, so that each entry is freed once it is written.
         write_in_batches(partition, &open.db, changes.puts, apply)?;
         let mut writes = Writes::default();
         digests::add(partition, &open.db, &changes.groups, &mut writes)?;
@@ -182,7 +182,7 @@ impl Store {
             Some(digest) => digest,
             None => {
                 digests::write_all(partition, &open.db)?;
-                Sums::of(partition, &open.db)?.entries
+                Sums::of(partition, &open.db, published(&open.progress))?.entries
             }
         };
         let digest = digest.to_bytes().to_vec().into();
@@ -221,7 +221,7 @@ impl Store {
         exchanged
     }
 
-    /// Takes what is no state but must outlive it over from the live store.
+    /// Takes what is no state but must outlive it over from the live store: changes that are still to be published.
     fn carry(&self, live: &Open) -> Result<(), Error> {
         let partition = self.partition();
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
@@ -232,14 +232,12 @@ impl Store {
         let (published_sequence, published_index) = (mark.sequence, mark.index);
         let progress = v1::Progress { published_sequence, published_index, ..open.progress.clone() };
         writes.put(PROGRESS_KEY, frame::encode(&progress));
-        for prefix in CARRIED {
-            for key in open.db.scan_prefix([*prefix]).keys() {
-                writes.remove(&key.map_err(|error| database(partition, error))?);
-            }
-            for entry in live.db.scan_prefix([*prefix]) {
-                let (key, value) = entry.map_err(|error| database(partition, error))?;
-                writes.put(&key, value);
-            }
+        for key in open.db.scan_prefix([outbox::PREFIX]).keys() {
+            writes.remove(&key.map_err(|error| database(partition, error))?);
+        }
+        for entry in live.db.range(outbox::behind(mark)) {
+            let (key, value) = entry.map_err(|error| database(partition, error))?;
+            writes.put(&key, value);
         }
         writes.write(partition, &open.db)?;
         self.sync(open)

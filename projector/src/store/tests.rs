@@ -272,9 +272,9 @@ fn digests_of_groups_that_do_not_add_up_are_damage() {
     let db = store.inner.read().unwrap().as_ref().unwrap().db.clone();
     store.verify().unwrap();
     // What is still to be published is no part of the state, but must be readable.
-    db.insert(b"O", b"x").unwrap();
+    db.insert(b"O\x01", b"x").unwrap();
     assert!(store.verify().unwrap_err().is_damage());
-    db.remove(b"O").unwrap();
+    db.remove(b"O\x01").unwrap();
     store.verify().unwrap();
     db.insert(b"DG", &[7; 16]).unwrap();
     assert!(store.verify().unwrap_err().is_damage());

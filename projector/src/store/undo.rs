@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The database's file is a log: what comes up after a crash is what was written up to some moment. So a commit that is
-//! not done has its parts there, or has written nothing; and it is taken back before anybody looks. The
+//! not done has its parts there, or has written nothing; and it is taken back before anybody looks. Published changes
+//! that it removed stay away then: they are not noted, for nobody looks at them any more, see `outbox`. The
 //! database's own batches would do the same, but hold a lock of the whole process while they are written,
 //! against readers and writers of every partition, and cost half as much again.
 

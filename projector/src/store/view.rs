@@ -7,10 +7,9 @@ use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{self, Key, Prefix, Source, Value};
 use groupfold_schemas::v1;
 
-use sled::IVec;
-
 use super::pages::{self, Entry, Pages};
-use super::{Error, Open, Shadow, database, digests, shadow};
+use super::shadow::{self, Found, Shadow};
+use super::{Error, Open, database, digests};
 
 /// A look at one partition. While it lasts the writer may write, hidden from it, but show nothing; so everything derived
 /// from it belongs to one position. Keep it short.
@@ -37,7 +36,7 @@ impl<'a> ReadView<'a> {
         &self,
         from: Bound<Vec<u8>>,
         to: Bound<Vec<u8>>,
-    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+    ) -> Result<impl Iterator<Item = Found> + use<'_>, Error> {
         let (open, shadow) = self.open()?;
         Ok(shadow::walk(&open.db, shadow, (from, to)))
     }
@@ -46,7 +45,7 @@ impl<'a> ReadView<'a> {
     pub(super) fn walk_back(
         &self,
         between: (Bound<Vec<u8>>, Bound<Vec<u8>>),
-    ) -> Result<impl Iterator<Item = sled::Result<(IVec, IVec)>> + use<'_>, Error> {
+    ) -> Result<impl Iterator<Item = Found> + use<'_>, Error> {
         let (open, shadow) = self.open()?;
         Ok(shadow::walk_back(&open.db, shadow, between))
     }
@@ -58,7 +57,7 @@ impl<'a> ReadView<'a> {
         after: Option<Vec<u8>>,
     ) -> Result<impl Iterator<Item = Result<Entry, Error>> + use<'_>, Error> {
         let from = after.map_or_else(|| Bound::Included(prefix.clone()), Bound::Excluded);
-        let under = move |entry: &sled::Result<(IVec, IVec)>| match entry {
+        let under = move |entry: &Found| match entry {
             Ok((key, _)) => key.starts_with(&prefix),
             Err(_) => true,
         };
@@ -150,7 +149,7 @@ impl<'a> ReadView<'a> {
         read: impl Fn(&[u8], &[u8]) -> Option<T>,
     ) -> Result<Vec<T>, Error> {
         let entries = self.walk(from, to)?.take(most);
-        let read = |entry: sled::Result<(IVec, IVec)>| {
+        let read = |entry: Found| {
             let (key, value) = entry.map_err(|error| database(self.partition, error))?;
             read(&key, &value).ok_or_else(|| Error::damaged(self.partition, entry::Error::Key))
         };
@@ -162,7 +161,7 @@ impl<'a> ReadView<'a> {
     /// # Errors
     /// The store is closed; each step tells for itself whether it cannot be read.
     pub(crate) fn entries(&self) -> Result<impl Iterator<Item = Result<Entry, Error>> + use<'_>, Error> {
-        let own = |entry: &sled::Result<(IVec, IVec)>| match entry {
+        let own = |entry: &Found| match entry {
             Ok((key, _)) => digests::is_entry(key),
             Err(_) => true,
         };

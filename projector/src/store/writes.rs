@@ -14,7 +14,7 @@ use super::{Error, database};
 pub(super) struct Writes {
     /// By key; `None` is a removal.
     pub(super) noted: HashMap<Vec<u8>, Option<IVec>>,
-    /// Removals of what nobody misses, also where the commit is taken back.
+    /// Removals that are not taken back with the commit.
     unnoted: Vec<Vec<u8>>,
 }
 
@@ -27,8 +27,8 @@ impl Writes {
         self.noted.insert(key.to_vec(), None);
     }
 
-    /// Removes what nobody misses: it is there or not, for readers until the commit is shown, and for good where that is
-    /// taken back. What it was is not noted.
+    /// Removes a key that no view shows any more since an earlier commit, which is synced. Taking this commit back does not
+    /// bring it back.
     pub(super) fn remove_unnoted(&mut self, key: Vec<u8>) {
         self.unnoted.push(key);
     }

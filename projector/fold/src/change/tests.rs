@@ -135,6 +135,18 @@ fn whoever_follows_the_changes_ends_with_the_members_and_the_window_that_are_sho
     }
 }
 
+/// All of them were forgotten, and looked at again.
+#[test]
+fn of_more_groups_than_are_remembered_no_more_are_forgotten_than_must_be() {
+    let source = Memory::default();
+    let mut telling = Telling::new(&source, Memory::default());
+    for n in 0..SHOWN_MAX + 20 {
+        let record = Record { group_id: format!("G{n}"), ..joined(1, &["w:1"]) };
+        telling.apply(&record, Contributions::of([&record]), at(n)).unwrap();
+        assert_eq!(telling.shown.len(), SHOWN_MAX.min(n + 1));
+    }
+}
+
 #[test]
 fn a_duplicate_changes_nothing() {
     let mut records = story();

@@ -175,6 +175,10 @@ fn what_is_published_is_not_told_again_and_leaves_the_outbox() {
     put(&partition, &[joined("G", 5, "2")]);
     let left = partition.store.view().unwrap().outbox_after(Mark::default(), 100).unwrap();
     assert!(!left.is_empty() && left.iter().all(|change| change.sequence == 5), "{left:?}");
+    // One of each batch that was folded: what is left out is hidden first, and gone with the commit after it.
+    assert_eq!(partition.store.parcels(), 2);
+    put(&partition, &[joined("G", 6, "3")]);
+    assert_eq!(partition.store.parcels(), 2);
 }
 
 #[test]

@@ -213,6 +213,22 @@ fn what_is_still_to_be_published_is_carried_over_and_what_the_other_one_had_is_n
 }
 
 #[test]
+fn what_is_published_is_not_carried_over() {
+    let folder = Folder::new();
+    let live = folder.open(3);
+    put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
+    let outbox = |store: &Store| store.view().unwrap().outbox_after(Default::default(), 100).unwrap();
+    let last = outbox(&live.store).last().map(groupfold_fold::change::mark_of).unwrap();
+    live.feed.advanced(last, 0);
+    put(&live, &[joined("G", 3, "2")]);
+    let expected = outbox(&live.store);
+    assert_eq!(live.store.parcels(), 2, "the published one is there still");
+    let beside = live.store.open_beside(Side::Rebuild, 16 << 20).unwrap();
+    live.store.swap(Side::Rebuild, &beside, true).unwrap();
+    assert_eq!((live.store.parcels(), outbox(&live.store)), (1, expected));
+}
+
+#[test]
 fn a_store_written_in_portions_has_no_digest_before_it_is_sealed() {
     let folder = Folder::new();
     let live = folder.open(3);

@@ -136,6 +136,27 @@ fn an_entry_that_the_digest_does_not_know_is_damage() {
     assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (0, 1));
 }
 
+/// Nobody reads it any more.
+#[test]
+fn a_published_parcel_that_cannot_be_read_sets_no_store_aside() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let progress =
+        v1::Progress { sequence: 9, published_sequence: 8, published_index: 7, ..Default::default() };
+    partition.store.commit(&Default::default(), &[], progress).unwrap();
+    let db = partition.store.inner.read().unwrap().as_ref().unwrap().db.clone();
+    let key = |index: u8| [b"O".as_slice(), &8_u64.to_be_bytes(), &[0, 0, 0, index]].concat();
+    db.insert(key(7), b"x").unwrap();
+    partition.store.verify().unwrap();
+    db.insert(key(8), b"x").unwrap();
+    assert!(partition.store.verify().unwrap_err().is_damage(), "that one waits");
+    db.remove(key(8)).unwrap();
+    db.flush().unwrap();
+    drop((db, partition));
+    let store = Store::open(folder.settings(3)).unwrap();
+    assert_eq!((store.view().unwrap().sequence(), aside(&folder)), (9, 0));
+}
+
 #[test]
 fn damaged_stores_do_not_pile_up() {
     let folder = Folder::new();
