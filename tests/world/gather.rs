@@ -76,7 +76,7 @@ async fn many_items_for_one_group_go_as_a_batch_and_one_by_itself() {
 }
 
 /// From so many on a batch costs less than a sync for each, as `append/lane.rs` has it.
-const BATCH_MIN: u64 = 48;
+const BATCH_MIN: u64 = 24;
 
 #[tokio::test]
 async fn as_many_as_make_a_batch_worth_it_are_one_and_one_less_are_none() {
@@ -90,7 +90,7 @@ async fn as_many_as_make_a_batch_worth_it_are_one_and_one_less_are_none() {
 }
 
 /// Messages on their way each by itself to a broker that syncs, as `append/lane.rs` has it.
-const ALONE_MAX: u64 = 16;
+const ALONE_MAX: u64 = 8;
 
 /// Where all were kept until what is on its way is answered, the disk would have nothing to do meanwhile; and where all went,
 /// a batch would wait for all of them.

@@ -28,10 +28,10 @@ const WAITING_MAX: usize = 4_096;
 /// Messages of a stream on their way at once, and so of a batch: the broker's own bound of a batch.
 pub(super) const FLIGHT_MAX: usize = 1_000;
 /// From this many on, one batch costs a broker that syncs less than a sync for each: a batch makes about five.
-const BATCH_MIN: usize = 48;
+const BATCH_MIN: usize = 24;
 /// Messages on their way each by itself to a broker that syncs: a batch waits for so many syncs at most, and with fewer
 /// the disk would at times have nothing to do.
-const ALONE_MAX: usize = 16;
+const ALONE_MAX: usize = 8;
 /// How often all who can run have their turn before a lane sends what it has: a request is read, worked on and handed over
 /// in about as many.
 const GATHER_TURNS: usize = 3;
