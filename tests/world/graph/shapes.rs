@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groupfold_tests::{fixture, fixtures};
+use groupfold_tests::{fixture, fixtures, wait_until};
 use serde_json::{Value, json};
 
-use super::{World, jpeg, upload};
+use super::{BOUND, World, jpeg, upload};
 
 /// Types by path, and how many items had the path at all.
 #[derive(Debug, Default)]
@@ -170,6 +170,12 @@ async fn everything_happens(world: &World) {
         }
         upload(world, &group, "image/jpeg", &jpeg(200, 200), &[("subject", "a"), ("description", "b")]).await;
         world.send(&group, json!({ "text": { "body": "hi" } })).await;
+        // Whoever is out before they looked at it never does.
+        wait_until("members have read a message", BOUND, async || {
+            let told = world.items().into_iter().map(|(field, item)| name_of(&field, &item));
+            if told.into_iter().any(|name| name == "messages read") { Ok(()) } else { Err("nobody has") }
+        })
+        .await;
         let people: Vec<Value> =
             people.chars().map(|number| json!({ "user": format!("1555000000{number}") })).collect();
         let out = json!({ "participants": people });
