@@ -132,7 +132,7 @@ pub(crate) async fn follow(
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, Problem> {
-    let feed = api.feed.ok_or_else(|| Problem::lacking("there is no change feed here"))?;
+    let feed = api.feed.as_ref().ok_or_else(|| Problem::lacking("there is no change feed here"))?;
     let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
     let subjects = feed.subjects(&params)?;
     let touched = feed.touched(&subjects);
@@ -167,7 +167,7 @@ pub(crate) async fn follow(
         follow::Gone::Unavailable(why) => unavailable(why),
         follow::Gone::Recreated | follow::Gone::Overtaken => moved(),
     })?;
-    let (shutdown, metrics) = (feed.shutdown, api.metrics);
+    let (shutdown, metrics) = (feed.shutdown.clone(), api.metrics.clone());
     let begun = false;
     let reader = stream::Reader {
         following,
