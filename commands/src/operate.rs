@@ -78,12 +78,13 @@ impl StoreReach {
     /// Of the memory, for one partition or for all.
     fn shares(&self, of_one: bool) -> Result<Shares, Failure> {
         let at_once = if of_one { Some(1) } else { self.at_once.map(usize::from) };
-        let least = mib(Shares::least(at_once.unwrap_or(1)));
-        if self.memory < least {
+        if let Some(count) = at_once
+            && let least = mib(Shares::least(count))
+            && self.memory < least
+        {
             return Err(Failure::Usage(format!(
-                "--memory {}: {} partitions at once need {least} MiB at least; give more, or a lower --at-once",
-                self.memory,
-                at_once.unwrap_or(1)
+                "--memory {}: {count} partitions at once need {least} MiB at least; give more, or a lower --at-once",
+                self.memory
             )));
         }
         Ok(Shares::alone((self.memory as usize) << 20, at_once))

@@ -142,18 +142,18 @@ pub(crate) async fn require(
     let (method, route) = (request.method().clone(), route.as_str().to_owned());
     let ids = path.iter().flat_map(RawPathParams::iter);
     let group = ids.filter(|(name, _)| *name == GROUP_PARAM).map(|(_, id)| id.to_owned()).next();
-    let admitted = match admit(&caller, &method, &route) {
+    let asked = match admit(&caller, &method, &route) {
         Ok(()) if api.tokens.is_open() && is_by_public_name(&request) => Err(Problem::public_name()),
         Ok(()) if !is_reading(&method) && is_of_another_site(request.headers()) => Err(Problem::cross_site()),
-        Ok(()) => match params {
-            Ok(params) => {
-                let looks_back = is_reading(&method) && LOOK_BACK.contains(&route.as_str());
-                // What is no moment, or cannot be looked back to, the answer says.
-                let at = if looks_back { params.at().ok().flatten() } else { None };
-                own_group(&api, &caller, &route, group.as_deref(), &params, at.as_ref()).await
-            }
-            Err(problem) => Err(problem),
-        },
+        admitted => admitted.and(params),
+    };
+    let admitted = match asked {
+        Ok(params) => {
+            let looks_back = is_reading(&method) && LOOK_BACK.contains(&route.as_str());
+            // What is no moment, or cannot be looked back to, the answer says.
+            let at = if looks_back { params.at().ok().flatten() } else { None };
+            own_group(&api, &caller, &route, group.as_deref(), &params, at.as_ref()).await
+        }
         Err(problem) => Err(problem),
     };
     let response = match admitted {

@@ -121,6 +121,7 @@ pub(crate) async fn ended(
 ) -> Result<Answer<Command>, Problem> {
     let wait = api.reads.longest_wait(freshness.wait_ms.unwrap_or(0));
     let deadline = tokio::time::Instant::now() + wait;
+    // First, as who waits for a position holds a place, and needs no second one meanwhile.
     api.reads.reach(&freshness, touched).await?;
     let _place = if wait.is_zero() { None } else { Some(api.reads.place()?) };
     // Whoever may not see it waits as for one that never was.

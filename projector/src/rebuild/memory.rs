@@ -4,6 +4,7 @@ const MIB: usize = 1024 * 1024;
 
 /// Memory that a rebuild takes, in bytes, where nothing else is set.
 pub const MEMORY_DEFAULT: usize = 512 * MIB;
+
 /// The program itself, its threads, and what was freed and is not given back yet.
 const AROUND_BYTES: usize = 64 * MIB;
 /// Of a partition at work, beside what is shared out: the buffers and indexes of two databases, what they read beyond their
