@@ -1,7 +1,7 @@
 //! One partition: its loop, and what readers share with it.
 //!
-//! The loop is the only writer of the partition's store. It waits in one place (the tail, cancellable)
-//! and works in another (load, fold, commit: blocking, never interrupted), one batch at a time.
+//! The loop is the only writer of the partition's store. It waits (for the tail, for the feed, for its turn) where it can
+//! be told of trouble, and works (load, fold, commit: blocking, never interrupted) one batch at a time.
 
 mod bound;
 pub(crate) mod fold;
@@ -117,6 +117,14 @@ impl Partition {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits until somebody else had trouble with the store.
+    async fn trouble(&self) -> Trouble {
+        tokio::select! {
+            () = self.damage.notified() => Trouble::Damaged,
+            () = self.failed.notified() => Trouble::Closed,
+        }
+    }
+
     /// Tells the loop about a store that was found damaged while reading.
     pub(crate) fn report(&self, error: &store::Error) {
         tracing::error!(partition = self.id, error = %store::chain(error), "store cannot be read");
@@ -126,6 +134,15 @@ impl Partition {
             self.failed.notify_one();
         }
     }
+}
+
+/// What readers and the publisher had with a store.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// An entry could not be read.
+    Damaged,
+    /// It is closed, or takes no writes.
+    Closed,
 }
 
 fn status_of(progress: &v1::Progress) -> Status {
@@ -175,32 +192,17 @@ impl Loop {
 
     async fn fold_all(&mut self) -> Result<(), Stop> {
         loop {
-            let (damage, failed) = (Arc::clone(&self.partition.damage), Arc::clone(&self.partition.failed));
+            let partition = self.partition.clone();
             let batch = tokio::select! {
                 batch = self.tail.next_batch() => batch?,
-                () = damage.notified() => {
-                    let turn = Arc::clone(&self.partition.turn);
-                    let _turn = turn.lock().await;
-                    self.is_sound().await?;
-                    continue;
-                }
-                () = failed.notified() => {
-                    self.open_if_closed().await?;
+                trouble = partition.trouble() => {
+                    self.look_into(trouble).await?;
                     continue;
                 }
             };
             let Some(batch) = batch else { return Ok(()) };
-            // What is published already must be known, and what is not must not pile up.
-            tokio::select! {
-                () = self.partition.feed.ready() => {}
-                () = failed.notified() => {
-                    self.open_if_closed().await?;
-                    // Read again: where the store stands now may be before it.
-                    let progress = self.progress()?;
-                    self.go_on_after(&progress);
-                    continue;
-                }
-                () = self.shutdown.cancelled() => return Ok(()),
+            if !self.may_fold().await? {
+                continue;
             }
             let turn = Arc::clone(&self.partition.turn);
             let _turn = turn.lock().await;
@@ -218,6 +220,32 @@ impl Loop {
                 }
                 Err(fold::Error::Store(error)) => return Err(Stop::store(&error)),
             }
+        }
+    }
+
+    /// Waits until what is published already is known, and what is not does not pile up. False if the batch is to be read
+    /// again: it is time to end, or something was set right meanwhile, and where the store stands now may be before it.
+    async fn may_fold(&mut self) -> Result<bool, Stop> {
+        let partition = self.partition.clone();
+        let trouble = tokio::select! {
+            () = partition.feed.ready() => return Ok(true),
+            trouble = partition.trouble() => trouble,
+            () = self.shutdown.cancelled() => return Ok(false),
+        };
+        self.look_into(trouble).await?;
+        let progress = self.progress()?;
+        self.go_on_after(&progress);
+        Ok(false)
+    }
+
+    async fn look_into(&mut self, trouble: Trouble) -> Result<(), Stop> {
+        match trouble {
+            Trouble::Damaged => {
+                let turn = Arc::clone(&self.partition.turn);
+                let _turn = turn.lock().await;
+                self.is_sound().await.map(drop)
+            }
+            Trouble::Closed => self.open_if_closed().await,
         }
     }
 

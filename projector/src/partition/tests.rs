@@ -81,3 +81,18 @@ async fn a_store_that_comes_up_empty_when_it_is_opened_anew_follows_the_stream_t
     let identity = looped.tail.identity();
     assert_eq!((identity.sequence, identity.created.as_deref()), (0, Some("created")));
 }
+
+/// Nobody looked into it while the change feed took nothing; and where a parcel of it is at fault, it never would have.
+#[tokio::test]
+async fn damage_is_looked_into_while_the_change_feed_takes_nothing() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let mut looped = looped(&partition).await;
+    // Nobody knows what is published.
+    partition.store.rest();
+    partition.damage.notify_one();
+    let may_fold = tokio::time::timeout(Duration::from_secs(60), looped.may_fold()).await.expect("it was told");
+    assert!(!may_fold.unwrap(), "the batch is read again");
+    assert_eq!(partition.store.view().unwrap().sequence(), 1, "it was looked through");
+}
