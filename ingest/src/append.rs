@@ -73,11 +73,16 @@ impl Appender<'_> {
         traceparent: Option<&str>,
     ) -> Result<Receipt, Error> {
         let deadline = Instant::now() + self.deadline;
-        self.broker.admits()?;
         let mut receipt = Receipt::default();
         let payload_max = self.broker.client().max_payload();
         let received = items.len();
         let messages = self.messages(items, delivery, payload_max, &mut receipt);
+        if messages.is_empty() {
+            // It needs no log, and says nothing of how that is.
+            self.tally.acknowledged(received, &receipt);
+            return Ok(receipt);
+        }
+        self.broker.admits()?;
         crash::at(Point::AppendBegin);
         let acks = match self.publish_all(&messages, traceparent, deadline).await {
             Ok(acks) => acks,
@@ -156,7 +161,7 @@ impl Appender<'_> {
         for (mut sending, handed_over) in under_way {
             let outcome = match handed_over {
                 Ok(told) => timeout_at(patience, told).await.ok().and_then(Result::ok),
-                Err(_) => None,
+                Err(_) => Some(Err(Error::Crowded)),
             };
             let error = match outcome.unwrap_or(Err(Error::Unacknowledged)) {
                 Ok(stored) => {
@@ -166,10 +171,10 @@ impl Appender<'_> {
                 }
                 Err(error) => error,
             };
-            sending.unsure |= !matches!(error, Error::Disconnected);
+            let published = !matches!(error, Error::Disconnected | Error::Crowded);
+            sending.unsure |= published;
             match error {
-                // Nothing was published.
-                Error::Disconnected => {}
+                _ if !published => {}
                 _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown, 1),
                 _ => self.metrics.acks(AckOutcome::Rejected, 1),
             }

@@ -18,6 +18,7 @@ use crate::append::{Appender, Receipt};
 use crate::detached::Detached;
 use crate::receiver::Inner;
 use crate::respond::{self, Answer, Refusal};
+use crate::settings::Settings;
 use crate::system::now_ms;
 use crate::trace::Trace;
 use crate::verify::RawWebhook;
@@ -148,6 +149,12 @@ async fn accept(
 fn append_deadline(base: Duration, items: usize) -> Duration {
     let items = u32::try_from(items).unwrap_or(u32::MAX);
     base.saturating_add(APPEND_PER_ITEM.saturating_mul(items).min(APPEND_MORE_MAX))
+}
+
+/// How long a webhook may take at the most, from its head to its answer.
+pub(crate) fn longest(settings: &Settings) -> Duration {
+    let append = append_deadline(settings.append_deadline, usize::MAX);
+    settings.body_deadline.saturating_add(append)
 }
 
 fn log(receipt: &Receipt, trace: &Trace, began: Instant) {

@@ -110,7 +110,7 @@ async fn drain(shared: &Shared) -> DrainReport {
     let in_flight = shared.door.in_flight();
     tracing::info!(in_flight, connections = shared.connections.len(), "draining");
     let budget = shared.door.settings.drain_budget;
-    // In this order: connections hand out work until they end.
+    // In this order: connections, and the streams of those that have some, hand out work until they end.
     let all = async {
         shared.connections.wait().await;
         shared.work.wait().await;

@@ -37,6 +37,9 @@ pub(crate) enum Error {
     /// The broker did not answer before and has not answered since.
     #[error("the broker does not answer")]
     Stalled,
+    /// Not published: as many as may wait for the stream did until then.
+    #[error("too many messages wait for the stream")]
+    Crowded,
     /// Published, and nobody knows whether it arrived.
     #[error("the log did not acknowledge in time")]
     Unacknowledged,
@@ -81,6 +84,7 @@ impl Error {
         match self {
             Self::Disconnected => "broker_disconnected",
             Self::Stalled => "broker_stalled",
+            Self::Crowded => "stream_crowded",
             Self::Unacknowledged => "unacknowledged",
             Self::NoStream => "no_stream",
             Self::OtherLog => "log_made_anew",
@@ -99,6 +103,7 @@ impl Error {
     pub(crate) fn is_worth_retrying(&self) -> bool {
         match self {
             Self::Disconnected
+            | Self::Crowded
             | Self::Unacknowledged
             | Self::NoStream
             | Self::DuplicateInFlight

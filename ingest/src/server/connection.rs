@@ -11,9 +11,10 @@ use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 use super::patience::Patience;
 use super::preface::{First, Protocol, Rewound};
@@ -126,7 +127,7 @@ async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
             answer
         }
     });
-    let connection = http2::Builder::new(TokioExecutor::new())
+    let connection = http2::Builder::new(Streams(shared.connections.clone()))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS_MAX)
         .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
@@ -146,9 +147,18 @@ async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     }
     connection.as_mut().graceful_shutdown();
     // An error here is the peer's, and it is told by the protocol. One that gives its streams no window ends never.
-    let settings = &shared.door.settings;
-    let longest = settings.body_deadline.saturating_add(settings.append_deadline);
+    let longest = request::longest(&shared.door.settings);
     let _ = tokio::time::timeout(LAST_MAX.max(longest), connection).await;
+}
+
+/// Runs the streams of a connection where a drain waits for them, too: one that ends by itself hands them over to nobody.
+#[derive(Clone)]
+struct Streams(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        drop(self.0.spawn(stream));
+    }
 }
 
 /// Requests of one connection under way.
