@@ -307,9 +307,9 @@ impl Loop {
         let work = tokio::task::spawn_blocking(move || {
             let _guard = span.enter();
             let parts = batch.into_iter().map(|item| vec![item]).chain([together]);
-            // One commit a message may take long: nobody who ends waits for the rest, which is read again.
+            // Nobody who ends waits for the rest, which is read again.
             let mut parts = parts.take_while(|_| !shutdown.is_cancelled());
-            parts.try_for_each(|items| fold::fold(&partition, &metrics, &created, items))
+            parts.try_for_each(|items| fold::fold(&partition, &metrics, &created, items, &shutdown))
         });
         work.await.map_err(|panic| self.panicked(panic))??;
         let progress = self.partition.store.view()?.progress();

@@ -13,6 +13,7 @@ use groupfold_schemas::log::partition_of;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::{frame, v1};
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::api::params::{EntryCursor, IdList, Params, id_cursor, usage_cursor};
@@ -87,7 +88,8 @@ impl Ledger {
                 Item { sequence, log_time_ms: 1, payload, trace_id: None }
             };
             let items = (next..).zip(ours).map(item).collect();
-            fold::fold(partition, &self.metrics, "probe", items).map_err(fold::Error::of_store)?;
+            fold::fold(partition, &self.metrics, "probe", items, &CancellationToken::new())
+                .map_err(fold::Error::of_store)?;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use groupfold_schemas::id::EventId;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{frame, v1};
 use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 use crate::partition::{Partition, fold};
@@ -118,6 +119,12 @@ pub(crate) fn put(partition: &Partition, records: &[v1::Record]) {
 }
 
 pub(crate) fn put_items(partition: &Partition, items: Vec<Item>) -> Result<(), store::Error> {
-    let folded = fold::fold(partition, &Metrics::register(&mut Registry::default()), "created", items);
+    let folded = fold::fold(
+        partition,
+        &Metrics::register(&mut Registry::default()),
+        "created",
+        items,
+        &CancellationToken::new(),
+    );
     folded.map_err(fold::Error::of_store)
 }

@@ -12,8 +12,8 @@ use crate::contribute::unknown;
 use crate::entry::{Error, Key, Memory, Value, group_of};
 
 pub use known::{Known, SPARED_BYTES_MAX};
-pub(crate) use working::Step;
 pub use working::Working;
+pub(crate) use working::{Made, Step};
 
 /// What records contribute, by key: all that must be loaded before they can be applied.
 #[derive(Debug, Default)]

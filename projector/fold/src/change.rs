@@ -2,8 +2,9 @@
 //! before it. So a change is a function of the log up to its event, whatever the batches and restarts; an event
 //! that makes nothing different, a duplicate say, yields none.
 //!
-//! Receipts are compared entry by entry, and so is a group where its head alone is another. Whatever else touches a
-//! group is compared as the group is shown: late facts and identity changes alter more than the entries they bring.
+//! Receipts are compared entry by entry, and so is a group where its head alone is another. A report at the end of a
+//! history is followed, and compared in what it concerns. Whatever else touches a group is compared as the group is
+//! shown: late facts and identity changes alter more than the entries they bring.
 
 mod diff;
 mod overlay;
@@ -11,6 +12,7 @@ mod reach;
 #[cfg(test)]
 mod tests;
 mod touched;
+mod tracked;
 
 use std::collections::BTreeMap;
 
@@ -23,6 +25,8 @@ use crate::entry::{self, Key, Memory, Source, Value};
 use crate::view::{self, Group};
 use overlay::Overlay;
 use reach::Reach;
+use touched::Touched;
+use tracked::Tracked;
 
 /// Why changes cannot be told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,8 +53,20 @@ pub struct At {
 pub struct Telling<'a, S> {
     source: &'a S,
     working: Working,
-    /// Groups as they are after the last record applied.
-    shown: BTreeMap<String, Option<Group>>,
+    /// Groups as they are after the last record applied; `None` for one that no event spoke of.
+    tracked: BTreeMap<String, Option<Box<Tracked>>>,
+    touched: Touched,
+    /// How often a group was read.
+    #[cfg(test)]
+    loads: usize,
+}
+
+/// A group that a record touches.
+enum Turn {
+    /// It was followed: what is different.
+    Followed(Box<Tracked>, Vec<Difference>),
+    /// It is loaded anew once the record is applied: what it was before.
+    Anew(Option<Box<Group>>),
 }
 
 /// Something that differs, without where and when.
@@ -67,7 +83,19 @@ impl<'a, S: Source> Telling<'a, S> {
     /// Begins with the state that `source` shows. `loaded` must hold those of its entries that the records to
     /// come contribute to.
     pub fn new(source: &'a S, loaded: Memory) -> Self {
-        Self { source, working: Working::over(loaded), shown: BTreeMap::new() }
+        Self {
+            source,
+            working: Working::over(loaded),
+            tracked: BTreeMap::new(),
+            touched: Touched::default(),
+            #[cfg(test)]
+            loads: 0,
+        }
+    }
+
+    /// Says which records will be applied, so that what their identity changes need of all groups is read at once.
+    pub fn expect<'r>(&mut self, records: impl IntoIterator<Item = &'r Record>) {
+        self.touched.expect(records);
     }
 
     /// Applies a record with its contributions and tells what it makes different, in an order that stays.
@@ -84,29 +112,47 @@ impl<'a, S: Source> Telling<'a, S> {
         if step.0.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut changes, mut of_groups) = (Vec::new(), Vec::new());
+        let (mut changes, mut turns) = (Vec::new(), Vec::new());
         match Reach::of(&step, &self.working) {
             Reach::Nothing => {}
             Reach::Head(old, new) => {
-                let of_head = compare_heads(&mut self.shown, &record.group_id, old, new);
+                let of_head = compare_heads(&record.group_id, old, new);
                 push(&mut changes, record, at, &record.group_id, of_head);
+                if let Some(Some(tracked)) = self.tracked.get_mut(&record.group_id) {
+                    tracked.set_head(new);
+                }
             }
             Reach::All => {
                 for group in self.groups_of(record)? {
-                    let before = self.shown.remove(&group).map_or_else(|| self.look(&group), Ok)?;
-                    of_groups.push((group, before));
+                    let turn = self.turn(&group, record, &step)?;
+                    turns.push((group, turn));
                 }
             }
         }
         let of_message = self.of_message(record, &step);
+        self.touched.learn(&step);
         self.working.take(step);
-        for (group, before) in of_groups {
-            let after = self.look(&group)?;
-            push(&mut changes, record, at, &group, diff::groups(before.as_ref(), after.as_ref()));
-            self.shown.insert(group, after);
+        for (group, turn) in turns {
+            let (tracked, found) = match turn {
+                Turn::Followed(tracked, found) => {
+                    debug_assert_eq!(
+                        view::group(&self.overlay(), &group)?,
+                        Some(tracked.group()),
+                        "followed, {group} is not as it is read: {record:?}"
+                    );
+                    (Some(tracked), found)
+                }
+                Turn::Anew(before) => {
+                    let tracked = self.load(&group)?;
+                    let after = tracked.as_ref().map(|tracked| tracked.group());
+                    (tracked, diff::groups(before.as_deref(), after.as_ref()))
+                }
+            };
+            push(&mut changes, record, at, &group, found);
+            self.tracked.insert(group, tracked);
         }
-        while self.shown.len() > SHOWN_MAX {
-            self.shown.pop_first();
+        while self.tracked.len() > TRACKED_MAX {
+            self.tracked.pop_first();
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -117,10 +163,28 @@ impl<'a, S: Source> Telling<'a, S> {
         self.working.finish()
     }
 
+    /// What a step not yet taken does to a group.
+    fn turn(&mut self, group: &str, record: &Record, step: &Step) -> Result<Turn, Error<S::Error>> {
+        let tracked = match self.tracked.remove(group) {
+            Some(tracked) => tracked,
+            None => self.load(group)?,
+        };
+        let Some(mut tracked) = tracked else { return Ok(Turn::Anew(None)) };
+        let followed = match record.group_id == group {
+            true => tracked.follow(&self.overlay(), &step.0, &self.working)?,
+            false => None,
+        };
+        Ok(match followed {
+            Some((before, after)) => Turn::Followed(tracked, diff::groups(Some(&before), Some(&after))),
+            None => Turn::Anew(Some(Box::new(tracked.group()))),
+        })
+    }
+
     /// Groups that the record can make look different.
-    fn groups_of(&self, record: &Record) -> Result<Vec<String>, Error<S::Error>> {
+    fn groups_of(&mut self, record: &Record) -> Result<Vec<String>, Error<S::Error>> {
+        let overlay = Overlay { below: self.source, above: &self.working };
         let mut groups = match record.kind() {
-            Some(Kind::IdentityChanged(event)) => touched::groups(&self.overlay(), record, event)?,
+            Some(Kind::IdentityChanged(event)) => self.touched.groups(&overlay, record, event)?,
             _ => Vec::new(),
         };
         // An identity change told within a group says of that group where it belongs, as every event does.
@@ -134,8 +198,12 @@ impl<'a, S: Source> Telling<'a, S> {
         Overlay { below: self.source, above: &self.working }
     }
 
-    fn look(&self, group: &str) -> Result<Option<Group>, Error<S::Error>> {
-        view::group(&self.overlay(), group)
+    fn load(&mut self, group: &str) -> Result<Option<Box<Tracked>>, Error<S::Error>> {
+        #[cfg(test)]
+        {
+            self.loads += 1;
+        }
+        Ok(Tracked::load(&self.overlay(), group)?.map(Box::new))
     }
 
     fn of_message(&self, record: &Record, step: &Step) -> Vec<Difference> {
@@ -161,29 +229,14 @@ impl<'a, S: Source> Telling<'a, S> {
     }
 }
 
-/// What two heads of a group show differently. Of all that they do not say nothing changed: it is left out on both sides,
-/// and as it was where the group is remembered.
-fn compare_heads(
-    shown: &mut BTreeMap<String, Option<Group>>,
-    group: &str,
-    old: &v1::GroupHead,
-    new: &v1::GroupHead,
-) -> Vec<Difference> {
+/// What two heads of a group show differently. Of all that they do not say nothing changed: it is left out on both sides.
+fn compare_heads(group: &str, old: &v1::GroupHead, new: &v1::GroupHead) -> Vec<Difference> {
     let [old, new] = [old, new].map(|head| view::bare(group, head.clone()));
-    let found = diff::groups(Some(&old), Some(&new));
-    if let Some(shown) = shown.get_mut(group) {
-        *shown = shown.take().map(|Group { members, window, policy, .. }| Group {
-            members,
-            window,
-            policy,
-            ..new
-        });
-    }
-    found
+    diff::groups(Some(&old), Some(&new))
 }
 
-/// Groups remembered as they are shown: few commits touch more. One that is forgotten is looked at again.
-const SHOWN_MAX: usize = 256;
+/// Groups that are followed at once: few commits touch more. One that is forgotten is loaded again.
+const TRACKED_MAX: usize = 256;
 
 fn reported(record: &Record) -> Option<&v1::Participant> {
     match record.kind()? {

@@ -14,6 +14,7 @@
 
 mod alias;
 mod change;
+mod follow;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -89,12 +90,8 @@ impl Identity {
         let mut identity = Self { known, ..Self::default() };
         let mut steps: BTreeMap<(At, String, String), Step<'_>> = BTreeMap::new();
         for (a, b, time_ms) in links {
-            // A number that changes hands does so before anything else is linked to it in that second.
-            let rank = if number_and_user_id(a, b).is_some() { '0' } else { '1' };
-            steps.insert(
-                ((*time_ms, Phase::Use), format!("{rank}{}", a.encode()), b.encode()),
-                Step::Link(a, b),
-            );
+            let (first, second) = place_of_link(a, b);
+            steps.insert(((*time_ms, Phase::Use), first, second), Step::Link(a, b));
         }
         for rename in renames {
             let stamp = rename.stamp.clone().unwrap_or_default();
@@ -326,6 +323,12 @@ impl Identity {
             self.parents.insert(child, root);
         }
     }
+}
+
+/// Where a link stands among those of its second: a number that changes hands does so before anything else is linked to it.
+fn place_of_link(a: &Alias, b: &Alias) -> (String, String) {
+    let rank = if number_and_user_id(a, b).is_some() { '0' } else { '1' };
+    (format!("{rank}{}", a.encode()), b.encode())
 }
 
 /// The two of them in this order, if that is what they are. Of a link the lesser name is the first: the user id.

@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use groupfold_schemas::v1::{self, Evidence, FactKind, JoinVia};
 
 use crate::entry::{FactAt, Key, Prefix, Source, Value};
-use crate::identity::{
-    Alias, AliasKind, Applied, Identity, Known, PersonKey, names, names_of_rename, spelled,
-};
+use crate::identity::{Alias, AliasKind, Applied, Identity, Known, PersonKey, names, spelled};
 use crate::view::{Between, MemberStatus, is_policy};
 
+mod follow;
 mod meanwhile;
+mod renames;
 mod step;
 
+pub(crate) use follow::News;
 use meanwhile::Meanwhile;
+pub(crate) use renames::Renames;
 use step::step;
 
 /// How a person stands to a group, see [`MemberStatus`].
@@ -37,6 +39,7 @@ pub(crate) struct Membership {
 }
 
 /// A line of the history with the person it means.
+#[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) at: FactAt,
     pub(crate) fact: v1::Fact,
@@ -58,6 +61,7 @@ struct Snapshots {
 }
 
 /// A group's persons and history.
+#[derive(Debug)]
 pub(crate) struct Roster {
     pub(crate) identity: Identity,
     pub(crate) members: BTreeMap<PersonKey, Membership>,
@@ -66,6 +70,7 @@ pub(crate) struct Roster {
     pub(crate) lines: Vec<Line>,
     /// Identity changes of persons who were in the group, or wanted to be, at the time.
     pub(crate) changes: Vec<(Applied, PersonKey)>,
+    end: follow::End,
 }
 
 impl Roster {
@@ -121,6 +126,7 @@ impl Roster {
             .collect::<Vec<_>>();
         let identity = Identity::derive(&links, renames.found(), uses, known);
         let mut roster = Self {
+            end: follow::End::of(&facts),
             identity,
             members: BTreeMap::new(),
             user_names: BTreeMap::new(),
@@ -129,12 +135,17 @@ impl Roster {
         };
         roster.replay(facts);
         for (alias, time_ms, text) in user_names {
-            let Some(person) = roster.identity.person(&[alias], time_ms) else { continue };
-            let reported = (time_ms, text);
-            let last = roster.user_names.entry(person).or_insert_with(|| reported.clone());
-            *last = reported.max(std::mem::take(last));
+            roster.call(alias, time_ms, text);
         }
         Ok(roster)
+    }
+
+    /// Takes note that somebody had a user name.
+    fn call(&mut self, alias: Alias, time_ms: i64, user_name: String) {
+        let Some(person) = self.identity.person(&[alias], time_ms) else { return };
+        let reported = (time_ms, user_name);
+        let last = self.user_names.entry(person).or_insert_with(|| reported.clone());
+        *last = reported.max(std::mem::take(last));
     }
 
     /// The user name that was reported last for a person, be it by a message or a receipt.
@@ -169,7 +180,10 @@ impl Roster {
             match (fact.kind(), fact.evidence()) {
                 (FactKind::SnapshotTaken, _) => self.taken(&at, &fact, &mut snapshots),
                 (_, Evidence::Snapshot) => self.listed(at, fact, &mut snapshots),
-                _ => self.line(at, fact),
+                _ => {
+                    let line = self.line(at, fact);
+                    self.lines.push(line);
+                }
             }
         }
         changes.into_iter().for_each(|change| self.changed(change));
@@ -196,7 +210,8 @@ impl Roster {
         self.members.iter().find(|(_, membership)| asks(membership)).map(|(person, _)| person.clone())
     }
 
-    fn line(&mut self, at: FactAt, fact: v1::Fact) {
+    /// What a report says in the history, of how somebody stands since.
+    fn line(&mut self, at: FactAt, fact: v1::Fact) -> Line {
         let person = self.person(&fact, at.time_ms).or_else(|| self.asker(&fact));
         let mut via = fact.via();
         if let Some(person) = &person {
@@ -206,7 +221,7 @@ impl Roster {
                 self.members.insert(person.clone(), new);
             }
         }
-        self.lines.push(Line { at, fact, person, via, between: None });
+        Line { at, fact, person, via, between: None }
     }
 
     /// What a snapshot lists is a line only where it is news: that somebody stands otherwise than was known.
@@ -283,43 +298,4 @@ pub(crate) fn is_of_members(fact: &v1::Fact) -> bool {
 
 fn time_of(change: &Applied) -> i64 {
     change.rename.stamp.as_ref().map_or(0, |stamp| stamp.time_ms)
-}
-
-/// Identity changes that names take part in, followed through the names that those mention. Each once.
-#[derive(Default)]
-pub(crate) struct Renames {
-    asked: BTreeSet<Alias>,
-    found: BTreeMap<String, v1::Rename>,
-}
-
-impl Renames {
-    /// Adds those of some names; returns the names that these mention. What was asked for is not read again.
-    pub(crate) fn follow<S: Source>(
-        &mut self,
-        source: &S,
-        account: &str,
-        from: impl IntoIterator<Item = Alias>,
-    ) -> Result<Vec<Alias>, S::Error> {
-        let mut open: Vec<Alias> = from.into_iter().collect();
-        let mut mentioned = Vec::new();
-        while let Some(alias) = open.pop() {
-            if !self.asked.insert(alias.clone()) {
-                continue;
-            }
-            let prefix = Prefix::Renames { account: account.to_owned(), alias };
-            for (key, value) in source.scan(&prefix)? {
-                if let (Key::Rename { event_id, .. }, Value::Rename(rename)) = (key, value) {
-                    let names = names_of_rename(&rename);
-                    mentioned.extend(names.iter().cloned());
-                    open.extend(names);
-                    self.found.insert(event_id, rename);
-                }
-            }
-        }
-        Ok(mentioned)
-    }
-
-    fn found(&self) -> impl Iterator<Item = &v1::Rename> {
-        self.found.values()
-    }
 }

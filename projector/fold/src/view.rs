@@ -10,7 +10,7 @@ mod usage;
 use groupfold_schemas::v1;
 
 pub use command::{CLOCKS_MS, Command, CommandPage, CommandStatus, command, commands, outcomes_since};
-pub(crate) use group::bare;
+pub(crate) use group::{Loaded, account_of, bare};
 pub use group::{group, status_of};
 pub(crate) use policy::is_policy;
 pub use policy::{Policy, policy, policy_of};

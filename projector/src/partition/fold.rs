@@ -11,6 +11,7 @@ use groupfold_fold::entry::Memory;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::crash::{self, Point};
 use groupfold_schemas::{frame, log, v1};
+use tokio_util::sync::CancellationToken;
 
 use super::{Partition, bound};
 use crate::loss::LOST;
@@ -59,12 +60,13 @@ impl Error {
 }
 
 /// Folds messages in order, in as many commits as the bound of keys asks for. Each commit is told to
-/// readers as soon as it is on the device.
+/// readers as soon as it is on the device. When it is time to end, what was begun is committed and the rest left.
 pub(crate) fn fold(
     partition: &Partition,
     metrics: &Metrics,
     stream_created: &str,
     items: Vec<Item>,
+    ending: &CancellationToken,
 ) -> Result<(), Error> {
     crash::at(Point::FoldBegin);
     // Taken, and put back only once all that was learned of is in the store.
@@ -74,7 +76,12 @@ pub(crate) fn fold(
         caught(at, || items.into_iter().map(|item| message(item, &mut known)).collect())?;
     while !messages.is_empty() {
         let later = messages.split_off(chunk_len(&messages));
-        Commit { partition, metrics, stream_created }.chunk(messages)?;
+        let all = messages.len();
+        let folded = Commit { partition, metrics, stream_created, ending }.chunk(messages)?;
+        if folded < all || (ending.is_cancelled() && !later.is_empty()) {
+            // Known would be what is not in the store.
+            return Ok(());
+        }
         messages = later;
     }
     *partition.known() = known;
@@ -148,16 +155,19 @@ struct Commit<'a> {
     partition: &'a Partition,
     metrics: &'a Metrics,
     stream_created: &'a str,
+    ending: &'a CancellationToken,
 }
 
 impl Commit<'_> {
-    fn chunk(&self, mut messages: Vec<Message>) -> Result<(), Error> {
+    /// Returns how many of the messages were folded: all, unless it is time to end, and one at least.
+    fn chunk(&self, mut messages: Vec<Message>) -> Result<usize, Error> {
         let at = messages.first().zip(messages.last()).map(|(first, last)| (first.sequence, last.sequence));
         let (changes, outbox) = caught(at, || self.changes(&mut messages))??;
-        Ok(self.commit(&messages, &changes, &outbox)?)
+        self.commit(&messages, &changes, &outbox)?;
+        Ok(messages.len())
     }
 
-    fn changes(&self, messages: &mut [Message]) -> Result<(Changes, Outbox), store::Error> {
+    fn changes(&self, messages: &mut Vec<Message>) -> Result<(Changes, Outbox), store::Error> {
         let group =
             |message: &Message| message.record.as_ref().is_ok_and(|read| crash::panics(&read.group_id));
         assert!(!messages.iter().any(group), "the fold was told to panic");
@@ -170,7 +180,7 @@ impl Commit<'_> {
         if messages.last().is_some_and(|last| last.sequence < published.sequence) {
             // Folded again: all that these events made different is told already.
             let mut working = Working::over(loaded);
-            for message in &mut *messages {
+            for message in messages.iter_mut() {
                 let contributions = std::mem::take(&mut message.contributions);
                 working
                     .apply(contributions)
@@ -188,7 +198,7 @@ impl Commit<'_> {
     /// Applies messages one by one, so that what each makes different does not depend on the batch.
     fn tell_changes(
         &self,
-        messages: &mut [Message],
+        messages: &mut Vec<Message>,
         loaded: Memory,
         published: Mark,
     ) -> Result<(Changes, Outbox), store::Error> {
@@ -198,7 +208,14 @@ impl Commit<'_> {
             outbox.leave_out(parcel);
         }
         let mut telling = Telling::new(&view, loaded);
-        for message in messages {
+        telling.expect(messages.iter().filter_map(|message| message.record.as_ref().ok()));
+        let mut folded = 0;
+        for message in messages.iter_mut() {
+            // A message may alter many groups of long histories.
+            if folded > 0 && self.ending.is_cancelled() {
+                break;
+            }
+            folded += 1;
             let contributions = std::mem::take(&mut message.contributions);
             let Ok(record) = &message.record else { continue };
             let at = At { sequence: message.sequence, log_time_ms: message.log_time_ms };
@@ -213,6 +230,7 @@ impl Commit<'_> {
                 }
             }
         }
+        messages.truncate(folded);
         Ok((telling.finish(), outbox))
     }
 

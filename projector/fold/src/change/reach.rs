@@ -5,7 +5,7 @@ use groupfold_schemas::v1::GroupHead;
 use crate::apply::{Step, Working};
 use crate::entry::Value;
 use crate::membership::is_of_members;
-use crate::view::is_policy;
+use crate::view::{account_of, is_policy};
 
 /// What must be compared.
 pub(super) enum Reach<'a> {
@@ -24,7 +24,7 @@ impl<'a> Reach<'a> {
         for made in &step.0 {
             match (working.before(made), &*made.new) {
                 // A group's identity changes are those of its account.
-                (Some(Value::Head(old)), Value::Head(new)) if account(old) == account(new) => {
+                (Some(Value::Head(old)), Value::Head(new)) if account_of(old) == account_of(new) => {
                     reach = Self::Head(old, new);
                 }
                 (old, new) if is_beside(new) && old.is_none_or(is_beside) => {}
@@ -35,12 +35,8 @@ impl<'a> Reach<'a> {
     }
 }
 
-fn account(head: &GroupHead) -> &str {
-    head.origin.as_ref().map_or("", |origin| &origin.account)
-}
-
 /// True for what no part of a shown group is derived from.
-fn is_beside(value: &Value) -> bool {
+pub(super) fn is_beside(value: &Value) -> bool {
     match value {
         Value::Message(_) | Value::Receipt(_) | Value::View(_) | Value::Command(_) | Value::Outcome(_) => {
             true

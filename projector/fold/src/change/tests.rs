@@ -1,5 +1,6 @@
 //! Changes told of short stories, in many orders.
 
+mod followed;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -140,10 +141,10 @@ fn whoever_follows_the_changes_ends_with_the_members_and_the_window_that_are_sho
 fn of_more_groups_than_are_remembered_no_more_are_forgotten_than_must_be() {
     let source = Memory::default();
     let mut telling = Telling::new(&source, Memory::default());
-    for n in 0..SHOWN_MAX + 20 {
+    for n in 0..TRACKED_MAX + 20 {
         let record = Record { group_id: format!("G{n}"), ..joined(1, &["w:1"]) };
         telling.apply(&record, Contributions::of([&record]), at(n)).unwrap();
-        assert_eq!(telling.shown.len(), SHOWN_MAX.min(n + 1));
+        assert_eq!(telling.tracked.len(), TRACKED_MAX.min(n + 1));
     }
 }
 

@@ -61,6 +61,13 @@ impl Alias {
         Some(Self { kind: *kind, text: text.to_owned() })
     }
 
+    /// True if a spelling would mean this name, were it known.
+    pub(crate) fn may_be_meant_by(&self, spelling: &Alias) -> bool {
+        let are_numbers = self.is_number() && spelling.is_number();
+        let is_same = || canonical_number(&self.text) == canonical_number(&spelling.text);
+        self.text == spelling.text || (are_numbers && is_same())
+    }
+
     pub(super) fn is_number(&self) -> bool {
         !self.text.is_empty() && self.text.bytes().all(|b| b.is_ascii_digit())
     }
@@ -171,6 +178,10 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    pub(crate) fn has(&self, name: &Alias) -> bool {
+        self.names.contains(name)
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Alias> {
         self.names.iter()
     }

@@ -17,29 +17,59 @@ pub(super) const SERVICE_WINDOW_MS: i64 = 24 * 60 * 60 * 1000;
 /// # Errors
 /// The source cannot be read.
 pub fn group<S: Source>(source: &S, group_id: &str) -> Result<Option<Group>, S::Error> {
-    let Some(head) = head(source, group_id)? else { return Ok(None) };
-    let account = head.origin.as_ref().map(|origin| origin.account.clone()).unwrap_or_default();
-    let window = match source.get(&Key::Window { group: group_id.to_owned() })? {
-        Some(Value::Window(window)) => Some(window),
-        _ => None,
-    };
-    let by = window.as_ref().and_then(|window| window.by.as_ref()).map(names).unwrap_or_default();
-    let roster = Roster::load(source, group_id, &account, by)?;
-    let mut members: Vec<Member> = roster
-        .members
-        .iter()
-        .map(|(person, membership)| {
+    Ok(Loaded::from(source, group_id)?.map(|loaded| loaded.group()))
+}
+
+/// What a group is shown from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) group_id: String,
+    pub(crate) head: v1::GroupHead,
+    pub(crate) window: Option<v1::Window>,
+    pub(crate) roster: Roster,
+}
+
+impl Loaded {
+    /// Reads all of a group; `None` if no event spoke of it.
+    pub(crate) fn from<S: Source>(source: &S, group_id: &str) -> Result<Option<Self>, S::Error> {
+        let Some(head) = head(source, group_id)? else { return Ok(None) };
+        let group_id = group_id.to_owned();
+        let window = match source.get(&Key::Window { group: group_id.clone() })? {
+            Some(Value::Window(window)) => Some(window),
+            _ => None,
+        };
+        let by = window.as_ref().and_then(|window| window.by.as_ref()).map(names).unwrap_or_default();
+        let roster = Roster::load(source, &group_id, account_of(&head), by)?;
+        Ok(Some(Self { group_id, head, window, roster }))
+    }
+
+    pub(crate) fn group(&self) -> Group {
+        self.with(self.roster.members.keys())
+    }
+
+    /// The group with no other members than some persons, where they are members.
+    pub(crate) fn with<'a>(&self, persons: impl IntoIterator<Item = &'a PersonKey>) -> Group {
+        let roster = &self.roster;
+        let named = |person: &PersonKey| {
             let names = roster.identity.names(person);
             let username = roster.user_name(person).or(names.username);
-            let names = v1::Participant { username, ..names };
-            member(roster.identity.member_id(person), names, membership)
-        })
-        .collect();
-    members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
-    let newest = window.as_ref().and_then(|window| window.stamp.as_ref());
-    let policy = Policy::of(roster.lines.iter().map(|line| &line.fact), newest);
-    let window = window.and_then(|window| service_window(&roster, window));
-    Ok(Some(Group { members, window, policy, ..bare(group_id, head) }))
+            v1::Participant { username, ..names }
+        };
+        let of = |person: &PersonKey| {
+            let membership = roster.members.get(person)?;
+            Some(member(roster.identity.member_id(person), named(person), membership))
+        };
+        let mut members: Vec<Member> = persons.into_iter().filter_map(of).collect();
+        members.sort_by(|a, b| a.member_id.cmp(&b.member_id));
+        let newest = self.window.as_ref().and_then(|window| window.stamp.as_ref());
+        let policy = Policy::of(roster.lines.iter().map(|line| &line.fact), newest);
+        let window = self.window.clone().and_then(|window| service_window(roster, window));
+        Group { members, window, policy, ..bare(&self.group_id, self.head.clone()) }
+    }
+}
+
+pub(crate) fn account_of(head: &v1::GroupHead) -> &str {
+    head.origin.as_ref().map_or("", |origin| &origin.account)
 }
 
 /// What a group's head says by itself: no members, no window, the default policy.

@@ -197,10 +197,28 @@ fn what_cannot_be_read_is_measured_by_reason_and_told_to_who_parks_it() {
         assert_eq!(measured(reason).as_deref(), Some("0"), "there before it happens: {reason}");
     }
     let told = || partition.unreadable.notified().now_or_never().is_some();
-    let fold = |items| fold(&partition, &metrics, "created", items).unwrap();
+    let fold = |items| fold(&partition, &metrics, "created", items, &CancellationToken::new()).unwrap();
     fold(items(1, &[joined("G", 1, "1")]));
     assert!(!told());
     fold(items(2, &[joined("G", 2, "2"), v1::Record { event: None, ..joined("G", 3, "3") }]));
     assert!(told());
     assert_eq!(measured(NO_EVENT).as_deref(), Some("1"));
+}
+
+/// Who ended waited for all of a batch, whatever its events cost.
+#[test]
+fn of_a_batch_no_more_is_folded_once_it_is_time_to_end_and_what_was_folded_is_committed() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    put(&partition, &[created("G", 1, "first")]);
+    let ending = CancellationToken::new();
+    ending.cancel();
+    let more = items(2, &[joined("G", 2, "1"), joined("G", 3, "2"), joined("G", 4, "3")]);
+    let metrics = Metrics::register(&mut Registry::default());
+    fold(&partition, &metrics, "created", more, &ending).unwrap();
+    assert_eq!((partition.store.view().unwrap().sequence(), partition.status.borrow().applied), (2, 2));
+    // The rest is read again.
+    fold(&partition, &metrics, "created", items(3, &[joined("G", 3, "2")]), &CancellationToken::new())
+        .unwrap();
+    assert_eq!(partition.store.view().unwrap().progress().events_applied, 3);
 }

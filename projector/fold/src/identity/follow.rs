@@ -1,0 +1,50 @@
+//! Names that come after all others, and are nobody's yet.
+
+use super::{Alias, Identity, Node, place_of_link};
+
+impl Identity {
+    /// True if this is one of the names that spellings may mean.
+    pub(crate) fn knows(&self, name: &Alias) -> bool {
+        self.known.has(name)
+    }
+
+    /// True if a spelling means somebody.
+    pub(crate) fn means(&self, spelling: &Alias) -> bool {
+        self.known.meant(spelling, i64::MAX).is_some()
+    }
+
+    /// True if a name is anybody's, of those who are known by an identity change alone too.
+    pub(crate) fn has_seen(&self, name: &Alias) -> bool {
+        let mut nodes = self.seen.range((name.clone(), 0)..=(name.clone(), usize::MAX));
+        self.epochs.contains_key(name) || nodes.next().is_some()
+    }
+
+    /// Takes names, and links between those of them that were nobody's: whatever was known is as it was.
+    pub(crate) fn meet(&mut self, names: impl IntoIterator<Item = Alias>, links: &[(&Alias, &Alias, i64)]) {
+        self.known.extend(names);
+        let mut links = links.to_vec();
+        links.sort_by_cached_key(|(a, b, time_ms)| (*time_ms, place_of_link(a, b)));
+        for (a, b, time_ms) in &links {
+            self.link(a, b, *time_ms);
+        }
+        for (a, b, _) in links {
+            self.has_person(self.current(a));
+            self.has_person(self.current(b));
+        }
+    }
+
+    /// Takes note of a use of names that are known.
+    pub(crate) fn meet_again(&mut self, names: &[Alias], time_ms: i64) {
+        if let Some(node) = self.node_of(names, time_ms) {
+            self.see(&node, time_ms);
+            self.has_person(node);
+        }
+    }
+
+    fn has_person(&mut self, node: Node) {
+        let nodes = self.persons.entry(self.find(&node)).or_default();
+        if !nodes.contains(&node) {
+            nodes.push(node);
+        }
+    }
+}
