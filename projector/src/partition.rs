@@ -185,6 +185,8 @@ impl Loop {
                     continue;
                 }
                 () = failed.notified() => {
+                    let turn = Arc::clone(&self.partition.turn);
+                    let _turn = turn.lock().await;
                     self.open_if_closed().await?;
                     continue;
                 }
@@ -194,10 +196,7 @@ impl Loop {
             tokio::select! {
                 () = self.partition.feed.ready() => {}
                 () = failed.notified() => {
-                    self.open_if_closed().await?;
-                    // Read again: where the store stands now may be before it.
-                    let progress = self.progress()?;
-                    self.go_on_after(&progress);
+                    self.read_again().await?;
                     continue;
                 }
                 () = self.shutdown.cancelled() => return Ok(()),
@@ -225,14 +224,25 @@ impl Loop {
         self.partition.store.view().map(|view| view.progress()).map_err(|error| Stop::store(&error))
     }
 
-    /// Somebody else's write failed, and closed the store. A rebuild closes it too, while it has the turn.
+    /// Somebody else's write failed, and closed the store. A rebuild closes it too, while it has the turn: not while we do.
     async fn open_if_closed(&mut self) -> Result<(), Stop> {
-        let turn = Arc::clone(&self.partition.turn);
-        let _turn = turn.lock().await;
         match self.partition.store.view().map(drop) {
             Err(error) if error.may_pass() && !self.shutdown.is_cancelled() => self.open_again(error).await,
             _ => Ok(()),
         }
+    }
+
+    /// The same, where a batch is left for it: where the store stands now may be before that.
+    async fn read_again(&mut self) -> Result<(), Stop> {
+        // Looked at without the turn, it might be closed by a swap, which we would wait for here or stop by.
+        let turn = Arc::clone(&self.partition.turn);
+        let _turn = turn.lock().await;
+        self.open_if_closed().await?;
+        // It is closed still where it is time to end.
+        if let Ok(progress) = self.progress() {
+            self.go_on_after(&progress);
+        }
+        Ok(())
     }
 
     /// A store that takes no writes, most often for want of room, is opened anew until it does. Nothing of the batch that

@@ -81,3 +81,15 @@ async fn a_store_that_comes_up_empty_when_it_is_opened_anew_follows_the_stream_t
     let identity = looped.tail.identity();
     assert_eq!((identity.sequence, identity.created.as_deref()), (0, Some("created")));
 }
+
+/// It was told as stopped by a store that was closed.
+#[tokio::test]
+async fn who_ends_while_the_store_is_closed_has_not_stopped() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let mut looped = looped(&partition).await;
+    partition.store.rest();
+    looped.shutdown.cancel();
+    looped.read_again().await.unwrap();
+    assert!(partition.store.view().is_err(), "nobody needs it any more");
+}
