@@ -16,13 +16,15 @@ mod jobs;
 mod memory;
 mod owner;
 mod report;
+mod steps;
 
+use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_nats::jetstream;
-use futures_util::{TryStreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use groupfold_schemas::log::partition_of;
 use groupfold_schemas::v1;
 use tokio_util::sync::CancellationToken;
@@ -34,16 +36,9 @@ use crate::status::Stop;
 use crate::store::{self, Side, Store};
 use crate::tail;
 pub use compare::groups_of;
-use fresh::Fresh;
 use jobs::Jobs;
 pub use memory::{MEMORY_DEFAULT, Shares};
 pub use report::{Compared, Difference, Job, Reason, Scope, State, Task, Wrong};
-
-/// How close a new store follows the live one before the loop is made to wait for the rest.
-const NEAR_EVENTS: u64 = 500;
-/// Rounds of following before it is made to wait however much is left: a log that grows faster than a store
-/// can be folded would be followed for ever.
-const ROUNDS_MAX: u32 = 16;
 
 /// Why a task was not begun.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,6 +89,8 @@ pub(crate) enum Error {
          kept: try again when the live one has folded as much"
     )]
     Ahead { partition: u16, live: u64, other: u64 },
+    #[error("a fault of groupfold: {why}")]
+    Panicked { why: String },
     #[error("interrupted: start it again, it goes on from where it was")]
     Interrupted,
 }
@@ -102,7 +99,9 @@ impl Error {
     fn reason(&self) -> Option<Reason> {
         match self {
             Self::Scan(scan::Error::Unreadable { .. }) => Some(Reason::LogUnreadable),
-            Self::Ahead { .. } | Self::Interrupted => Some(Reason::NotYet),
+            Self::Ahead { .. } | Self::Store(store::Error::Apart { .. }) | Self::Interrupted => {
+                Some(Reason::NotYet)
+            }
             _ => None,
         }
     }
@@ -208,22 +207,48 @@ impl Rebuilds {
     }
 
     async fn run(self, task: Task, chosen: Vec<Partition>) {
-        let all = stream::iter(chosen.iter().map(Ok)).try_for_each_concurrent(
-            self.shares.at_once,
-            |partition| async {
-                let compared = self.turn(&task, partition).await?;
-                let job = &mut self.lock().last;
-                job.partition.take_if(|shown| *shown == partition.id);
-                job.partitions.push(compared);
-                Ok(())
-            },
-        );
+        self.watched(&chosen, self.all(&task, &chosen)).await;
+    }
+
+    /// Some partitions at a time. Of errors the first is told. After it no more are begun, and those at work are brought to
+    /// their end: what they do on threads that may block would go on all the same, and nobody would know of it.
+    async fn all(&self, task: &Task, chosen: &[Partition]) -> Result<(), Error> {
+        let first = OnceLock::new();
+        let each = stream::iter(chosen).for_each_concurrent(self.shares.at_once, |partition| async {
+            if first.get().is_some() {
+                return;
+            }
+            let compared = self.turn(task, partition).await;
+            let job = &mut self.lock().last;
+            job.partition.take_if(|shown| *shown == partition.id);
+            match compared {
+                Ok(compared) => job.partitions.push(compared),
+                Err(error) => {
+                    let (partition, why) = (partition.id, store::chain(&error));
+                    tracing::warn!(
+                        partition,
+                        error = why,
+                        "a task fails; partitions at work are brought to their end"
+                    );
+                    let _ = first.set(error);
+                }
+            }
+        });
+        each.await;
+        first.into_inner().map_or(Ok(()), Err)
+    }
+
+    /// Does a task's work and tells how it ended, whatever it ended by: one that is under way for ever keeps all others away.
+    async fn watched(&self, chosen: &[Partition], work: impl Future<Output = Result<(), Error>>) {
+        let broken = |panic: Box<dyn Any + Send>| Err(Error::Panicked { why: store::panic_text(&*panic) });
         let outcome = tokio::select! {
-            outcome = all => outcome,
+            outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(broken),
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
         };
         if outcome.is_err() {
-            chosen.iter().for_each(forget_comparison);
+            for partition in chosen {
+                forget_comparison(partition).await;
+            }
         }
         let job = &mut self.lock().last;
         job.partition = None;
@@ -260,7 +285,7 @@ impl Rebuilds {
     }
 
     async fn one(&self, task: &Task, partition: &Partition) -> Result<Compared, Error> {
-        let progress = partition.store.view()?.progress();
+        let progress = steps::progress(&partition.store).await?;
         self.same_stream(partition.id, &progress).await?;
         if matches!(task, Task::Verify { scope } if scope.is_filtered()) {
             self.same_log(partition.id, &progress).await?;
@@ -301,157 +326,6 @@ impl Rebuilds {
         }
     }
 
-    async fn rebuild(&self, live: &Partition, force: bool) -> Result<Compared, Error> {
-        let fresh = self.rebuilt(live).await?;
-        let _turn = live.turn.lock().await;
-        self.last_messages(live, &fresh).await?;
-        let mut compared = self.compare(live, &fresh, Scope::Whole).await?;
-        // One that has nothing was written by no fold.
-        compared.other_fold = compared.sequence > 0 && live.store.fold_version()? != groupfold_fold::VERSION;
-        if compared.is_equal() || compared.other_fold || force {
-            self.swap(live, Side::Rebuild, fresh).await?;
-            compared.swapped = true;
-        } else {
-            // The next attempt begins anew: who knows which of the two is wrong.
-            fresh.store.close();
-            live.store.remove_beside(Side::Rebuild)?;
-        }
-        Ok(compared)
-    }
-
-    /// A store folded anew, close behind the live one. One that an earlier attempt left and that turns out damaged is of
-    /// no use: the next one is begun.
-    async fn rebuilt(&self, live: &Partition) -> Result<Fresh, Error> {
-        loop {
-            let fresh = match self.fresh(live, Side::Rebuild, Scope::Whole) {
-                // Nobody folds a stopped store on: it would be ahead for ever.
-                Err(error @ Error::Ahead { .. }) if self.offline => {
-                    tracing::warn!(error = store::chain(&error), "the rebuild begins anew");
-                    live.store.remove_beside(Side::Rebuild)?;
-                    continue;
-                }
-                fresh => fresh?,
-            };
-            match self.follow(live, &fresh, true).await {
-                Err(Error::Store(error)) if fresh.resumed && error.is_damage() => {
-                    let error = store::chain(&error);
-                    tracing::warn!(
-                        partition = live.id,
-                        error,
-                        "the rebuild begun earlier is damaged, it begins anew"
-                    );
-                    fresh.store.close();
-                    live.store.remove_beside(Side::Rebuild)?;
-                }
-                followed => return followed.map(|()| fresh),
-            }
-        }
-    }
-
-    async fn roll_back(&self, live: &Partition) -> Result<Compared, Error> {
-        let fresh = self.fresh(live, Side::Previous, Scope::Whole)?;
-        self.follow(live, &fresh, true).await?;
-        let _turn = live.turn.lock().await;
-        self.last_messages(live, &fresh).await?;
-        let sequence = fresh.sequence()?;
-        self.swap(live, Side::Previous, fresh).await?;
-        Ok(Compared { partition: live.id, sequence, swapped: true, ..Compared::default() })
-    }
-
-    async fn verify(&self, live: &Partition, scope: &Scope) -> Result<Compared, Error> {
-        let fresh = self.fresh(live, Side::Verify, scope.clone())?;
-        self.follow(live, &fresh, false).await?;
-        let compared = {
-            let _turn = live.turn.lock().await;
-            self.last_messages(live, &fresh).await?;
-            self.compare(live, &fresh, scope.clone()).await?
-        };
-        fresh.store.close();
-        live.store.remove_beside(Side::Verify)?;
-        Ok(compared)
-    }
-
-    fn fresh(&self, live: &Partition, side: Side, scope: Scope) -> Result<Fresh, Error> {
-        self.say(live.id, "opening", 0, 0);
-        Fresh::open(&live.store, side, scope, &self.shares, self.context.clone())
-    }
-
-    /// Folds until the new store is close behind the live one; seals it on the way if it is to be one.
-    async fn follow(&self, live: &Partition, fresh: &Fresh, seal: bool) -> Result<(), Error> {
-        for _ in 0..ROUNDS_MAX {
-            let target = live.store.view()?.progress();
-            let sealed = fresh.is_sealed()?;
-            if target.sequence.saturating_sub(fresh.sequence()?) <= NEAR_EVENTS && (sealed || !seal) {
-                break;
-            }
-            self.fold(live.id, fresh, &target, "folding").await?;
-            if seal && !sealed {
-                self.say(live.id, "working out digests", target.sequence, target.sequence);
-                fresh.seal().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// While the loop waits: both then stand at the same position.
-    async fn last_messages(&self, live: &Partition, fresh: &Fresh) -> Result<(), Error> {
-        let target = live.store.view()?.progress();
-        self.fold(live.id, fresh, &target, "last messages").await?;
-        ahead(live.id, target.sequence, fresh.sequence()?)
-    }
-
-    /// As far as the live store was.
-    async fn fold(
-        &self,
-        partition: u16,
-        fresh: &Fresh,
-        target: &v1::Progress,
-        phase: &'static str,
-    ) -> Result<(), Error> {
-        let to = target.sequence;
-        let (begun, from) = (Instant::now(), fresh.sequence()?);
-        self.say(partition, phase, from, to);
-        let done = |sequence: u64| {
-            let seconds = begun.elapsed().as_secs_f64().max(0.001);
-            let rate = sequence.saturating_sub(from) as f64 / seconds;
-            let job = &mut self.lock().last;
-            if job.partition != Some(partition) {
-                return;
-            }
-            job.done = sequence;
-            job.events_per_second = rate;
-            let rest = to.saturating_sub(sequence) as f64;
-            job.remaining_seconds = (rate > 0.0).then(|| rest / rate);
-        };
-        fresh.fold_to(to, &target.stream_created, done).await
-    }
-
-    async fn compare(&self, live: &Partition, fresh: &Fresh, scope: Scope) -> Result<Compared, Error> {
-        let at = fresh.sequence()?;
-        self.say(live.id, "comparing", at, at);
-        let (live, fresh) = (Arc::clone(&live.store), Arc::clone(&fresh.store));
-        let shutdown = self.shutdown.clone();
-        let work = tokio::task::spawn_blocking(move || compare::compare(&live, &fresh, &scope, &shutdown));
-        work.await?
-    }
-
-    async fn swap(&self, live: &Partition, side: Side, fresh: Fresh) -> Result<(), Error> {
-        let at = fresh.sequence()?;
-        self.say(live.id, "swapping", at, at);
-        let progress = fresh.store.view()?.progress();
-        let (store, stay_open) = (Arc::clone(&live.store), !self.offline);
-        let swapped = tokio::task::spawn_blocking(move || store.swap(side, &fresh.store, stay_open)).await;
-        live.forget();
-        if !self.offline && live.store.view().is_err() {
-            // Without an event nobody would open it, and it would serve nothing though all looks well.
-            live.failed.notify_one();
-        }
-        swapped??;
-        live.stands_at(&progress);
-        tracing::warn!(partition = live.id, side = ?side, sequence = at, "store swapped");
-        Ok(())
-    }
-
     /// Of the partitions at work one is shown, until it is through.
     fn say(&self, partition: u16, phase: &str, done: u64, total: u64) {
         let job = &mut self.lock().last;
@@ -466,8 +340,8 @@ impl Rebuilds {
 }
 
 /// What was folded to be compared is of no use to the next attempt, and takes room that the live store may lack.
-fn forget_comparison(live: &Partition) {
-    if let Err(error) = live.store.remove_beside(Side::Verify) {
+async fn forget_comparison(live: &Partition) {
+    if let Err(error) = fresh::remove(&live.store, Side::Verify).await {
         tracing::warn!(partition = live.id, error = store::chain(&error), "a comparison is left behind");
     }
 }

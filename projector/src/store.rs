@@ -124,6 +124,18 @@ pub enum Error {
         #[source]
         source: Cause,
     },
+    /// One store was to take the place of another that is not as far, or is further.
+    #[error(
+        "the store of partition {partition} stands at {live}, the one to take its place at {other}: it is left"
+    )]
+    Apart {
+        /// Whose.
+        partition: u16,
+        /// How far it is.
+        live: u64,
+        /// How far the other one is.
+        other: u64,
+    },
     /// Closed: at the end, while it is rebuilt, or because a write failed.
     #[error("the store of partition {partition} is closed")]
     Closed {
@@ -144,6 +156,7 @@ impl Error {
         match self {
             Self::Database { partition, .. }
             | Self::Damaged { partition, .. }
+            | Self::Apart { partition, .. }
             | Self::Closed { partition } => Some(*partition),
             Self::Locked { .. }
             | Self::UnknownVersion { .. }

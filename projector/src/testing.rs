@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc;
 
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::v1::event::Kind;
@@ -49,6 +50,19 @@ impl Drop for Folder {
 pub(crate) async fn nobodys_client() -> async_nats::Client {
     let options = async_nats::ConnectOptions::new().retry_on_initial_connect();
     options.connect("127.0.0.1:1").await.unwrap()
+}
+
+/// Runs what is tested with a single thread that may block.
+pub(crate) fn with_one_thread(test: impl Future<Output = ()>) {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().max_blocking_threads(1).build().unwrap().block_on(test);
+}
+
+/// Has that thread until it is dropped: work that may block waits for its turn behind it.
+pub(crate) fn taken() -> mpsc::Sender<()> {
+    let (let_go, held) = mpsc::channel();
+    tokio::task::spawn_blocking(move || held.recv());
+    let_go
 }
 
 /// A record of a group at a second; an event without a group has an empty one.

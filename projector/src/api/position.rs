@@ -36,7 +36,7 @@ pub(crate) async fn show(
 ) -> Result<Answer<shape::Progress>, Problem> {
     let freshness = params.freshness()?;
     let touched = api.reads.reach_all(&freshness).await?;
-    api.reads.look_at_ends(&touched).await;
+    api.reads.look_at_ends().await;
     let mut answer = progress(&touched);
     if let Some(group) = params.group()? {
         let home = api.reads.home_of(&group)?;

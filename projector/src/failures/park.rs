@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::loss::LOST;
 use crate::partition::Partition;
 use crate::scan::{self, From, Scan, Stretch};
+use crate::store;
 
 /// Records looked at in one round of one partition.
 const ROUND_MAX: usize = 500;
@@ -60,6 +61,21 @@ pub(super) async fn run(
     }
 }
 
+/// Records behind a sequence that could not be read, and when their stream was created; `None` while the store is closed.
+/// On a thread that may block: while a store is opened anew it answers nobody.
+async fn look(
+    partition: &Partition,
+    after: u64,
+    room: usize,
+) -> Result<Option<(Vec<v1::Unreadable>, String)>, Error> {
+    let store = Arc::clone(&partition.store);
+    let looked = tokio::task::spawn_blocking(move || {
+        let Ok(view) = store.view() else { return Ok(None) };
+        Ok::<_, store::Error>(Some((view.unreadable_after(after, room)?, view.progress().stream_created)))
+    });
+    Ok(looked.await??)
+}
+
 struct Parking {
     context: Context,
     /// Up to which sequence all is parked or waits, by partition.
@@ -79,16 +95,10 @@ impl Parking {
         for partition in partitions {
             let id = partition.id;
             let after = self.done.get(&id).copied().unwrap_or_default();
+            let room = ROUND_MAX.saturating_sub(self.waiting.get(&id).map_or(0, Vec::len));
+            // A store that is closed for a moment is looked at in the next round.
+            let Some((found, created)) = look(partition, after, room).await? else { continue };
             let mut records = self.waiting.remove(&id).unwrap_or_default();
-            let room = ROUND_MAX.saturating_sub(records.len());
-            let (found, created) = {
-                // A store that is closed for a moment is looked at in the next round.
-                let Ok(view) = partition.store.view() else {
-                    self.waiting.insert(id, records);
-                    continue;
-                };
-                (view.unreadable_after(after, room)?, view.progress().stream_created)
-            };
             let full = room > 0 && found.len() == room;
             records.extend(found);
             let mut records = records.into_iter();
@@ -230,5 +240,29 @@ fn failure(
         log_position: at.to_owned(),
         log_subject: subject.to_owned(),
         ..v1::FailedWebhook::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+    use crate::testing::{Folder, nobodys_client, taken, with_one_thread};
+
+    /// A store that was opened anew had a thread wait for it that others needed.
+    #[test]
+    fn a_store_is_looked_at_where_nobody_else_waits_for_it() {
+        with_one_thread(async {
+            let folder = Folder::new();
+            let partitions = [folder.open(3)];
+            let context = async_nats::jetstream::new(nobodys_client().await);
+            let (done, waiting) = (BTreeMap::new(), BTreeMap::new());
+            let mut parking = Parking { context, done, waiting, parked: None };
+            let let_go = taken();
+            assert!(parking.round(&partitions).now_or_never().is_none());
+            drop(let_go);
+            assert!(!parking.round(&partitions).await.unwrap());
+        });
     }
 }

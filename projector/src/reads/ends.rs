@@ -17,8 +17,8 @@ use crate::stream;
 const LOOK_MAX: Duration = Duration::from_millis(500);
 
 impl Reads {
-    /// Has partitions take note of their ends, of those that read their streams.
-    pub(crate) async fn look_at_ends(&self, partitions: &[Partition]) {
+    /// Has all partitions take note of their ends, of those that read their streams.
+    pub(crate) async fn look_at_ends(&self) {
         let came = Instant::now();
         let mut looked = self.looked.lock().await;
         let Some(context) = &self.log else { return };
@@ -27,8 +27,8 @@ impl Reads {
             return;
         }
         let began = Instant::now();
-        let reading =
-            partitions.iter().filter(|partition| matches!(partition.status.borrow().run, Run::Running));
+        let is_reading = |partition: &&Partition| matches!(partition.status.borrow().run, Run::Running);
+        let reading = self.owned.values().filter(is_reading);
         join_all(reading.map(|partition| async move {
             let stream = log::stream(partition.id);
             let Ok(Ok(info)) = timeout(LOOK_MAX, stream::look(context, &stream)).await else { return };

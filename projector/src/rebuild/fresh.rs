@@ -50,33 +50,27 @@ impl Fresh {
     ///
     /// # Errors
     /// It is ahead of the live one, or there is no previous one. What is there is left as it is.
-    pub(super) fn open(
-        live: &Store,
+    pub(super) async fn open(
+        live: &Arc<Store>,
         side: Side,
         scope: Scope,
-        shares: &Shares,
+        shares: Shares,
         context: jetstream::Context,
     ) -> Result<Self, Error> {
-        let cache_bytes = shares.cache_bytes;
-        let resumed = match side {
-            Side::Verify => None,
-            Side::Rebuild => resumable(live, side, cache_bytes)?,
-            Side::Previous => {
-                let partition = live.partition();
-                Some(resumable(live, side, cache_bytes)?.ok_or(Error::NoPrevious { partition })?)
-            }
-        };
-        let (store, resumed) = match resumed {
-            Some(store) => (store, true),
-            None => {
-                live.remove_beside(side)?;
-                (live.open_beside(side, cache_bytes)?, false)
-            }
-        };
-        let (store, partition) = (Arc::new(store), live.partition());
+        let (beside, partition) = (Arc::clone(live), live.partition());
+        // Of an earlier attempt all entries may be read.
+        let opening = tokio::task::spawn_blocking(move || opened(&beside, side, shares.cache_bytes));
+        let (store, resumed) = opening.await??;
         let known = Mutex::new((!resumed).then(Digest::default));
-        let portion_bytes = shares.portion_bytes;
+        let (store, portion_bytes) = (Arc::new(store), shares.portion_bytes);
         Ok(Self { store, scope, partition, portion_bytes, context, resumed, known })
+    }
+
+    /// Closes it, and removes it from beside the live one.
+    pub(super) async fn remove(self, live: &Arc<Store>, side: Side) -> Result<(), Error> {
+        let store = self.store;
+        tokio::task::spawn_blocking(move || store.close()).await?;
+        remove(live, side).await
     }
 
     /// How far it is.
@@ -180,6 +174,29 @@ impl Fresh {
 struct Reached {
     sequence: u64,
     log_time_ms: i64,
+}
+
+/// Removes what is beside a live store and closed: a large one takes a while.
+pub(super) async fn remove(live: &Arc<Store>, side: Side) -> Result<(), Error> {
+    let live = Arc::clone(live);
+    Ok(tokio::task::spawn_blocking(move || live.remove_beside(side)).await??)
+}
+
+/// The store beside the live one, and whether an earlier attempt began it.
+fn opened(live: &Store, side: Side, cache_bytes: u64) -> Result<(Store, bool), Error> {
+    let resumed = match side {
+        Side::Verify => None,
+        Side::Rebuild => resumable(live, side, cache_bytes)?,
+        Side::Previous => {
+            let partition = live.partition();
+            Some(resumable(live, side, cache_bytes)?.ok_or(Error::NoPrevious { partition })?)
+        }
+    };
+    if let Some(store) = resumed {
+        return Ok((store, true));
+    }
+    live.remove_beside(side)?;
+    Ok((live.open_beside(side, cache_bytes)?, false))
 }
 
 /// What an earlier attempt left, if going on from there leads to what folding anew would.

@@ -194,8 +194,8 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the store beside in the place of this one, which becomes the previous one. Both must have reached the same
-    /// position. Readers wait for the moment of it; where the store does not `stay_open`, it is at rest then. After an
+    /// Puts the store beside in the place of this one, which becomes the previous one. It is refused unless both have reached
+    /// the same position, and nobody may be half way through a commit. Readers wait for the moment of it; where the store does not `stay_open`, it is at rest then. After an
     /// error this one stands where it stood, and may be closed.
     pub(crate) fn swap(&self, side: Side, other: &Self, stay_open: bool) -> Result<(), Error> {
         let partition = self.partition();
@@ -205,6 +205,10 @@ impl Store {
         }
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         let live = inner.as_ref().filter(|open| open.is_still()).ok_or(Error::Closed { partition })?;
+        let (at, found) = (live.progress.sequence, other.view()?.sequence());
+        if at != found {
+            return Err(Error::Apart { partition, live: at, other: found });
+        }
         other.carry(live)?;
         open::discard(inner.take());
         other.close();

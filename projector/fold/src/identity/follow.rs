@@ -13,12 +13,6 @@ impl Identity {
         self.known.meant(spelling, i64::MAX).is_some()
     }
 
-    /// True if a name is anybody's, of those who are known by an identity change alone too.
-    pub(crate) fn has_seen(&self, name: &Alias) -> bool {
-        let mut nodes = self.seen.range((name.clone(), 0)..=(name.clone(), usize::MAX));
-        self.epochs.contains_key(name) || nodes.next().is_some()
-    }
-
     /// Takes names, and links between those of them that were nobody's: whatever was known is as it was.
     pub(crate) fn meet(&mut self, names: impl IntoIterator<Item = Alias>, links: &[(&Alias, &Alias, i64)]) {
         self.known.extend(names);

@@ -77,9 +77,7 @@ impl Roster {
         let is_report =
             |fact: &v1::Fact| fact.evidence() != Evidence::Snapshot && fact.kind() != FactKind::SnapshotTaken;
         let is_last = |(at, fact): &(&FactAt, &v1::Fact)| self.end.is_before(at) && is_report(fact);
-        let is_named = |(_, fact): &(&FactAt, &v1::Fact)| fact.participant.is_some();
-        // Whoever a request alone names is looked for among those who ask.
-        if !news.facts.iter().all(is_last) || (news.facts.len() > 1 && !news.facts.iter().all(is_named)) {
+        if !news.facts.iter().all(is_last) {
             return Ok(false);
         }
         let is_known = |spelling: Alias| self.identity.means(&spelling);
@@ -114,7 +112,7 @@ impl Roster {
         let person = self.identity.person(std::slice::from_ref(&name), i64::MAX);
         let is_called = person.is_some_and(|person| self.user_names.contains_key(&person));
         let is_spelled = self.end.spellings.iter().any(|spelling| name.may_be_meant_by(spelling));
-        if is_called || is_spelled || self.identity.has_seen(&name) {
+        if is_called || is_spelled {
             return Ok(false);
         }
         has_no_renames(source, account, name)

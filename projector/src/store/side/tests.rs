@@ -92,6 +92,26 @@ fn a_swap_that_fails_leaves_a_store_that_serves_again() {
     assert!(!settings.out(Side::Rebuild).exists());
 }
 
+/// An older store could take the place of one that had gone on, or what a commit had read of one be written into the other.
+#[test]
+fn a_store_that_is_not_as_far_as_the_live_one_or_is_further_is_not_swapped_in() {
+    let records = [created("G", 1, "other"), joined("G", 2, "1"), joined("G", 3, "2")];
+    for other in [1, 3] {
+        let folder = Folder::new();
+        let live = folder.open(3);
+        put(&live, &[created("G", 1, "first"), joined("G", 2, "1")]);
+        let beside = live.store.open_beside(Side::Rebuild, 16 << 20).unwrap();
+        let beside = crate::partition::Partition::new(beside).unwrap();
+        put(&beside, &records[..other]);
+        let refused = live.store.swap(Side::Rebuild, &beside.store, true).unwrap_err();
+        let found = other as u64;
+        assert!(matches!(refused, Error::Apart { live: 2, other, .. } if other == found), "{refused}");
+        assert_eq!(shown(&live.store).as_deref(), Some("first"));
+        assert_eq!(shown(&beside.store).as_deref(), Some("other"), "it can be gone on with");
+        assert!(live.store.has_beside(Side::Rebuild) && !live.store.has_beside(Side::Previous));
+    }
+}
+
 /// It was told as failed, and finished later by whoever opened the store: who tried again took it back.
 #[test]
 fn a_swap_is_done_once_the_new_store_stands_and_another_one_waits_until_the_old_one_is_put_away() {
@@ -199,7 +219,7 @@ fn what_is_still_to_be_published_is_carried_over_and_what_the_other_one_had_is_n
     let expected = outbox(&live.store);
     let beside =
         crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
-    put(&beside, &[created("H", 1, "other"), joined("H", 2, "1"), joined("H", 3, "2")]);
+    put(&beside, &[created("H", 1, "other"), joined("H", 2, "1")]);
     assert_ne!(outbox(&beside.store), expected);
     live.store.swap(Side::Rebuild, &beside.store, false).unwrap();
     assert!(matches!(live.store.view(), Err(Error::Closed { .. })), "at rest");
@@ -223,8 +243,10 @@ fn what_is_published_is_not_carried_over() {
     put(&live, &[joined("G", 3, "2")]);
     let expected = outbox(&live.store);
     assert_eq!(live.store.parcels(), 2, "the published one is there still");
-    let beside = live.store.open_beside(Side::Rebuild, 16 << 20).unwrap();
-    live.store.swap(Side::Rebuild, &beside, true).unwrap();
+    let beside =
+        crate::partition::Partition::new(live.store.open_beside(Side::Rebuild, 16 << 20).unwrap()).unwrap();
+    put(&beside, &[created("G", 1, "first"), joined("G", 2, "1"), joined("G", 3, "2")]);
+    live.store.swap(Side::Rebuild, &beside.store, true).unwrap();
     assert_eq!((live.store.parcels(), outbox(&live.store)), (1, expected));
 }
 

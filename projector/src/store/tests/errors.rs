@@ -41,15 +41,16 @@ fn whose_store_it_is_is_told_where_it_is_known_and_what_may_pass_is_neither_dama
         Error::UnknownVersion { path: path.clone(), found: "2".into() },
         Error::OtherPartitions { path, expected: 8, found: 4 },
     ];
-    let damaged = Error::Damaged { partition: 3, source: source() };
-    for error in of_a_folder.iter().chain([&damaged]) {
+    let lasting =
+        [Error::Damaged { partition: 3, source: source() }, Error::Apart { partition: 3, live: 2, other: 1 }];
+    for error in of_a_folder.iter().chain(&lasting) {
         assert!(!error.may_pass() && !error.is_full(), "{error}");
     }
     let passing = [Error::Database { partition: 3, source: source() }, Error::Closed { partition: 3 }];
     for error in passing.iter().chain([&io]) {
         assert!(error.may_pass() && !error.is_damage(), "{error}");
     }
-    for error in passing.iter().chain([&damaged]) {
+    for error in passing.iter().chain(&lasting) {
         assert_eq!(error.partition(), Some(3), "{error}");
     }
     for error in of_a_folder.iter().chain([&io]) {

@@ -134,6 +134,19 @@ fn what_is_told_of_a_group_that_is_followed_is_what_is_told_of_one_that_is_read(
     }
 }
 
+/// Of whom a spelling means, a name that is new may say otherwise.
+#[test]
+fn a_spelling_that_meant_somebody_may_mean_whoever_comes_later() {
+    let records = [
+        joined(1, &["w:551188887777"]),
+        joined(2, &["w:2"]),
+        ended(3, EndReason::Removed, &["i:5511988887777"]),
+        joined(4, &["w:5511988887777"]),
+    ];
+    let (memory, read) = tell(&records, 1);
+    assert_eq!(tell(&records, 4), (memory, read));
+}
+
 /// Each event read its group's whole history.
 #[test]
 fn a_history_is_read_once_for_events_that_come_in_order() {

@@ -97,3 +97,15 @@ async fn damage_is_looked_into_while_the_change_feed_takes_nothing() {
     assert!(!may_fold.unwrap(), "the batch is read again");
     assert_eq!(partition.store.view().unwrap().sequence(), 1, "it was looked through");
 }
+
+/// It was told as stopped by a store that was closed.
+#[tokio::test]
+async fn who_ends_while_the_store_is_closed_has_not_stopped() {
+    let folder = Folder::new();
+    let partition = folder.open(3);
+    let mut looped = looped(&partition).await;
+    partition.store.rest();
+    looped.shutdown.cancel();
+    looped.look_into(Trouble::Closed).await.unwrap();
+    assert!(partition.store.view().is_err(), "nobody needs it any more");
+}
