@@ -70,6 +70,7 @@ enum Turn {
 }
 
 /// Something that differs, without where and when.
+#[derive(Debug, PartialEq)]
 struct Difference {
     kind: ChangeKind,
     member_id: Option<String>,
@@ -170,12 +171,17 @@ impl<'a, S: Source> Telling<'a, S> {
             None => self.load(group)?,
         };
         let Some(mut tracked) = tracked else { return Ok(Turn::Anew(None)) };
+        let whole = cfg!(debug_assertions).then(|| tracked.group());
         let followed = match record.group_id == group {
             true => tracked.follow(&self.overlay(), &step.0, &self.working)?,
             false => None,
         };
         Ok(match followed {
-            Some((before, after)) => Turn::Followed(tracked, diff::groups(Some(&before), Some(&after))),
+            Some((before, after)) => {
+                let found = diff::groups(Some(&before), Some(&after));
+                debug_assert_eq!(found, diff::groups(whole.as_ref(), Some(&tracked.group())), "{record:?}");
+                Turn::Followed(tracked, found)
+            }
             None => Turn::Anew(Some(Box::new(tracked.group()))),
         })
     }

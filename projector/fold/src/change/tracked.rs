@@ -62,7 +62,7 @@ impl Tracked {
         if !self.0.roster.can_follow(source, account, &news)? {
             return Ok(None);
         }
-        let mut persons = self.0.roster.concerned(&news);
+        let persons = self.0.roster.concerned(&news);
         let before = self.0.with(&persons);
         self.0.roster.follow(&news);
         if let Some(head) = head {
@@ -71,7 +71,6 @@ impl Tracked {
         if let Some(window) = window {
             self.0.window = Some(window.clone());
         }
-        persons.extend(self.0.roster.concerned(&news));
         Ok(Some((before, self.0.with(&persons))))
     }
 

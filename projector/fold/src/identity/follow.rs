@@ -27,11 +27,10 @@ impl Identity {
         }
     }
 
-    /// Takes note of a use of names that are known.
+    /// Takes note of a use of names. One that was not used so far is linked to no other: a person by itself.
     pub(crate) fn meet_again(&mut self, names: &[Alias], time_ms: i64) {
         if let Some(node) = self.node_of(names, time_ms) {
             self.see(&node, time_ms);
-            self.has_person(node);
         }
     }
 
