@@ -15,6 +15,7 @@
 mod call;
 mod claims;
 mod effects;
+mod fitting;
 mod group;
 mod in_hand;
 mod look;
