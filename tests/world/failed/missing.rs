@@ -1,6 +1,6 @@
 //! What the streams of failures, or the log, have no more holds up nothing else.
 
-use async_nats::jetstream::stream::Config;
+use async_nats::jetstream::stream::{Config, DiscardPolicy};
 use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, wait_until};
 use serde_json::json;
@@ -77,4 +77,47 @@ async fn failures_that_are_lost_leave_the_way_back_of_all_others() {
     unresolved(&groupfold, 0).await;
     let log = groupfold.process().log();
     assert!(log.contains("messages are missing and are not counted"), "{log}");
+}
+
+/// They were fetched again each minute for ever; behind five hundred of them no other was parked any more.
+#[tokio::test]
+async fn records_that_the_log_has_no_more_are_parked_without_bytes_and_hold_up_no_other() {
+    const GONE: u64 = 510;
+    let (nats, mut groupfold) = quick().await;
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let partition = log::partition_of("G", 8);
+    let subject = log::event_subject(partition, "WABA", "participants_joined", Some("G"));
+    for n in 0..GONE {
+        let bytes = format!("garbage {n}");
+        jetstream.publish(subject.clone(), bytes.into()).await.unwrap().await.unwrap();
+    }
+    groupfold.post(&participants(&[joined("G", "5511", T)])).await;
+    groupfold.caught_up().await;
+    groupfold.terminate().await;
+    // Somebody let all but the last event expire, and the failures are another log's.
+    let events = jetstream.get_stream(log::stream(partition)).await.unwrap().cached_info().config.clone();
+    let short = Config { discard: DiscardPolicy::Old, max_messages: 1, ..events.clone() };
+    jetstream.update_stream(short).await.unwrap();
+    jetstream.update_stream(events).await.unwrap();
+    let failures = jetstream.get_stream(log::FAILED_STREAM).await.unwrap().cached_info().config.clone();
+    jetstream.delete_stream(log::FAILED_STREAM).await.unwrap();
+    jetstream.create_stream(failures).await.unwrap();
+    groupfold.restart().await;
+
+    let bytes = "garbage that is there";
+    jetstream.publish(subject, bytes.into()).await.unwrap().await.unwrap();
+    let list = wait_until("all are parked", BOUND, async || {
+        let list = answer(&groupfold, &["list", "--all"], 0);
+        if list["total"] == GONE + 1 { Ok(list) } else { Err(list["total"].clone()) }
+    })
+    .await;
+    let failures = list["failures"].as_array().unwrap();
+    let gone = failures.iter().filter(|one| one["expected"].as_str().unwrap().contains("has no more"));
+    assert_eq!(gone.count() as u64, GONE);
+    let (first, last) = (&failures[0], &failures[failures.len() - 1]);
+    let raw =
+        |one: &serde_json::Value| failed(&groupfold, &["raw", one["failed_id"].as_str().unwrap()]).stdout;
+    assert_eq!((raw(first).len(), raw(last)), (0, bytes.as_bytes().to_vec()));
+    let shown = answer(&groupfold, &["show", first["failed_id"].as_str().unwrap()], 0);
+    assert_eq!(shown["log_position"], format!("{partition}:1"));
 }
