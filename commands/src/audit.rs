@@ -4,7 +4,7 @@ mod checks;
 pub(crate) mod streams;
 
 use async_nats::jetstream::kv;
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, future, stream};
 use groupfold_ingest::tally::{BUCKET, Counts, LEFT_AFTER};
 use serde_json::{Value, json};
 
@@ -16,6 +16,9 @@ use crate::data::Run;
 use crate::exit::{Failure, with_causes};
 use crate::log::Log;
 use crate::print;
+
+/// Counts of lives that are asked for at once.
+const AT_ONCE: usize = 64;
 
 /// Do the fates add up?
 #[derive(clap::Args, Debug)]
@@ -40,9 +43,7 @@ pub(crate) struct Life {
 pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let log = args.reach.log().open().await?;
     // What was answered before is to be counted: a receiver that runs leaves its counts a moment later.
-    if lives(&log).await?.iter().any(|life| !life.counts.closed) {
-        tokio::time::sleep(LEFT_AFTER).await;
-    }
+    tokio::time::sleep(LEFT_AFTER).await;
     // In this order: what a receiver has counted is in the streams, so looking there later can only find more; and the
     // stores, asked first, can only be behind.
     let position = position(&args.reach).await?;
@@ -83,22 +84,19 @@ async fn lives(log: &Log) -> Result<Vec<Life>, Failure> {
         Ok(keys) => keys.try_collect().await.map_err(|error| failed(&error))?,
         Err(error) => return Err(failed(&error)),
     };
-    let mut lives = Vec::new();
-    for id in keys {
-        if let Some(counts) = read(&store, &id).await? {
-            lives.push(Life { id, counts });
-        }
-    }
+    // Lives are many where receivers die again and again.
+    let read = stream::iter(keys).map(|id| read(&store, id)).buffer_unordered(AT_ONCE);
+    let mut lives: Vec<Life> = read.try_filter_map(future::ok).try_collect().await?;
     lives.sort_by_key(|life| life.counts.started_ms);
     Ok(lives)
 }
 
-async fn read(store: &kv::Store, id: &str) -> Result<Option<Counts>, Failure> {
+async fn read(store: &kv::Store, id: String) -> Result<Option<Life>, Failure> {
     let what = format!("the counts of receiver {id} cannot be read");
-    let bytes = store.get(id).await.map_err(|error| Failure::failed(&what, &error))?;
-    bytes
-        .map(|bytes| serde_json::from_slice(&bytes).map_err(|error| Failure::failed(&what, &error)))
-        .transpose()
+    let bytes = store.get(id.as_str()).await.map_err(|error| Failure::failed(&what, &error))?;
+    let Some(bytes) = bytes else { return Ok(None) };
+    let counts = serde_json::from_slice(&bytes).map_err(|error| Failure::failed(&what, &error))?;
+    Ok(Some(Life { id, counts }))
 }
 
 /// How far the stores are.

@@ -15,7 +15,9 @@
 mod call;
 mod claims;
 mod effects;
+mod fitting;
 mod group;
+mod in_hand;
 mod look;
 mod people;
 mod reconcile;
@@ -25,8 +27,7 @@ mod rules;
 mod run;
 mod turns;
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use groupfold_fold::view;
@@ -44,6 +45,7 @@ use crate::exit::with_causes;
 use crate::provider::{Provider, validate};
 use crate::when::now_ms;
 use claims::{Claims, Key};
+use in_hand::InHand;
 use record::Station;
 use run::Work;
 use turns::Turns;
@@ -68,7 +70,7 @@ struct Inner {
     turns: Turns,
     open: Arc<Semaphore>,
     /// Commands that this process has in hand.
-    in_hand: Mutex<HashSet<String>>,
+    in_hand: InHand,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -90,7 +92,7 @@ impl Desk {
             deadline,
             turns: Turns::default(),
             open: Arc::new(Semaphore::new(OPEN_MAX)),
-            in_hand: Mutex::default(),
+            in_hand: InHand::default(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         }));

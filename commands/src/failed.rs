@@ -213,7 +213,7 @@ impl Filter {
 
 /// How many failures nothing has settled yet, and when the first of them came (Unix milliseconds).
 pub(crate) async fn unresolved(log: &Log) -> Result<(u64, Option<i64>), Failure> {
-    let entries = catalog::Catalog::read(log).await?.entries;
+    let entries = catalog::Catalog::read_quietly(log).await?.entries;
     let open = entries.iter().filter(|entry| entry.resolution.is_none());
     Ok((open.clone().count() as u64, open.map(|entry| entry.first_ms).min()))
 }

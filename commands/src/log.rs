@@ -6,7 +6,7 @@ use async_nats::Client;
 use async_nats::jetstream::context::GetStreamErrorKind;
 use async_nats::jetstream::{self, Context, ErrorCode};
 use groupfold_ingest::provision;
-use groupfold_projector::scan::{self, Ends, Found, From, Scan, Stretch};
+use groupfold_projector::scan::{self, Ends, Found, From, Over, Scan, Stretch};
 
 use crate::data::Run;
 use crate::exit::{Failure, with_causes};
@@ -51,6 +51,13 @@ pub(crate) struct Looked {
     pub(crate) holes: Vec<(u64, u64)>,
 }
 
+impl Looked {
+    /// How many messages are missing.
+    pub(crate) fn missing(&self) -> u64 {
+        self.holes.iter().map(|(first, last)| last - first + 1).sum()
+    }
+}
+
 /// A log that can be read.
 pub(crate) struct Log {
     pub(crate) client: Client,
@@ -81,40 +88,25 @@ impl Log {
         let line = format!("cannot read the stream {stream}");
         let failed = |error: scan::Error| Failure::failed(&line, &error);
         looked.last = ends.last;
-        let mut next = match since {
+        let next = match since {
             None if over_holes => 1,
             None => ends.first,
             Some(ms) => 1 + scan::sequence_at(&self.context, &stream, ms - 1).await.map_err(failed)?,
         };
         let bar = progress::bar(ends.last, what);
-        while next <= ends.last {
-            let (stream, subjects) = (stream.clone(), subjects.clone());
-            let stretch = Stretch { stream, from: From::Sequence(next), to: ends.last, subjects };
-            let mut scan = Scan::new(self.context.clone(), stretch);
-            let goes_on = loop {
-                match scan.next_batch(BATCH).await {
-                    Ok(Some(batch)) => {
-                        batch.iter().for_each(&mut take);
-                        next = batch.last().map_or(next, |last| last.sequence + 1);
-                        looked.messages += batch.len() as u64;
-                        bar.inc(batch.len() as u64);
-                    }
-                    // The end may be what is missing.
-                    Ok(None) => break ends.last + 1,
-                    Err(scan::Error::Hole { found, .. }) if over_holes => break found,
-                    // The broker says nothing of what follows.
-                    Err(scan::Error::Lost { stream, .. }) if over_holes => {
-                        let there = scan::first_there(&self.context, &stream, next, ends.last).await;
-                        break there.map_err(failed)?.unwrap_or(ends.last + 1);
-                    }
-                    Err(error) => return Err(failed(error)),
-                }
-            };
-            if over_holes && next < goes_on {
-                looked.holes.push((next, goes_on - 1));
-            }
-            next = goes_on;
+        let context = || self.context.clone();
+        let stretch = Stretch { stream: stream.clone(), from: From::Sequence(next), to: ends.last, subjects };
+        // Of the two one is read.
+        let mut scan = Scan::new(context(), stretch);
+        let mut over = Over::new(context(), stream.clone(), next, ends.last);
+        loop {
+            let batch = if over_holes { over.next_batch(BATCH).await } else { scan.next_batch(BATCH).await };
+            let Some(batch) = batch.map_err(failed)? else { break };
+            batch.iter().for_each(&mut take);
+            looked.messages += batch.len() as u64;
+            bar.inc(batch.len() as u64);
         }
+        looked.holes = over.holes().to_vec();
         bar.finish_and_clear();
         Ok(looked)
     }

@@ -6,7 +6,6 @@ mod api;
 mod audit;
 mod beside;
 mod broker;
-mod bucket;
 mod check;
 mod cli;
 mod completions;

@@ -13,6 +13,7 @@
 mod append;
 mod body;
 mod broker;
+pub mod bucket;
 mod detached;
 pub mod durability;
 mod handshake;

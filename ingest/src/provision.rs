@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// The bucket of receivers' counts cannot be made.
     #[error("the receivers' counts have no place")]
-    Counts(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Counts(#[source] crate::bucket::Error),
     /// A stream cannot be made.
     #[error("the stream {stream} cannot be created")]
     Create {

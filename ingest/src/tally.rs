@@ -5,20 +5,21 @@
 //! `stored` ≤ messages of that life in the streams ≤ `stored` + `unsure`, once the life has ended in order; of one
 //! that was killed the last second may be missing from the counts, never from the streams.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
 use async_nats::jetstream::{self, kv};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::append::Receipt;
-use crate::provision;
+use crate::bucket;
 use crate::system::{now_ms, random_hex};
 
-/// The bucket of all receivers' counts: a key per life.
+/// The bucket of all receivers' counts: a key per life that counted something. They are kept for ever: of one that was
+/// killed nobody knows that no more comes, and messages of all of them stay in the streams.
 pub const BUCKET: &str = "groupfold_receivers";
 /// The header by which a log message names the life of the receiver that published it.
 pub const RECEIVER_HEADER: &str = "Groupfold-Receiver";
@@ -65,7 +66,8 @@ pub(crate) struct Tally {
     life: String,
     /// One lock for all: counts that belong together are never seen apart.
     counts: Mutex<Counts>,
-    changed: AtomicBool,
+    /// Told whenever they changed.
+    changed: Notify,
     store: tokio::sync::Mutex<Option<kv::Store>>,
 }
 
@@ -75,7 +77,7 @@ impl Tally {
         Self {
             life: random_hex::<8>(),
             counts: Mutex::new(counts),
-            changed: AtomicBool::new(true),
+            changed: Notify::new(),
             store: tokio::sync::Mutex::new(None),
         }
     }
@@ -105,22 +107,24 @@ impl Tally {
 
     fn change(&self, change: impl FnOnce(&mut Counts)) {
         change(&mut self.counts.lock().unwrap_or_else(PoisonError::into_inner));
-        self.changed.store(true, Ordering::Release);
+        self.changed.notify_one();
     }
 
     /// Leaves the counts whenever they changed, until told to stop. A broker that is away is tried again.
     pub(crate) async fn keep(&self, client: Client, stop: CancellationToken) {
-        loop {
-            if self.changed.swap(false, Ordering::Acquire)
-                && let Err(error) = self.write(&client).await
-            {
-                self.changed.store(true, Ordering::Release);
-                tracing::debug!(%error, "the counts are not left yet");
+        let leave = async {
+            loop {
+                self.changed.notified().await;
+                if let Err(error) = self.write(&client).await {
+                    self.changed.notify_one();
+                    tracing::debug!(%error, "the counts are not left yet");
+                }
+                tokio::time::sleep(WRITE_EVERY).await;
             }
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(WRITE_EVERY) => {}
-            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = leave => {}
         }
     }
 
@@ -138,29 +142,27 @@ impl Tally {
     async fn write(&self, client: &Client) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         // Held while writing: counts must not overtake each other.
         let mut store = self.store.lock().await;
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        // A life that counts nothing leaves nothing: those that die at their start, again and again, would fill the bucket.
+        if counts.received == 0 && counts.unsure == 0 {
+            return Ok(());
+        }
         let store = match &mut *store {
             Some(store) => store,
             none => none.insert(bucket(client).await?),
         };
-        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let counts = serde_json::to_vec(&Counts { updated_ms: now_ms(), ..counts })?;
         store.put(self.life.as_str(), counts.into()).await?;
         Ok(())
     }
 }
 
-/// The bucket, made if it is missing with as many copies as the log has.
-pub(crate) async fn bucket(client: &Client) -> Result<kv::Store, Box<dyn std::error::Error + Send + Sync>> {
-    let context = jetstream::new(client.clone());
-    if let Ok(store) = context.get_key_value(BUCKET).await {
-        return Ok(store);
-    }
-    let num_replicas = provision::replicas(&context).await?;
-    let config = kv::Config {
+/// The bucket, made if it is missing.
+pub(crate) async fn bucket(client: &Client) -> Result<kv::Store, bucket::Error> {
+    let wanted = kv::Config {
         bucket: BUCKET.to_owned(),
         description: "groupfold: what became of items, by the life of each receiver".to_owned(),
-        num_replicas,
         ..kv::Config::default()
     };
-    Ok(context.create_key_value(config).await?)
+    bucket::keys(&jetstream::new(client.clone()), wanted).await
 }

@@ -8,7 +8,7 @@ use async_nats::jetstream::Context;
 use futures_util::future::BoxFuture;
 use groupfold_schemas::{frame, log, v1};
 
-use crate::scan::{self, From, Scan, Stretch};
+use crate::scan::{self, Over};
 
 /// Why a message that stands for a lost one takes no part in the fold.
 pub const LOST: &str = "lost";
@@ -59,12 +59,16 @@ fn losses(context: &Context, partition: u16) -> BoxFuture<'_, Result<BTreeMap<u6
         if first > to {
             return Ok(BTreeMap::new());
         }
-        let subjects = vec![log::loss_subjects(partition)];
-        let mut scan = Scan::new(context.clone(), Stretch { stream, from: From::Sequence(1), to, subjects });
+        let subjects = log::loss_subjects(partition);
+        let of_partition = subjects.trim_end_matches('*');
+        // Over what is missing of this stream: a loss of another message of it must not take the way out, and without what
+        // was accepted a partition stops.
+        let mut scan = Over::new(context.clone(), stream, first, to);
         let mut last_of = BTreeMap::new();
         while let Some(batch) = scan.next_batch(1_000).await? {
+            let losses = batch.iter().filter(|found| found.subject.starts_with(of_partition));
             let read = |found: &scan::Found| frame::decode::<v1::Loss>(&found.payload).ok();
-            last_of.extend(batch.iter().filter_map(read).map(|loss| (loss.first, loss.last)));
+            last_of.extend(losses.filter_map(read).map(|loss| (loss.first, loss.last)));
         }
         Ok(last_of)
     })

@@ -7,6 +7,7 @@
 
 mod at;
 mod count;
+mod over;
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use futures_util::{FutureExt as _, StreamExt as _};
 use groupfold_schemas::log;
 
 pub use self::at::{Told, sequence_at, told};
+pub use self::over::Over;
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
 use crate::stream::{self, has_message};

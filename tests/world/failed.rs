@@ -1,5 +1,6 @@
 //! Failures and the way back, as the person on call types it.
 
+pub(crate) mod missing;
 mod previewed;
 mod replayed;
 

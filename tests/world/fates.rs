@@ -150,7 +150,8 @@ async fn the_fates_of_a_mixed_load_add_up_over_lives_and_restarts() {
         total("appended") + total("duplicate") + total("failed") + total("ignored")
     );
     assert!(total("duplicate") > 100 && total("failed") >= 10 && total("appended") > 100, "{audit}");
-    assert_eq!(total("receivers"), 5, "two of the whole, three of the lone receiver: {audit}");
+    // Two of the whole, three of the lone receiver; the one that was killed may have left nothing yet.
+    assert!((4..=5).contains(&total("receivers")), "{audit}");
 }
 
 #[tokio::test]
@@ -214,6 +215,22 @@ async fn what_was_answered_before_an_audit_is_counted_in_it() {
         let found = answer(&groupfold, &["audit"], 0);
         assert_eq!(found["totals"]["received"], n, "{found}");
     }
+}
+
+/// Each start left a key for ever: one that dies at its start, again and again, filled the bucket.
+#[tokio::test]
+async fn a_receiver_that_took_nothing_leaves_no_counts() {
+    let (nats, groupfold) = quick().await;
+    let mut idle = Groupfold::ingest(Options::on(&nats)).await;
+    assert_eq!(idle.terminate().await, 0);
+    let taken = groupfold.post(&participants(&[joined("G", "551", T)])).await;
+    assert_eq!(taken.status, 200, "{taken}");
+    let found = answer(&groupfold, &["audit"], 0);
+    assert_eq!(
+        (&found["totals"]["received"], &found["totals"]["receivers"]),
+        (&json!(1), &json!(1)),
+        "{found}"
+    );
 }
 
 /// It once said nothing of the stores then, and that all adds up.

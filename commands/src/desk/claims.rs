@@ -5,12 +5,11 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
 use async_nats::jetstream::object_store::{self, GetErrorKind, ObjectStore};
 use bytes::Bytes;
+use groupfold_ingest::bucket;
 use groupfold_projector::desk::Unwritten;
 use groupfold_schemas::id::{hex, sha256};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
-
-use crate::bucket;
 
 const BUCKET: &str = "groupfold_commands";
 const UPLOADS: &str = "groupfold_uploads";

@@ -3,19 +3,14 @@
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{self, CommandItem, CommandResult, CommandType, Evidence, Outcome, Record};
-use prost::Message as _;
 
-use super::now_ms;
 use super::rules::Broken;
 use super::run::Work;
+use super::{fitting, now_ms};
 use crate::provider::{Advice, Answer, Done, ItemFate, Refusal};
 
 /// Most that a command may ask for, as JSON: it must fit the store's entry of it.
 pub(super) const ASKED_BYTES_MAX: usize = 16 * 1024;
-/// Most that an answer may tell, for the same reason.
-const TOLD_BYTES_MAX: usize = 5 * 1024;
-/// Characters of each text of an error that are kept.
-const TEXT_CHARS_MAX: usize = 256;
 
 /// Outcomes that a command remembers as not its own: more than one minute brings.
 const KNOWN_MAX: usize = 8;
@@ -77,9 +72,11 @@ impl Work {
                 ("sent", Evidence::Unspecified, Kind::CommandSent(sent))
             }
             Station::Answered(answered) => {
-                ("answered", Evidence::ApiReply, Kind::CommandAnswered(fitting(answered)))
+                ("answered", Evidence::ApiReply, Kind::CommandAnswered(fitting::answered(answered)))
             }
-            Station::Reconciled(seen) => ("reconciled", Evidence::Snapshot, Kind::CommandReconciled(seen)),
+            Station::Reconciled(seen) => {
+                ("reconciled", Evidence::Snapshot, Kind::CommandReconciled(fitting::reconciled(seen)))
+            }
         };
         self.event(time_ms, name, evidence, kind)
     }
@@ -194,27 +191,6 @@ pub(super) fn of_items(items: &[CommandItem]) -> CommandResult {
     } else {
         CommandResult::Partly
     }
-}
-
-/// Within its bound: what the provider prints has none.
-fn fitting(mut told: v1::CommandAnswered) -> v1::CommandAnswered {
-    let all = told.items.iter_mut().flat_map(|item| &mut item.errors).chain(&mut told.errors);
-    for error in all {
-        for text in [&mut error.title, &mut error.message, &mut error.details, &mut error.href] {
-            if let Some((end, _)) = text.char_indices().nth(TEXT_CHARS_MAX) {
-                text.truncate(end);
-            }
-        }
-    }
-    for item in &mut told.items {
-        item.errors.truncate(1);
-    }
-    told.errors.truncate(4);
-    if told.encoded_len() > TOLD_BYTES_MAX {
-        told.items.iter_mut().for_each(|item| item.errors.clear());
-    }
-    while told.encoded_len() > TOLD_BYTES_MAX && told.items.pop().is_some() {}
-    told
 }
 
 #[cfg(test)]

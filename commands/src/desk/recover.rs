@@ -1,7 +1,7 @@
 //! Commands that nobody has in hand: left by a process that was killed.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use groupfold_fold::view::{Command, CommandStatus};
@@ -54,11 +54,9 @@ impl Inner {
     }
 
     fn adopt(self: &Arc<Self>, command: &Command) {
-        let in_hand = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner);
-        if in_hand.contains(&command.command_id) {
+        if self.in_hand.has(&command.command_id) {
             return;
         }
-        drop(in_hand);
         match Work::of(command) {
             Some(work) => self.take_in_hand(work, None),
             None => tracing::warn!(command_id = command.command_id, "a command cannot be read by this build"),

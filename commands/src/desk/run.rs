@@ -1,6 +1,6 @@
 //! A command on its way: claimed, sent once, answered, and its outcome awaited.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -131,18 +131,13 @@ impl Work {
 impl Inner {
     /// Carries a command out in the background, unless this process does so already.
     pub(super) fn take_in_hand(self: &Arc<Self>, work: Work, permit: Option<OwnedSemaphorePermit>) {
-        let id = work.command_id.clone();
-        let new = self.in_hand.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        if !new {
-            return;
-        }
+        let Some(held) = self.in_hand.take(&work.command_id) else { return };
         let inner = Arc::clone(self);
         // In the order in which they are taken in hand, whichever task runs first.
         let turn = self.turns.queue(&work.place.group_id, work.wish.command_type());
         self.tasks.spawn(async move {
-            let _permit = permit;
+            let (_permit, _held) = (permit, held);
             inner.carry_out(work, turn).await;
-            inner.in_hand.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
         });
     }
 

@@ -1,6 +1,7 @@
 //! All failures of the log and what settled them, without their bytes.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 
 use groupfold_schemas::{frame, log, v1};
 use serde_json::{Value, json};
@@ -36,14 +37,31 @@ pub(super) struct Catalog {
     pub(super) entries: Vec<Entry>,
     /// Messages of the stream that are no failures that this build can read.
     pub(super) unreadable: u64,
+    /// Messages that the streams have no more.
+    pub(super) missing: Missing,
+}
+
+/// How many messages are missing in each of the streams.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Missing {
+    pub(super) failures: u64,
+    pub(super) settled: u64,
 }
 
 impl Catalog {
+    /// Says on stderr what is missing, so that nobody takes what is there for all.
     pub(super) async fn read(log: &Log) -> Result<Self, Failure> {
+        let catalog = Self::read_quietly(log).await?;
+        catalog.missing.tell();
+        Ok(catalog)
+    }
+
+    /// Over what is missing: one message that is lost leaves the way back to all others.
+    pub(super) async fn read_quietly(log: &Log) -> Result<Self, Failure> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut places: HashMap<String, usize> = HashMap::new();
         let mut unreadable = 0;
-        log.each(look(log::FAILED_STREAM, "reading failures"), |found| {
+        let failures = log.each(look(log::FAILED_STREAM, "reading failures"), |found| {
             let Ok(failed) = frame::decode::<v1::FailedWebhook>(&found.payload) else {
                 unreadable += 1;
                 return;
@@ -54,16 +72,16 @@ impl Catalog {
                 places.insert(failed.failed_id.clone(), entries.len());
                 entries.push(Entry::new(failed, found.sequence));
             }
-        })
-        .await?;
-        log.each(look(log::RESOLVED_STREAM, "reading what is settled"), |found| {
+        });
+        let failures = failures.await?.missing();
+        let settled = log.each(look(log::RESOLVED_STREAM, "reading what is settled"), |found| {
             let Ok(resolution) = frame::decode::<v1::Resolution>(&found.payload) else { return };
             if let Some(&place) = places.get(&resolution.failed_id) {
                 entries[place].resolution = Some(resolution);
             }
-        })
-        .await?;
-        Ok(Self { entries, unreadable })
+        });
+        let settled = settled.await?.missing();
+        Ok(Self { entries, unreadable, missing: Missing { failures, settled } })
     }
 
     /// The failures that pass a filter.
@@ -77,7 +95,7 @@ impl Catalog {
             return Ok(self.select(filter));
         }
         let entries = ids.iter().map(|id| self.find(id).cloned()).collect::<Result<_, _>>()?;
-        Ok(Self { entries, unreadable: 0 }.select(filter))
+        Ok(Self { entries, ..self }.select(filter))
     }
 
     /// The failure that an id, or the beginning of one, names.
@@ -100,7 +118,26 @@ impl Catalog {
 }
 
 fn look(stream: &str, what: &'static str) -> Look {
-    Look { stream: stream.to_owned(), what, ..Look::default() }
+    Look { stream: stream.to_owned(), what, over_holes: true, ..Look::default() }
+}
+
+impl Missing {
+    fn tell(self) {
+        let of = [
+            (self.failures, log::FAILED_STREAM, "those failures are not shown"),
+            (self.settled, log::RESOLVED_STREAM, "what they settled counts as not settled"),
+        ];
+        for (count, stream, so) in of.into_iter().filter(|(count, ..)| *count > 0) {
+            let line =
+                format!("groupfold: {stream}: {count} message(s) are missing, {so}; see RUNBOOK, Failures");
+            // Nothing is left to tell it to if this fails.
+            let _ = writeln!(std::io::stderr(), "{line}");
+        }
+    }
+
+    pub(super) fn to_json(self) -> Value {
+        json!({ "failures": self.failures, "settled": self.settled })
+    }
 }
 
 impl Entry {

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use async_nats::jetstream::Context;
 use async_nats::jetstream::kv::{self, CreateErrorKind};
+use groupfold_ingest::bucket;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::bucket;
 use crate::exit::{Failure, with_causes};
 
 const BUCKET: &str = "groupfold_leases";

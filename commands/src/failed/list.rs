@@ -13,7 +13,7 @@ use crate::print;
 pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
     let log = args.reach.open().await?;
     let catalog = Catalog::read(&log).await?;
-    let unreadable = catalog.unreadable;
+    let (unreadable, missing) = (catalog.unreadable, catalog.missing.to_json());
     let mut entries = catalog.select(&args.filter);
     entries.retain(|entry| entry.resolution.is_some() == args.resolved);
     let total = entries.len();
@@ -25,8 +25,13 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
             kinds.iter().map(|kind| kind.to_json()).collect()
         };
         let name = if args.all { "failures" } else { "kinds" };
-        let whole =
-            json!({ name: rows, "total": total, "resolved": args.resolved, "unreadable": unreadable });
+        let whole = json!({
+            name: rows,
+            "total": total,
+            "resolved": args.resolved,
+            "unreadable": unreadable,
+            "missing": missing,
+        });
         return print::json(&whole.to_string());
     }
     if total == 0 {

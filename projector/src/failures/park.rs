@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::Context;
-use async_nats::jetstream::message::PublishMessage;
-use async_nats::jetstream::stream::{DirectGetError, DirectGetErrorKind};
+use async_nats::jetstream::message::{PublishMessage, StreamMessage};
+use async_nats::jetstream::stream::{DirectGetErrorKind, LastRawMessageErrorKind};
 use groupfold_schemas::failure::{Cause, fingerprint};
 use groupfold_schemas::id::EventId;
 use groupfold_schemas::{frame, log, v1};
@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::loss::LOST;
 use crate::partition::Partition;
-use crate::scan::{self, From, Scan, Stretch};
-use crate::store;
+use crate::scan::{self, Over};
 
 /// Records looked at in one round of one partition.
 const ROUND_MAX: usize = 500;
@@ -38,7 +37,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     context.set_timeout(ACK_WAIT);
-    let mut parking = Parking { context, done: BTreeMap::new(), waiting: BTreeMap::new(), parked: None };
+    let mut parking = Parking { context, done: BTreeMap::new(), parked: None };
     loop {
         let round = async {
             let more = parking.round(&partitions).await;
@@ -61,90 +60,53 @@ pub(super) async fn run(
     }
 }
 
-/// Records behind a sequence that could not be read, and when their stream was created; `None` while the store is closed.
-/// On a thread that may block: while a store is opened anew it answers nobody.
-async fn look(
-    partition: &Partition,
-    after: u64,
-    room: usize,
-) -> Result<Option<(Vec<v1::Unreadable>, String)>, Error> {
-    let store = Arc::clone(&partition.store);
-    let looked = tokio::task::spawn_blocking(move || {
-        let Ok(view) = store.view() else { return Ok(None) };
-        Ok::<_, store::Error>(Some((view.unreadable_after(after, room)?, view.progress().stream_created)))
-    });
-    Ok(looked.await??)
-}
-
 struct Parking {
     context: Context,
-    /// Up to which sequence all is parked or waits, by partition.
+    /// Up to which sequence all is parked, by partition.
     done: BTreeMap<u16, u64>,
-    /// What could not be fetched, such as from a stream without a leader: by partition, tried again in each round.
-    waiting: BTreeMap<u16, Vec<v1::Unreadable>>,
     /// Ids that were parked before this process; read when the first one is met.
     parked: Option<HashSet<String>>,
 }
 
 impl Parking {
-    /// Parks what is found and what could not be parked before; true if there may be more. The stream of failures may
-    /// refuse for all. A record that the log has no more holds up nothing else, a stream that does not answer its own alone,
-    /// until the next round.
+    /// Parks what is found; true if there may be more. The stream of failures may refuse for all. A store that cannot be
+    /// read and a stream that does not answer hold up their own partition alone, until the next round.
     async fn round(&mut self, partitions: &[Partition]) -> Result<bool, Error> {
         let mut more = false;
         for partition in partitions {
             let id = partition.id;
             let after = self.done.get(&id).copied().unwrap_or_default();
-            let room = ROUND_MAX.saturating_sub(self.waiting.get(&id).map_or(0, Vec::len));
-            // A store that is closed for a moment is looked at in the next round.
-            let Some((found, created)) = look(partition, after, room).await? else { continue };
-            let mut records = self.waiting.remove(&id).unwrap_or_default();
-            let full = room > 0 && found.len() == room;
-            records.extend(found);
-            let mut records = records.into_iter();
-            let mut answers = true;
-            while let Some(record) = records.next() {
-                let sequence = record.sequence;
-                // Of what is lost there are no bytes to keep.
-                let parked =
-                    if record.reason == LOST { Ok(Ok(())) } else { self.park(id, &created, &record).await };
-                match parked {
-                    Ok(Ok(())) => self.passed(id, sequence),
-                    Ok(Err(error)) => {
-                        tracing::warn!(partition = id, sequence, %error, "a record that cannot be read is not parked yet");
-                        answers = is_gone(&error);
-                        if answers {
-                            self.passed(id, sequence);
-                            self.waiting.entry(id).or_default().push(record);
-                        } else {
-                            self.leave(id, [record].into_iter().chain(records));
-                            break;
-                        }
-                    }
-                    Err(error) => {
-                        self.leave(id, [record].into_iter().chain(records));
-                        return Err(error);
-                    }
-                }
-            }
-            more |= full && answers;
+            let looked_at = partition.clone();
+            // On a thread that may block: while a store is opened anew it answers nobody.
+            let looked = tokio::task::spawn_blocking(move || unreadable(&looked_at, after)).await?;
+            let Some((found, created)) = looked else { continue };
+            more |= self.park_all(id, &created, &found).await? && found.len() == ROUND_MAX;
         }
         Ok(more)
     }
 
-    /// Keeps for the next round what was passed before; the store tells of the others again.
-    fn leave(&mut self, partition: u16, records: impl Iterator<Item = v1::Unreadable>) {
-        let done = self.done.get(&partition).copied().unwrap_or_default();
-        let left = records.filter(|record| record.sequence <= done);
-        self.waiting.entry(partition).or_default().extend(left);
+    /// Parks them in order; false if the log does not give one of them now.
+    async fn park_all(
+        &mut self,
+        partition: u16,
+        created: &str,
+        found: &[v1::Unreadable],
+    ) -> Result<bool, Error> {
+        for record in found {
+            // Of what is lost there are no bytes to keep.
+            if record.reason != LOST
+                && let Err(error) = self.park(partition, created, record).await?
+            {
+                let sequence = record.sequence;
+                tracing::warn!(partition, sequence, %error, "a record that cannot be read is not parked yet");
+                return Ok(false);
+            }
+            self.done.insert(partition, record.sequence);
+        }
+        Ok(true)
     }
 
-    fn passed(&mut self, partition: u16, sequence: u64) {
-        let done = self.done.entry(partition).or_default();
-        *done = sequence.max(*done);
-    }
-
-    /// The inner error is why the record's message cannot be had.
+    /// The inner error is why the log does not say what it has.
     async fn park(
         &mut self,
         partition: u16,
@@ -161,21 +123,12 @@ impl Parking {
         if parked.contains(&failed_id) {
             return Ok(Ok(()));
         }
-        let fetched = async {
-            let stream = self.context.get_stream_no_info(log::stream(partition)).await?;
-            Ok::<_, Error>(stream.direct_get(sequence).await?)
-        };
-        let message = match fetched.await {
-            Ok(message) => message,
+        let failed = match fetch(&self.context, partition, sequence).await {
+            Ok(message) => {
+                failure(&failed_id, record, partition, message, self.context.client().max_payload())
+            }
             Err(error) => return Ok(Err(error)),
         };
-        let at = format!("{partition}:{sequence}");
-        let log_time_ms = crate::stream::millis(message.time);
-        let mut failed = failure(&failed_id, record, &at, message.subject.as_str(), log_time_ms);
-        // What does not fit a second time is still in the log, at the position that the failure names.
-        if message.payload.len() + AROUND_BYTES <= self.context.client().max_payload() {
-            failed.raw = message.payload;
-        }
         let publish = PublishMessage::build()
             .payload(frame::encode(&failed).into())
             .message_id(&failed_id)
@@ -188,39 +141,64 @@ impl Parking {
     }
 }
 
-/// True if the log says that it has the message no more, not that it does not say.
-fn is_gone(error: &Error) -> bool {
-    error
-        .downcast_ref::<DirectGetError>()
-        .is_some_and(|error| matches!(error.kind(), DirectGetErrorKind::NotFound))
+/// What a store could not read, behind a sequence, and of which stream; `None` of one that cannot be asked now.
+fn unreadable(partition: &Partition, after: u64) -> Option<(Vec<v1::Unreadable>, String)> {
+    // A store that is closed for a moment is looked at in the next round.
+    let view = partition.store.view().ok()?;
+    match view.unreadable_after(after, ROUND_MAX) {
+        Ok(found) => Some((found, view.progress().stream_created.clone())),
+        Err(error) => {
+            partition.report(&error);
+            None
+        }
+    }
 }
 
-/// The ids of all records that are parked.
+/// A record's message; `None` if the log has it no more.
+async fn fetch(context: &Context, partition: u16, sequence: u64) -> Result<Option<StreamMessage>, Error> {
+    let stream = context.get_stream_no_info(log::stream(partition)).await?;
+    match stream.direct_get(sequence).await {
+        Ok(message) => return Ok(Some(message)),
+        Err(error) if matches!(error.kind(), DirectGetErrorKind::NotFound) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // Any copy answered, and may be behind: the leader knows.
+    match stream.get_raw_message(sequence).await {
+        Ok(message) => Ok(Some(message)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The ids of all records that are parked, over what is missing: one that is not known is parked once more, under the
+/// same id.
 async fn known(context: &Context) -> Result<HashSet<String>, Error> {
-    let to = scan::ends(context, log::FAILED_STREAM).await?.last;
-    let subject = log::failed_subject("*", Cause::UnreadableRecord.name());
-    let stream = log::FAILED_STREAM.to_owned();
-    let stretch = Stretch { stream, from: From::Sequence(1), to, subjects: vec![subject] };
-    let mut scan = Scan::new(context.clone(), stretch);
+    let scan::Ends { first, last, .. } = scan::ends(context, log::FAILED_STREAM).await?;
+    let mut scan = Over::new(context.clone(), log::FAILED_STREAM.to_owned(), first, last);
     let mut ids = HashSet::new();
     while let Some(batch) = scan.next_batch(BATCH).await? {
         let read = |found: &scan::Found| frame::decode::<v1::FailedWebhook>(&found.payload).ok();
-        ids.extend(batch.iter().filter_map(read).map(|failed| failed.failed_id));
+        let parked = |failed: &v1::FailedWebhook| failed.cause == Cause::UnreadableRecord.name();
+        ids.extend(batch.iter().filter_map(read).filter(parked).map(|failed| failed.failed_id));
     }
     Ok(ids)
 }
 
+/// What is kept of a record. Of one that the log has no more that it was there, and why it could not be read: nothing is
+/// passed over in silence.
 fn failure(
     failed_id: &str,
     record: &v1::Unreadable,
-    at: &str,
-    subject: &str,
-    log_time_ms: i64,
+    partition: u16,
+    message: Option<StreamMessage>,
+    max_payload: usize,
 ) -> v1::FailedWebhook {
+    let subject = message.as_ref().map(|message| message.subject.as_str()).unwrap_or_default();
     let told = log::read_event_subject(subject);
     let kind = told.as_ref().map_or("", |(_, _, kind, _)| kind.as_str());
     let cause = Cause::UnreadableRecord.name();
     let expected = match record.reason.as_str() {
+        _ if message.is_none() => "its message, which the log has no more: there is nothing to read again",
         "unknown_version" => "a record of a version that this build reads: was it written by a newer one?",
         "checksum" | "truncated" | "undecodable" => {
             "the bytes that were written: are the broker's files well?"
@@ -228,19 +206,28 @@ fn failure(
         "value_too_large" => "an event whose texts keep within the bounds of the store",
         _ => "a record with an event that this build knows",
     };
-    v1::FailedWebhook {
+    let mut failed = v1::FailedWebhook {
         failed_id: failed_id.to_owned(),
         account: told.as_ref().map(|(_, account, _, _)| account.clone()).unwrap_or_default(),
         group_id: told.as_ref().and_then(|(_, _, _, group)| group.clone()).unwrap_or_default(),
         cause: cause.to_owned(),
         expected: format!("{}: {expected}", record.reason),
         fingerprint: fingerprint([cause, &record.reason, kind].map(str::as_bytes)),
-        received_time_ms: log_time_ms,
+        // When the log took it, or else when it was found to be gone.
+        received_time_ms: message.as_ref().map_or_else(
+            || jiff::Timestamp::now().as_millisecond(),
+            |message| crate::stream::millis(message.time),
+        ),
         build: env!("CARGO_PKG_VERSION").to_owned(),
-        log_position: at.to_owned(),
+        log_position: format!("{partition}:{}", record.sequence),
         log_subject: subject.to_owned(),
         ..v1::FailedWebhook::default()
+    };
+    // What does not fit a second time is still in the log, at the position that the failure names.
+    if let Some(message) = message.filter(|message| message.payload.len() + AROUND_BYTES <= max_payload) {
+        failed.raw = message.payload;
     }
+    failed
 }
 
 #[cfg(test)]
@@ -257,8 +244,7 @@ mod tests {
             let folder = Folder::new();
             let partitions = [folder.open(3)];
             let context = async_nats::jetstream::new(nobodys_client().await);
-            let (done, waiting) = (BTreeMap::new(), BTreeMap::new());
-            let mut parking = Parking { context, done, waiting, parked: None };
+            let mut parking = Parking { context, done: BTreeMap::new(), parked: None };
             let let_go = taken();
             assert!(parking.round(&partitions).now_or_never().is_none());
             drop(let_go);

@@ -188,6 +188,25 @@ async fn a_request_that_was_taken_back_was_not_approved_and_one_that_was_rejecte
     assert_eq!(again["status"], "failed", "{again}");
 }
 
+/// What was seen of so many was more than the store takes: it was looked for every two seconds, and the log grew.
+#[tokio::test]
+async fn the_longest_wish_that_is_taken_is_looked_for_once_and_settles() {
+    let world = World::new(&[], 8_000).await;
+    let group = world.group("Tea", "approval_required").await;
+    let path = format!("/v1/groups/{group}/join-requests:approve");
+    // 256 bytes each, twice: as JSON and as items.
+    let ids: Vec<String> = (0..31).map(|n| format!("{n:0>256}")).collect();
+    let body = Some(json!({ "join_requests": ids }));
+    let id = world.lost(("approve", "timeout_before"), Method::POST, &path, body).await;
+    let command = world.settled(&id).await;
+    let items = command["items"].as_array().unwrap();
+    assert_eq!(command["status"], "failed", "{command}");
+    assert!((1..ids.len()).contains(&items.len()), "some of them fit: {command}");
+    let position = world.groupfold.caught_up().await.json;
+    let unreadable = |one: &Value| one["records_unreadable"] != 0;
+    assert!(!position["partitions"].as_array().unwrap().iter().any(unreadable), "{position}");
+}
+
 /// The whole call was refused for one of them: the other is still there.
 #[tokio::test]
 async fn a_removal_refused_for_somebody_who_is_gone_says_nothing_of_the_others() {

@@ -1,12 +1,15 @@
 //! An operator says that messages are lost for good: whoever reads the log goes on, and nobody passes them over in silence.
 
 use std::process::Output;
+use std::time::Duration;
 
+use groupfold_projector::scan::{From, Scan, Stretch};
 use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, http, wait_until};
 use serde_json::{Value, json};
 
 use super::{BOUND, GROUP, MEMBERS, T, last_one_lost, stream};
+use crate::failed::missing::lose;
 use crate::hook::{joined, participants};
 
 fn partition() -> u16 {
@@ -252,4 +255,22 @@ async fn an_empty_message_that_somebody_published_is_nothing_that_was_accepted_a
     let audit = said(&groupfold, &["audit"], 0).await;
     assert!(!audit.contains("accepted as lost"), "{audit}");
     assert!(audit.contains("1 record(s) cannot be read by this build"), "{audit}");
+}
+
+/// Nobody could read what was accepted any more: readers stopped, and `accept-loss` with them.
+#[tokio::test]
+async fn what_was_accepted_holds_though_another_message_of_its_stream_is_lost() {
+    let (nats, groupfold) = last_one_lost().await;
+    accept(&groupfold, &["--execute", "--why", "gone"], 0).await;
+    let context = async_nats::jetstream::new(nats.client().await);
+    context.publish("groupfold.resolved.other", "x".into()).await.unwrap().await.unwrap();
+    lose(&nats, log::RESOLVED_STREAM, &[2]).await;
+    let stretch = Stretch { stream: stream(), from: From::Sequence(1), to: MEMBERS, subjects: Vec::new() };
+    let mut scan = Scan::new(context, stretch).with_silence_max(Duration::from_millis(100));
+    let mut found = Vec::new();
+    while let Some(batch) = scan.next_batch(100).await.unwrap() {
+        found.extend(batch.into_iter().map(|one| (one.sequence, one.subject.is_empty())));
+    }
+    assert_eq!(found, (1..=MEMBERS).map(|n| (n, n == MEMBERS)).collect::<Vec<_>>());
+    assert!(accept(&groupfold, &[], 0).await.contains("nothing is missing"));
 }

@@ -4,19 +4,25 @@ use async_nats::jetstream::Context;
 use async_nats::jetstream::context::{CreateKeyValueError, GetStreamError};
 use async_nats::jetstream::kv;
 use async_nats::jetstream::object_store::{self, ObjectStore};
-use groupfold_ingest::provision;
+
+use crate::provision;
 
 /// Why there is none.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
+    /// The streams of the log cannot be asked.
     #[error("it is not known how many copies the log has")]
     Copies(#[from] GetStreamError),
+    /// The broker's word.
     #[error("the bucket cannot be made")]
     Bucket(#[from] CreateKeyValueError),
 }
 
-/// Of keys and values.
-pub(crate) async fn keys(context: &Context, wanted: kv::Config) -> Result<kv::Store, Error> {
+/// One of keys and values.
+///
+/// # Errors
+/// The broker has none and makes none.
+pub async fn keys(context: &Context, wanted: kv::Config) -> Result<kv::Store, Error> {
     if let Ok(store) = context.get_key_value(&wanted.bucket).await {
         return Ok(store);
     }
@@ -24,8 +30,11 @@ pub(crate) async fn keys(context: &Context, wanted: kv::Config) -> Result<kv::St
     Ok(context.create_key_value(kv::Config { num_replicas, ..wanted }).await?)
 }
 
-/// Of what is too large for a message.
-pub(crate) async fn objects(context: &Context, wanted: object_store::Config) -> Result<ObjectStore, Error> {
+/// One of what is too large for a message.
+///
+/// # Errors
+/// The broker has none and makes none.
+pub async fn objects(context: &Context, wanted: object_store::Config) -> Result<ObjectStore, Error> {
     if let Ok(store) = context.get_object_store(&wanted.bucket).await {
         return Ok(store);
     }
