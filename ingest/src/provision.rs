@@ -30,8 +30,6 @@ pub struct Plan {
     pub replicas: usize,
     /// Most bytes of each stream, after which it refuses; `None` for the disk's own limit.
     pub max_bytes: Option<u64>,
-    /// Age after which events are forgotten; `None` for never.
-    pub max_age: Option<Duration>,
     /// How long the broker itself knows a duplicate.
     pub duplicate_window: Duration,
     /// Streams of events, by name, to make again though the log is not new: what was in them is given up.
@@ -44,7 +42,6 @@ impl Default for Plan {
             partitions: log::PARTITIONS_DEFAULT,
             replicas: 1,
             max_bytes: None,
-            max_age: None,
             duplicate_window: Duration::from_secs(120),
             anew: Vec::new(),
         }

@@ -331,6 +331,7 @@ impl Store {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         open::discard(inner.take());
         side::finish_swap(&self.settings)?;
+        open::forget_cached(&self.folder())?;
         let open = open::open_or_set_aside(&self.settings)?;
         let progress = open.progress.clone();
         *inner = Some(open);

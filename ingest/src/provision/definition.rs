@@ -85,7 +85,6 @@ fn change_marks(plan: &Plan) -> Config {
     Config {
         discard: DiscardPolicy::Old,
         max_messages_per_subject: 1,
-        max_age: Duration::ZERO,
         max_bytes: -1,
         ..stream(plan, name, subjects, "groupfold: how far the changes of each partition are published")
     }
@@ -108,7 +107,8 @@ fn stream(plan: &Plan, name: String, subjects: String, description: &str) -> Con
         duplicate_window: plan.duplicate_window,
         num_replicas: plan.replicas,
         max_bytes: plan.max_bytes.map_or(-1, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
-        max_age: plan.max_age.unwrap_or_default(),
+        // Nothing is forgotten for its age.
+        max_age: Duration::ZERO,
         max_messages: -1,
         max_messages_per_subject: -1,
         max_consumers: -1,

@@ -1,5 +1,4 @@
-//! The digest of each group, kept beside the entries: of those whose keys name the group (head, window,
-//! facts, links). Messages and receipts name their group in a value at best, so they count in the digest of
+//! The digest of each group, kept beside the entries: of those whose keys name the group, see [`group_of`]. Messages and receipts name their group in a value at best, so they count in the digest of
 //! the whole partition alone, as accounts' facts and renames do.
 
 use std::collections::BTreeMap;

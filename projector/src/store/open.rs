@@ -142,6 +142,32 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     Ok(Open { db, undo, device, progress, standing: Standing::Still })
 }
 
+/// Has what the system remembers of a store's files read from the device again. A device that refused a sync may not have
+/// pages that memory still shows as they were written, and it is told once: who syncs the file anew hears that all is well.
+#[cfg(target_os = "linux")]
+pub(super) fn forget_cached(folder: &Path) -> Result<(), Error> {
+    use rustix::fs::{Advice, fadvise};
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in fs::read_dir(folder).map_err(|source| io("list", folder, source))? {
+        let path = entry.map_err(|source| io("list", folder, source))?.path();
+        let forgotten = File::open(&path).and_then(|file| Ok(fadvise(&file, 0, None, Advice::DontNeed)?));
+        match forgotten {
+            // Folders have nothing to forget.
+            Err(error) if path.is_file() => return Err(io("read anew", &path, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere a failed sync leaves its pages to be written again, or nobody says.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn forget_cached(_folder: &Path) -> Result<(), Error> {
+    Ok(())
+}
+
 /// A crash while sled writes its start-up snapshot leaves `snap.*.generating`, which the next open would
 /// take for the database's damage.
 fn remove_half_snapshots(folder: &Path) -> Result<(), Error> {
