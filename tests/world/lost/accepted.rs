@@ -122,13 +122,16 @@ async fn nothing_is_false_comfort(groupfold: &Groupfold, hole: std::ops::RangeIn
     answer.says(503, "partition_stopped");
 
     let first = said(groupfold, &["why", &format!("{partition}:{behind}"), "--output", "json"], 0).await;
+    assert!(first.contains("\"changed\":[]"), "it is not folded yet: {first}");
     let event = &first[first.find("\"event_id\":\"").expect("an event") + 12..][..32];
     for id in [event, &format!("{partition}:{behind}:0")] {
         let told = said(groupfold, &["why", id], 0).await;
         let missing = format!("messages {} to {} are missing", hole.start(), hole.end());
         assert!(told.contains(&missing) && told.contains(event), "{id}: {told}");
     }
-    said(groupfold, &["why", &format!("{partition}:{}", hole.start())], 1).await;
+    // `nothing follows`, it said.
+    let lost = said(groupfold, &["why", &format!("{partition}:{}", hole.start())], 1).await;
+    assert!(lost.contains("is missing") && lost.contains(&format!("{partition}:{behind} follows")), "{lost}");
     let beyond = said(groupfold, &["why", &format!("{partition}:{}", all + 1)], 1).await;
     assert!(beyond.contains(&format!("messages 1 to {all}")), "{beyond}");
 }
@@ -175,6 +178,8 @@ async fn an_accepted_hole_is_passed_in_portions_and_what_is_there_again_is_read(
     let accepted = accept(&groupfold, &["--execute", "--why", "gone", "--output", "json"], 0).await;
     let accepted: Value = serde_json::from_str(accepted.trim()).unwrap();
     assert_eq!(accepted["missing"], json!([{ "first": HOLE.start(), "last": HOLE.end() }]));
+    let why = said(&groupfold, &["why", &format!("{}:{}", partition(), HOLE.start() + 1)], 1).await;
+    assert!(why.contains("accepted as lost at") && why.contains(": gone"), "{why}");
     groupfold.restart().await;
     groupfold.caught_up().await;
     let lost = HOLE.count() as u64;
