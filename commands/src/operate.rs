@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, PipelineReach, Request};
 use crate::cli::Output;
-use crate::data::DataFolder;
+use crate::data::{DataFolder, start};
 use crate::exit::Failure;
 use crate::{pipeline, print, progress};
 
@@ -63,13 +63,14 @@ const fn mib(bytes: usize) -> u32 {
 impl StoreReach {
     /// Has it done and waits for its end.
     pub(crate) async fn order(&self, order: Order) -> Result<Job, Failure> {
-        let data = self.pipeline.api.data.display();
+        let data = &self.pipeline.api.data;
         match self.pipeline.api.client() {
             Ok(client) => remote(&client, order).await,
             Err(Failure::Missing(_)) if self.pipeline.log().url()?.is_some() => self.here(order).await,
             Err(Failure::Missing(_)) => Err(Failure::Missing(format!(
-                "nothing runs on {data}: start `groupfold up --data {data}` or `groupfold project`, or, with the log elsewhere, \
-                 name its broker by --nats-url to work on the stopped stores"
+                "nothing runs on {}: start {}, or, with the log elsewhere, name its broker by --nats-url to work on the stopped stores",
+                data.display(),
+                start(data)
             ))),
             Err(failure) => Err(failure),
         }
@@ -246,7 +247,6 @@ fn hint(job: &Job) -> String {
             false => format!("; `groupfold rebuild --force{which}` folds the store{of} anew"),
         });
     }
-    if !shut.is_empty() {
     for one in other.iter().filter(|one| one.lost > 0) {
         hint.push_str(&format!(
             "; of partition {} {} message(s) were accepted as lost: what the live store knows of them a rebuild would lose, so look at \
@@ -261,6 +261,7 @@ fn hint(job: &Job) -> String {
             one.partition, one.lost
         ));
     }
+    if !shut.is_empty() {
         hint.push_str(&format!(
             "; the store of partition {} does not open: start `groupfold project` (or `up`), which sets it aside and folds it anew",
             names(&shut)

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use groupfold_projector::store;
 
-use super::{Findings, Patient};
-use crate::data::{Run, others};
+use super::{Findings, Level, Patient};
+use crate::data::{others, start};
 
 const FREE_SHARE_WARN: f64 = 0.10;
 const FREE_SHARE_FAIL: f64 = 0.03;
@@ -35,16 +35,6 @@ pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Fi
     }
     format(&data.join("store"), partitions, findings);
     disk(data, findings);
-}
-
-/// The command that starts what ran on a folder; both that may, where nobody left word.
-pub(super) fn start(data: &Path) -> String {
-    let data_flag = data.display();
-    match Run::left(data).as_ref().map(Run::verb) {
-        Some("project") => format!("groupfold project --data {data_flag} --nats-url …"),
-        Some(verb) => format!("groupfold {verb} --data {data_flag}"),
-        None => format!("groupfold up --data {data_flag} (or groupfold project, with --nats-url)"),
-    }
 }
 
 fn modes(data: &Path, findings: &mut Findings) {
