@@ -9,11 +9,13 @@ use std::time::Duration;
 use groupfold_schemas::crash::{self, Point};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::Access;
+use crate::broker::{Access, shown};
 use crate::exit::Failure;
 
 const RUN_FILE: &str = "run.json";
 const LOCK_FILE: &str = "lock";
+/// Where the log of the stores is that they were folded from last, if not in the folder.
+const ELSEWHERE_FILE: &str = "log-elsewhere";
 const LOOKS: usize = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -97,6 +99,26 @@ impl DataFolder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Leaves word of where the log is, `None` for one of its own, and refuses that to stores which follow another: it would
+    /// begin empty, take webhooks that those who read the other one never see, and no store would fold it.
+    pub(crate) fn follows(&self, broker: Option<&str>) -> Result<(), Failure> {
+        let (path, data) = (self.path.join(ELSEWHERE_FILE), self.path.display());
+        let known = std::fs::read_to_string(&path).ok();
+        let left = match (broker, &known) {
+            (Some(url), Some(known)) if shown(url) == *known => Ok(()),
+            (Some(url), _) => write_private(&path, shown(url).as_bytes()),
+            (None, None) => Ok(()),
+            (None, Some(known)) if self.path.join("store").is_dir() && !self.path.join("nats").is_dir() => {
+                return Err(Failure::Usage(format!(
+                    "data: the stores in {data} follow a log elsewhere, at {known}, and this start would begin an empty one here: \
+                     give its --nats-url, or another --data; or move {data}/store away"
+                )));
+            }
+            (None, Some(_)) => std::fs::remove_file(&path),
+        };
+        left.map_err(|error| Failure::failed("data: cannot leave word of where the log is", &error))
     }
 
     /// Leaves the addresses, whole or not at all.
