@@ -9,11 +9,13 @@ use std::time::Duration;
 use groupfold_schemas::crash::{self, Point};
 use serde::{Deserialize, Serialize};
 
-use crate::broker::Access;
+use crate::broker::{Access, shown};
 use crate::exit::Failure;
 
 const RUN_FILE: &str = "run.json";
 const LOCK_FILE: &str = "lock";
+/// Where the log of the stores is that they were folded from last, if not in the folder.
+const ELSEWHERE_FILE: &str = "log-elsewhere";
 const LOOKS: usize = 20;
 const LOOK_AGAIN: Duration = Duration::from_millis(25);
 
@@ -97,6 +99,26 @@ impl DataFolder {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Leaves word of where the log is, `None` for one of its own, and refuses that to stores which follow another: it would
+    /// begin empty, take webhooks that those who read the other one never see, and no store would fold it.
+    pub(crate) fn follows(&self, broker: Option<&str>) -> Result<(), Failure> {
+        let (path, data) = (self.path.join(ELSEWHERE_FILE), self.path.display());
+        let known = std::fs::read_to_string(&path).ok();
+        let left = match (broker, &known) {
+            (Some(url), Some(known)) if shown(url) == *known => Ok(()),
+            (Some(url), _) => write_private(&path, shown(url).as_bytes()),
+            (None, None) => Ok(()),
+            (None, Some(known)) if self.path.join("store").is_dir() && !self.path.join("nats").is_dir() => {
+                return Err(Failure::Usage(format!(
+                    "data: the stores in {data} follow a log elsewhere, at {known}, and this start would begin an empty one here: \
+                     give its --nats-url, or another --data; or move {data}/store away"
+                )));
+            }
+            (None, Some(_)) => std::fs::remove_file(&path),
+        };
+        left.map_err(|error| Failure::failed("data: cannot leave word of where the log is", &error))
     }
 
     /// Leaves the addresses, whole or not at all.
@@ -192,8 +214,9 @@ impl Run {
     pub(crate) fn find(data: &Path, elsewhere: &str) -> Result<Self, Failure> {
         let nothing = || {
             Failure::Missing(format!(
-                "nothing runs on {}: start `groupfold up --data {0}`, or name a pipeline elsewhere by {elsewhere}",
-                data.display()
+                "nothing runs on {}: start {}, or name a pipeline elsewhere by {elsewhere}",
+                data.display(),
+                start(data)
             ))
         };
         let lock = File::open(data.join(LOCK_FILE)).map_err(|error| match error.kind() {
@@ -213,9 +236,43 @@ impl Run {
     }
 }
 
+/// The command that starts what ran on a folder, as what is in it tells; each that may, where nothing does.
+pub(crate) fn start(data: &Path) -> String {
+    let shown = data.display();
+    let up = format!("`groupfold up --data {shown}`");
+    let project = format!("`groupfold project --data {shown} --nats-url …`");
+    let (own_log, store) = (data.join("nats").is_dir(), data.join("store").is_dir());
+    match Run::left(data).as_ref().map(Run::verb) {
+        Some("project") => project,
+        // Whose log is elsewhere would begin an empty one.
+        Some(_) if store && !own_log => format!("`groupfold up --data {shown} --nats-url …`"),
+        None if store && !own_log => format!("{project}, or `up` with the same"),
+        None if !store && !own_log => format!("{up}, or `groupfold project` with --nats-url"),
+        _ => up,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn a_run() -> Run {
+        Run {
+            pid: 1,
+            version: "v".into(),
+            webhook_addr: None,
+            api_addr: "127.0.0.1:1".into(),
+            api_url: None,
+            nats_url: "nats://x".into(),
+            monitor_url: None,
+            nats_access: Access::default(),
+            api_token: None,
+            demo_app_secret: None,
+            demo_graph_url: None,
+            demo_access_token: None,
+            ignores: Ignores::default(),
+        }
+    }
 
     #[test]
     fn files_that_differ_in_their_ending_alone_are_written_beside_each_other() {
@@ -233,24 +290,37 @@ mod tests {
         std::fs::remove_dir_all(&folder).unwrap();
     }
 
+    /// Of a projector's folder every verb but one said to start `up`, which would begin an empty log.
+    #[test]
+    fn what_starts_what_ran_on_a_folder_is_told_by_what_is_in_it() {
+        let data = std::env::temp_dir().join(format!("groupfold-start-{}", std::process::id()));
+        let told = || {
+            let _ = std::fs::remove_file(data.join(LOCK_FILE));
+            let told = Run::find(&data, "--api-url").unwrap_err().to_string();
+            assert!(told.contains(&start(&data)), "{told}");
+            told
+        };
+        let (up, project) =
+            (["`groupfold up --data ", "`groupfold project` with"], "`groupfold project --data ");
+        assert!(up.iter().all(|verb| told().contains(verb)), "{}", told());
+        std::fs::create_dir_all(data.join("store")).unwrap();
+        assert!(told().contains(project) && !told().contains(up[0]), "{}", told());
+        let mut run = a_run();
+        DataFolder::take(&data).unwrap();
+        write_private(&data.join(RUN_FILE), serde_json::to_string(&run).unwrap().as_bytes()).unwrap();
+        assert!(told().contains(project) && !told().contains("`up"), "{}", told());
+        run.webhook_addr = Some("127.0.0.1:2".into());
+        write_private(&data.join(RUN_FILE), serde_json::to_string(&run).unwrap().as_bytes()).unwrap();
+        assert!(told().contains(up[0]) && told().contains("--nats-url …"), "{}", told());
+        std::fs::create_dir_all(data.join("nats")).unwrap();
+        assert!(told().contains(up[0]) && !told().contains("--nats-url"), "{}", told());
+        std::fs::remove_dir_all(&data).unwrap();
+    }
+
     #[test]
     fn a_folder_is_taken_once_and_its_addresses_count_while_it_is_taken() {
         let path = std::env::temp_dir().join(format!("groupfold-data-{}", std::process::id()));
-        let run = Run {
-            pid: 1,
-            version: "v".into(),
-            webhook_addr: None,
-            api_addr: "127.0.0.1:1".into(),
-            api_url: None,
-            nats_url: "nats://x".into(),
-            monitor_url: None,
-            nats_access: Access::default(),
-            api_token: None,
-            demo_app_secret: None,
-            demo_graph_url: None,
-            demo_access_token: None,
-            ignores: Ignores::default(),
-        };
+        let run = a_run();
         let folder = DataFolder::take(&path).unwrap();
         assert!(matches!(Run::find(&path, "--api-url"), Err(Failure::Again(_))));
         folder.announce(&run).unwrap();

@@ -20,7 +20,7 @@ use crate::cli::Output;
 use crate::config::{Config, Fault, Layers, Settings};
 use crate::data::Run;
 use crate::exit::Failure;
-use crate::{health, pipeline, print};
+use crate::{data, health, pipeline, print};
 
 /// Look at everything that is known to go wrong.
 #[derive(clap::Args, Debug)]
@@ -154,7 +154,7 @@ impl Patient {
                     ),
                     format!(
                         "{}, or name a pipeline elsewhere by --nats-url and --api-url",
-                        folder::start(&data)
+                        data::start(&data)
                     ),
                 );
                 None
@@ -205,7 +205,7 @@ impl Patient {
                 "nothing runs on {}, nothing answers at {url}, and no other API is known: receivers and projectors were not looked at",
                 self.data.display()
             ),
-            format!("groupfold doctor --api-url http://HOST:PORT …, for each of them; or {}", folder::start(&self.data)),
+            format!("groupfold doctor --api-url http://HOST:PORT …, for each of them; or {}", data::start(&self.data)),
         );
     }
 }

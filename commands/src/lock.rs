@@ -45,6 +45,11 @@ impl Lock {
         let failed = |error: &dyn std::error::Error| {
             Failure::failed(&format!("cannot take the lock {}", path.display()), error)
         };
+        if let Some(folder) =
+            written.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+        {
+            return Err(Failure::Failed(format!("there is no folder {}", folder.display())));
+        }
         loop {
             let file = OpenOptions::new().create(true).write(true).truncate(false).open(&path);
             let file = file.map_err(|error| failed(&error))?;
@@ -79,6 +84,13 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    /// The lock's name was told, which nobody had typed.
+    #[test]
+    fn a_folder_that_is_not_there_is_named() {
+        let refused = Lock::take(Path::new("nodir/events.jsonl"), "test on").unwrap_err();
+        assert_eq!((refused.to_string().as_str(), refused.code()), ("there is no folder nodir", 1));
+    }
 
     /// Each had a lock of its own, and both wrote.
     #[test]

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Client, PipelineReach, Request};
 use crate::cli::Output;
-use crate::data::DataFolder;
+use crate::data::{DataFolder, start};
 use crate::exit::Failure;
 use crate::{pipeline, print, progress};
 
@@ -63,13 +63,14 @@ const fn mib(bytes: usize) -> u32 {
 impl StoreReach {
     /// Has it done and waits for its end.
     pub(crate) async fn order(&self, order: Order) -> Result<Job, Failure> {
-        let data = self.pipeline.api.data.display();
+        let data = &self.pipeline.api.data;
         match self.pipeline.api.client() {
             Ok(client) => remote(&client, order).await,
             Err(Failure::Missing(_)) if self.pipeline.log().url()?.is_some() => self.here(order).await,
             Err(Failure::Missing(_)) => Err(Failure::Missing(format!(
-                "nothing runs on {data}: start `groupfold up --data {data}` or `groupfold project`, or, with the log elsewhere, \
-                 name its broker by --nats-url to work on the stopped stores"
+                "nothing runs on {}: start {}, or, with the log elsewhere, name its broker by --nats-url to work on the stopped stores",
+                data.display(),
+                start(data)
             ))),
             Err(failure) => Err(failure),
         }
@@ -227,22 +228,43 @@ pub(crate) fn end(job: &Job, output: Output) -> Result<(), Failure> {
     }
 }
 
-/// What to do about what differs: a store that does not open is no matter of force.
+/// What to do about what differs: a store that does not open is no matter of force, and one that knows more than the log is not to
+/// be folded anew.
 fn hint(job: &Job) -> String {
     let left = job.partitions.iter().filter(|one| !one.is_equal() && !one.swapped);
     let (shut, open): (Vec<&Compared>, Vec<&Compared>) = left.partition(|one| one.does_not_open());
-    let mut hint = String::new();
-    if !open.is_empty() {
-        hint.push_str(match job.task.as_str() {
-            "rebuild" => "; the live store was left as it is, --force puts the new one in its place",
-            _ => "; `groupfold rebuild --force` folds the store anew",
+    let (more, other): (Vec<&Compared>, Vec<&Compared>) = open.into_iter().partition(|one| one.knows_more());
+    let (is_rebuild, mut hint) = (job.task == "rebuild", String::new());
+    let names =
+        |some: &[&Compared]| some.iter().map(|one| one.partition.to_string()).collect::<Vec<_>>().join(", ");
+    if !other.is_empty() {
+        let of = if more.is_empty() { String::new() } else { format!(" of partition {}", names(&other)) };
+        let which = if more.is_empty() { String::new() } else { " --partition N".to_owned() };
+        hint.push_str(&match is_rebuild {
+            true => format!(
+                "; the live store{of} was left as it is, --force{which} puts the new one in its place"
+            ),
+            false => format!("; `groupfold rebuild --force{which}` folds the store{of} anew"),
         });
     }
+    for one in other.iter().filter(|one| one.lost > 0) {
+        hint.push_str(&format!(
+            "; of partition {} {} message(s) were accepted as lost: what the live store knows of them a rebuild would lose, so look at \
+             the keys first",
+            one.partition, one.lost
+        ));
+    }
+    for one in more {
+        hint.push_str(&format!(
+            "; the live store of partition {} knows more than the log, of which {} message(s) were accepted as lost: leave it as it \
+             is, a rebuild would lose that",
+            one.partition, one.lost
+        ));
+    }
     if !shut.is_empty() {
-        let names: Vec<String> = shut.iter().map(|one| one.partition.to_string()).collect();
         hint.push_str(&format!(
             "; the store of partition {} does not open: start `groupfold project` (or `up`), which sets it aside and folds it anew",
-            names.join(", ")
+            names(&shut)
         ));
     }
     hint
@@ -288,4 +310,35 @@ fn differences(one: &Compared) -> Vec<String> {
         lines.push(format!("and {unnamed} more in partition {}", one.partition));
     }
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn differs(partition: u16, differing: u64, more: u64, lost: u64) -> Compared {
+        Compared { partition, digest: "d".to_owned(), differing, more, lost, ..Compared::default() }
+    }
+
+    /// It once offered `--force`, which the runbook forbids.
+    #[test]
+    fn a_store_that_knows_what_the_log_lost_is_not_to_be_folded_anew() {
+        let of = |task: &str, partitions| {
+            hint(&Job { task: task.to_owned(), partitions, state: State::Differs, ..Job::default() })
+        };
+        for task in ["verify", "rebuild"] {
+            let told = of(task, vec![differs(3, 7, 7, 2)]);
+            assert!(told.contains("partition 3 knows more than the log"), "{told}");
+            assert!(told.contains("leave it as it is") && !told.contains("--force"), "{told}");
+            // Nothing was lost, or something is missing as well: the log is the truth.
+            for one in [differs(3, 7, 7, 0), differs(3, 7, 6, 2)] {
+                let told = of(task, vec![one.clone()]);
+                assert!(told.contains("--force") && !told.contains("leave it as it is"), "{told}");
+                assert_eq!(told.contains("look at the keys first"), one.lost > 0, "{told}");
+            }
+            // Force is for all partitions unless one is named.
+            let told = of(task, vec![differs(3, 7, 7, 2), differs(4, 1, 0, 0)]);
+            assert!(told.contains("partition 4") && told.contains("--force --partition N"), "{told}");
+        }
+    }
 }

@@ -21,8 +21,8 @@ use crate::link::Link;
 use crate::pipeline::{self, ApiAddress};
 use crate::provider::Provider;
 use crate::reload::{Holders, Reload};
-use crate::simulate;
 use crate::up::{DEMO_SECRET, Demo};
+use crate::{simulate, telemetry};
 
 /// What both have.
 pub(crate) struct Process<'a> {
@@ -121,6 +121,7 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
 impl Process<'_> {
     async fn prepare(&self) -> Result<Ready, Failure> {
         let (config, mut registry) = (self.config, Registry::default());
+        telemetry::register(&mut registry);
         let client = self.broker.connect().await?;
         let log = self.broker.connect_on(&groupfold_projector::background()).await?;
         if let Some(up) = &self.up {

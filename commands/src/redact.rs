@@ -88,9 +88,20 @@ pub(crate) fn link(text: &str) -> Option<usize> {
 /// Lets panics speak through the same net.
 pub(crate) fn panics() {
     std::panic::set_hook(Box::new(|panic| {
-        let line = redact(&format!("groupfold: a fault of groupfold, please report it: {panic}\n"));
+        let whose = whose(panic.location().map_or("", std::panic::Location::file));
+        let line = redact(&format!("groupfold: {whose}: {panic}\n"));
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     }));
+}
+
+/// Whose fault a panic of a source file is. The database panics about files that are damaged; whoever opens, reads or writes a
+/// store takes that for damage and mends it, so nobody is asked to report it.
+fn whose(file: &str) -> &'static str {
+    if file.split('/').any(|part| part.starts_with("sled-")) {
+        "the database of a store gave up, which is taken for damage of its files"
+    } else {
+        "a fault of groupfold, please report it"
+    }
 }
 
 /// A writer that redacts whole lines on their way to another.
@@ -126,6 +137,16 @@ mod tests {
         let id = "0123456789abcdef0123456789abcdef at 127.0.0.1:41234 position 3:1234567";
         assert_eq!(redact(id), id);
         assert_eq!(redact("chat é ok"), "chat é ok");
+    }
+
+    /// Of a damaged store that was mended by itself a report was asked for.
+    #[test]
+    fn what_the_database_panics_about_is_no_fault_of_groupfold() {
+        let sled = "registry/sled-0.34.7/src/pagecache/logger.rs";
+        assert!(!whose(sled).contains("report") && whose(sled).contains("damage"));
+        for ours in ["projector/src/store.rs", "registry/unsledded-1.0/src/lib.rs", ""] {
+            assert!(whose(ours).contains("please report it"), "{ours}");
+        }
     }
 
     #[test]

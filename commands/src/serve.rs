@@ -29,6 +29,7 @@ pub(crate) async fn ingest(flags: Flags) -> Result<(), Failure> {
     let (webhooks, webhook_addr) = pipeline::bind("webhook_addr", config.webhook_addr).await?;
     let ops_address = pipeline::ops_address(&config).await?;
     let mut registry = Registry::default();
+    telemetry::register(&mut registry);
     let starting = pipeline::receiver(&config, &broker, client, &mut registry);
     let Some(receiver) = pipeline::unless_told(&told, starting).await? else { return Ok(()) };
     let reload = Reload::new(flags, &config, hang_up, &mut registry);
@@ -57,6 +58,7 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     telemetry::start(&config)?;
     let broker = Broker::elsewhere(&config)?;
     let data = DataFolder::take(&config.data)?;
+    data.follows(config.nats_url.as_deref())?;
     let reload = (flags, hang_up);
     process::run(Process { config: &config, reload, data: &data, broker: &broker, told, up: None }).await
 }

@@ -1,5 +1,11 @@
-//! Logs: structured, to stderr, redacted.
+//! Logs: structured, to stderr, redacted. A line that cannot be written is lost, and nothing else.
 
+use std::io::Write;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::registry::Registry;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -12,11 +18,68 @@ struct Stderr {
 }
 
 impl<'a> MakeWriter<'a> for Stderr {
-    type Writer = Redacting<std::io::Stderr>;
+    type Writer = Redacting<Lossy<std::io::Stderr>>;
 
     fn make_writer(&'a self) -> Self::Writer {
-        Redacting { to: std::io::stderr(), json: self.json }
+        Redacting { to: Lossy { to: std::io::stderr(), fate: &FATE }, json: self.json }
     }
+}
+
+/// What became of the lines of this process.
+static FATE: LazyLock<Fate> = LazyLock::new(Fate::default);
+
+#[derive(Default)]
+struct Fate {
+    lost: Counter,
+    /// The last line broke off in its middle.
+    torn: AtomicBool,
+}
+
+/// A writer whose lines may be lost. A disk without room, or a reader that went away, is no reason to stop working: who logs is
+/// told that all went well.
+struct Lossy<W> {
+    to: W,
+    fate: &'static Fate,
+}
+
+impl<W: Write> Write for Lossy<W> {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        // What is left of a torn line must not swallow the next one.
+        let begun_anew;
+        let mut left = if self.fate.torn.load(Ordering::Relaxed) {
+            begun_anew = [b"\n", line].concat();
+            begun_anew.as_slice()
+        } else {
+            line
+        };
+        let whole = left.len();
+        while !left.is_empty() {
+            match self.to.write(left) {
+                Ok(0) => break,
+                Ok(written) => left = &left[written..],
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+        }
+        if !left.is_empty() {
+            self.fate.lost.inc();
+        }
+        if left.len() < whole {
+            self.fate.torn.store(!left.is_empty(), Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.to.flush();
+        Ok(())
+    }
+}
+
+/// Counts the lines that were lost.
+pub(crate) fn register(registry: &mut Registry) {
+    let help = "Lines of the log that stderr did not take";
+    registry.register("groupfold_log_lines_lost", help, FATE.lost.clone());
 }
 
 /// Starts logging as the settings say.
@@ -42,6 +105,8 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(Stderr { json: config.log_json })
+        // It would tell of a line that it cannot write by `eprintln!`, which panics where stderr takes nothing.
+        .log_internal_errors(false)
         .with_ansi(false);
     if config.log_json {
         builder.json().flatten_event(true).init()
@@ -49,4 +114,49 @@ pub(crate) fn start(config: &Config) -> Result<(), Failure> {
         builder.init()
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes, then none until there is room again.
+    #[derive(Default)]
+    struct Disk {
+        room: usize,
+        kept: Vec<u8>,
+    }
+
+    impl Write for &mut Disk {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            self.room -= taken;
+            self.kept.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_not_taken_is_lost_alone_and_counted() {
+        let fate: &'static Fate = Box::leak(Box::default());
+        let mut disk = Disk { room: 8, ..Disk::default() };
+        for line in ["first\n", "second\n", "third\n"] {
+            Lossy { to: &mut disk, fate }.write_all(line.as_bytes()).unwrap();
+            Lossy { to: &mut disk, fate }.flush().unwrap();
+        }
+        assert_eq!((fate.lost.get(), disk.kept.as_slice()), (2, b"first\nse".as_slice()));
+        disk.room = 100;
+        for line in ["fourth\n", "fifth\n"] {
+            Lossy { to: &mut disk, fate }.write_all(line.as_bytes()).unwrap();
+        }
+        assert_eq!(String::from_utf8(disk.kept).unwrap(), "first\nse\nfourth\nfifth\n");
+        assert_eq!(fate.lost.get(), 2);
+    }
 }

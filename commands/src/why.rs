@@ -110,7 +110,9 @@ fn in_words(hits: &Hits, applied: &Applied) -> String {
         if !record.group_id.is_empty() {
             lines.push(format!("  group    {}", record.group_id));
         }
-        if let Some(reason) = hit.unreadable {
+        if applied.has(hit) == Some(false) {
+            // It has changed nothing yet.
+        } else if let Some(reason) = hit.unreadable {
             lines.push(format!("  changed  nothing: the projector cannot read it ({reason})"));
         } else {
             let happened = print::time(record.provider_time_ms);
@@ -160,7 +162,10 @@ fn to_json(id: &str, hits: &Hits, applied: &Applied) -> Value {
             "log_time": print::time(hit.log_time_ms),
             "applied": applied.has(hit),
             "projector_position": applied.at(hit.partition).map(|at| format!("{}:{at}", hit.partition)),
-            "changed": if hit.unreadable.is_some() { Vec::new() } else { hit.changed() },
+            "changed": match (hit.unreadable, applied.has(hit)) {
+                (Some(_), _) | (_, Some(false)) => Vec::new(),
+                (None, _) => hit.changed(),
+            },
             "unreadable": hit.unreadable,
             "again": hit.again,
         })

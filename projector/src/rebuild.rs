@@ -10,6 +10,7 @@
 //! does the partition's loop wait, and only for three renames and an open do readers.
 
 mod compare;
+mod error;
 mod fresh;
 mod halt;
 mod jobs;
@@ -30,82 +31,17 @@ use groupfold_schemas::v1;
 use tokio_util::sync::CancellationToken;
 
 use crate::background;
+use crate::loss;
 use crate::partition::{Partition, identity_of};
 use crate::scan;
-use crate::status::Stop;
 use crate::store::{self, Side, Store};
 use crate::tail;
 pub use compare::groups_of;
+pub(crate) use error::Error;
+pub use error::Refused;
 use jobs::Jobs;
 pub use memory::{MEMORY_DEFAULT, Shares};
 pub use report::{Compared, Difference, Job, Reason, Scope, State, Task, Wrong};
-
-/// Why a task was not begun.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// One is under way.
-    #[error("a {task} is under way: wait for its end")]
-    Busy {
-        /// Which.
-        task: String,
-    },
-    /// The log has no such partition.
-    #[error("partition is {partition}, the log has partitions 0 to {last}")]
-    NoSuchPartition {
-        /// What was asked for.
-        partition: u16,
-        /// The last one.
-        last: u16,
-    },
-    /// The partition is not served here.
-    #[error("partition {partition} is not served by this process")]
-    NotOwned {
-        /// Which.
-        partition: u16,
-    },
-}
-
-/// Why a task failed.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Error {
-    #[error(transparent)]
-    Scan(#[from] scan::Error),
-    #[error("a store failed")]
-    Store(#[from] store::Error),
-    #[error("the work broke down")]
-    Broke(#[from] tokio::task::JoinError),
-    #[error("partition {partition}: the log ends with {found}, the store has {wanted}")]
-    Short { partition: u16, wanted: u64, found: u64 },
-    #[error(
-        "partition {partition}: the stream was recreated since the store was folded: {found}, not {known}"
-    )]
-    OtherStream { partition: u16, known: String, found: String },
-    #[error("partition {partition}: the log is not the one that the store was folded from: {stop}")]
-    OtherLog { partition: u16, stop: Stop },
-    #[error("partition {partition}: there is no previous store of this log to go back to")]
-    NoPrevious { partition: u16 },
-    #[error(
-        "partition {partition}: the live store started over and stands at {live}, the other one at {other}, which is \
-         kept: try again when the live one has folded as much"
-    )]
-    Ahead { partition: u16, live: u64, other: u64 },
-    #[error("a fault of groupfold: {why}")]
-    Panicked { why: String },
-    #[error("interrupted: start it again, it goes on from where it was")]
-    Interrupted,
-}
-
-impl Error {
-    fn reason(&self) -> Option<Reason> {
-        match self {
-            Self::Scan(scan::Error::Unreadable { .. }) => Some(Reason::LogUnreadable),
-            Self::Ahead { .. } | Self::Store(store::Error::Apart { .. }) | Self::Interrupted => {
-                Some(Reason::NotYet)
-            }
-            _ => None,
-        }
-    }
-}
 
 /// Runs tasks on the stores of one process, one at a time.
 #[derive(Debug, Clone)]
@@ -213,6 +149,7 @@ impl Rebuilds {
     /// Some partitions at a time. Of errors the first is told. After it no more are begun, and those at work are brought to
     /// their end: what they do on threads that may block would go on all the same, and nobody would know of it.
     async fn all(&self, task: &Task, chosen: &[Partition]) -> Result<(), Error> {
+        may_go_back(task, chosen)?;
         let first = OnceLock::new();
         let each = stream::iter(chosen).for_each_concurrent(self.shares.at_once, |partition| async {
             if first.get().is_some() {
@@ -295,11 +232,22 @@ impl Rebuilds {
             Task::Rollback => self.roll_back(partition).await?,
             Task::Verify { scope } => self.verify(partition, scope).await?,
         };
+        if !compared.is_equal() {
+            compared.lost = self.accepted_as_lost(partition.id).await;
+        }
         if let Some((stopped, end)) = self.halt(partition, compared.sequence).await? {
             compared.stopped = Some(stopped.to_owned());
             compared.log_end = Some(end);
         }
         Ok(compared)
+    }
+
+    /// What is compared is compared, whether this can be read or not.
+    async fn accepted_as_lost(&self, partition: u16) -> u64 {
+        loss::accepted_in(&self.context, partition, 1).await.unwrap_or_else(|error| {
+            tracing::warn!(partition, error = store::chain(&error), "accepted losses cannot be read");
+            0
+        })
     }
 
     /// The stream must be the one that the live store was folded from.
@@ -337,6 +285,23 @@ impl Rebuilds {
         (job.done, job.total) = (done, total);
         job.remaining_seconds = None;
     }
+}
+
+/// All go back, or the one that is named: else some had gone back when the first of the others failed.
+fn may_go_back(task: &Task, chosen: &[Partition]) -> Result<(), Error> {
+    if *task != Task::Rollback {
+        return Ok(());
+    }
+    let (with, without): (Vec<&Partition>, Vec<&Partition>) =
+        chosen.iter().partition(|one| one.store.has_beside(Side::Previous));
+    if with.is_empty() || without.is_empty() {
+        return Ok(());
+    }
+    let names = |some: &[&Partition]| {
+        let names: Vec<String> = some.iter().map(|one| one.id.to_string()).collect();
+        format!("partition {}", names.join(", "))
+    };
+    Err(Error::SomePrevious { with: names(&with), without: names(&without) })
 }
 
 /// What was folded to be compared is of no use to the next attempt, and takes room that the live store may lack.

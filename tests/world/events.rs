@@ -201,6 +201,8 @@ fn kill_in_the_midst(world: &World, name: &str, args: &[&str]) {
     let manifest = std::fs::read(world.path(&format!("{name}.manifest.json"))).expect("a manifest");
     let manifest: Value = serde_json::from_slice(&manifest).expect("a whole manifest");
     assert!(manifest["complete"] == false && manifest["events"].as_u64() > Some(0), "{manifest}");
+    let created = text(&manifest["streams_created"], "0");
+    assert!(created.contains('T') && created.ends_with('Z'), "RFC 3339, as all times are: {manifest}");
 }
 
 #[tokio::test]

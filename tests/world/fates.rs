@@ -3,6 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
+use groupfold_ingest::tally::RECEIVER_HEADER;
 use groupfold_tests::{Groupfold, NatsOptions, NatsServer, Options, wait_until};
 use serde_json::{Value, json};
 
@@ -231,6 +232,43 @@ async fn a_receiver_that_took_nothing_leaves_no_counts() {
         (&json!(1), &json!(1)),
         "{found}"
     );
+}
+
+/// More in the log than it had counted was called ok without a word; and so were stores that nobody looked at.
+#[tokio::test]
+async fn counts_of_a_receiver_that_was_killed_are_told_as_lower_bounds() {
+    let (nats, mut groupfold) = quick().await;
+    let taken = groupfold.post(&participants(&[joined("G", "5511", T)])).await;
+    assert_eq!(taken.status, 200, "{taken}");
+    let found = answer(&groupfold, &["audit"], 0);
+    assert_eq!((&found["totals"]["appended"], &found["totals"]["lower_bounds"]), (&json!(1), &json!(false)));
+    groupfold.kill9();
+    // What it appended in its last moment, and counted nowhere.
+    let jetstream = async_nats::jetstream::new(nats.client().await);
+    let name = groupfold_schemas::log::stream(groupfold_schemas::log::partition_of("G", 8));
+    let last = jetstream.get_stream(&name).await.unwrap().direct_get(1).await.unwrap();
+    let mut headers = async_nats::HeaderMap::new();
+    headers.insert(RECEIVER_HEADER, last.headers.get(RECEIVER_HEADER).unwrap().as_str());
+    let sent = jetstream.publish_with_headers(last.subject, headers, last.payload).await.unwrap();
+    sent.await.unwrap();
+
+    let audit = ["audit", "--nats-url", &nats.url()];
+    let found = answer(&groupfold, &audit, 0);
+    let check = |what: &str| {
+        let mut checks = found["checks"].as_array().unwrap().iter();
+        checks.find(|check| check["what"].as_str().unwrap().starts_with(what)).unwrap().clone()
+    };
+    let counted = check("messages of receiver");
+    let told = counted["found"].as_str().unwrap();
+    assert!(told.contains("it was killed before it counted the 1 beyond that"), "{told}");
+    assert_eq!((&counted["holds"], &found["totals"]["lower_bounds"]), (&json!(true), &json!(true)));
+    assert_eq!(check("stores")["holds"], Value::Null, "{found}");
+    let mut command = Groupfold::command();
+    let table = command.args(audit).arg("--data").arg(groupfold.data()).output().unwrap();
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for text in ["lower bounds: 1 of them", "not looked at  stores"] {
+        assert!(table.contains(text), "{text}: {table}");
+    }
 }
 
 /// It once said nothing of the stores then, and that all adds up.

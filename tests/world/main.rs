@@ -55,5 +55,6 @@ mod tidy;
 mod time_travel;
 mod tls;
 mod transcript;
+mod unlogged;
 mod usage;
 mod vanished;

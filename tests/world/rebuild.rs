@@ -158,6 +158,17 @@ async fn a_store_rolled_back_has_first_folded_what_came_since() {
     let data = groupfold_.data();
     let nothing = told(&groupfold("rebuild", &data, &["--rollback"]));
     assert_eq!(nothing.0, Some(1), "{nothing:?}");
+    // Some went back before the first without one failed, and nobody was told of --partition.
+    let one = told(&groupfold("rebuild", &data, &["--partition", "3"]));
+    assert_eq!(one.0, Some(0), "{one:?}");
+    let some = told(&groupfold("rebuild", &data, &["--rollback"]));
+    assert!(
+        some.0 == Some(1) && some.2.contains("there for partition 3 and not for partition 0, 1"),
+        "{some:?}"
+    );
+    assert!(some.2.contains("--partition"), "{some:?}");
+    let back = told(&groupfold("rebuild", &data, &["--rollback", "--partition", "3"]));
+    assert_eq!(back.0, Some(0), "{back:?}");
     let elsewhere = told(&groupfold("rebuild", &data, &["--partition", "99"]));
     assert_eq!(elsewhere.0, Some(2), "{elsewhere:?}");
     assert!(elsewhere.2.contains("the log has partitions 0 to 7"), "{elsewhere:?}");

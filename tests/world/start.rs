@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use std::time::Duration;
 
 use groupfold_tests::{
-    Groupfold, NatsServer, Options, Process, Scratch, ends, groupfold_binary, http, nats_server_binary,
+    Groupfold, Nats, NatsServer, Options, Process, Scratch, ends, groupfold_binary, http, nats_server_binary,
     wait_until,
 };
 
@@ -267,4 +267,27 @@ async fn told_to_stop_while_the_broker_does_not_answer_for_the_log_a_part_ends_w
         // Less than the broker's client waits for an answer.
         assert_eq!(process.wait(AT_ONCE).await.code(), Some(0), "{verb}: {}", process.log());
     }
+}
+
+/// It began an empty log, answered 200 for what nobody folds, and all partitions stopped.
+#[tokio::test]
+async fn a_log_of_its_own_is_refused_to_stores_that_follow_another_and_not_to_those_that_lost_theirs() {
+    let nats = provisioned().await;
+    let scratch = Scratch::new("elsewhere");
+    let data = scratch.path().join("data");
+    let on = Options { data: Some(data.clone()), ..Options::on(&nats) };
+    let mut project = Groupfold::project(on.clone()).await;
+    assert_eq!(project.terminate().await, 0);
+    let server = nats_server_binary().display().to_string();
+    let (code, said) = run(&data, &[&UP[..], &["--nats-server", &server]].concat());
+    assert!(code == Some(2) && said.contains("follow a log elsewhere"), "{code:?} {said}");
+    assert!(said.contains("--nats-url") && !data.join("nats").exists(), "{said}");
+    assert_eq!(Groupfold::up(on.clone()).await.terminate().await, 0);
+
+    std::fs::rename(data.join("store"), data.join("store.aside")).unwrap();
+    let mut up = Groupfold::up(Options { nats: Nats::Own, args: Vec::new(), ..on }).await;
+    assert_eq!(up.terminate().await, 0);
+    // What a partition then says of a log that was lost is for the guard of each: it starts.
+    std::fs::remove_dir_all(data.join("nats")).unwrap();
+    up.start_anyhow().await;
 }

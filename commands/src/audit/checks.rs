@@ -3,23 +3,40 @@
 use serde_json::{Value, json};
 
 use super::streams::{Content, Streams};
-use super::{Life, Stores};
+use super::{End, Life, Stores};
 use crate::print;
 
 /// Ids named in one line.
 const NAMED_MAX: usize = 5;
+
+/// What is not looked at.
+const NOT_LOOKED_AT: &str = "not looked at";
 
 /// One thing that holds or does not.
 #[derive(Debug, PartialEq)]
 pub(super) struct Check {
     pub(super) what: String,
     pub(super) found: String,
-    pub(super) holds: bool,
+    /// Nothing where it was not looked at, and nobody asked for that.
+    pub(super) holds: Option<bool>,
 }
 
 impl Check {
     fn new(what: impl Into<String>, holds: bool, found: impl Into<String>) -> Self {
-        Self { what: what.into(), found: found.into(), holds }
+        Self { what: what.into(), found: found.into(), holds: Some(holds) }
+    }
+
+    pub(super) fn is_wrong(&self) -> bool {
+        self.holds == Some(false)
+    }
+
+    /// In a word or three.
+    pub(super) fn state(&self) -> &'static str {
+        match self.holds {
+            Some(true) => "ok",
+            Some(false) => "DIFFERS",
+            None => NOT_LOOKED_AT,
+        }
     }
 
     pub(super) fn to_json(&self) -> Value {
@@ -31,9 +48,7 @@ pub(super) fn all(lives: &[Life], streams: &Streams, position: &Stores) -> Vec<C
     let mut checks = Vec::new();
     for life in lives {
         checks.push(conserved(life));
-        let in_events: u64 = streams.events.iter().map(|content| of_life(content, &life.id)).sum();
-        let in_failed = of_life(&streams.failed, &life.id);
-        checks.push(stored(life, in_events, in_failed, streams));
+        checks.push(stored(life, streams));
     }
     for content in streams.events.iter().chain([&streams.failed]) {
         checks.push(whole(content));
@@ -60,9 +75,12 @@ pub(super) fn all(lives: &[Life], streams: &Streams, position: &Stores) -> Vec<C
     match position {
         Stores::At(position) => checks.extend(stores(streams, position)),
         Stores::NotNamed => {
-            checks.push(Check::new("stores", true, "not looked at: --api-url names who serves them"));
+            let found = format!("{NOT_LOOKED_AT}: --api-url names who serves them");
+            checks.push(Check { holds: None, ..Check::new("stores", true, found) });
         }
-        Stores::Silent(why) => checks.push(Check::new("stores", false, format!("not looked at: {why}"))),
+        Stores::Silent(why) => {
+            checks.push(Check::new("stores", false, format!("{NOT_LOOKED_AT}: {why}")));
+        }
     }
     checks
 }
@@ -82,23 +100,40 @@ fn conserved(life: &Life) -> Check {
     Check::new(format!("fates of receiver {}", life.id), counts.received == sum, found)
 }
 
+/// Messages of a life in the streams: of events, and of failures.
+fn present(life: &Life, streams: &Streams) -> (u64, u64) {
+    let in_events = streams.events.iter().map(|content| of_life(content, &life.id)).sum();
+    (in_events, of_life(&streams.failed, &life.id))
+}
+
+/// Messages of a life beyond all that it counted.
+pub(super) fn uncounted(life: &Life, streams: &Streams) -> u64 {
+    let ((in_events, in_failed), counts) = (present(life, streams), &life.counts);
+    (in_events + in_failed).saturating_sub(counts.stored + counts.stored_failed + counts.unsure)
+}
+
 /// What a receiver was acknowledged is there; what is there beyond that was never acknowledged to it.
-fn stored(life: &Life, in_events: u64, in_failed: u64, streams: &Streams) -> Check {
-    let counts = &life.counts;
+fn stored(life: &Life, streams: &Streams) -> Check {
+    let (counts, (in_events, in_failed)) = (&life.counts, present(life, streams));
     let (acknowledged, present) = (counts.stored + counts.stored_failed, in_events + in_failed);
     // Whose they were nobody knows.
     let lost: u64 = streams.events.iter().map(|content| content.lost).sum();
     let not_less = in_events + lost >= counts.stored && in_failed >= counts.stored_failed;
-    let not_more = !counts.closed || present <= acknowledged + counts.unsure;
-    let state = if counts.closed {
-        String::new()
-    } else {
-        format!("; it runs or was killed, counted last at {}", print::time(counts.updated_ms))
+    let more = uncounted(life, streams);
+    let at = print::time(counts.updated_ms);
+    let state = match life.end {
+        End::Closed => String::new(),
+        End::Killed => format!(
+            "; it was killed before it counted the {more} beyond that: its counts, of {at}, are lower bounds"
+        ),
+        End::Open if more > 0 => format!("; it runs, and counted last at {at}"),
+        End::Open => format!("; it runs or was killed, counted last at {at}"),
     };
     let found = format!(
         "{present} message(s) in the log, {acknowledged} acknowledged, up to {} more may be there unacknowledged{state}",
         counts.unsure
     );
+    let not_more = life.end != End::Closed || more == 0;
     Check::new(format!("messages of receiver {}", life.id), not_less && not_more, found)
 }
 
@@ -205,7 +240,7 @@ mod tests {
     use super::*;
 
     fn life(counts: Counts) -> Life {
-        Life { id: "aa".to_owned(), counts }
+        Life::new("aa".to_owned(), counts)
     }
 
     fn content(messages: u64) -> Content {
@@ -215,7 +250,7 @@ mod tests {
 
     fn wrong(lives: &[Life], streams: &Streams, position: Option<&Value>) -> Vec<String> {
         let position = position.map_or(Stores::NotNamed, |position| Stores::At(position.clone()));
-        let checks = all(lives, streams, &position).into_iter().filter(|check| !check.holds);
+        let checks = all(lives, streams, &position).into_iter().filter(Check::is_wrong);
         checks.map(|check| format!("{}: {}", check.what, check.found)).collect()
     }
 
@@ -254,6 +289,27 @@ mod tests {
             wrong(&[life(Counts { closed: false, ..five() })], &streams(9, 0), None),
             Vec::<String>::new()
         );
+    }
+
+    /// More in the log than was counted was called ok without a word.
+    #[test]
+    fn counts_of_a_receiver_that_was_killed_are_called_lower_bounds() {
+        let streams = Streams { events: vec![content(9)], ..Streams::default() };
+        let open = life(Counts { closed: false, ..five() });
+        assert_eq!(uncounted(&open, &streams), 4);
+        let told = stored(&open, &streams).found;
+        assert!(told.contains("it runs, and counted last") && !told.contains("killed"), "{told}");
+        let told = stored(&Life { end: End::Killed, ..open }, &streams);
+        assert!(told.found.contains("was killed before it counted the 4 beyond that"), "{told:?}");
+        assert!(told.found.ends_with("are lower bounds") && told.holds == Some(true), "{told:?}");
+    }
+
+    #[test]
+    fn stores_that_nobody_serves_are_neither_right_nor_wrong() {
+        let checks = all(&[], &Streams::default(), &Stores::NotNamed);
+        let stores = checks.iter().find(|check| check.what == "stores").unwrap();
+        assert_eq!((stores.holds, stores.state(), stores.is_wrong()), (None, "not looked at", false));
+        assert_eq!(stores.to_json()["holds"], Value::Null);
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use groupfold_projector::store;
 
-use super::{Findings, Patient};
-use crate::data::{Run, others};
+use super::{Findings, Level, Patient};
+use crate::data::{others, start};
 
 const FREE_SHARE_WARN: f64 = 0.10;
 const FREE_SHARE_FAIL: f64 = 0.03;
@@ -35,16 +35,6 @@ pub(super) fn look(patient: &Patient, partitions: Option<u16>, findings: &mut Fi
     }
     format(&data.join("store"), partitions, findings);
     disk(data, findings);
-}
-
-/// The command that starts what ran on a folder; both that may, where nobody left word.
-pub(super) fn start(data: &Path) -> String {
-    let data_flag = data.display();
-    match Run::left(data).as_ref().map(Run::verb) {
-        Some("project") => format!("groupfold project --data {data_flag} --nats-url …"),
-        Some(verb) => format!("groupfold {verb} --data {data_flag}"),
-        None => format!("groupfold up --data {data_flag} (or groupfold project, with --nats-url)"),
-    }
 }
 
 fn modes(data: &Path, findings: &mut Findings) {
@@ -162,16 +152,59 @@ fn disk(data: &Path, findings: &mut Findings) {
             );
         }
     };
-    let free = found.f_bavail.saturating_mul(found.f_frsize);
-    let share = found.f_bavail as f64 / (found.f_blocks.max(1)) as f64;
-    let text = format!("{:.1} GiB free, {:.0} %", free as f64 / f64::from(1 << 30), share * 100.0);
-    let mend =
-        format!("make room on the disk of {}: a log that cannot grow refuses webhooks", data.display());
-    if free < FREE_BYTES_FAIL || share < FREE_SHARE_FAIL {
-        findings.fail("disk", text, mend);
-    } else if free < FREE_BYTES_WARN || share < FREE_SHARE_WARN {
-        findings.warn("disk", text, mend);
-    } else {
-        findings.ok("disk", text);
+    let of = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    let (level, text) = room(of(found.f_bavail), of(found.f_blocks), data);
+    match level {
+        Level::Ok => findings.ok("disk", text),
+        level => {
+            findings.add(level, "disk", text, "make room on it: a log that cannot grow refuses webhooks")
+        }
+    }
+}
+
+/// Whether the free room of a disk will do, and which bound it is under.
+fn room(free: u64, all: u64, data: &Path) -> (Level, String) {
+    let gib = |bytes: u64| bytes as f64 / f64::from(1 << 30);
+    let share = free as f64 / all.max(1) as f64;
+    let under = |bytes: u64, least: f64| {
+        let bytes = (free < bytes).then(|| format!("{:.1} GiB", gib(bytes)));
+        let least = (share < least).then(|| format!("{:.0} %", least * 100.0));
+        [bytes, least].into_iter().flatten().collect::<Vec<_>>().join(" and ")
+    };
+    let (fails, warns) = (under(FREE_BYTES_FAIL, FREE_SHARE_FAIL), under(FREE_BYTES_WARN, FREE_SHARE_WARN));
+    let (level, under) = match (fails.is_empty(), warns.is_empty()) {
+        (false, _) => (Level::Fail, format!(", less than {fails}")),
+        (true, false) => (Level::Warn, format!(", less than {warns}")),
+        (true, true) => (Level::Ok, String::new()),
+    };
+    let (data, percent) = (data.display(), share * 100.0);
+    let of = format!("of the {:.1} GiB of the disk of {data}", gib(all));
+    (level, format!("{:.1} GiB free, {percent:.0} % {of}{under}", gib(free)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `0.3 GiB free, 72 %` failed, and nobody saw why.
+    #[test]
+    fn a_disk_without_room_is_told_with_the_bound_that_it_is_under() {
+        const MIB: u64 = 1 << 20;
+        let told = |free: u64, all: u64| room(free * MIB, all * MIB, Path::new("/d"));
+        for (free, all, level, under) in [
+            (300, 417, Level::Fail, ", less than 0.5 GiB"),
+            (10_000, 1_000_000, Level::Fail, ", less than 3 %"),
+            (100, 100_000, Level::Fail, ", less than 0.5 GiB and 3 %"),
+            (4_000, 10_000, Level::Warn, ", less than 5.0 GiB"),
+            (50_000, 1_000_000, Level::Warn, ", less than 10 %"),
+            (50_000, 100_000, Level::Ok, "the disk of /d"),
+        ] {
+            let (found, text) = told(free, all);
+            assert!(found == level && text.ends_with(under), "{free} of {all}: {found:?} {text}");
+        }
+        assert_eq!(
+            told(300, 417).1,
+            "0.3 GiB free, 72 % of the 0.4 GiB of the disk of /d, less than 0.5 GiB"
+        );
     }
 }

@@ -32,12 +32,14 @@ impl Noted<'_> {
         let (file, older) = (file.display(), "it was put back from an older copy, or is another");
         for part in parts {
             let partition = part.partition;
-            let known = created.entry(partition).or_insert_with(|| part.created.clone());
-            if *known != part.created {
+            let found = in_rfc3339(&part.created);
+            let known = created.entry(partition).or_insert_with(|| found.clone());
+            // Files of builds before have it as the broker's client prints it.
+            *known = in_rfc3339(known);
+            if *known != found {
                 return Err(Failure::Failed(format!(
-                    "{file} tells of a log whose partition {partition} was created at {known}, this one's was at {}: it was made \
-                     anew, or is another; {way_out}",
-                    part.created
+                    "{file} tells of a log whose partition {partition} was created at {known}, this one's was at {found}: it was \
+                     made anew, or is another; {way_out}"
                 )));
             }
             let Some(read) = watermark.get(partition).filter(|read| *read > 0) else { continue };
@@ -60,6 +62,17 @@ impl Noted<'_> {
     }
 }
 
+/// When a stream was created, `2026-01-31 9:00:00.5 +00:00:00` as the broker's client prints it, as all other times of a file are
+/// written. What is neither stays as it is.
+fn in_rfc3339(created: &str) -> String {
+    let Some((day, time)) = created.strip_suffix(" +00:00:00").and_then(|text| text.split_once(' ')) else {
+        return created.to_owned();
+    };
+    let zero = if time.find(':') == Some(1) { "0" } else { "" };
+    let text = format!("{day}T{zero}{time}Z");
+    if text.parse::<jiff::Timestamp>().is_ok() { text } else { created.to_owned() }
+}
+
 /// When the log took the message at each of these places, RFC 3339; none where it has none.
 pub(crate) async fn log_times(
     context: &Context,
@@ -77,4 +90,23 @@ pub(crate) async fn log_times(
 async fn log_time(context: &Context, partition: u16, sequence: u64) -> Result<Option<String>, Failure> {
     let taken = scan::taken_at(context, &words::stream(partition), sequence).await;
     Ok(taken.map_err(|error| unreadable(&error))?.map(rfc3339))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_a_stream_was_created_is_told_as_all_times_are() {
+        let told = "2026-01-31T09:00:00.5Z";
+        for (printed, expected) in [
+            ("2026-01-31 9:00:00.5 +00:00:00", told),
+            (told, told),
+            ("2026-01-31 19:00:00.123456789 +00:00:00", "2026-01-31T19:00:00.123456789Z"),
+            ("some day", "some day"),
+            ("some day +00:00:00", "some day +00:00:00"),
+        ] {
+            assert_eq!(in_rfc3339(printed), expected);
+        }
+    }
 }

@@ -15,7 +15,7 @@ use crate::cli::Output;
 use crate::exit::Failure;
 use crate::log::{Log, LogReach};
 use crate::print;
-use crate::when::Moment;
+use crate::when::{self, Moment};
 
 /// How far back it begins without --from, as the help says.
 const BACK: Duration = Duration::from_secs(15 * 60);
@@ -61,6 +61,9 @@ pub(crate) async fn run(args: TailArgs) -> Result<(), Failure> {
 async fn follow(args: &TailArgs, range: &Range, output: Output, unreadable: &mut u64) -> Result<(), Failure> {
     let log = args.reach.open().await?;
     let mut parts = reader::parts(&log, &args.filters, range).await?;
+    for line in empty(range, args.range.from.is_some(), &parts, when::now_ms()) {
+        warn(&line);
+    }
     let chosen: Vec<u16> = parts.iter().map(|part| part.partition).collect();
     let mut read = Position::default();
     loop {
@@ -115,6 +118,44 @@ async fn stretch(
     }
 }
 
+/// Why nothing can be in a range, or nothing of a partition: whoever mistyped an end would wait for what never comes.
+fn empty(range: &Range, given: bool, parts: &[reader::Part], now_ms: i64) -> Vec<String> {
+    let mut lines = Vec::new();
+    match (&range.from, &range.until) {
+        (Some(Moment::Time(from)), Some(Moment::Time(until))) if from >= until => {
+            let begins = if given { "--from" } else { "--from, 15 minutes ago where none is given" };
+            lines.push(format!("nothing is in this range: --until is not later than {begins}"));
+        }
+        (Some(Moment::Position(from)), Some(Moment::Position(until))) => {
+            let before = from.iter().filter(|(id, after)| until.get(*id).is_some_and(|last| last <= *after));
+            lines.extend(before.map(|(id, after)| {
+                format!(
+                    "nothing of partition {id} is in this range: --until is not behind --from {id}:{after}"
+                )
+            }));
+        }
+        _ => {}
+    }
+    match &range.from {
+        Some(Moment::Time(from)) if *from > now_ms => {
+            lines.push("nothing is in this range yet: --from is in the future".to_owned());
+        }
+        Some(Moment::Position(from)) => {
+            let beyond = parts.iter().filter_map(|part| {
+                let after = from.get(part.partition).filter(|after| *after > part.last)?;
+                Some((part.partition, after, part.last))
+            });
+            lines.extend(beyond.map(|(id, after, last)| {
+                format!(
+                    "--from {id}:{after} is beyond the end of the log: partition {id} ends with {id}:{last}"
+                )
+            }));
+        }
+        _ => {}
+    }
+    lines
+}
+
 /// Says something beside the events.
 fn warn(line: &str) {
     // Nothing is left to tell it to if this fails.
@@ -153,4 +194,40 @@ fn line(row: &Value) -> String {
 
 fn name_of(person: &Value) -> Option<&str> {
     ["wa_id", "user_id", "username", "input", "lid"].iter().find_map(|name| person[name].as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use groupfold_projector::scan;
+
+    use super::*;
+
+    /// It printed nothing and said nothing.
+    #[test]
+    fn a_range_that_nothing_can_be_in_is_told() {
+        let part = |partition, last| reader::Part {
+            partition,
+            from: scan::From::Sequence(1),
+            first: 1,
+            last,
+            created: String::new(),
+            to: last,
+            before_ms: None,
+        };
+        let parts = [part(3, 10), part(5, 0)];
+        let told = |from: &str, until: Option<&str>, given| {
+            let moment = |text: &str| text.parse::<Moment>().unwrap();
+            let range = Range { from: Some(moment(from)), until: until.map(moment) };
+            empty(&range, given, &parts, when::now_ms()).join("; ")
+        };
+        let (day, next) = ("2026-01-31", Some("2026-02-01"));
+        for (from, until) in [(day, next), (day, None), ("beginning", next), ("3:10,5:0", Some("3:11,5:1"))] {
+            assert_eq!(told(from, until, true), "", "{from} {until:?}");
+        }
+        assert!(told("2026-02-01", Some(day), true).contains("not later than --from"));
+        assert!(told(day, Some("2026-01-30"), false).contains("15 minutes ago"));
+        assert!(told("2999-01-01", None, true).contains("in the future"));
+        assert!(told("3:9", Some("3:9"), true).contains("not behind --from 3:9"));
+        assert!(told("3:11,5:0", None, true).ends_with("partition 3 ends with 3:10"));
+    }
 }

@@ -1,6 +1,6 @@
 //! All failures of the log and what settled them, without their bytes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
 
 use groupfold_schemas::{frame, log, v1};
@@ -84,18 +84,38 @@ impl Catalog {
         Ok(Self { entries, unreadable, missing: Missing { failures, settled } })
     }
 
-    /// The failures that pass a filter.
-    pub(super) fn select(self, filter: &Filter) -> Vec<Entry> {
-        self.entries.into_iter().filter(|entry| entry.passes(filter)).collect()
-    }
-
     /// Those of some ids, or all without one, that pass a filter.
     pub(super) fn chosen(self, ids: &[String], filter: &Filter) -> Result<Vec<Entry>, Failure> {
-        if ids.is_empty() {
-            return Ok(self.select(filter));
+        let filter = self.whole(filter)?;
+        let mut entries = match ids {
+            [] => self.entries,
+            ids => ids.iter().map(|id| self.find(id).cloned()).collect::<Result<_, _>>()?,
+        };
+        entries.retain(|entry| entry.passes(&filter));
+        Ok(entries)
+    }
+
+    /// A filter by the whole fingerprint: the beginning of one will do, and one that no failure has is told.
+    fn whole(&self, filter: &Filter) -> Result<Filter, Failure> {
+        let Some(begin) = &filter.fingerprint else { return Ok(filter.clone()) };
+        let begin = begin.trim().to_ascii_lowercase();
+        if begin.len() < PREFIX_MIN {
+            return Err(Failure::Usage(format!(
+                "--fingerprint {begin}: it needs {PREFIX_MIN} digits at least"
+            )));
         }
-        let entries = ids.iter().map(|id| self.find(id).cloned()).collect::<Result<_, _>>()?;
-        Ok(Self { entries, ..self }.select(filter))
+        let all: BTreeSet<&String> = self.entries.iter().map(|entry| &entry.fingerprint).collect();
+        let mut found = all.into_iter().filter(|one| one.starts_with(&begin));
+        match (found.next(), found.next()) {
+            (Some(one), None) => Ok(Filter { fingerprint: Some(one.clone()), ..filter.clone() }),
+            (Some(_), Some(_)) => Err(Failure::Usage(format!(
+                "--fingerprint {begin}: several kinds of failures begin so, give more digits"
+            ))),
+            (None, _) => Err(Failure::Failed(format!(
+                "--fingerprint {begin}: there is no such kind of failure; `groupfold failed list` shows those that wait, with \
+                 --resolved those that are settled"
+            ))),
+        }
     }
 
     /// The failure that an id, or the beginning of one, names.

@@ -1,6 +1,8 @@
 //! `groupfold failed list`.
 
-use std::collections::BTreeMap;
+mod apart;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -14,7 +16,7 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
     let log = args.reach.open().await?;
     let catalog = Catalog::read(&log).await?;
     let (unreadable, missing) = (catalog.unreadable, catalog.missing.to_json());
-    let mut entries = catalog.select(&args.filter);
+    let mut entries = catalog.chosen(&[], &args.filter)?;
     entries.retain(|entry| entry.resolution.is_some() == args.resolved);
     let total = entries.len();
     let kinds = if args.all { Vec::new() } else { kinds(&entries) };
@@ -42,10 +44,16 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
             (false, false) => "nothing of what was asked for waits",
         });
     }
-    let table = if args.all { single_rows(&entries) } else { kind_rows(&kinds) };
+    let table = if args.all {
+        single_rows(&entries)
+    } else {
+        kind_rows(&kinds, &apart::each(&log, &kinds).await, args.resolved)
+    };
     print::text(&table.to_string())?;
-    print::text(&if args.resolved {
+    print::text(&if args.resolved && args.all {
         format!("{total} settled")
+    } else if args.resolved {
+        format!("{total} settled, of {} kind(s); --all shows each", kinds.len())
     } else if args.all {
         format!("{total} not settled; next: groupfold failed show ID")
     } else {
@@ -57,6 +65,10 @@ pub(super) async fn run(args: ListArgs) -> Result<(), Failure> {
 struct Kind<'a> {
     first: &'a Entry,
     count: u64,
+    /// How many were settled how.
+    settled: BTreeMap<&'static str, u64>,
+    /// The reasons that were given.
+    why: BTreeSet<&'a str>,
     first_ms: i64,
     last_ms: i64,
 }
@@ -67,12 +79,18 @@ fn kinds(entries: &[Entry]) -> Vec<Kind<'_>> {
         let kind = kinds.entry(&entry.fingerprint).or_insert(Kind {
             first: entry,
             count: 0,
+            settled: BTreeMap::new(),
+            why: BTreeSet::new(),
             first_ms: entry.first_ms,
             last_ms: entry.last_ms,
         });
         kind.count += 1;
         kind.first_ms = kind.first_ms.min(entry.first_ms);
         kind.last_ms = kind.last_ms.max(entry.last_ms);
+        if let Some(resolution) = &entry.resolution {
+            *kind.settled.entry(outcome(resolution)).or_default() += 1;
+            kind.why.extend(Some(resolution.why.as_str()).filter(|why| !why.is_empty()));
+        }
     }
     let mut kinds: Vec<_> = kinds.into_values().collect();
     kinds.sort_by(|a, b| (b.count, &a.first.fingerprint).cmp(&(a.count, &b.first.fingerprint)));
@@ -91,15 +109,33 @@ impl Kind<'_> {
             "first_seen": print::time(self.first_ms),
             "last_seen": print::time(self.last_ms),
             "sample": self.first.failed_id,
+            "settled": (!self.settled.is_empty()).then_some(&self.settled),
         })
+    }
+
+    /// `2 replayed, 1 discarded: why`.
+    fn settled_in_words(&self) -> String {
+        let each: Vec<String> = self.settled.iter().map(|(how, count)| format!("{count} {how}")).collect();
+        let mut why = self.why.iter();
+        let why = match (why.next(), why.next()) {
+            (None, _) => String::new(),
+            (Some(why), None) => format!(": {why}"),
+            (Some(_), Some(_)) => format!(", for {} reasons", self.why.len()),
+        };
+        format!("{}{why}", each.join(", "))
     }
 }
 
-fn kind_rows(kinds: &[Kind<'_>]) -> comfy_table::Table {
-    let header = ["FINGERPRINT", "COUNT", "CAUSE", "FIELD", "FIRST SEEN", "LAST SEEN", "SAMPLE"];
-    let mut table = print::table(header);
-    for kind in kinds {
-        table.add_row([
+/// `apart` has a text for each kind that looks like another one.
+fn kind_rows(kinds: &[Kind<'_>], apart: &[String], resolved: bool) -> comfy_table::Table {
+    let told_apart = apart.iter().any(|sign| !sign.is_empty());
+    let mut header = vec!["FINGERPRINT", "COUNT", "CAUSE", "FIELD", "FIRST SEEN", "LAST SEEN", "SAMPLE"];
+    header.extend(told_apart.then_some("APART BY"));
+    header.extend(resolved.then_some("SETTLED"));
+    let mut table = print::table([]);
+    table.set_header(header);
+    for (kind, apart) in kinds.iter().zip(apart) {
+        let mut row = vec![
             kind.first.fingerprint.clone(),
             kind.count.to_string(),
             kind.first.cause.clone(),
@@ -107,7 +143,10 @@ fn kind_rows(kinds: &[Kind<'_>]) -> comfy_table::Table {
             print::time(kind.first_ms),
             print::time(kind.last_ms),
             kind.first.failed_id.clone(),
-        ]);
+        ];
+        row.extend(told_apart.then(|| apart.clone()));
+        row.extend(resolved.then(|| kind.settled_in_words()));
+        table.add_row(row);
     }
     table
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use groupfold_projector::scan::{Found, From, Scan, Stretch};
+use groupfold_projector::scan::{self, Found, From, Scan, Stretch};
 use groupfold_projector::{record_of, words};
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::{frame, log, v1};
@@ -10,6 +10,7 @@ use groupfold_schemas::{frame, log, v1};
 use crate::events::data;
 use crate::exit::Failure;
 use crate::log::{Log, Look, Looked};
+use crate::print;
 
 /// Most events and failures told of one id.
 const HITS_MAX: usize = 10_000;
@@ -101,11 +102,44 @@ pub(super) async fn at(log: &Log, id: &str) -> Result<Option<At>, Failure> {
     if !(1..=last).contains(&sequence) {
         return Err(Failure::Failed(format!("{id}: partition {partition} has the messages 1 to {last}")));
     }
-    let stretch = Stretch { stream, from: From::Sequence(sequence), to: sequence, subjects: Vec::new() };
-    let read = Scan::new(log.context.clone(), stretch).next_batch(1).await;
-    let read = read.map_err(|error| Failure::failed("cannot read the log", &error))?.unwrap_or_default();
+    let (from, subjects) = (From::Sequence(sequence), Vec::new());
+    let stretch = Stretch { stream: stream.clone(), from, to: sequence, subjects };
+    let read = match Scan::new(log.context.clone(), stretch).next_batch(1).await {
+        Ok(read) => read.unwrap_or_default(),
+        Err(scan::Error::Hole { .. } | scan::Error::Lost { .. }) => {
+            let next = scan::first_there(&log.context, &stream, sequence + 1, last).await;
+            let next = next.map_err(|error| Failure::failed("cannot read the log", &error))?;
+            let next =
+                next.map_or("nothing follows".to_owned(), |next| format!("{partition}:{next} follows"));
+            return Err(Failure::Failed(format!(
+                "{id}: the message is missing in the log, and {next}: `groupfold audit` names all that is missing, and \
+                 `groupfold accept-loss` goes on without it"
+            )));
+        }
+        Err(error) => return Err(Failure::failed("cannot read the log", &error)),
+    };
+    // An empty message stands for each that is lost.
+    if read.first().is_some_and(|found| found.payload.is_empty())
+        && let Some(loss) = loss(log, partition, sequence).await?
+    {
+        let (time, why) = (print::time(loss.time_ms), loss.why);
+        return Err(Failure::Failed(format!("{id}: accepted as lost at {time}: {why}")));
+    }
     let record = read.first().and_then(|found| frame::decode::<v1::Record>(&found.payload).ok());
     Ok(Some(At { place: format!("{partition}:{sequence}"), event_id: record.map(|record| record.event_id) }))
+}
+
+/// What an operator said of a message that is lost.
+async fn loss(log: &Log, partition: u16, sequence: u64) -> Result<Option<v1::Loss>, Failure> {
+    let mut said = None;
+    let look = Look { subjects: vec![log::loss_subjects(partition)], ..look(log::RESOLVED_STREAM, None) };
+    let look = Look { over_holes: false, ..look };
+    log.each(look, |found| {
+        let loss = frame::decode::<v1::Loss>(&found.payload).ok();
+        said = loss.filter(|loss| (loss.first..=loss.last).contains(&sequence)).or(said.take());
+    })
+    .await?;
+    Ok(said)
 }
 
 /// All that is by this id, and what became of it by a replay.

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use groupfold_fold::apply::Digest;
 use groupfold_fold::entry::{Key, Value, group_of};
+use groupfold_fold::merge::merge;
 
 use super::report::{Compared, Difference, NAMED_MAX, Scope, Wrong};
 use tokio_util::sync::CancellationToken;
@@ -110,6 +111,7 @@ impl Comparison<'_> {
             let wrong = match found {
                 Ok(Some(bytes)) => {
                     let same = bytes == value;
+                    self.report.more += u64::from(!same && knows_more(&key, &bytes, Some(&value)));
                     self.of_live(&key, if same { way } else { Digest::of(&key, &bytes) }, &mut store);
                     (!same).then_some(Wrong::Differs)
                 }
@@ -151,6 +153,7 @@ impl Comparison<'_> {
     fn extra(&mut self, key: &[u8], value: &[u8], digest: &mut Option<Digest>) {
         if self.covers(key) {
             self.of_live(key, Digest::of(key, value), digest);
+            self.report.more += u64::from(knows_more(key, value, None));
             self.note_key(key, Wrong::Extra);
         }
     }
@@ -221,6 +224,14 @@ impl Comparison<'_> {
     }
 }
 
+/// True if the live store has all that the log says of a key, and more: merged with it nothing changes.
+fn knows_more(key: &[u8], live: &[u8], log: Option<&[u8]>) -> bool {
+    let Ok(key) = Key::decode(key) else { return false };
+    let Ok(known) = key.decode_value(live) else { return false };
+    let log = log.map(|log| key.decode_value(log)).transpose();
+    log.is_ok_and(|log| merge(log, known).encode() == live)
+}
+
 fn add(groups: &mut BTreeMap<String, Digest>, key: &[u8], way: Digest) {
     if let Some(group) = group_of(key) {
         let digest = groups.entry(group).or_default();
@@ -242,7 +253,24 @@ pub fn groups_of(differences: &[Difference]) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
+    use groupfold_fold::identity::{Alias, AliasKind};
+
     use super::*;
+
+    /// What a lost message told of a property makes it differ, not extra.
+    #[test]
+    fn a_value_with_all_that_the_log_says_and_more_is_told_from_one_that_lacks_something() {
+        let name = |text: &str| Alias { kind: AliasKind::WaId, text: text.to_owned() };
+        let key = Key::Link { group: "G".to_owned(), a: name("1"), b: name("2") };
+        let link = |first_seen_ms, last_seen_ms| {
+            Value::Link(groupfold_schemas::v1::Link { first_seen_ms, last_seen_ms }).encode()
+        };
+        let (key, log) = (key.encode(), link(2, 3));
+        let more = |live: &[u8]| knows_more(&key, live, Some(&log));
+        assert!(more(&link(1, 3)) && more(&link(2, 4)));
+        assert!(!more(&link(3, 4)) && !more(b"damaged"));
+        assert!(knows_more(&key, &link(1, 1), None));
+    }
 
     #[test]
     fn damage_that_the_database_panics_about_is_of_the_partition_that_was_read() {

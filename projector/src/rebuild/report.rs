@@ -169,6 +169,13 @@ pub struct Compared {
     pub log_end: Option<u64>,
     /// How many keys differ.
     pub differing: u64,
+    /// Those of them that the live store alone has, or knows more of than the log.
+    #[serde(default)]
+    pub more: u64,
+    /// Where keys differ: messages of the partition that an operator accepted as lost. A store that folded them before knows
+    /// more than the log.
+    #[serde(default)]
+    pub lost: u64,
     /// Some of them.
     pub differences: Vec<Difference>,
 }
@@ -188,6 +195,12 @@ impl Compared {
     #[must_use]
     pub fn does_not_open(&self) -> bool {
         self.digest.is_empty() && self.differences.iter().any(|one| one.what == Wrong::Unreadable)
+    }
+
+    /// True if the live store merely knows what was in messages that the log lost since, as an operator accepted.
+    #[must_use]
+    pub fn knows_more(&self) -> bool {
+        self.lost > 0 && self.more > 0 && self.more == self.differing
     }
 
     /// True if nothing differs.

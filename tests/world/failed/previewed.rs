@@ -103,3 +103,49 @@ async fn what_fails_again_is_shown_with_what_to_do_about_it() {
     let next = shown.lines().find(|line| line.starts_with("next")).expect("a way on");
     assert!(next.contains("unknown_type") && next.contains(&format!("failed discard {id}")), "{next}");
 }
+
+/// A beginning found nothing, and so did one that no failure has: `nothing of what was asked for waits`, with 0.
+#[tokio::test]
+async fn a_fingerprint_is_named_by_its_beginning_and_one_that_nothing_has_is_told() {
+    let (nats, groupfold) = quick().await;
+    fail_in_the_past(&nats, &participants(&[joined("G", "5511", T)])).await;
+    for (begin, ends) in [("00000000000000aa", 0), ("000000", 0), ("00000", 2), ("abcdef", 1)] {
+        for verb in ["list", "replay", "discard"] {
+            let told = failed(&groupfold, &[verb, "--fingerprint", begin]);
+            groupfold_tests::ends(&told, ends);
+        }
+        if ends == 0 {
+            assert_eq!(answer(&groupfold, &["list", "--fingerprint", begin], 0)["total"], 1);
+            assert_eq!(answer(&groupfold, &["replay", "--fingerprint", begin], 0)["failures"], 1);
+        }
+    }
+    let unknown = failed(&groupfold, &["list", "--fingerprint", "abcdef"]);
+    let unknown = String::from_utf8_lossy(&unknown.stderr).into_owned();
+    assert!(unknown.contains("there is no such kind of failure"), "{unknown}");
+}
+
+/// Rows of two kinds were alike but for the fingerprint, and of what is settled nobody was told how.
+#[tokio::test]
+async fn kinds_that_look_alike_are_told_apart_and_what_is_settled_says_how() {
+    let (_nats, groupfold) = quick().await;
+    let mut item = joined("G", "5511", T);
+    item["type"] = json!("group_participants_dance");
+    let mut other = item.clone();
+    other["tempo"] = json!(3);
+    assert_eq!(groupfold.post(&participants(&[item])).await.json["failed"], 1);
+    let table = |args: &[&str]| {
+        let told = failed(&groupfold, &[&["list", "--output", "table"], args].concat());
+        String::from_utf8_lossy(&told.stdout).into_owned()
+    };
+    assert!(!table(&[]).contains("APART BY"), "there is one kind: {}", table(&[]));
+    assert_eq!(groupfold.post(&participants(&[other])).await.json["failed"], 1);
+    let told = table(&[]);
+    let rows = ["APART BY", "tempo (number)", "nothing more"];
+    assert!(rows.iter().all(|text| told.contains(text)), "{told}");
+    let all = ["discard", "--cause", "unknown_type", "--execute", "--why", "nobody dances"];
+    assert_eq!(answer(&groupfold, &all, 0)["discarded"].as_array().map(Vec::len), Some(2));
+    let told = table(&["--resolved"]);
+    assert!(told.contains("SETTLED") && told.contains("1 discarded: nobody dances"), "{told}");
+    let settled = answer(&groupfold, &["list", "--resolved"], 0);
+    assert_eq!(settled["kinds"][0]["settled"]["discarded"], 1, "{settled}");
+}
