@@ -5,6 +5,7 @@ mod families;
 mod faults;
 mod identity;
 mod kept;
+mod one_to_one;
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Record};

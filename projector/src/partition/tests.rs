@@ -92,7 +92,8 @@ async fn damage_is_looked_into_while_the_change_feed_takes_nothing() {
     // Nobody knows what is published.
     partition.store.rest();
     partition.damage.notify_one();
-    let may_fold = tokio::time::timeout(Duration::from_secs(60), looped.may_fold()).await.expect("it was told");
+    let may_fold =
+        tokio::time::timeout(Duration::from_secs(60), looped.may_fold()).await.expect("it was told");
     assert!(!may_fold.unwrap(), "the batch is read again");
     assert_eq!(partition.store.view().unwrap().sequence(), 1, "it was looked through");
 }
