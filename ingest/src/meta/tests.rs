@@ -6,6 +6,7 @@ mod faults;
 mod identity;
 mod kept;
 mod one_to_one;
+mod utf_8;
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Record};
