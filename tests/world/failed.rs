@@ -1,6 +1,7 @@
 //! Failures and the way back, as the person on call types it.
 
 mod previewed;
+mod raw;
 mod replayed;
 
 use std::collections::BTreeMap;
