@@ -10,6 +10,7 @@ mod known;
 mod lease;
 mod list;
 mod preview;
+mod raw;
 mod replay;
 mod show;
 
@@ -38,7 +39,7 @@ enum FailedVerb {
     List(ListArgs),
     /// One failure in words: what was expected where, its JSON, and its fate with this build
     Show(ShowArgs),
-    /// The bytes of one failure, as they came
+    /// The bytes of one failure, as they came; as JSON with the encoding that they are in
     Raw(RawArgs),
     /// Read failures again: a preview, or with --execute the thing itself
     #[command(after_help = REPLAY_HELP)]
@@ -113,7 +114,7 @@ struct ListArgs {
 }
 
 #[derive(Args, Debug)]
-struct RawArgs {
+struct OneArgs {
     /// The failure's id, or the beginning of it (six digits at least)
     id: String,
     #[command(flatten)]
@@ -121,9 +122,18 @@ struct RawArgs {
 }
 
 #[derive(Args, Debug)]
+struct RawArgs {
+    #[command(flatten)]
+    one: OneArgs,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    output: Output,
+}
+
+#[derive(Args, Debug)]
 struct ShowArgs {
     #[command(flatten)]
-    one: RawArgs,
+    one: OneArgs,
     #[command(flatten)]
     reading: Reading,
     /// How to print
@@ -223,7 +233,7 @@ pub(crate) async fn run(args: FailedArgs) -> Result<(), Failure> {
     match args.verb {
         FailedVerb::List(args) => list::run(args).await,
         FailedVerb::Show(args) => show::run(args).await,
-        FailedVerb::Raw(args) => show::raw(args).await,
+        FailedVerb::Raw(args) => raw::run(args).await,
         FailedVerb::Replay(args) => replay::run(args).await,
         FailedVerb::Discard(args) => discard::run(args).await,
     }

@@ -4,6 +4,7 @@
 
 mod api;
 mod audit;
+mod base64;
 mod beside;
 mod broker;
 mod check;

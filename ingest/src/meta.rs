@@ -19,6 +19,7 @@ mod headers;
 mod json;
 mod message;
 mod node;
+mod one_to_one;
 mod participants;
 mod person;
 mod settings_update;
@@ -68,7 +69,7 @@ pub enum Item {
 /// Why an item is ignored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum IgnoreCause {
-    /// A message, receipt or notice outside any group.
+    /// A message, receipt or notice outside any group, as the documentation has it.
     OneToOne,
     /// A webhook field that is not about groups.
     OtherField,

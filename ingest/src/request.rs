@@ -179,3 +179,17 @@ fn reasons(error: &dyn Error) -> String {
     let sources = std::iter::successors(error.source(), |error| (**error).source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection in its last requests was cut after the time that a webhook of few items may take.
+    #[test]
+    fn a_webhook_of_as_many_items_as_may_be_takes_no_longer_than_the_longest() {
+        let settings = Settings::default();
+        let append = append_deadline(settings.append_deadline, meta::ITEMS_MAX);
+        assert!(append > settings.append_deadline);
+        assert!(longest(&settings) >= settings.body_deadline + append);
+    }
+}

@@ -4,6 +4,7 @@
 mod all;
 mod ends;
 mod judged;
+mod one;
 mod shown;
 mod turns;
 
@@ -138,24 +139,14 @@ impl Reads {
         touched: &[Partition],
     ) -> Result<(), Problem> {
         let Some(min) = &freshness.min_position else { return Ok(()) };
-        if let Some((partition, _)) = min.iter().find(|(partition, _)| *partition >= self.partitions_total) {
-            return Err(Problem::no_such_partition(partition, self.partitions_total));
-        }
+        self.knows_all_of(min)?;
         let reached = |partition: &Partition| {
             partition.status.borrow().applied >= min.get(partition.id).unwrap_or_default()
         };
         if touched.iter().all(reached) {
             return Ok(());
         }
-        // Who does not wait needs no place.
-        if self.wait_of(freshness).is_zero() {
-            return Err(not_reached(min, touched));
-        }
-        let _place = match self.place() {
-            // Nobody asked for a wait: it takes a place where there is one.
-            Err(_) if freshness.wait_ms.is_none() => return Err(not_reached(min, touched)),
-            place => place?,
-        };
+        let _place = self.place_of(freshness, min, touched)?;
         let all = async {
             for partition in touched {
                 let wanted = min.get(partition.id).unwrap_or_default();
@@ -169,6 +160,29 @@ impl Reads {
         match self.in_time(deadline, all).await {
             Some(true) => Ok(()),
             Some(false) | None => Err(not_reached(min, touched)),
+        }
+    }
+
+    fn knows_all_of(&self, min: &Position) -> Result<(), Problem> {
+        let unknown = min.iter().map(|(partition, _)| partition).find(|id| *id >= self.partitions_total);
+        unknown.map_or(Ok(()), |id| Err(Problem::no_such_partition(id, self.partitions_total)))
+    }
+
+    /// A place for one who waits for a position.
+    fn place_of(
+        &self,
+        freshness: &Freshness,
+        min: &Position,
+        touched: &[Partition],
+    ) -> Result<SemaphorePermit<'_>, Problem> {
+        // Who does not wait needs none.
+        if self.wait_of(freshness).is_zero() {
+            return Err(not_reached(min, touched));
+        }
+        match self.place() {
+            // Nobody asked for a wait: it takes a place where there is one.
+            Err(_) if freshness.wait_ms.is_none() => Err(not_reached(min, touched)),
+            place => place,
         }
     }
 

@@ -36,7 +36,9 @@ pub(crate) struct Group {
     /// The business number that the group belongs to.
     pub(crate) phone_number_id: Option<String>,
     pub(crate) status: GroupStatus,
+    /// Of a creation that failed the subject that was asked for.
     pub(crate) subject: Option<String>,
+    /// Of a creation that failed none: what was asked for its event tells.
     pub(crate) description: Option<String>,
     pub(crate) picture: Option<Picture>,
     /// `auto_approve` or `approval_required`.

@@ -8,10 +8,10 @@ use groupfold_schemas::log;
 use groupfold_tests::{
     Answer, Groupfold, Nats, NatsOptions, NatsServer, Options, Proxy, Way, post, wait_until,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::hook::{joined, participants};
+use crate::hook::{joined, messages, participants};
 
 const BOUND: Duration = Duration::from_secs(60);
 const SECRET: &str = "app-secret-of-a-test";
@@ -171,6 +171,32 @@ async fn a_broker_that_does_not_answer_gets_no_more_until_it_does() {
     // The first may have arrived.
     counts(&nats, |counts| counts["unsure"].as_u64() >= Some(3)).await;
     assert_eq!(groupfold.terminate().await, 0);
+}
+
+/// It got 503 while others did, and would have told of a broker that answers.
+#[tokio::test]
+async fn a_webhook_of_ignored_items_alone_asks_nothing_of_the_log_and_says_nothing_of_it() {
+    let (mut nats, proxy, groupfold) = behind_a_proxy(false, "300").await;
+    let one_to_one = json!({ "from": "5511", "id": "w", "timestamp": "1767225600", "type": "text" });
+    let ignored = async || {
+        let answer = groupfold.post(&messages(std::slice::from_ref(&one_to_one))).await;
+        let told = (answer.status, &answer.json["ignored"], &answer.json["position"], answer.position());
+        assert_eq!(told, (200, &json!(1), &json!(""), None), "{answer}");
+    };
+    proxy.take(Way::Stalled);
+    groupfold.post(&webhook(0..1)).await.says(503, "unacknowledged");
+    ignored().await;
+    groupfold.post(&webhook(0..1)).await.says(503, "broker_stalled");
+    let ready = groupfold.get("/readyz").await;
+    assert!(ready.status == 503 && ready.text.contains("broker: does not answer"), "{ready}");
+    nats.kill9();
+    proxy.take(Way::Open);
+    wait_until("the broker is missed", BOUND, async || {
+        let answer = groupfold.post(&webhook(0..1)).await;
+        if answer.json["code"] == "broker_disconnected" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    ignored().await;
 }
 
 #[tokio::test]

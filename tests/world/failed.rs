@@ -2,6 +2,7 @@
 
 pub(crate) mod missing;
 mod previewed;
+mod raw;
 mod replayed;
 
 use std::collections::BTreeMap;

@@ -1,12 +1,10 @@
-//! `groupfold failed show` and `groupfold failed raw`.
-
-use std::io::Write;
+//! `groupfold failed show`.
 
 use groupfold_schemas::v1;
 use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Entry, settled, settled_in_words};
-use super::{RawArgs, ShowArgs, fate};
+use super::{OneArgs, ShowArgs, fate};
 use crate::exit::Failure;
 use crate::log::Log;
 use crate::print;
@@ -26,20 +24,7 @@ pub(super) async fn run(args: ShowArgs) -> Result<(), Failure> {
     )
 }
 
-/// The bytes alone.
-pub(super) async fn raw(args: RawArgs) -> Result<(), Failure> {
-    let (_, _, failed) = find(&args).await?;
-    let mut out = std::io::stdout().lock();
-    let written = out.write_all(&failed.raw).and_then(|()| out.flush());
-    match written {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed("cannot print", &error))
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn find(args: &RawArgs) -> Result<(Log, Entry, v1::FailedWebhook), Failure> {
+pub(super) async fn find(args: &OneArgs) -> Result<(Log, Entry, v1::FailedWebhook), Failure> {
     let log = args.reach.open().await?;
     let catalog = Catalog::read(&log).await?;
     let entry = catalog.find(&args.id)?.clone();

@@ -1,21 +1,9 @@
 //! Ids and texts of the shapes that Meta prints.
 
+use crate::base64::ALPHABET as BASE64;
+pub(crate) use crate::base64::unpadded as base64;
+
 use super::dice::Dice;
-
-const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-/// Base64 without padding.
-pub(crate) fn base64(bytes: &[u8]) -> String {
-    let alphabet = BASE64.as_bytes();
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let word = chunk.iter().fold(0_u32, |word, b| word << 8 | u32::from(*b)) << (8 * (3 - chunk.len()));
-        for i in 0..=chunk.len() {
-            out.push(char::from(alphabet[(word >> (18 - 6 * i) & 63) as usize]));
-        }
-    }
-    out
-}
 
 /// A group id: it holds the business number and WhatsApp's own number of the group.
 pub(crate) fn group(display_phone_number: &str, serial: u64) -> String {

@@ -56,6 +56,12 @@ impl Lanes {
         Self(streams.map(lane).collect())
     }
 
+    /// One lane, whose other end a test holds.
+    #[cfg(test)]
+    pub(super) fn of(lane: mpsc::Sender<Waiting>) -> Self {
+        Self(vec![lane])
+    }
+
     /// Hands a message over to the lane of its stream. What is told never comes if the lane has ended.
     pub(super) async fn publish(
         &self,

@@ -44,7 +44,7 @@ impl<'a> Contacts<'a> {
     pub(super) fn read(raws: impl IntoIterator<Item = Value<'a>>) -> Self {
         let mut contacts = Self::default();
         for raw in raws {
-            let Ok(names) = names(raw) else { continue };
+            let (Ok(names), None) = (names(raw), raw.spoiled_beside(&[])) else { continue };
             let index = contacts.all.len();
             for name in [&names.user_id, &names.wa_id].into_iter().flatten() {
                 contacts.by_name.entry(name.clone()).or_insert(index);

@@ -16,20 +16,37 @@ const OBJECT: &str = "whatsapp_business_account";
 /// What stands in a value: each list with the reader of its elements.
 const LISTS: [&str; 4] = ["groups", "statuses", "messages", "errors"];
 
+/// What of a value is looked at by itself: its items, and contacts, which spoil nothing.
+const APART: [&str; 5] = ["groups", "statuses", "messages", "errors", "contacts"];
+
 /// Reads a whole body.
 pub(super) fn body(body: &Bytes, delivery: &Delivery<'_>) -> Vec<Item> {
     let json = match Json::read(body) {
         Ok(json) => json,
         Err(error) => {
-            let words = format!("JSON in UTF-8; broken at line {} column {}", error.line(), error.column());
-            return vec![failed::body(body, Fault::new(Cause::NotJson, "", words), delivery)];
+            return vec![failed::body(body, not_json(error.line(), error.column()), delivery)];
         }
     };
     let mut items = Items::new(delivery);
-    match split_body(json.root(), &mut items) {
+    let split = match json.root().spoiled_beside(&["entry"]).map(|at| json.line_and_column(at)) {
+        Some((line, column)) => Err(not_json(line, column)),
+        None => split_body(json.root(), &mut items),
+    };
+    match split {
         Ok(()) => items.found,
         Err(fault) => vec![failed::body(body, fault, delivery)],
     }
+}
+
+fn not_json(line: usize, column: usize) -> Fault {
+    Fault::new(Cause::NotJson, "", format!("JSON in UTF-8; broken at line {line} column {column}"))
+}
+
+/// That a level, or an item, is UTF-8, but for what is in these members of it, each of which is a level or an item.
+fn check_utf_8(raw: Value<'_>, at: &str, cause: Cause, members: &[&str]) -> Result<()> {
+    let spoiled = raw.spoiled_beside(members);
+    let pointer = |place| [at, &raw.pointer_to(raw.at(place))].concat();
+    spoiled.map_or(Ok(()), |place| Err(Fault::new(cause, pointer(place), "JSON in UTF-8")))
 }
 
 /// Reads a failure again, at the level it failed at.
@@ -208,7 +225,8 @@ impl<'d> Items<'d> {
     }
 
     fn item(&mut self, list: &str, raw: Value<'_>, at: String, around: &Around<'_, '_>) {
-        let read = Node::read(raw, &at).and_then(|node| match list {
+        let checked = check_utf_8(raw, &at, Cause::MalformedField, &[]);
+        let read = checked.and_then(|()| Node::read(raw, &at)).and_then(|node| match list {
             "groups" => group::read(&node, around),
             "statuses" => status::read(&node, around),
             "messages" => message::read(&node, around),
@@ -226,6 +244,7 @@ fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<V
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.account = node.required_id("id")?;
     origin.entry_time_ms = time::optional(&node, "time").ok().flatten();
+    check_utf_8(raw, at, Cause::MalformedEnvelope, &["changes"])?;
     let changes = node.list("changes").map_err(Fault::of_envelope)?;
     changes.ok_or_else(|| node.missing("changes", "a list of changes").of_envelope())
 }
@@ -233,6 +252,7 @@ fn read_entry<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<V
 fn read_change<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<Value<'a>> {
     let node = Node::read(raw, at).map_err(Fault::of_envelope)?;
     origin.field = node.required_text("field")?;
+    check_utf_8(raw, at, Cause::MalformedEnvelope, &["value"])?;
     node.get("value").ok_or_else(|| node.missing("value", "an object"))
 }
 
@@ -250,6 +270,7 @@ fn read_value<'a>(raw: Value<'a>, at: &str, origin: &mut Origin<'a>) -> Result<L
     let metadata = node.object("metadata")?.ok_or_else(|| node.missing("metadata", "an object"))?;
     origin.phone_number_id = metadata.required_id("phone_number_id")?;
     origin.display_phone_number = metadata.id_words("display_phone_number")?.unwrap_or_default();
+    check_utf_8(raw, at, Cause::MalformedEnvelope, &APART)?;
     let mut items = Vec::new();
     for list in LISTS {
         if let Some(elements) = node.list(list).map_err(Fault::of_envelope)? {

@@ -25,17 +25,18 @@ pub(super) fn failed_id(around: [&str; 3], raw: &[u8], pointer: &str) -> EventId
 
 /// JSON without blanks, with sorted members, as a hash; numbers beyond 64 bits as the nearest floating-point number, as
 /// most readers of JSON take them. Falls back to the text itself where a parser refuses what is JSON: nested too deeply, a
-/// number beyond `f64`, half a surrogate pair.
+/// number beyond `f64`, half a surrogate pair, bytes that are no UTF-8.
 pub(super) fn of_json(raw: json::Value<'_>) -> String {
-    let canonical = serde_json::from_str(raw.raw()).map_or_else(
-        |_| raw.raw().to_owned(),
-        |value| {
-            let mut out = String::with_capacity(raw.raw().len());
-            write_canonical(&value, &mut out);
-            out
-        },
-    );
-    EventId::hash([canonical.as_bytes()]).as_str().to_owned()
+    let parsed = raw.text().and_then(|text| serde_json::from_str(text).ok());
+    let id = match parsed {
+        Some(value) => {
+            let mut canonical = String::with_capacity(raw.raw().len());
+            write_canonical(&value, &mut canonical);
+            EventId::hash([canonical.as_bytes()])
+        }
+        None => EventId::hash([raw.raw()]),
+    };
+    id.as_str().to_owned()
 }
 
 /// Sorts by itself: whether a parsed object keeps its members sorted depends on a feature that any crate

@@ -1,6 +1,9 @@
 //! A JSON text that is checked once, cut once, and then walked without being read again.
 //!
 //! Values stay raw text until asked for, so that digits keep every digit, and what nobody asks for can hold anything.
+//!
+//! Where values begin and end does not depend on what is in texts. So a body is cut that is not all UTF-8, and whoever
+//! reads it asks of each part whether that is.
 
 mod cut;
 
@@ -14,7 +17,8 @@ use serde_json::value::RawValue;
 /// A text, and where each of its values begins and ends.
 pub(super) struct Json<'a> {
     whole: &'a Bytes,
-    text: &'a str,
+    /// All of it, where it is UTF-8; else each text is looked at when it is asked for.
+    text: Option<&'a str>,
     /// In the order in which they begin; an object's members are a name and a value each.
     spans: Vec<Span>,
 }
@@ -31,9 +35,8 @@ pub(super) struct Value<'a> {
 impl<'a> Json<'a> {
     /// Checks and cuts a text.
     pub(super) fn read(whole: &'a Bytes) -> serde_json::Result<Self> {
-        let text = std::str::from_utf8(whole).ok();
-        match text.and_then(|text| Some((text, cut(text)?))) {
-            Some((text, spans)) => Ok(Self { whole, text, spans }),
+        match cut(whole) {
+            Some(spans) => Ok(Self { whole, text: std::str::from_utf8(whole).ok(), spans }),
             // Where it breaks, a parser says that minds its lines. Both know the same grammar (see the tests of `cut`).
             None => Err(match serde_json::from_slice::<&RawValue>(whole) {
                 Err(error) => error,
@@ -46,9 +49,24 @@ impl<'a> Json<'a> {
         Value { json: self, place: 0 }
     }
 
+    /// Line and column of a place, both from 1.
+    pub(super) fn line_and_column(&self, at: usize) -> (usize, usize) {
+        let before = self.whole.get(..at).unwrap_or_default();
+        let line = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        (1 + before.iter().filter(|byte| **byte == b'\n').count(), 1 + at - line)
+    }
+
+    /// A part of it, if that is UTF-8.
+    fn text(&self, begin: usize, end: usize) -> Option<&'a str> {
+        match self.text {
+            Some(text) => text.get(begin..end),
+            None => std::str::from_utf8(self.whole.get(begin..end)?).ok(),
+        }
+    }
+
     /// True if a text says this.
     fn says(&self, text: Span, what: &str) -> bool {
-        let bytes = self.text.as_bytes();
+        let bytes: &[u8] = self.whole;
         if text.escaped {
             let raw = bytes.get(text.begin..text.end).unwrap_or_default();
             return serde_json::from_slice::<String>(raw).is_ok_and(|said| said == what);
@@ -64,19 +82,57 @@ impl<'a> Value<'a> {
         self.json.spans.get(self.place).copied().unwrap_or(NOWHERE)
     }
 
-    /// As it stands in the text.
-    pub(super) fn raw(self) -> &'a str {
+    /// As it stands there.
+    pub(super) fn raw(self) -> &'a [u8] {
         let Span { begin, end, .. } = self.span();
-        self.json.text.get(begin..end).unwrap_or_default()
+        self.json.whole.get(begin..end).unwrap_or_default()
     }
 
-    /// The same as a share of the text's own bytes.
+    /// The same, if it is UTF-8.
+    pub(super) fn text(self) -> Option<&'a str> {
+        let Span { begin, end, .. } = self.span();
+        self.json.text(begin, end)
+    }
+
+    /// As it stands there, as a share of the whole's own bytes.
     pub(super) fn bytes(self) -> Bytes {
-        self.json.whole.slice_ref(self.raw().as_bytes())
+        self.json.whole.slice_ref(self.raw())
+    }
+
+    /// Where this is no UTF-8, but for what it has in these members, and in the elements of those that are lists: they are
+    /// looked at by themselves. Nearly every body is all UTF-8, and looked at no second time.
+    pub(super) fn spoiled_beside(self, members: &[&str]) -> Option<usize> {
+        if self.json.text.is_some() {
+            return None;
+        }
+        let inner = members.iter().filter_map(|name| self.member(name));
+        let mut inside: Vec<Span> = Vec::new();
+        for value in inner {
+            match value.elements() {
+                Some(elements) => inside.extend(elements.map(Self::span)),
+                None if value.members().is_some() => inside.push(value.span()),
+                None => {}
+            }
+        }
+        inside.sort_unstable_by_key(|span| span.begin);
+        let Span { begin, end, .. } = self.span();
+        let begins = std::iter::once(begin).chain(inside.iter().map(|span| span.end));
+        let ends = inside.iter().map(|span| span.begin).chain([end]);
+        begins.zip(ends).find_map(|(begin, end)| {
+            let broken = std::str::from_utf8(self.json.whole.get(begin..end)?).err()?;
+            Some(begin + broken.valid_up_to())
+        })
+    }
+
+    /// The innermost value in this one that a place is in.
+    pub(super) fn at(self, place: usize) -> Value<'a> {
+        let holds = |value: &Value<'_>| (value.span().begin..value.span().end).contains(&place);
+        let mut all = (self.place..self.span().next).map(|place| Value { place, ..self });
+        all.rfind(holds).unwrap_or(self)
     }
 
     fn first(self) -> Option<u8> {
-        self.json.text.as_bytes().get(self.span().begin).copied()
+        self.json.whole.get(self.span().begin).copied()
     }
 
     pub(super) fn is_null(self) -> bool {
@@ -94,16 +150,16 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The text of a string; `None` for anything else, and for escapes that are no character.
+    /// The text of a string; `None` for anything else, and for what is no UTF-8 and escapes that are no character.
     pub(super) fn string(self) -> Option<Cow<'a, str>> {
         if self.first() != Some(b'"') {
             return None;
         }
         let Span { begin, end, escaped, .. } = self.span();
         if escaped {
-            serde_json::from_str(self.raw()).ok().map(Cow::Owned)
+            serde_json::from_str(self.text()?).ok().map(Cow::Owned)
         } else {
-            self.json.text.get(begin + 1..end - 1).map(Cow::Borrowed)
+            self.json.text(begin + 1, end - 1).map(Cow::Borrowed)
         }
     }
 
@@ -166,71 +222,4 @@ impl<'a> Value<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Every value, as the parser that others wrote reads it.
-    fn walk(value: Value<'_>) {
-        let whole: serde_json::Value = serde_json::from_str(value.raw()).unwrap();
-        if let Some(members) = value.members() {
-            let members: Vec<_> = members.collect();
-            for (name, member) in &members {
-                let name = name.string().unwrap();
-                let last = members.iter().rfind(|(other, _)| other.string().unwrap() == name).unwrap().1;
-                assert_eq!(whole[&*name], serde_json::from_str::<serde_json::Value>(last.raw()).unwrap());
-                walk(*member);
-            }
-        } else if let Some(elements) = value.elements() {
-            let elements: Vec<_> = elements.collect();
-            assert_eq!(whole.as_array().unwrap().len(), elements.len());
-            elements.into_iter().for_each(walk);
-        } else {
-            assert_eq!(whole.as_str(), value.string().as_deref());
-        }
-    }
-
-    #[test]
-    fn every_value_is_where_the_parser_sees_it() {
-        for text in [
-            r#" { "a" : [ 1 , -2.5e3,true ,null, "x\"],{" , "" ] , "b" : { } , "c":[[],[{}]],"\u0061":7,"é\\":"\\" } "#,
-            "[]",
-            "{}",
-            " 12 ",
-            r#""\\""#,
-            "null",
-            r#"{"a":{"b":{"c":[{"d":[0,1,{"e":"}"}]}]}}}"#,
-        ] {
-            let bytes = Bytes::from(text);
-            let json = Json::read(&bytes).unwrap();
-            assert_eq!(json.root().raw(), text.trim());
-            assert_eq!(&json.root().bytes()[..], text.trim().as_bytes());
-            walk(json.root());
-        }
-    }
-
-    #[test]
-    fn every_type_has_a_name() {
-        let bytes = Bytes::from(r#"[{},[],"",true,false,null,-1,2]"#);
-        let json = Json::read(&bytes).unwrap();
-        let names: Vec<_> = json.root().elements().unwrap().map(Value::type_name).collect();
-        assert_eq!(names, ["object", "list", "text", "flag", "flag", "null", "number", "number"]);
-    }
-
-    #[test]
-    fn a_value_is_found_by_its_pointer() {
-        let bytes = Bytes::from(r#"{"x":0,"a":[1,{"b":"here","c":2}]}"#);
-        let json = Json::read(&bytes).unwrap();
-        let place =
-            json.spans.iter().position(|span| &json.text[span.begin..span.end] == r#""here""#).unwrap();
-        assert_eq!(json.root().pointer_to(Value { json: &json, place }), "/a/1/b");
-        assert_eq!(json.root().pointer_to(json.root()), "");
-    }
-
-    #[test]
-    fn what_is_no_json_is_refused() {
-        for text in ["", "{", "[1,]", "nul", "\"\u{1}\"", "{\"a\" 1}", "1 2"] {
-            assert!(Json::read(&Bytes::from(text)).is_err(), "{text:?}");
-        }
-        assert!(Json::read(&Bytes::from_static(b"\"\xff\"")).is_err());
-    }
-}
+mod tests;

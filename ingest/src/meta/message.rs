@@ -10,7 +10,7 @@ use groupfold_schemas::v1::{
 use super::draft::{Around, Draft, Read, participant};
 use super::fault::{Fault, Result};
 use super::node::Node;
-use super::{IgnoreCause, event_id, person, time};
+use super::{event_id, one_to_one, person, time};
 
 /// Codes of "this type is not supported": the groups page's and the generic page's.
 const UNSUPPORTED_CODES: [&str; 2] = ["130501", "131051"];
@@ -21,8 +21,7 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
     if kind.as_deref() == Some("system") {
         return system(node, around);
     }
-    // Checked first: what is not about groups may have any shape.
-    let Some(group_id) = node.id("group_id")? else { return one_to_one(node, around) };
+    let Some(group_id) = node.id("group_id")? else { return one_to_one::message(node, around) };
     let message_id = node.required_id("id")?.into_owned();
     let time_ms = time::required(node, "timestamp")?;
     let kind = kind.ok_or_else(|| node.missing("type", "a type of message"))?;
@@ -57,18 +56,6 @@ pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read>
     })))
 }
 
-/// What is outside groups: ignored, or kept as a failure if so configured.
-pub(super) fn one_to_one(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
-    if around.delivery.ignore_one_to_one {
-        return Ok(Read::Ignored(IgnoreCause::OneToOne));
-    }
-    Err(Fault::new(
-        Cause::UnknownType,
-        node.pointer(),
-        "an item of a group; this one is one-to-one, and ignoring those is switched off",
-    ))
-}
-
 /// The sender, under all names known here. A message that names nobody is by its only contact.
 fn sender(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<(Participant, Vec<Bytes>)> {
     let mut from = person::read(node, &person::FROM)?;
@@ -86,9 +73,9 @@ fn system(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let change = match (&system, kind.as_deref()) {
         (Some(system), Some("user_changed_number")) => number_changed(node, system)?,
         (Some(system), Some("user_changed_user_id")) => user_id_changed(node, system)?,
-        (_, Some("customer_identity_changed")) => return one_to_one(node, around),
+        (_, Some("customer_identity_changed")) => return one_to_one::message(node, around),
         // An older print has no type inside, only the identity beside.
-        (None, None) if node.has("identity") => return one_to_one(node, around),
+        (None, None) if node.has("identity") => return one_to_one::message(node, around),
         (None, _) => return Err(node.missing("system", "an object")),
         (Some(system), None) => return Err(system.missing("type", "a type of system message")),
         (Some(system), Some(_)) => {

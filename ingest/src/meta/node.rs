@@ -91,7 +91,7 @@ impl<'a, 'p> Node<'a, 'p> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let text = match value.type_name() {
             "text" => value.string(),
-            "number" => Some(Cow::Borrowed(value.raw())),
+            "number" => value.text().map(Cow::Borrowed),
             _ => None,
         };
         match text {
@@ -145,8 +145,8 @@ impl<'a, 'p> Node<'a, 'p> {
     /// `true` or `false`, also as a text. Anything else says nothing.
     pub(super) fn flag(&self, name: &str) -> Option<bool> {
         match self.get(name)?.raw() {
-            "true" | "\"true\"" => Some(true),
-            "false" | "\"false\"" => Some(false),
+            b"true" | b"\"true\"" => Some(true),
+            b"false" | b"\"false\"" => Some(false),
             _ => None,
         }
     }

@@ -51,7 +51,7 @@ fn text(node: &Node<'_, '_>, setting: Setting, name: &str) -> Result<SettingChan
     let object = node.object(name)?;
     let object = object.ok_or_else(|| node.missing(name, "an object"))?;
     // An empty text is a value here: a description can be taken away.
-    let text = if object.get("text").is_some_and(|raw| raw.raw() == "\"\"") {
+    let text = if object.get("text").is_some_and(|raw| raw.raw() == b"\"\"") {
         Some(String::new())
     } else {
         words(&object, "text")?

@@ -8,15 +8,16 @@ use groupfold_schemas::v1::{Conversation, Participant, Pricing, Receipt, Receipt
 
 use super::draft::{Around, Draft, Read};
 use super::fault::{Fault, Result};
-use super::message::one_to_one;
 use super::node::Node;
-use super::{person, time};
+use super::{one_to_one, person, time};
 
 /// Reads one element of `statuses[]`.
 pub(super) fn read(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
     let in_group = group_of(node)?;
     let to_one = in_group.is_none();
-    let Some(group_id) = in_group.or_else(|| invited_to(node)) else { return one_to_one(node, around) };
+    let Some(group_id) = in_group.or_else(|| invited_to(node)) else {
+        return one_to_one::status(node, around);
+    };
     let message_id = node.required_id("id")?.into_owned();
     let status_text = node.required_text("status")?;
     let status = status_of(&status_text).ok_or_else(|| {

@@ -5,6 +5,8 @@ mod families;
 mod faults;
 mod identity;
 mod kept;
+mod one_to_one;
+mod utf_8;
 
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{FailedWebhook, Record};

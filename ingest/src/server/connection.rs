@@ -187,3 +187,27 @@ async fn idle(requests: &AtomicUsize) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use hyper::rt::Executor as _;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// They ran where nobody waited for them.
+    #[tokio::test]
+    async fn a_stream_of_http_2_is_waited_for_by_whoever_waits_for_connections() {
+        let connections = TaskTracker::new();
+        let (answer, answered) = oneshot::channel::<()>();
+        Streams(connections.clone()).execute(answered);
+        connections.close();
+        let mut drained = std::pin::pin!(connections.wait());
+        assert!(
+            futures_util::FutureExt::now_or_never(&mut drained).is_none(),
+            "its stream has no answer yet"
+        );
+        answer.send(()).unwrap();
+        drained.await;
+    }
+}

@@ -110,11 +110,10 @@ impl Feed {
     path = "/v1/changes",
     params(
         ("Last-Event-ID" = Option<String>, Header,
-            description = "Go on after this event: its `id`, which the `position` of a change is not. Or after a position of \
-                the state that names every partition that the filter touches. Over `from`"),
+            description = "Go on after this event: its `id`. Or whatever `from` takes, which means the same. Over `from`"),
         ("from" = Option<String>, Query,
             description = "`now` if absent, `beginning` of what is kept, or after a position; partitions that it \
-                does not name begin now"),
+                does not name begin now. That of a change names one: its `id` leaves nothing out"),
         ("group" = Option<Vec<String>>, Query, description = "Only changes of these groups; repeatable"),
         ("kind" = Option<Vec<String>>, Query, description = "Only changes of these kinds; repeatable"),
         ("heartbeat_ms" = Option<u64>, Query,
@@ -136,7 +135,7 @@ pub(crate) async fn follow(
     let heartbeat = params.heartbeat(HEARTBEAT_MS, HEARTBEAT_MS_MIN..=HEARTBEAT_MS_MAX)?;
     let subjects = feed.subjects(&params)?;
     let touched = feed.touched(&subjects);
-    let wanted = place::Wanted::read(&headers, &params, &touched)?;
+    let wanted = place::Wanted::read(&headers, &params)?;
     let permit = Arc::clone(&feed.readers).try_acquire_owned().map_err(|_| Problem::busy())?;
     // Whoever begins after a position comes again with that: what is told by now may be behind it, and was not told them.
     let told = matches!(wanted, place::Wanted::Now).then(|| told(&api.reads, &touched));

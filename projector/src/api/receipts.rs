@@ -18,7 +18,8 @@ use crate::store::ReadView;
 
 /// The receipts of a message
 ///
-/// A message lives where its group lives, which its id does not tell: all partitions are asked.
+/// A message lives where its group lives, which its id does not tell: all partitions are asked. Of `min_position` the one
+/// counts in which it is found; as long as it is in none, all that are named.
 #[utoipa::path(
     get,
     path = "/v1/messages/{message_id}/receipts",
@@ -45,18 +46,19 @@ pub(crate) async fn of_message(
     let Some(at) = at else {
         let answer = move |views: &[ReadView<'_>]| {
             let (receipts, view) = find(views, &id, &caller)?;
-            let position = position_of(std::slice::from_ref(view));
-            Ok(Answer { body: convert::receipts(receipts, &position), position })
+            let (position, home) = (position_of(std::slice::from_ref(view)), home_of(&receipts, view));
+            Ok((Answer { body: convert::receipts(receipts, &position), position }, home))
         };
-        return api.reads.read_all(&freshness, answer).await;
+        return api.reads.read_one(&freshness, answer).await;
     };
     // The present state alone tells where a message lives.
     let message = id.clone();
     let home = move |views: &[ReadView<'_>]| {
         let (receipts, view) = find(views, &message, &caller)?;
-        Ok((receipts.group_id, view.partition()))
+        let home = home_of(&receipts, view);
+        Ok(((receipts.group_id, view.partition()), home))
     };
-    let (group, partition) = api.reads.read_all(&freshness, home).await?;
+    let (group, partition) = api.reads.read_one(&freshness, home).await?;
     let home = api.reads.owned(partition)?;
     let subjects = refold::message_subjects(partition, group.as_deref());
     let then = api.past()?.then(&api.reads, &home, subjects, &at, freshness).await?;
@@ -66,6 +68,11 @@ pub(crate) async fn of_message(
         Ok(Answer { body: convert::receipts(receipts, position), position: position.clone() })
     };
     then.answer(answer).await
+}
+
+/// The partition of a message, once a report of it told the group; before, that of the group may know more.
+fn home_of(receipts: &view::Receipts, view: &ReadView<'_>) -> Option<u16> {
+    receipts.is_reported.then(|| view.partition())
 }
 
 /// A message of another number's group is as unknown as one that never was; so is, to a bound token, one of which no

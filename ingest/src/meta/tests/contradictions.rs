@@ -337,7 +337,8 @@ fn notices_about_one_to_one_chats_are_ignored() {
     );
     assert_eq!(items, [Item::Ignored(IgnoreCause::OneToOne)]);
     // An older print says so by what stands beside alone; one that says nothing is no notice.
-    assert_eq!(system(&json!({"identity": {"hash": "x"}})), [Item::Ignored(IgnoreCause::OneToOne)]);
+    let older = json!({"from": "1", "identity": {"hash": "x"}});
+    assert_eq!(system(&older), [Item::Ignored(IgnoreCause::OneToOne)]);
     assert!(failed(system(&json!({}))).pointer.ends_with("/messages/0/system"));
 }
 

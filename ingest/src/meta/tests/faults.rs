@@ -95,19 +95,6 @@ fn an_unknown_field_whose_value_has_a_list_of_groups_fails_with_all_of_it_kept()
 }
 
 #[test]
-fn one_to_one_items_are_ignored_or_kept() {
-    let value = json!({"messages": [{"from": "1", "id": "m", "type": 7}], "statuses": [{"id": "m", "recipient_id": "1"}]});
-    let body = webhook("messages", &value);
-    assert_eq!(read(&body), [const { Item::Ignored(IgnoreCause::OneToOne) }; 2]);
-    let kept = Delivery { ignore_one_to_one: false, ..delivery() };
-    for item in adapt(body.to_string().as_bytes(), &kept) {
-        let failed = failed(vec![item]);
-        assert_eq!(failed.cause, "unknown_type");
-        assert!(failed.expected.contains("one-to-one"));
-    }
-}
-
-#[test]
 fn an_item_fails_at_the_offending_field() {
     let join = json!({"type": "group_participants_add", "added_participants": [{"wa_id": "1"}]});
     let cases = [

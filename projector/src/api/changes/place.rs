@@ -100,32 +100,27 @@ impl After {
     }
 }
 
-/// A position that names all of these partitions, as one of the state does. A change's own names one: what else its event
-/// changed, and all other partitions, would be passed over.
-fn position(text: &str, touched: &[u16]) -> Option<Position> {
-    let position: Position = text.trim().parse().ok()?;
-    touched.iter().all(|partition| position.get(*partition).is_some()).then_some(position)
-}
-
 impl Wanted {
-    /// Of a request whose changes are of these partitions.
-    pub(super) fn read(headers: &HeaderMap, params: &Params, touched: &[u16]) -> Result<Self, Problem> {
+    /// Of a request. The id of the last event goes before `from`, and may be what `from` is: a reader that keeps one place
+    /// keeps a position until it has an event.
+    pub(super) fn read(headers: &HeaderMap, params: &Params) -> Result<Self, Problem> {
         let id = headers.get(LAST_EVENT_ID).map(|value| value.to_str().unwrap_or("?"));
-        if let Some(text) = id.filter(|text| !text.is_empty()) {
-            let expected = "the `id` of an event of this feed, as it was, like 1234-5f3a21bc (the `position` of a change is \
-                            none), or a position of the state that names every partition asked for";
-            let place = EventId::read(text).map(Self::After);
-            let place = place.or_else(|| position(text, touched).map(Self::Position));
+        if let Some(text) = id.map(str::trim).filter(|text| !text.is_empty()) {
+            let expected = "the `id` of an event of this feed, as it was, like 1234-5f3a21bc, or what `from` takes: now, \
+                            beginning, or a position like 3:1234,5:88";
+            let place = EventId::read(text).map(Self::After).or_else(|| Self::of(text));
             return place.ok_or_else(|| Problem::parameter("bad_event_id", "Last-Event-ID", text, expected));
         }
-        match params.get("from") {
-            None | Some("now") => Ok(Self::Now),
-            Some("beginning") => Ok(Self::Beginning),
-            Some(_) => {
-                let expected = "now, beginning, or a position like 3:1234,5:88";
-                let position: Option<Position> = params.parse("from", "bad_from", expected)?;
-                Ok(position.map_or(Self::Now, Self::Position))
-            }
+        let Some(text) = params.get("from") else { return Ok(Self::Now) };
+        let expected = "now, beginning, or a position like 3:1234,5:88";
+        Self::of(text).ok_or_else(|| Problem::parameter("bad_from", "from", text, expected))
+    }
+
+    fn of(text: &str) -> Option<Self> {
+        match text {
+            "now" => Some(Self::Now),
+            "beginning" => Some(Self::Beginning),
+            _ => text.parse().ok().map(Self::Position),
         }
     }
 
@@ -210,17 +205,21 @@ mod tests {
         assert!(!after.admits(50, 4, 99) && after.admits(51, 4, 1));
     }
 
+    /// A position that names some of the partitions was refused, though the receiver answers just that.
     #[test]
-    fn a_last_event_id_may_be_a_position_of_all_that_is_asked_for() {
-        let read = |text: &str, touched: &[u16]| {
+    fn a_last_event_id_may_be_whatever_from_is_and_means_the_same() {
+        let read = |text: &str| {
             let headers = [(LAST_EVENT_ID.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
-            Wanted::read(&headers, &Params::default(), touched)
+            Wanted::read(&headers, &Params::default())
         };
-        for (text, touched) in [("7:122", &[7][..]), ("3:1234,5:88", &[3, 5]), ("3:1234,5:88", &[5])] {
-            assert_eq!(read(text, touched).unwrap(), Wanted::Position(text.parse().unwrap()), "{text}");
+        for text in ["7:122", " 1:75", "3:1234,5:88"] {
+            assert_eq!(read(text).unwrap(), Wanted::Position(text.trim().parse().unwrap()), "{text}");
         }
-        for bad in ["7:", ":", "7:x", "122", "yesterday", "3:1234", "3:1234,6:88"] {
-            assert_eq!(read(bad, &[3, 5]).unwrap_err().code(), "bad_event_id", "{bad}");
+        assert_eq!(read("now").unwrap(), Wanted::Now);
+        assert_eq!(read("beginning").unwrap(), Wanted::Beginning);
+        assert_eq!(read("12-5f3a21bc").unwrap(), Wanted::After(EventId::read("12-5f3a21bc").unwrap()));
+        for bad in ["7:", ":", "7:x", "122", "yesterday", "3:1234,x"] {
+            assert_eq!(read(bad).unwrap_err().code(), "bad_event_id", "{bad}");
         }
     }
 

@@ -23,7 +23,7 @@ async fn what_another_process_may_have_is_not_said_to_be_absent() {
     world.get("/v1/messages/wamid.x/receipts").await.ok();
     // What is not owned is not waited for.
     for path in [
-        "/v1/messages/wamid.x/receipts".to_owned(),
+        "/v1/messages/none/receipts".to_owned(),
         format!("/v1/commands/{command}"),
         "/v1/commands".to_owned(),
         "/v1/groups".to_owned(),
@@ -41,8 +41,10 @@ async fn what_another_process_may_have_is_not_said_to_be_absent() {
 async fn what_lives_here_alone_is_absent_where_it_is_not_known() {
     let world = World::with([1], &[]).await;
     world.tell(created(&group_of(1), 1, "x"));
-    let path = format!("/v1/groups/{}?min_position=1:1,3:9", group_of(1));
-    world.get(&path).await.ok();
+    world.tell(receipt(&group_of(1), 2, "wamid.x", ReceiptStatus::Sent, None));
+    for path in [format!("/v1/groups/{}", group_of(1)), "/v1/messages/wamid.x/receipts".to_owned()] {
+        world.get(&format!("{path}?min_position=1:2,3:9")).await.ok();
+    }
     let other = (0..).map(|n| format!("h{n}")).find(|group| partition_of(group, PARTITIONS) == 1).unwrap();
     let reply = world.get(&format!("/v1/groups/{other}")).await;
     assert_eq!(reply.problem(), (404, "group_not_found".to_owned()));

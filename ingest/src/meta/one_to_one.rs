@@ -1,0 +1,57 @@
+//! What is outside groups: ignored, or kept as a failure if so configured.
+//!
+//! It must have what Meta's documentation gives every message and every status, whatever its type. An item that lacks
+//! some of it may be anything, one of a group that lost its group, too: it fails like any other.
+
+use groupfold_schemas::failure::Cause;
+
+use super::draft::{Around, Read};
+use super::fault::{Fault, Result};
+use super::node::Node;
+use super::{IgnoreCause, person, time};
+
+/// Members that name the one who gets a message, also where no number is told.
+const RECIPIENT: [&str; 3] = ["recipient_id", "recipient_user_id", "recipient_parent_user_id"];
+
+/// A message of one person, or a notice about that person.
+pub(super) fn message(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
+    node.required_id("id")?;
+    time::required(node, "timestamp")?;
+    node.required_text("type")?;
+    let from = person::read(node, &person::FROM)?;
+    if !person::has_name(&from) && !names_one(around) {
+        return Err(node.missing("from", person::EXPECTED));
+    }
+    ignored(node, around)
+}
+
+/// A status of a message to one person.
+pub(super) fn status(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
+    node.required_id("id")?;
+    time::required(node, "timestamp")?;
+    node.required_text("status")?;
+    let mut named = person::has_name(&person::read(node, &person::RECIPIENT)?);
+    for member in RECIPIENT {
+        named |= node.id_words(member)?.is_some();
+    }
+    if !named && !names_one(around) {
+        return Err(node.missing("recipient_id", "the number or the user id of the recipient"));
+    }
+    ignored(node, around)
+}
+
+/// True if the only contact beside an item says whose it is: numbers are left out, or empty, where people hide them.
+fn names_one(around: &Around<'_, '_>) -> bool {
+    around.contacts.only().is_some_and(person::has_name)
+}
+
+fn ignored(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Read> {
+    if around.delivery.ignore_one_to_one {
+        return Ok(Read::Ignored(IgnoreCause::OneToOne));
+    }
+    Err(Fault::new(
+        Cause::UnknownType,
+        node.pointer(),
+        "an item of a group; this one is one-to-one, and ignoring those is switched off",
+    ))
+}
