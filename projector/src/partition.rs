@@ -7,6 +7,7 @@ mod run;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use groupfold_fold::apply::Known;
+use groupfold_fold::change::Followed;
 use groupfold_schemas::v1;
 use tokio::sync::watch;
 
@@ -36,6 +37,8 @@ pub(crate) struct Partition {
     pub(crate) shown: Shown,
     /// What the loop need not look up.
     pub(crate) known: Arc<Mutex<Known>>,
+    /// What it need not read.
+    pub(crate) followed: Arc<Mutex<Followed>>,
     /// Held by the loop while it writes, and by an operator's task that needs the store to stand still.
     pub(crate) turn: Arc<tokio::sync::Mutex<()>>,
 }
@@ -61,6 +64,7 @@ impl Partition {
             feed: Feed::default(),
             shown: Shown::default(),
             known: Arc::default(),
+            followed: Arc::default(),
             turn: Arc::default(),
         }
     }
@@ -99,10 +103,15 @@ impl Partition {
     pub(crate) fn forget(&self) {
         self.shown.clear();
         *self.known() = Known::default();
+        *self.followed() = Followed::default();
     }
 
     pub(crate) fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn followed(&self) -> MutexGuard<'_, Followed> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until somebody else had trouble with the store.

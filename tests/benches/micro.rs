@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 use groupfold_fold::apply::{Contributions, apply_all};
-use groupfold_fold::change::{At, Telling};
+use groupfold_fold::change::{At, Followed, Telling};
 use groupfold_fold::entry::Memory;
 use groupfold_ingest::meta::{Delivery, Headers, Item, adapt};
 use groupfold_projector::record_of;
@@ -31,7 +31,7 @@ const FAMILIES: [&str; 6] = [
 /// Receipts of one fold or commit.
 const RECEIPTS: usize = 250;
 /// Settings that are told one after the other.
-const SETTINGS: usize = 2000;
+const TOLD: usize = 2000;
 
 fn main() {
     divan::main();
@@ -120,28 +120,55 @@ fn fold(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// Changes of settings, one a commit, over so many groups: what an event costs does not grow with its group's history.
+/// Changes of settings over so many groups: what an event costs does not grow with its group's history.
 #[divan::bench(args = [1, 20], sample_count = 10)]
 fn tell(bencher: Bencher<'_, '_>, groups: usize) {
     let one = record("group_settings_update-group_settings_update-succeed");
-    let records: Vec<v1::Record> = (0..SETTINGS)
-        .map(|n| v1::Record {
+    one_a_commit(bencher, groups, |_| one.clone());
+}
+
+/// Eight members who come and go, over so many groups: neither does what tells of a member.
+#[divan::bench(args = [1, 20], sample_count = 10)]
+fn tell_members(bencher: Bencher<'_, '_>, groups: usize) {
+    let participant = |n: usize| {
+        Some(v1::Participant { wa_id: Some(format!("1555{}", n / groups % 8)), ..Default::default() })
+    };
+    one_a_commit(bencher, groups, |n| {
+        let participants = participant(n).into_iter().collect();
+        let kind = if n / groups / 8 % 2 == 0 {
+            v1::event::Kind::ParticipantsJoined(v1::ParticipantsJoined { participants, ..Default::default() })
+        } else {
+            let ended = participants;
+            v1::event::Kind::ParticipantsEnded(v1::ParticipantsEnded { ended, ..Default::default() })
+        };
+        let origin = record("group_settings_update-group_settings_update-succeed");
+        v1::Record { event: Some(v1::Event { kind: Some(kind) }), ..origin }
+    });
+}
+
+/// Tells what events make different, each second one, each a commit.
+fn one_a_commit(bencher: Bencher<'_, '_>, groups: usize, event: impl Fn(usize) -> v1::Record) {
+    let record = |n| {
+        let record = event(n);
+        v1::Record {
             event_id: format!("{n:064}"),
             group_id: format!("{}", n % groups),
-            provider_time_ms: one.provider_time_ms + i64::try_from(n).expect("few") * 1000,
-            ..one.clone()
-        })
-        .collect();
-    bencher.counter(ItemsCount::new(SETTINGS)).bench(|| {
-        let mut state = Memory::default();
+            provider_time_ms: record.provider_time_ms + i64::try_from(n).expect("few") * 1000,
+            ..record
+        }
+    };
+    let records: Vec<v1::Record> = (0..TOLD).map(record).collect();
+    bencher.counter(ItemsCount::new(TOLD)).bench(|| {
+        let (mut state, mut followed) = (Memory::default(), Followed::default());
         for (record, sequence) in records.iter().zip(1..) {
             let contributions = Contributions::of([black_box(record)]);
             let load = |key: &Vec<u8>| Some((key.clone(), state.0.get(key)?.clone()));
             let loaded = Memory(contributions.keys().filter_map(load).collect());
-            let mut telling = Telling::new(&state, loaded);
+            let mut telling = Telling::new(&state, loaded).following(followed);
             telling.apply(record, contributions, At { sequence, log_time_ms: 0 }).expect("it can be told");
-            let puts = telling.finish().puts;
-            state.0.extend(puts);
+            let changes;
+            (changes, followed) = telling.finish_following();
+            state.0.extend(changes.puts);
         }
         state
     });

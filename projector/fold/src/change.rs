@@ -7,14 +7,13 @@
 //! shown: late facts and identity changes alter more than the entries they bring.
 
 mod diff;
+mod followed;
 mod overlay;
 mod reach;
 #[cfg(test)]
 mod tests;
 mod touched;
 mod tracked;
-
-use std::collections::BTreeMap;
 
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::v1::event::Kind;
@@ -23,6 +22,7 @@ use groupfold_schemas::v1::{self, ChangeKind, Record};
 use crate::apply::{Changes, Contributions, Step, Working};
 use crate::entry::{self, Key, Memory, Source, Value};
 use crate::view::{self, Group};
+pub use followed::Followed;
 use overlay::Overlay;
 use reach::Reach;
 use touched::Touched;
@@ -53,8 +53,7 @@ pub struct At {
 pub struct Telling<'a, S> {
     source: &'a S,
     working: Working,
-    /// Groups as they are after the last record applied; `None` for one that no event spoke of.
-    tracked: BTreeMap<String, Option<Box<Tracked>>>,
+    followed: Followed,
     touched: Touched,
     /// How often a group was read.
     #[cfg(test)]
@@ -87,11 +86,17 @@ impl<'a, S: Source> Telling<'a, S> {
         Self {
             source,
             working: Working::over(loaded),
-            tracked: BTreeMap::new(),
+            followed: Followed::default(),
             touched: Touched::default(),
             #[cfg(test)]
             loads: 0,
         }
+    }
+
+    /// Goes on with the groups that were followed up to this state.
+    #[must_use]
+    pub fn following(self, followed: Followed) -> Self {
+        Self { followed, ..self }
     }
 
     /// Says which records will be applied, so that what their identity changes need of all groups is read at once.
@@ -119,7 +124,7 @@ impl<'a, S: Source> Telling<'a, S> {
             Reach::Head(old, new) => {
                 let of_head = compare_heads(&record.group_id, old, new);
                 push(&mut changes, record, at, &record.group_id, of_head);
-                if let Some(Some(tracked)) = self.tracked.get_mut(&record.group_id) {
+                if let Some(tracked) = self.followed.get_mut(&record.group_id) {
                     tracked.set_head(new);
                 }
             }
@@ -150,10 +155,7 @@ impl<'a, S: Source> Telling<'a, S> {
                 }
             };
             push(&mut changes, record, at, &group, found);
-            self.tracked.insert(group, tracked);
-        }
-        while self.tracked.len() > TRACKED_MAX {
-            self.tracked.pop_first();
+            self.followed.put(group, tracked);
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -161,12 +163,17 @@ impl<'a, S: Source> Telling<'a, S> {
 
     /// All that was applied, as [`crate::apply::apply_all`] would say it of all records at once.
     pub fn finish(self) -> Changes {
-        self.working.finish()
+        self.finish_following().0
+    }
+
+    /// The same, and the groups as they will be once that is written.
+    pub fn finish_following(self) -> (Changes, Followed) {
+        (self.working.finish(), self.followed)
     }
 
     /// What a step not yet taken does to a group.
     fn turn(&mut self, group: &str, record: &Record, step: &Step) -> Result<Turn, Error<S::Error>> {
-        let tracked = match self.tracked.remove(group) {
+        let tracked = match self.followed.take(group) {
             Some(tracked) => tracked,
             None => self.load(group)?,
         };
@@ -240,9 +247,6 @@ fn compare_heads(group: &str, old: &v1::GroupHead, new: &v1::GroupHead) -> Vec<D
     let [old, new] = [old, new].map(|head| view::bare(group, head.clone()));
     diff::groups(Some(&old), Some(&new))
 }
-
-/// Groups that are followed at once: few commits touch more. One that is forgotten is loaded again.
-const TRACKED_MAX: usize = 256;
 
 fn reported(record: &Record) -> Option<&v1::Participant> {
     match record.kind()? {

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use groupfold_fold::apply::{Changes, Contributions, Known, Working};
-use groupfold_fold::change::{At, Error as TellError, Telling, mark_of};
+use groupfold_fold::change::{At, Error as TellError, Followed, Telling, mark_of};
 use groupfold_fold::entry::Memory;
 use groupfold_schemas::change::Mark;
 use groupfold_schemas::crash::{self, Point};
@@ -71,20 +71,22 @@ pub(crate) fn fold(
     crash::at(Point::FoldBegin);
     // Taken, and put back only once all that was learned of is in the store.
     let mut known = std::mem::take(&mut *partition.known());
+    let mut followed = std::mem::take(&mut *partition.followed());
     let at = items.first().zip(items.last()).map(|(first, last)| (first.sequence, last.sequence));
     let mut messages: Vec<Message> =
         caught(at, || items.into_iter().map(|item| message(item, &mut known)).collect())?;
     while !messages.is_empty() {
         let later = messages.split_off(chunk_len(&messages));
         let all = messages.len();
-        let folded = Commit { partition, metrics, stream_created, ending }.chunk(messages)?;
+        let folded = Commit { partition, metrics, stream_created, ending }.chunk(messages, &mut followed)?;
         if folded < all || (ending.is_cancelled() && !later.is_empty()) {
-            // Known would be what is not in the store.
+            // What is known would not be in the store.
             return Ok(());
         }
         messages = later;
     }
     *partition.known() = known;
+    *partition.followed() = followed;
     Ok(())
 }
 
@@ -160,14 +162,18 @@ struct Commit<'a> {
 
 impl Commit<'_> {
     /// Returns how many of the messages were folded: all, unless it is time to end, and one at least.
-    fn chunk(&self, mut messages: Vec<Message>) -> Result<usize, Error> {
+    fn chunk(&self, mut messages: Vec<Message>, followed: &mut Followed) -> Result<usize, Error> {
         let at = messages.first().zip(messages.last()).map(|(first, last)| (first.sequence, last.sequence));
-        let (changes, outbox) = caught(at, || self.changes(&mut messages))??;
+        let (changes, outbox) = caught(at, || self.changes(&mut messages, followed))??;
         self.commit(&messages, &changes, &outbox)?;
         Ok(messages.len())
     }
 
-    fn changes(&self, messages: &mut Vec<Message>) -> Result<(Changes, Outbox), store::Error> {
+    fn changes(
+        &self,
+        messages: &mut Vec<Message>,
+        followed: &mut Followed,
+    ) -> Result<(Changes, Outbox), store::Error> {
         let group =
             |message: &Message| message.record.as_ref().is_ok_and(|read| crash::panics(&read.group_id));
         assert!(!messages.iter().any(group), "the fold was told to panic");
@@ -178,7 +184,8 @@ impl Commit<'_> {
         let loaded = self.partition.store.load(keys)?;
         let published = self.partition.feed.published();
         if messages.last().is_some_and(|last| last.sequence < published.sequence) {
-            // Folded again: all that these events made different is told already.
+            // Folded again: all that these events made different is told already. Nobody follows the groups.
+            *followed = Followed::default();
             let mut working = Working::over(loaded);
             for message in messages.iter_mut() {
                 let contributions = std::mem::take(&mut message.contributions);
@@ -192,7 +199,7 @@ impl Commit<'_> {
             }
             return Ok((working.finish(), outbox));
         }
-        self.tell_changes(messages, loaded, published)
+        self.tell_changes(messages, loaded, published, followed)
     }
 
     /// Applies messages one by one, so that what each makes different does not depend on the batch.
@@ -201,13 +208,14 @@ impl Commit<'_> {
         messages: &mut Vec<Message>,
         loaded: Memory,
         published: Mark,
+        followed: &mut Followed,
     ) -> Result<(Changes, Outbox), store::Error> {
         let view = self.partition.store.view()?;
         let mut outbox = Outbox::default();
         if let Some(parcel) = view.outbox_up_to(published)? {
             outbox.leave_out(parcel);
         }
-        let mut telling = Telling::new(&view, loaded);
+        let mut telling = Telling::new(&view, loaded).following(std::mem::take(followed));
         telling.expect(messages.iter().filter_map(|message| message.record.as_ref().ok()));
         let mut folded = 0;
         for message in messages.iter_mut() {
@@ -231,7 +239,9 @@ impl Commit<'_> {
             }
         }
         messages.truncate(folded);
-        Ok((telling.finish(), outbox))
+        let changes;
+        (changes, *followed) = telling.finish_following();
+        Ok((changes, outbox))
     }
 
     fn commit(&self, messages: &[Message], changes: &Changes, outbox: &Outbox) -> Result<(), store::Error> {

@@ -9,6 +9,7 @@ use groupfold_schemas::v1::change_value::Value as Of;
 use groupfold_schemas::v1::{self, ChangeKind, EndReason, ReceiptStatus, Record};
 
 use super::diff::member_state;
+use super::followed::GROUPS_MAX;
 use super::*;
 use crate::story::{GROUP, changed, ended, joined, message, receipt, renamed, requested, revoked};
 
@@ -19,17 +20,21 @@ fn at(sequence: usize) -> At {
 /// Applies records in batches of `batch`, each over what the ones before left.
 fn tell(records: &[Record], batch: usize) -> (Memory, Vec<v1::Change>) {
     let (mut memory, mut told, mut sequence) = (Memory::default(), Vec::new(), 0);
+    let mut followed = Followed::default();
     for records in records.chunks(batch) {
         let source = memory.clone();
         // What the records contribute to is loaded, as the projector does.
         let contributions = Contributions::of(records);
         let load = |key: &Vec<u8>| Some((key.clone(), source.0.get(key)?.clone()));
-        let mut telling = Telling::new(&source, Memory(contributions.keys().filter_map(load).collect()));
+        let loaded = Memory(contributions.keys().filter_map(load).collect());
+        let mut telling = Telling::new(&source, loaded).following(followed);
         for record in records {
             told.extend(telling.apply(record, Contributions::of([record]), at(sequence)).unwrap());
             sequence += 1;
         }
-        memory.0.extend(telling.finish().puts);
+        let changes;
+        (changes, followed) = telling.finish_following();
+        memory.0.extend(changes.puts);
     }
     (memory, told)
 }
@@ -138,14 +143,25 @@ fn whoever_follows_the_changes_ends_with_the_members_and_the_window_that_are_sho
 
 /// All of them were forgotten, and looked at again.
 #[test]
-fn of_more_groups_than_are_remembered_no_more_are_forgotten_than_must_be() {
+fn of_more_groups_than_are_followed_those_are_forgotten_that_were_not_used_longest() {
     let source = Memory::default();
     let mut telling = Telling::new(&source, Memory::default());
-    for n in 0..TRACKED_MAX + 20 {
-        let record = Record { group_id: format!("G{n}"), ..joined(1, &["w:1"]) };
-        telling.apply(&record, Contributions::of([&record]), at(n)).unwrap();
-        assert_eq!(telling.tracked.len(), TRACKED_MAX.min(n + 1));
+    let mut apply = |group: String, second| {
+        let record = Record { group_id: group, ..joined(second, &["w:1"]) };
+        telling.apply(&record, Contributions::of([&record]), at(0)).unwrap();
+        telling.followed.len()
+    };
+    for n in 0..GROUPS_MAX {
+        assert_eq!(apply(format!("G{n}"), 1), n + 1);
     }
+    // The first is used again.
+    apply("G0".to_owned(), 2);
+    for n in GROUPS_MAX..GROUPS_MAX + 20 {
+        assert_eq!(apply(format!("G{n}"), 1), GROUPS_MAX);
+    }
+    let is_followed = |n: usize| telling.followed.get_mut(&format!("G{n}")).is_some();
+    let kept: Vec<bool> = [0, 1, 20, 21, GROUPS_MAX + 19].map(is_followed).to_vec();
+    assert_eq!(kept, [true, false, false, true, true]);
 }
 
 #[test]

@@ -31,6 +31,11 @@ impl Tracked {
         }))
     }
 
+    /// How many names it knows, about: what it takes in memory.
+    pub(super) fn names(&self) -> usize {
+        self.0.roster.identity.names_known()
+    }
+
     pub(super) fn group(&self) -> Group {
         self.0.group()
     }

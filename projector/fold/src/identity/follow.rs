@@ -3,6 +3,11 @@
 use super::{Alias, Identity, Node, place_of_link};
 
 impl Identity {
+    /// How many names there are.
+    pub(crate) fn names_known(&self) -> usize {
+        self.seen.len()
+    }
+
     /// True if this is one of the names that spellings may mean.
     pub(crate) fn knows(&self, name: &Alias) -> bool {
         self.known.has(name)

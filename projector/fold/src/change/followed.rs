@@ -1,0 +1,62 @@
+//! Groups that are followed from one commit to the next.
+
+use std::collections::BTreeMap;
+
+use super::tracked::Tracked;
+
+/// Groups that are followed at once: few commits touch more.
+pub(super) const GROUPS_MAX: usize = 256;
+/// Names in all of them, about: each takes some hundred bytes.
+const NAMES_MAX: usize = 8_192;
+
+/// Groups as they are after the last record that was applied, so that the next commit need not read them. What is not
+/// used longest is forgotten first, and read again.
+///
+/// It holds for the state it was made with alone: whoever writes anything else, or fails to write, begins with an empty one.
+#[derive(Debug, Default)]
+pub struct Followed {
+    groups: BTreeMap<String, Place>,
+    names: usize,
+    /// Counts uses.
+    clock: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    /// `None` for a group that no event spoke of.
+    tracked: Option<Box<Tracked>>,
+    names: usize,
+    used: u64,
+}
+
+impl Followed {
+    /// Takes a group out; `None` for one that is not followed.
+    #[allow(clippy::option_option, reason = "that there is no such group is known of some, too")]
+    pub(super) fn take(&mut self, group: &str) -> Option<Option<Box<Tracked>>> {
+        let place = self.groups.remove(group)?;
+        self.names -= place.names;
+        Some(place.tracked)
+    }
+
+    pub(super) fn put(&mut self, group: String, tracked: Option<Box<Tracked>>) {
+        drop(self.take(&group));
+        self.clock += 1;
+        let names = tracked.as_ref().map_or(0, |tracked| tracked.names());
+        self.names += names;
+        self.groups.insert(group, Place { tracked, names, used: self.clock });
+        while self.groups.len() > GROUPS_MAX || (self.names > NAMES_MAX && self.groups.len() > 1) {
+            let oldest = self.groups.iter().min_by_key(|(_, place)| place.used);
+            let Some(group) = oldest.map(|(group, _)| group.clone()) else { return };
+            drop(self.take(&group));
+        }
+    }
+
+    pub(super) fn get_mut(&mut self, group: &str) -> Option<&mut Tracked> {
+        self.groups.get_mut(group)?.tracked.as_deref_mut()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+}
