@@ -8,7 +8,10 @@ use async_nats::jetstream::Context;
 use futures_util::future::BoxFuture;
 use groupfold_schemas::{frame, log, v1};
 
-use crate::scan::{self, Over};
+use crate::scan::{self, From, Over, Scan, Stretch};
+
+/// Messages read at a time.
+const BATCH: usize = 1_000;
 
 /// Why a message that stands for a lost one takes no part in the fold.
 pub const LOST: &str = "lost";
@@ -60,15 +63,32 @@ fn losses(context: &Context, partition: u16) -> BoxFuture<'_, Result<BTreeMap<u6
             return Ok(BTreeMap::new());
         }
         let subjects = log::loss_subjects(partition);
-        let of_partition = subjects.trim_end_matches('*');
-        // Over what is missing of this stream: a loss of another message of it must not take the way out, and without what
-        // was accepted a partition stops.
-        let mut scan = Over::new(context.clone(), stream, first, to);
+        let of_partition = subjects.trim_end_matches('*').to_owned();
         let mut last_of = BTreeMap::new();
-        while let Some(batch) = scan.next_batch(1_000).await? {
-            let losses = batch.iter().filter(|found| found.subject.starts_with(of_partition));
+        let mut take = |batch: &[scan::Found]| {
+            let losses = batch.iter().filter(|found| found.subject.starts_with(&of_partition));
             let read = |found: &scan::Found| frame::decode::<v1::Loss>(&found.payload).ok();
             last_of.extend(losses.filter_map(read).map(|loss| (loss.first, loss.last)));
+        };
+        let stretch =
+            Stretch { stream: stream.clone(), from: From::Sequence(first), to, subjects: vec![subjects] };
+        let mut of_subject = Scan::new(context.clone(), stretch);
+        // What settles failures stands beside them, and is much more.
+        let is_missing = loop {
+            match of_subject.next_batch(BATCH).await {
+                Ok(Some(batch)) => take(&batch),
+                Ok(None) => break false,
+                Err(scan::Error::Lost { .. } | scan::Error::Hole { .. }) => break true,
+                Err(error) => return Err(error),
+            }
+        };
+        if is_missing {
+            // Over what is missing of this stream: a loss of another message of it must not take the way out, and without
+            // what was accepted a partition stops.
+            let mut all = Over::new(context.clone(), stream, first, to);
+            while let Some(batch) = all.next_batch(BATCH).await? {
+                take(&batch);
+            }
         }
         Ok(last_of)
     })

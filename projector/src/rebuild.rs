@@ -155,7 +155,8 @@ impl Rebuilds {
             if first.get().is_some() {
                 return;
             }
-            let compared = self.turn(task, partition).await;
+            let compared = AssertUnwindSafe(self.turn(task, partition)).catch_unwind().await;
+            let compared = compared.unwrap_or_else(|panic| Err(broken(&*panic)));
             let job = &mut self.lock().last;
             job.partition.take_if(|shown| *shown == partition.id);
             match compared {
@@ -177,9 +178,8 @@ impl Rebuilds {
 
     /// Does a task's work and tells how it ended, whatever it ended by: one that is under way for ever keeps all others away.
     async fn watched(&self, chosen: &[Partition], work: impl Future<Output = Result<(), Error>>) {
-        let broken = |panic: Box<dyn Any + Send>| Err(Error::Panicked { why: store::panic_text(&*panic) });
         let outcome = tokio::select! {
-            outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(broken),
+            outcome = AssertUnwindSafe(work).catch_unwind() => outcome.unwrap_or_else(|panic| Err(broken(&*panic))),
             () = self.shutdown.cancelled() => Err(Error::Interrupted),
         };
         if outcome.is_err() {
@@ -285,6 +285,10 @@ impl Rebuilds {
         (job.done, job.total) = (done, total);
         job.remaining_seconds = None;
     }
+}
+
+fn broken(panic: &(dyn Any + Send)) -> Error {
+    Error::Panicked { why: store::panic_text(panic) }
 }
 
 /// All go back, or the one that is named: else some had gone back when the first of the others failed.

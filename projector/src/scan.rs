@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
+use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Message};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -35,6 +36,8 @@ const ATTEMPTS_MAX: u32 = 20;
 /// are, delivers nothing that it cannot read from its files, and says nothing about that.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
+/// Messages in turn that a broker with damaged files is asked for one by one.
+const ASKED_MAX: u64 = 10_000;
 
 /// Where a stretch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,21 +150,31 @@ pub async fn taken_at(
     taken.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })
 }
 
-/// The first message that is there, from one sequence to another; a question to the broker for each that is not.
+/// The first message that is there, from one sequence to another, as the leader says.
 ///
 /// # Errors
-/// The broker does not tell.
+/// The broker does not tell; or its files are damaged, and it does not tell of many messages in turn.
 pub async fn first_there(
     context: &jetstream::Context,
     stream: &str,
     from: u64,
     to: u64,
 ) -> Result<Option<u64>, Error> {
-    for sequence in from..=to {
-        let there = has_message(context, stream, sequence).await;
-        if there.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })? {
+    let unreadable = |why| Error::Unreadable { stream: stream.to_owned(), why };
+    let of = context.get_stream_no_info(stream).await.map_err(|error| unreadable(error.to_string()))?;
+    match of.get_first_raw_message_by_subject(">", from).await {
+        Ok(message) => return Ok(Some(message.sequence).filter(|found| *found <= to)),
+        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
+        // Of what it cannot read it says no more than that.
+        Err(error) => tracing::debug!(stream, from, %error, "messages are asked for one by one"),
+    }
+    for sequence in from..=to.min(from.saturating_add(ASKED_MAX)) {
+        if has_message(context, stream, sequence).await.map_err(unreadable)? {
             return Ok(Some(sequence));
         }
+    }
+    if to.saturating_sub(from) > ASKED_MAX {
+        return Err(unreadable(format!("it has none of the {ASKED_MAX} messages from {from} on")));
     }
     Ok(None)
 }

@@ -27,6 +27,7 @@ mod side;
 #[cfg(test)]
 mod tests;
 mod undo;
+mod unsynced;
 mod view;
 mod writes;
 
@@ -331,7 +332,6 @@ impl Store {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         open::discard(inner.take());
         side::finish_swap(&self.settings)?;
-        open::forget_cached(&self.folder())?;
         let open = open::open_or_set_aside(&self.settings)?;
         let progress = open.progress.clone();
         *inner = Some(open);
@@ -370,7 +370,10 @@ impl Store {
             false => open.device.sync_data(),
         };
         let path = self.folder().join("db");
-        synced.map_err(|source| Error::Io { doing: "sync", path, source })
+        synced.map_err(|source| {
+            unsynced::note(&self.folder());
+            Error::Io { doing: "sync", path, source }
+        })
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<File>> {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::loss::LOST;
 use crate::partition::Partition;
 use crate::scan::{self, Over};
+use crate::store;
 
 /// Records looked at in one round of one partition.
 const ROUND_MAX: usize = 500;
@@ -78,7 +79,11 @@ impl Parking {
             let after = self.done.get(&id).copied().unwrap_or_default();
             let looked_at = partition.clone();
             // On a thread that may block: while a store is opened anew it answers nobody.
-            let looked = tokio::task::spawn_blocking(move || unreadable(&looked_at, after)).await?;
+            let looked = tokio::task::spawn_blocking(move || unreadable(&looked_at, after)).await;
+            let looked = looked.unwrap_or_else(|panic| {
+                partition.report(&store::panicked(id, Box::new(panic)));
+                None
+            });
             let Some((found, created)) = looked else { continue };
             more |= self.park_all(id, &created, &found).await? && found.len() == ROUND_MAX;
         }

@@ -37,7 +37,7 @@ impl Rebuilds {
         }
         drop(turn);
         // The next attempt begins anew: who knows which of the two is wrong.
-        fresh.remove(&live.store, Side::Rebuild).await?;
+        tidy(live, fresh.remove(&live.store, Side::Rebuild).await);
         Ok(compared)
     }
 
@@ -84,7 +84,7 @@ impl Rebuilds {
         let turn = self.level(live, &fresh).await?;
         let (compared, turn) = self.compare(live, &fresh, scope.clone(), turn).await?;
         drop(turn);
-        fresh.remove(&live.store, Side::Verify).await?;
+        tidy(live, fresh.remove(&live.store, Side::Verify).await);
         Ok(compared)
     }
 
@@ -207,4 +207,11 @@ fn swap(live: &Partition, side: Side, fresh: &Store, stay_open: bool) -> Result<
     live.stands_at(&progress);
     tracing::warn!(partition = live.id, side = ?side, sequence = progress.sequence, "store swapped");
     Ok(())
+}
+
+/// What was found out is worth more than that nothing is left behind: the next start removes it.
+fn tidy(live: &Partition, removed: Result<(), Error>) {
+    if let Err(error) = removed {
+        tracing::warn!(partition = live.id, error = store::chain(&error), "a store beside is left behind");
+    }
 }

@@ -12,7 +12,7 @@ use groupfold_schemas::{frame, v1};
 
 use super::digests::Sums;
 use super::format::{io, sync_folder};
-use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of, published};
+use super::{Error, Open, PROGRESS_KEY, Settings, Standing, Undo, database, digest_of, published, unsynced};
 
 /// sled's segment; eight times its default, so that a leaf of 17 values at their bound stays within a
 /// quarter of it (see [`super::VALUE_BYTES_MAX`]) and so does an index node of 256 long keys.
@@ -131,6 +131,7 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     let folder = settings.folder();
     fs::create_dir_all(&folder).map_err(|source| io("create", &folder, source))?;
     remove_half_snapshots(&folder)?;
+    unsynced::forget(&folder)?;
     let (db, undo, progress) = guarded(settings, || read(settings, &folder))?;
     take_closed(settings, &folder, progress.sequence)?;
     let file = folder.join("db");
@@ -140,32 +141,6 @@ pub(super) fn open_as_is(settings: &Settings) -> Result<Open, Error> {
     sync_folder(&folder)?;
     sync_folder(&settings.root)?;
     Ok(Open { db, undo, device, progress, standing: Standing::Still })
-}
-
-/// Has what the system remembers of a store's files read from the device again. A device that refused a sync may not have
-/// pages that memory still shows as they were written, and it is told once: who syncs the file anew hears that all is well.
-#[cfg(target_os = "linux")]
-pub(super) fn forget_cached(folder: &Path) -> Result<(), Error> {
-    use rustix::fs::{Advice, fadvise};
-    if !folder.is_dir() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(folder).map_err(|source| io("list", folder, source))? {
-        let path = entry.map_err(|source| io("list", folder, source))?.path();
-        let forgotten = File::open(&path).and_then(|file| Ok(fadvise(&file, 0, None, Advice::DontNeed)?));
-        match forgotten {
-            // Folders have nothing to forget.
-            Err(error) if path.is_file() => return Err(io("read anew", &path, error)),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
-/// Elsewhere a failed sync leaves its pages to be written again, or nobody says.
-#[cfg(not(target_os = "linux"))]
-pub(super) fn forget_cached(_folder: &Path) -> Result<(), Error> {
-    Ok(())
 }
 
 /// A crash while sled writes its start-up snapshot leaves `snap.*.generating`, which the next open would

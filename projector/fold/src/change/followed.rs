@@ -6,8 +6,8 @@ use super::tracked::Tracked;
 
 /// Groups that are followed at once: few commits touch more.
 pub(super) const GROUPS_MAX: usize = 256;
-/// Names in all of them, about: each takes some hundred bytes.
-const NAMES_MAX: usize = 8_192;
+/// Names and lines in all of them, about: each takes some hundred bytes.
+const WEIGHT_MAX: usize = 8_192;
 
 /// Groups as they are after the last record that was applied, so that the next commit need not read them. What is not
 /// used longest is forgotten first, and read again.
@@ -16,7 +16,7 @@ const NAMES_MAX: usize = 8_192;
 #[derive(Debug, Default)]
 pub struct Followed {
     groups: BTreeMap<String, Place>,
-    names: usize,
+    weight: usize,
     /// Counts uses.
     clock: u64,
 }
@@ -25,7 +25,7 @@ pub struct Followed {
 struct Place {
     /// `None` for a group that no event spoke of.
     tracked: Option<Box<Tracked>>,
-    names: usize,
+    weight: usize,
     used: u64,
 }
 
@@ -34,17 +34,17 @@ impl Followed {
     #[allow(clippy::option_option, reason = "that there is no such group is known of some, too")]
     pub(super) fn take(&mut self, group: &str) -> Option<Option<Box<Tracked>>> {
         let place = self.groups.remove(group)?;
-        self.names -= place.names;
+        self.weight -= place.weight;
         Some(place.tracked)
     }
 
     pub(super) fn put(&mut self, group: String, tracked: Option<Box<Tracked>>) {
         drop(self.take(&group));
         self.clock += 1;
-        let names = tracked.as_ref().map_or(0, |tracked| tracked.names());
-        self.names += names;
-        self.groups.insert(group, Place { tracked, names, used: self.clock });
-        while self.groups.len() > GROUPS_MAX || (self.names > NAMES_MAX && self.groups.len() > 1) {
+        let weight = tracked.as_ref().map_or(0, |tracked| tracked.weight());
+        self.weight += weight;
+        self.groups.insert(group, Place { tracked, weight, used: self.clock });
+        while self.groups.len() > GROUPS_MAX || (self.weight > WEIGHT_MAX && self.groups.len() > 1) {
             let oldest = self.groups.iter().min_by_key(|(_, place)| place.used);
             let Some(group) = oldest.map(|(group, _)| group.clone()) else { return };
             drop(self.take(&group));

@@ -19,6 +19,11 @@ fn at(sequence: usize) -> At {
 
 /// Applies records in batches of `batch`, each over what the ones before left.
 fn tell(records: &[Record], batch: usize) -> (Memory, Vec<v1::Change>) {
+    tell_as(records, batch, true)
+}
+
+/// The same, where it is told whether groups are followed from one batch to the next, or a process begins with each.
+fn tell_as(records: &[Record], batch: usize, goes_on: bool) -> (Memory, Vec<v1::Change>) {
     let (mut memory, mut told, mut sequence) = (Memory::default(), Vec::new(), 0);
     let mut followed = Followed::default();
     for records in records.chunks(batch) {
@@ -34,6 +39,7 @@ fn tell(records: &[Record], batch: usize) -> (Memory, Vec<v1::Change>) {
         }
         let changes;
         (changes, followed) = telling.finish_following();
+        followed = if goes_on { followed } else { Followed::default() };
         memory.0.extend(changes.puts);
     }
     (memory, told)

@@ -31,9 +31,8 @@ impl Tracked {
         }))
     }
 
-    /// How many names it knows, about: what it takes in memory.
-    pub(super) fn names(&self) -> usize {
-        self.0.roster.identity.names_known()
+    pub(super) fn weight(&self) -> usize {
+        self.0.roster.weight()
     }
 
     pub(super) fn group(&self) -> Group {

@@ -13,11 +13,6 @@ impl Identity {
         self.known.has(name)
     }
 
-    /// True if a spelling means somebody.
-    pub(crate) fn means(&self, spelling: &Alias) -> bool {
-        self.known.meant(spelling, i64::MAX).is_some()
-    }
-
     /// Takes names, and links between those of them that were nobody's: whatever was known is as it was.
     pub(crate) fn meet(&mut self, names: impl IntoIterator<Item = Alias>, links: &[(&Alias, &Alias, i64)]) {
         self.known.extend(names);

@@ -9,7 +9,7 @@ use groupfold_schemas::v1::{self, Evidence, FactKind};
 
 use super::{Roster, is_of_members};
 use crate::entry::{FactAt, Prefix, Source};
-use crate::identity::{Alias, AliasKind, PersonKey, names};
+use crate::identity::{Alias, AliasKind, PersonKey, names, spelled};
 
 /// Where a history ends, and what its beginning leaves open.
 #[derive(Debug)]
@@ -18,8 +18,8 @@ pub(super) struct End {
     last: Option<FactAt>,
     /// Until when snapshots were read: what is reported of that while tells what they meant.
     read_until_ms: i64,
-    /// Spellings that stand for somebody alone: a new name may say whom.
-    spellings: BTreeSet<Alias>,
+    /// Spellings that stand for somebody alone, and whether they say a whole name: a new name may say whom.
+    spellings: BTreeSet<(Alias, bool)>,
 }
 
 impl End {
@@ -37,10 +37,11 @@ impl End {
     }
 }
 
-/// The spelling by which alone a fact names somebody.
-fn spelling(fact: &v1::Fact) -> Option<Alias> {
+/// The spelling by which alone a fact names somebody, and whether that says a whole name.
+fn spelling(fact: &v1::Fact) -> Option<(Alias, bool)> {
     let participant = fact.participant.as_ref().filter(|participant| participant.input.is_some())?;
-    names(participant).into_iter().next().filter(|name| name.kind == AliasKind::Input)
+    let first = names(participant).into_iter().next().filter(|name| name.kind == AliasKind::Input)?;
+    Some((first, spelled(participant).is_some()))
 }
 
 fn has_no_renames<S: Source>(source: &S, account: &str, alias: Alias) -> Result<bool, S::Error> {
@@ -80,8 +81,12 @@ impl Roster {
         if !news.facts.iter().all(is_last) {
             return Ok(false);
         }
-        let is_known = |spelling: Alias| self.identity.means(&spelling);
-        if !news.facts.iter().filter_map(|(_, fact)| spelling(fact)).all(is_known) {
+        // Whom the spellings of a group mean depends on all of them.
+        let is_old = |(spelling, is_whole): (Alias, bool)| {
+            let has = |is_whole| self.end.spellings.contains(&(spelling.clone(), is_whole));
+            has(true) || (!is_whole && has(false))
+        };
+        if !news.facts.iter().filter_map(|(_, fact)| spelling(fact)).all(is_old) {
             return Ok(false);
         }
         let is_same = |(name, old_ms, new_ms, _): &(&Alias, Option<i64>, i64, &str)| {
@@ -111,7 +116,7 @@ impl Roster {
         }
         let person = self.identity.person(std::slice::from_ref(&name), i64::MAX);
         let is_called = person.is_some_and(|person| self.user_names.contains_key(&person));
-        let is_spelled = self.end.spellings.iter().any(|spelling| name.may_be_meant_by(spelling));
+        let is_spelled = self.end.spellings.iter().any(|(spelling, _)| name.may_be_meant_by(spelling));
         if is_called || is_spelled {
             return Ok(false);
         }
@@ -129,6 +134,12 @@ impl Roster {
             return Ok(false);
         }
         Ok(self.identity.knows(&name) || has_no_renames(source, account, name)?)
+    }
+
+    /// About how many names and lines it holds: what it takes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        let beside = self.user_names.len() + self.end.spellings.len();
+        self.identity.names_known() + beside + self.lines.len()
     }
 
     /// The persons whom news concern, as far as they are known by now.
@@ -150,7 +161,6 @@ impl Roster {
         for (at, fact) in &news.facts {
             let Some(participant) = &fact.participant else { continue };
             self.identity.meet_again(&names(participant), at.time_ms);
-            self.end.spellings.extend(spelling(fact));
         }
         for (at, fact) in &news.facts {
             drop(self.line((*at).clone(), (*fact).clone()));

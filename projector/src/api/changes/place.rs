@@ -120,7 +120,11 @@ impl Wanted {
         match text {
             "now" => Some(Self::Now),
             "beginning" => Some(Self::Beginning),
-            _ => text.parse().ok().map(Self::Position),
+            _ => match text.parse::<Position>().ok()? {
+                // As an answer to a webhook says it that put nothing into the log.
+                nowhere if nowhere.is_empty() => Some(Self::Now),
+                position => Some(Self::Position(position)),
+            },
         }
     }
 
