@@ -8,7 +8,7 @@ use groupfold_schemas::failure::Cause;
 use super::draft::{Around, Read};
 use super::fault::{Fault, Result};
 use super::node::Node;
-use super::{IgnoreCause, person, time};
+use super::{IgnoreCause, person, status, time};
 
 /// Members that name the one who gets a message, also where no number is told.
 const RECIPIENT: [&str; 3] = ["recipient_id", "recipient_user_id", "recipient_parent_user_id"];
@@ -30,7 +30,10 @@ pub(super) fn status(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Rea
     node.required_id("id")?;
     time::required(node, "timestamp")?;
     node.required_text("status")?;
-    let mut named = person::has_name(&person::read(node, &person::RECIPIENT)?);
+    if status::is_of_participant(node) {
+        return Err(node.missing("recipient_id", "the group of the participant"));
+    }
+    let mut named = false;
     for member in RECIPIENT {
         named |= node.id_words(member)?.is_some();
     }

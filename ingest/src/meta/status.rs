@@ -65,13 +65,17 @@ fn group_of(node: &Node<'_, '_>) -> Result<Option<String>> {
     if node.words("recipient_type")?.as_deref() == Some("group") {
         return node.required_id("recipient_id").map(|id| Some(id.into_owned()));
     }
-    // Only a group has participants. Its id is no phone number, which a person's would be.
-    let of_participant = OF_PARTICIPANT.iter().any(|member| node.has(member));
-    if of_participant && !node.has("recipient_type") {
+    // Its id is no phone number, which a person's would be.
+    if is_of_participant(node) && !node.has("recipient_type") {
         let recipient = node.id("recipient_id")?;
         return Ok(recipient.filter(|id| !is_phone_number(id)));
     }
     Ok(None)
+}
+
+/// Only a group has participants, whether or not its id is there.
+pub(super) fn is_of_participant(node: &Node<'_, '_>) -> bool {
+    OF_PARTICIPANT.iter().any(|member| node.has(member))
 }
 
 /// A number has at most 15 digits (ITU-T E.164).
@@ -89,11 +93,12 @@ fn invited_to(node: &Node<'_, '_>) -> Option<String> {
 }
 
 /// Members that name the person of a group's receipt.
-const OF_PARTICIPANT: [&str; 4] = [
+const OF_PARTICIPANT: [&str; 5] = [
     "recipient_participant_id",
     "participant_recipient_id",
     "recipient_participant_user_id",
     "recipient_participant_parent_user_id",
+    "recipient_participant_username",
 ];
 
 fn status_of(text: &str) -> Option<ReceiptStatus> {

@@ -115,6 +115,37 @@ fn an_item_without_a_group_that_is_no_one_to_one_item_either_fails_with_its_raw_
     }
 }
 
+/// They were taken for one-to-one, by the participant's own name, and nothing of them was kept.
+#[test]
+fn a_status_of_a_participant_that_lost_its_group_fails_whoever_is_named() {
+    let names = [
+        "recipient_participant_id",
+        "participant_recipient_id",
+        "recipient_participant_user_id",
+        "recipient_participant_parent_user_id",
+        "recipient_participant_username",
+    ];
+    for (name, contacts) in
+        names.into_iter().flat_map(|name| [(name, json!([])), (name, json!([{"user_id": "US.1"}]))])
+    {
+        for more in [
+            json!({"recipient_id": null, name: "15550001111"}),
+            json!({"recipient_id": "", name: "15550001111"}),
+            json!({"recipient_id": null, "recipient_user_id": "US.1", name: "15550001111"}),
+            json!({"recipient_id": null, name: ""}),
+            // The form of Meta's OpenAPI, where the group would stand in a member of its own.
+            json!({name: "15550001111"}),
+            json!({"group_id": null, name: "15550001111"}),
+            json!({"group_id": "", name: "15550001111"}),
+            // It says two things, so it is neither.
+            json!({"recipient_type": "individual", name: "15550001111"}),
+        ] {
+            let item = status(&more);
+            fails(&statuses(&item, &contacts), &item, "missing_field", "statuses/0/recipient_id");
+        }
+    }
+}
+
 fn fails(body: &Value, item: &Value, cause: &str, pointer: &str) {
     let failed = failed(read(body));
     let pointer = format!("/entry/0/changes/0/value/{pointer}");
