@@ -18,6 +18,7 @@ pub(super) fn message(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Re
     node.required_id("id")?;
     time::required(node, "timestamp")?;
     node.required_text("type")?;
+    check_group(node)?;
     let from = person::read(node, &person::FROM)?;
     if !person::has_name(&from) && !names_one(around) {
         return Err(node.missing("from", person::EXPECTED));
@@ -33,6 +34,7 @@ pub(super) fn status(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Rea
     if status::is_of_participant(node) {
         return Err(node.missing("recipient_id", "the group of the participant"));
     }
+    check_group(node)?;
     let mut named = false;
     for member in RECIPIENT {
         named |= node.id_words(member)?.is_some();
@@ -41,6 +43,12 @@ pub(super) fn status(node: &Node<'_, '_>, around: &Around<'_, '_>) -> Result<Rea
         return Err(node.missing("recipient_id", "the number or the user id of the recipient"));
     }
     ignored(node, around)
+}
+
+/// A group's item has the member. An empty one was emptied on its way, where what is outside groups has none.
+fn check_group(node: &Node<'_, '_>) -> Result<()> {
+    let lost = node.has("group_id") && node.id_words("group_id")?.is_none();
+    if lost { Err(node.missing("group_id", "the group, or no such member")) } else { Ok(()) }
 }
 
 /// True if the only contact beside an item says whose it is: numbers are left out, or empty, where people hide them.

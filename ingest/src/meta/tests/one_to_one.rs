@@ -54,7 +54,6 @@ fn one_to_one_messages_of_all_kinds_are_ignored() {
         json!({"from": null, "from_user_id": "US.13491208655302741918"}),
         json!({"from": "", "from_user_id": "US.13491208655302741918"}),
         json!({"from": null, "from_parent_user_id": "US.ENT.1"}),
-        json!({"group_id": ""}),
     ] {
         ignored(&messages(&message(&more), &json!([])));
     }
@@ -113,6 +112,25 @@ fn an_item_without_a_group_that_is_no_one_to_one_item_either_fails_with_its_raw_
     ] {
         fails(&statuses(&item, contacts), &item, cause, &format!("statuses/0{member}"));
     }
+}
+
+/// They were taken for one-to-one.
+#[test]
+fn an_item_whose_group_is_empty_lost_its_group_and_fails() {
+    let contact = json!([{"user_id": "US.1"}]);
+    for more in [json!({"group_id": ""}), json!({"group_id": "", "type": "unsupported"})] {
+        let item = message(&more);
+        fails(&messages(&item, &contact), &item, "missing_field", "messages/0/group_id");
+    }
+    let item = status(&json!({"group_id": ""}));
+    fails(&statuses(&item, &contact), &item, "missing_field", "statuses/0/group_id");
+    // `null` stands for no member, and the group in another one counts.
+    let (mut of_one, mut to_one) = (message(&json!({})), status(&json!({})));
+    (of_one["group_id"], to_one["group_id"]) = (Value::Null, Value::Null);
+    ignored(&messages(&of_one, &contact));
+    ignored(&statuses(&to_one, &contact));
+    let item = status(&json!({"group_id": "", "recipient_type": "group", "recipient_id": GROUP}));
+    assert_eq!(record(read(&statuses(&item, &contact))).group_id, GROUP);
 }
 
 /// They were taken for one-to-one, by the participant's own name, and nothing of them was kept.
