@@ -4,27 +4,30 @@
 //! inside the deadline; the log's duplicate window then keeps it single, and where it does not (a window
 //! is a convenience), readers drop what they have seen.
 
+mod claim;
 mod flight;
 mod lane;
 mod message;
 mod outcome;
+mod receipt;
 mod wire;
 
-use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use groupfold_schemas::crash::{self, Point};
-use groupfold_schemas::position::Position;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use claim::{Claim, HandedOver};
 pub(crate) use lane::Lanes;
 pub(crate) use message::{AROUND_BYTES, Destination, Fate, Message, destinations, fits};
 pub(crate) use outcome::Error;
+use receipt::Ack;
+pub(crate) use receipt::Receipt;
 use wire::Stored;
 
 use crate::broker::Broker;
-use crate::meta::{Delivery, IgnoreCause, Item};
+use crate::meta::{Delivery, Item};
 use crate::metrics::{AckOutcome, Metrics};
 use crate::tally::Tally;
 
@@ -34,24 +37,6 @@ const IN_FLIGHT_MAX: usize = lane::FLIGHT_MAX;
 /// First pause before a publish is tried again; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(25);
 const PAUSE_MAX: Duration = Duration::from_millis(400);
-
-/// What became of the items of one webhook.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Receipt {
-    pub(crate) appended: u64,
-    pub(crate) duplicate: u64,
-    pub(crate) failed: u64,
-    pub(crate) ignored: u64,
-    pub(crate) position: Position,
-    /// Messages that the log took as new: of events, and of failures.
-    pub(crate) stored: u64,
-    pub(crate) stored_failed: u64,
-    /// Messages published more than once whose first copy may have been the new one.
-    pub(crate) unsure: u64,
-    /// Causes of the failed items, for counting.
-    pub(crate) failed_causes: Vec<String>,
-    pub(crate) ignored_causes: Vec<IgnoreCause>,
-}
 
 /// Where and how to append.
 pub(crate) struct Appender<'a> {
@@ -84,18 +69,15 @@ impl Appender<'_> {
         }
         self.broker.admits()?;
         crash::at(Point::AppendBegin);
-        let acks = match self.publish_all(&messages, traceparent, deadline).await {
-            Ok(acks) => acks,
-            Err((stream, error)) => {
-                self.broker.refused(stream, &error);
-                let all: usize = messages.iter().map(|message| message.destinations.len()).sum();
-                self.tally.unacknowledged(all as u64);
-                return Err(error);
-            }
-        };
-        self.broker.took(acks.iter().map(|(_, ack)| ack.partition));
+        let mut told = Told::default();
+        if let Err((stream, error)) = self.publish_all(&messages, traceparent, deadline, &mut told).await {
+            self.broker.refused(stream, &error);
+            self.tally.unacknowledged(told.published);
+            return Err(error);
+        }
+        self.broker.took(told.acks.iter().map(|(_, ack)| ack.partition));
         crash::at(Point::AppendAll);
-        receipt.count(&messages, acks);
+        receipt.count(&messages, told.acks);
         self.tally.acknowledged(received, &receipt);
         Ok(receipt)
     }
@@ -107,15 +89,16 @@ impl Appender<'_> {
         messages: &[Message],
         traceparent: Option<&str>,
         deadline: Instant,
-    ) -> Result<Vec<(usize, Ack)>, Refused> {
-        let mut told = Told { acks: Vec::with_capacity(messages.len()), too_large: None };
+        told: &mut Told,
+    ) -> Result<(), Refused> {
+        told.acks.reserve(messages.len());
         let mut all = messages.iter().enumerate().flat_map(Sending::all);
         loop {
             let some: Vec<Sending<'_>> = all.by_ref().take(IN_FLIGHT_MAX).collect();
             if some.is_empty() {
-                return told.too_large.map_or(Ok(told.acks), Err);
+                return told.too_large.take().map_or(Ok(()), Err);
             }
-            self.publish_some(some, traceparent, deadline, &mut told).await?;
+            self.publish_some(some, traceparent, deadline, told).await?;
         }
     }
 
@@ -127,21 +110,28 @@ impl Appender<'_> {
         deadline: Instant,
         told: &mut Told,
     ) -> Result<(), Refused> {
-        let mut pause = PAUSE_MIN;
+        let (mut pause, mut before) = (PAUSE_MIN, None);
         loop {
             let Some(refused) = self.attempt(&mut left, traceparent, deadline, told).await? else {
                 return Ok(());
             };
             let again_at = Instant::now() + pause;
+            // What was published once may be in the log, though later it only waited for its turn: a broker that does not
+            // answer holds up its lanes.
+            let refused = match before {
+                Some(before) if matches!(refused.1, Error::Crowded) => stronger(before, refused),
+                _ => refused,
+            };
             if again_at >= deadline {
                 return Err(refused);
             }
+            before = Some(refused);
             sleep_until(again_at).await;
             pause = (pause * 2).min(PAUSE_MAX);
         }
     }
 
-    /// One publish of each. What may succeed later is left, with one of the reasons.
+    /// One publish of each. What may succeed later is left, with the strongest of the reasons.
     async fn attempt(
         &self,
         left: &mut Vec<Sending<'_>>,
@@ -152,40 +142,44 @@ impl Appender<'_> {
         // Half of what is left: time for one more attempt where an acknowledgement alone got lost.
         let patience = Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2;
         let mut under_way = Vec::with_capacity(left.len());
-        for sending in left.drain(..) {
+        let claims = Claim::some(left.len());
+        for (sending, claim) in left.drain(..).zip(claims) {
             let message = sending.message.outgoing(sending.to, traceparent, self.tally.life(), patience);
-            let handed_over = timeout_at(patience, self.lanes.publish(sending.to.partition, message)).await;
-            under_way.push((sending, handed_over));
+            let handed_over = self.lanes.publish(sending.to.partition, message, claim);
+            under_way.push((sending, timeout_at(patience, handed_over).await.ok()));
         }
         let mut reason = None;
-        for (mut sending, handed_over) in under_way {
+        let mut under_way = under_way.into_iter();
+        while let Some((mut sending, handed_over)) = under_way.next() {
             let outcome = match handed_over {
-                Ok(told) => timeout_at(patience, told).await.ok().and_then(Result::ok),
-                Err(_) => Some(Err(Error::Crowded)),
+                Some(handed_over) => handed_over.outcome(patience).await,
+                None => Err(Error::Crowded),
             };
-            let error = match outcome.unwrap_or(Err(Error::Unacknowledged)) {
+            let error = match outcome {
                 Ok(stored) => {
-                    let partition = sending.to.partition;
-                    told.acks.push((sending.index, Ack { partition, stored, unsure: sending.unsure }));
+                    told.acknowledged(&sending, stored);
                     continue;
                 }
                 Err(error) => error,
             };
-            let published = !matches!(error, Error::Disconnected | Error::Crowded);
-            sending.unsure |= published;
-            match error {
-                _ if !published => {}
-                _ if error.is_unknown() => self.metrics.acks(AckOutcome::Unknown, 1),
-                _ => self.metrics.acks(AckOutcome::Rejected, 1),
+            if !matches!(error, Error::Disconnected | Error::Crowded) {
+                told.published(&mut sending);
+                let outcome = if error.is_unknown() { AckOutcome::Unknown } else { AckOutcome::Rejected };
+                self.metrics.acks(outcome, 1);
             }
-            if matches!(error, Error::TooLarge) {
-                told.too_large = Some((sending.to.partition, error));
+            let refused = (sending.to.partition, error);
+            if matches!(refused.1, Error::TooLarge) {
+                told.too_large = Some(refused);
                 continue;
             }
-            if !error.is_worth_retrying() {
-                return Err((sending.to.partition, error));
+            if !refused.1.is_worth_retrying() {
+                told.given_up(under_way);
+                return Err(refused);
             }
-            reason = Some((sending.to.partition, error));
+            reason = Some(match reason {
+                Some(before) => stronger(before, refused),
+                None => refused,
+            });
             left.push(sending);
         }
         Ok(reason)
@@ -223,11 +217,49 @@ impl Appender<'_> {
 /// Why a message is not in the log, and the partition of its stream, none for the failures.
 type Refused = (Option<u16>, Error);
 
+/// Of two reasons the one that says more of the log. Beside one message that was not acknowledged it does not matter how many
+/// others waited for their turn: that is how a broker that does not answer looks.
+fn stronger(one: Refused, other: Refused) -> Refused {
+    let strength = |(_, error): &Refused| match error {
+        Error::Disconnected => 0,
+        Error::Crowded => 1,
+        Error::Unacknowledged => 3,
+        _ => 2,
+    };
+    if strength(&one) > strength(&other) { one } else { other }
+}
+
 /// What the log said so far to the messages of a webhook, each by its index.
+#[derive(Default)]
 struct Told {
     acks: Vec<(usize, Ack)>,
     /// One that it never takes.
     too_large: Option<Refused>,
+    /// Messages that were published, whatever became of them: they may be in the streams.
+    published: u64,
+}
+
+impl Told {
+    fn acknowledged(&mut self, sending: &Sending<'_>, stored: Stored) {
+        self.published += u64::from(!sending.unsure);
+        let ack = Ack { partition: sending.to.partition, stored, unsure: sending.unsure };
+        self.acks.push((sending.index, ack));
+    }
+
+    /// One was published, and is not known to be in the log.
+    fn published(&mut self, sending: &mut Sending<'_>) {
+        self.published += u64::from(!sending.unsure);
+        sending.unsure = true;
+    }
+
+    /// Nobody waits for these any more, because another one ended all. Their lanes may have taken them up.
+    fn given_up<'a>(&mut self, rest: impl Iterator<Item = (Sending<'a>, Option<HandedOver>)>) {
+        for (mut sending, handed_over) in rest {
+            if handed_over.is_some_and(|handed_over| !handed_over.give_up()) {
+                self.published(&mut sending);
+            }
+        }
+    }
 }
 
 /// A message on its way to one of its destinations.
@@ -235,63 +267,13 @@ struct Sending<'a> {
     index: usize,
     message: &'a Message,
     to: &'a Destination,
-    /// An attempt ended unknown: the message may have been new then.
+    /// It was published before: the message may have been new then.
     unsure: bool,
 }
 
 impl<'a> Sending<'a> {
     fn all((index, message): (usize, &'a Message)) -> impl Iterator<Item = Self> {
         message.destinations.iter().map(move |to| Self { index, message, to, unsure: false })
-    }
-}
-
-/// An acknowledgement of the log.
-#[derive(Debug, Clone, Copy)]
-struct Ack {
-    partition: Option<u16>,
-    stored: Stored,
-    /// An attempt before this one ended unknown: the message may have been new then.
-    unsure: bool,
-}
-
-impl Receipt {
-    /// An event that goes to every partition counts once, and is a duplicate if it is one everywhere.
-    fn count(&mut self, messages: &[Message], mut acks: Vec<(usize, Ack)>) {
-        acks.sort_unstable_by_key(|(index, _)| *index);
-        for (message, acks) in messages.iter().zip(acks.chunk_by(|a, b| a.0 == b.0)) {
-            for (_, ack) in acks {
-                if let Some(partition) = ack.partition {
-                    self.position.raise(partition, ack.stored.sequence);
-                }
-                let stored = if ack.partition.is_some() { &mut self.stored } else { &mut self.stored_failed };
-                *stored += u64::from(!ack.stored.duplicate);
-                self.unsure += u64::from(ack.unsure);
-            }
-            match message.fate {
-                Fate::Failed(_) => self.failed += 1,
-                Fate::Event if acks.iter().all(|(_, ack)| ack.stored.duplicate) => self.duplicate += 1,
-                Fate::Event => self.appended += 1,
-            }
-        }
-    }
-
-    /// Takes out what stands there a second time.
-    fn count_repeated(&mut self, messages: &mut Vec<Message>) {
-        if messages.len() < 2 {
-            return;
-        }
-        let mut seen = HashSet::with_capacity(messages.len());
-        let mut first =
-            messages.iter().map(|message| seen.insert(message.id.as_str())).collect::<Vec<_>>().into_iter();
-        messages.retain(|message| {
-            let first = first.next().unwrap_or(true);
-            match message.fate {
-                _ if first => {}
-                Fate::Failed(_) => self.failed += 1,
-                Fate::Event => self.duplicate += 1,
-            }
-            first
-        });
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Error;
+use super::claim::{Claim, HandedOver};
 use super::flight::{Flight, Outcome};
 use super::wire::{Outgoing, Stored, Wire};
 use crate::broker::{Broker, Connection};
@@ -38,8 +39,11 @@ const GATHER_TURNS: usize = 3;
 /// Bytes of a batch, about: the broker holds them twice while it commits.
 const BATCH_BYTES_MAX: usize = 8 * 1024 * 1024;
 
-/// A message and who waits for it.
-type Waiting = (Outgoing, Outcome);
+/// A message, who waits for it, and who may take it.
+type Waiting = (Outgoing, Outcome, Claim);
+
+/// One that is the lane's.
+type TakenUp = (Outgoing, Outcome);
 
 /// One lane for each partition, and the last for the failures.
 pub(crate) struct Lanes(Vec<mpsc::Sender<Waiting>>);
@@ -67,13 +71,14 @@ impl Lanes {
         &self,
         partition: Option<u16>,
         message: Outgoing,
-    ) -> oneshot::Receiver<Result<Stored, Error>> {
+        claim: Claim,
+    ) -> HandedOver {
         let (outcome, told) = oneshot::channel();
         if let Some(lane) = self.0.get(partition.map_or(self.0.len() - 1, usize::from)) {
             // Where the lane has ended, the outcome is dropped with what could not be handed over.
-            let _ = lane.send((message, outcome)).await;
+            let _ = lane.send((message, outcome, claim.clone())).await;
         }
-        told
+        HandedOver { told, claim }
     }
 }
 
@@ -99,18 +104,20 @@ async fn run(broker: Arc<Broker>, metrics: Metrics, stream: String, mut waiting:
         if lane.broker.batches() && some.len() + waiting.len() >= BATCH_MIN {
             lane.settle().await;
             gather(&mut some, FLIGHT_MAX, &mut waiting).await;
-            lane.as_batches(still_awaited(&mut some)).await;
+            lane.as_batches(&mut some).await;
         } else {
-            lane.each(still_awaited(&mut some)).await;
+            lane.each(take_up(some.drain(..))).await;
         }
     }
 }
 
-/// Takes all out but those whom nobody waits for any more: who gave up publishes again by himself.
-fn still_awaited(some: &mut Vec<Waiting>) -> Vec<Waiting> {
-    let mut some = std::mem::take(some);
-    some.retain(|(_, outcome)| !outcome.is_closed());
-    some
+/// Takes up all but those whom nobody waits for any more: who gave up publishes again by himself. From here on they count as
+/// published.
+fn take_up(some: impl Iterator<Item = Waiting>) -> Vec<TakenUp> {
+    let awaited = |(message, outcome, claim): Waiting| {
+        (!outcome.is_closed() && claim.take()).then_some((message, outcome))
+    };
+    some.filter_map(awaited).collect()
 }
 
 /// Lets those who are about to hand something over do it first. It takes no time when nobody is.
@@ -145,7 +152,7 @@ impl Lane {
 
     /// Publishes all, each by itself. Nothing is sent while the connection is down: the client would keep it in memory
     /// and send it at a time when nobody waits for it.
-    async fn each(&mut self, some: Vec<Waiting>) {
+    async fn each(&mut self, some: Vec<TakenUp>) {
         if self.flight.is_empty() {
             self.told.mark_unchanged();
             self.connection = self.broker.connection();
@@ -211,14 +218,15 @@ impl Lane {
         }
     }
 
-    async fn as_batches(&mut self, mut some: Vec<Waiting>) {
+    /// One batch after the other: those of the next one still wait for their turn.
+    async fn as_batches(&mut self, some: &mut Vec<Waiting>) {
         while !some.is_empty() {
-            let rest = some.split_off(fitting(&some));
-            self.batch(std::mem::replace(&mut some, rest)).await;
+            let part = take_up(some.drain(..fitting(some)));
+            self.batch(part).await;
         }
     }
 
-    async fn batch(&mut self, part: Vec<Waiting>) {
+    async fn batch(&mut self, part: Vec<TakenUp>) {
         // The broker refuses a batch with one id twice. By itself, behind the batch, the second is a duplicate.
         let mut seen = HashSet::new();
         let (part, repeated): (Vec<_>, Vec<_>) =
@@ -257,7 +265,7 @@ impl Lane {
 /// How many of these one batch takes: at least one.
 fn fitting(some: &[Waiting]) -> usize {
     let mut bytes = 0;
-    let fits = some.iter().take_while(|(message, _)| {
+    let fits = some.iter().take_while(|(message, ..)| {
         bytes += message.payload.len();
         bytes <= BATCH_BYTES_MAX
     });
@@ -273,7 +281,8 @@ mod tests {
         headers.insert(async_nats::header::NATS_MESSAGE_ID, id);
         let payload = vec![0; bytes].into();
         let patience = tokio::time::Instant::now();
-        (Outgoing { subject: "s".into(), headers, payload, patience }, oneshot::channel().0)
+        let claim = Claim::some(1).next().unwrap();
+        (Outgoing { subject: "s".into(), headers, payload, patience }, oneshot::channel().0, claim)
     }
 
     #[test]
@@ -293,7 +302,7 @@ mod tests {
         }
         let mut some = vec![waiting_ones.recv().await.unwrap()];
         gather(&mut some, 3, &mut waiting_ones).await;
-        let ids: Vec<_> = some.iter().map(|(message, _)| message.id()).collect();
+        let ids: Vec<_> = some.iter().map(|(message, ..)| message.id()).collect();
         assert_eq!(ids, ["a", "b", "c"]);
         gather(&mut some, 9, &mut waiting_ones).await;
         assert_eq!(some.len(), 4);

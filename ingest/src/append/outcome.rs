@@ -37,7 +37,7 @@ pub(crate) enum Error {
     /// The broker did not answer before and has not answered since.
     #[error("the broker does not answer")]
     Stalled,
-    /// Not published: as many as may wait for the stream did until then.
+    /// Not published: it waited for its turn at the stream until then, or for room to do so.
     #[error("too many messages wait for the stream")]
     Crowded,
     /// Published, and nobody knows whether it arrived.

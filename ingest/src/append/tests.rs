@@ -1,12 +1,12 @@
 use super::*;
 use async_nats::jetstream;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::event::Kind;
 use groupfold_schemas::v1::{Event, FailedWebhook, GroupDeleted, IdentityChanged, Record};
 use groupfold_schemas::{frame, log};
-use prometheus_client::encoding::text;
-use prometheus_client::registry::Registry;
-use tokio::sync::mpsc;
+
+mod crowded;
 
 const PAYLOAD_MAX: usize = 1024 * 1024;
 
@@ -226,41 +226,4 @@ fn what_was_published_and_not_answered_may_be_in_the_log_and_what_was_refused_is
     ] {
         assert!(!error.is_unknown(), "{error}");
     }
-}
-
-/// It was told as unacknowledged, which kept the webhooks of all other partitions out.
-#[tokio::test]
-async fn a_message_that_finds_no_room_in_its_lane_was_not_published_and_says_nothing_of_the_broker() {
-    let nowhere = async_nats::ConnectOptions::new().retry_on_initial_connect().connect("nats://127.0.0.1:1");
-    // Its patience is over when it asks for room.
-    let deadline = Duration::ZERO;
-    let broker = Broker::new(nowhere.await.unwrap(), 1, false, None, deadline);
-    let mut registry = Registry::default();
-    let metrics = Metrics::register(&mut registry);
-    let (lane, mut waiting) = mpsc::channel(1);
-    let _the_only_place = lane.clone().try_reserve_owned().unwrap();
-    let (lanes, tally) = (Lanes::of(lane), Tally::new("test"));
-    let appender = Appender {
-        broker: &broker,
-        lanes: &lanes,
-        metrics: &metrics,
-        partitions: 1,
-        deadline,
-        tally: &tally,
-    };
-    let message =
-        Message::of_event(record("g", Kind::GroupDeleted(GroupDeleted {})), 1, PAYLOAD_MAX, &delivery());
-    let (stream, error) = appender.publish_all(&[message], None, Instant::now()).await.unwrap_err();
-    assert_eq!((stream, error.reason(), error.is_unknown()), (Some(0), "stream_crowded", false));
-    assert!(error.is_worth_retrying());
-    assert!(waiting.try_recv().is_err(), "nothing was handed over");
-    let mut counted = String::new();
-    text::encode(&mut counted, &registry).unwrap();
-    assert!(
-        !counted.contains("outcome=\"unknown\"") && !counted.contains("outcome=\"rejected\""),
-        "{counted}"
-    );
-    broker.refused(stream, &error);
-    assert!(!broker.stalled().load(Ordering::Relaxed));
-    assert!(broker.reasons().contains(&"log: stream_crowded".to_owned()), "{:?}", broker.reasons());
 }
