@@ -23,6 +23,9 @@ pub(super) struct Json<'a> {
     spans: Vec<Span>,
 }
 
+/// Longest name of a member that a pointer repeats.
+const NAME_BYTES_MAX: usize = 64;
+
 const NOWHERE: Span = Span { begin: 0, end: 0, next: 0, escaped: false };
 
 /// A value of a text.
@@ -199,7 +202,8 @@ impl<'a> Value<'a> {
         found
     }
 
-    /// The JSON pointer to a value in this one.
+    /// The JSON pointer to a value in this one. A name in it that is none like those of documented members is `*`: it may be
+    /// anything, a person's number, too, and of any length.
     pub(super) fn pointer_to(self, target: Value<'_>) -> String {
         let (mut at, mut pointer) = (self, String::new());
         let holds = |value: &Value<'_>| (value.place..value.span().next).contains(&target.place);
@@ -207,7 +211,9 @@ impl<'a> Value<'a> {
             let member = at.members().and_then(|mut all| all.find(|(_, value)| holds(value)));
             let element = || at.elements().and_then(|all| all.enumerate().find(|(_, value)| holds(value)));
             let (name, inner) = match member {
-                Some((name, value)) => (name.string().unwrap_or_default(), value),
+                Some((name, value)) => {
+                    (name.string().filter(|name| is_plain(name)).unwrap_or("*".into()), value)
+                }
                 None => match element() {
                     Some((index, value)) => (index.to_string().into(), value),
                     None => break,
@@ -219,6 +225,14 @@ impl<'a> Value<'a> {
         }
         pointer
     }
+}
+
+/// True for a name like those of documented members, which neither tells nor weighs much.
+fn is_plain(name: &str) -> bool {
+    let of_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    name.len() <= NAME_BYTES_MAX
+        && name.bytes().all(of_name)
+        && !name.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -53,6 +53,41 @@ fn a_byte_that_is_no_utf_8_spoils_its_item_alone() {
     }
 }
 
+/// Its pointer had whatever the sender named a member: too long for the log, or a number of somebody, and each name made a
+/// kind of its own.
+#[test]
+fn where_an_item_is_spoiled_is_told_without_names_that_are_not_plain() {
+    let spoiled_at = |extra: Value| {
+        let mut bad = member("3");
+        bad["nobody"] = extra;
+        let body = spoil(&webhook("group_participants_update", &json!({"groups": [bad]})));
+        let failed = failed(adapt(&body, &delivery()));
+        (failed.pointer.strip_prefix(&failed.item_pointer).unwrap().to_owned(), failed.fingerprint)
+    };
+    let (_, fingerprint) = spoiled_at(json!({"/": SPOILED}));
+    for name in [
+        "",
+        "15550001111",
+        "a/b",
+        "a~b",
+        "\u{1b}[2J",
+        "näme",
+        "two words",
+        &"x".repeat(65),
+        &"x".repeat(2 << 20),
+    ] {
+        let told = spoiled_at(json!({name: SPOILED}));
+        assert_eq!(told, ("/nobody/*".to_owned(), fingerprint.clone()), "{}", name.len());
+    }
+    let (at, _) = spoiled_at(json!({"a/b": [0, {"plain_1": {"x": SPOILED}}]}));
+    assert_eq!(at, "/nobody/*/1/plain_1/x");
+    let longest = "x".repeat(64);
+    assert_eq!(spoiled_at(json!({longest.as_str(): SPOILED})).0, format!("/nobody/{longest}"));
+    // Names are bounded, and so is how deep they stand.
+    let deepest = (0..60).fold(json!(SPOILED), |inner, _| json!({longest.as_str(): inner}));
+    assert!(spoiled_at(deepest).0.len() < 8 * 1024);
+}
+
 #[test]
 fn a_contact_that_is_no_utf_8_adds_no_names_and_spoils_nothing() {
     let message =
