@@ -127,17 +127,7 @@ async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
             answer
         }
     });
-    let connection = http2::Builder::new(Streams(shared.connections.clone()))
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
-        .max_local_error_reset_streams(RESETS_LOCAL_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service);
+    let connection = builder(&shared.connections).serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let idle = idle(&requests);
     tokio::select! {
@@ -149,6 +139,22 @@ async fn http2(shared: &Arc<Shared>, stream: Patience<Rewound>) {
     // An error here is the peer's, and it is told by the protocol. One that gives its streams no window ends never.
     let longest = request::longest(&shared.door.settings);
     let _ = tokio::time::timeout(LAST_MAX.max(longest), connection).await;
+}
+
+/// What serves HTTP/2 connections, bounded, with their streams among these tasks.
+fn builder(connections: &TaskTracker) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(Streams(connections.clone()));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_header_list_size(u32::try_from(HEADER_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(RESETS_PENDING_MAX)
+        .max_local_error_reset_streams(RESETS_LOCAL_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
 }
 
 /// Runs the streams of a connection where a drain waits for them, too: one that ends by itself hands them over to nobody.
@@ -190,24 +196,40 @@ async fn idle(requests: &AtomicUsize) {
 
 #[cfg(test)]
 mod tests {
-    use hyper::rt::Executor as _;
-    use tokio::sync::oneshot;
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use hyper::Response;
+    use hyper::client::conn::http2::handshake;
+    use tokio::sync::{mpsc, oneshot};
 
     use super::*;
 
-    /// They ran where nobody waited for them.
+    /// It ran where nobody waited for it: what it handed out last, when its connection had just ended, was lost to a drain.
     #[tokio::test]
-    async fn a_stream_of_http_2_is_waited_for_by_whoever_waits_for_connections() {
+    async fn a_request_over_http_2_is_waited_for_by_itself_whatever_its_connection_does() {
         let connections = TaskTracker::new();
-        let (answer, answered) = oneshot::channel::<()>();
-        Streams(connections.clone()).execute(answered);
+        let (ours, theirs) = tokio::io::duplex(64 * 1024);
+        let (take, mut taken) = mpsc::unbounded_channel();
+        let service = service_fn(move |_: Request<Incoming>| {
+            let (answer, answered) = oneshot::channel::<()>();
+            take.send(answer).unwrap();
+            async move {
+                answered.await.unwrap();
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }
+        });
+        // The connection itself is none of those that are waited for here.
+        tokio::spawn(builder(&connections).serve_connection(TokioIo::new(ours), service));
+        let (mut sender, connection) =
+            handshake(Streams(TaskTracker::new()), TokioIo::new(theirs)).await.unwrap();
+        tokio::spawn(connection);
+        let request = tokio::spawn(sender.send_request(Request::new(Empty::<Bytes>::new())));
+        let answer = taken.recv().await.unwrap();
         connections.close();
         let mut drained = std::pin::pin!(connections.wait());
-        assert!(
-            futures_util::FutureExt::now_or_never(&mut drained).is_none(),
-            "its stream has no answer yet"
-        );
+        assert!(futures_util::FutureExt::now_or_never(&mut drained).is_none(), "its answer is not made yet");
         answer.send(()).unwrap();
+        assert_eq!(request.await.unwrap().unwrap().status(), 200);
         drained.await;
     }
 }
