@@ -135,7 +135,7 @@ fn tell_members(bencher: Bencher<'_, '_>, groups: usize) {
     };
     one_a_commit(bencher, groups, |n| {
         let participants = participant(n).into_iter().collect();
-        let kind = if n / groups / 8 % 2 == 0 {
+        let kind = if (n / groups / 8).is_multiple_of(2) {
             v1::event::Kind::ParticipantsJoined(v1::ParticipantsJoined { participants, ..Default::default() })
         } else {
             let ended = participants;
