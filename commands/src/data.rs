@@ -101,24 +101,40 @@ impl DataFolder {
         &self.path
     }
 
-    /// Leaves word of where the log is, `None` for one of its own, and refuses that to stores which follow another: it would
-    /// begin empty, take webhooks that those who read the other one never see, and no store would fold it.
+    /// Refuses a log of its own (`None`) to stores that follow another, also where an old one lies in the folder: it would take
+    /// webhooks that those who read the other one never see, and no store would fold them.
+    pub(crate) fn may_follow(&self, broker: Option<&str>) -> Result<(), Failure> {
+        let data = self.path.display();
+        let (store, own_log) = (self.path.join("store").is_dir(), self.path.join("nats").is_dir());
+        let Some(known) = self.elsewhere().filter(|_| broker.is_none() && store) else { return Ok(()) };
+        let (begun, way_back) = if own_log {
+            let way = format!(", or remove {data}/{ELSEWHERE_FILE} if they were folded from {data}/nats");
+            (format!("would go on with the old one in {data}/nats"), way)
+        } else {
+            ("would begin an empty one here".to_owned(), String::new())
+        };
+        Err(Failure::Usage(format!(
+            "data: the stores in {data} follow a log elsewhere, at {known}, and this start {begun}: give its --nats-url, or \
+             another --data; or move {data}/store away{way_back}"
+        )))
+    }
+
+    /// Leaves word of where the log is that the stores are about to be opened on. Not before it is known to be there: an
+    /// address that was mistyped is no log that they follow.
     pub(crate) fn follows(&self, broker: Option<&str>) -> Result<(), Failure> {
-        let (path, data) = (self.path.join(ELSEWHERE_FILE), self.path.display());
-        let known = std::fs::read_to_string(&path).ok();
-        let left = match (broker, &known) {
-            (Some(url), Some(known)) if shown(url) == *known => Ok(()),
+        let path = self.path.join(ELSEWHERE_FILE);
+        let left = match (broker, self.elsewhere()) {
+            (Some(url), Some(known)) if shown(url) == known => Ok(()),
             (Some(url), _) => write_private(&path, shown(url).as_bytes()),
             (None, None) => Ok(()),
-            (None, Some(known)) if self.path.join("store").is_dir() && !self.path.join("nats").is_dir() => {
-                return Err(Failure::Usage(format!(
-                    "data: the stores in {data} follow a log elsewhere, at {known}, and this start would begin an empty one here: \
-                     give its --nats-url, or another --data; or move {data}/store away"
-                )));
-            }
+            // Here there are no stores any more that follow it.
             (None, Some(_)) => std::fs::remove_file(&path),
         };
         left.map_err(|error| Failure::failed("data: cannot leave word of where the log is", &error))
+    }
+
+    fn elsewhere(&self) -> Option<String> {
+        std::fs::read_to_string(self.path.join(ELSEWHERE_FILE)).ok()
     }
 
     /// Leaves the addresses, whole or not at all.
@@ -241,10 +257,12 @@ pub(crate) fn start(data: &Path) -> String {
     let shown = data.display();
     let up = format!("`groupfold up --data {shown}`");
     let project = format!("`groupfold project --data {shown} --nats-url …`");
-    let (own_log, store) = (data.join("nats").is_dir(), data.join("store").is_dir());
+    let (nats, store) = (data.join("nats").is_dir(), data.join("store").is_dir());
+    // An old log may lie beside stores that follow another.
+    let own_log = nats && !data.join(ELSEWHERE_FILE).exists();
     match Run::left(data).as_ref().map(Run::verb) {
         Some("project") => project,
-        // Whose log is elsewhere would begin an empty one.
+        // Whose log is elsewhere would begin one of its own.
         Some(_) if store && !own_log => format!("`groupfold up --data {shown} --nats-url …`"),
         None if store && !own_log => format!("{project}, or `up` with the same"),
         None if !store && !own_log => format!("{up}, or `groupfold project` with --nats-url"),
@@ -314,7 +332,41 @@ mod tests {
         assert!(told().contains(up[0]) && told().contains("--nats-url …"), "{}", told());
         std::fs::create_dir_all(data.join("nats")).unwrap();
         assert!(told().contains(up[0]) && !told().contains("--nats-url"), "{}", told());
+        std::fs::write(data.join(ELSEWHERE_FILE), "nats://x").unwrap();
+        assert!(told().contains(up[0]) && told().contains("--nats-url …"), "{}", told());
         std::fs::remove_dir_all(&data).unwrap();
+    }
+
+    /// An old log in the folder was gone on with, and the word of the other one removed.
+    #[test]
+    fn no_log_of_its_own_is_begun_or_gone_on_with_while_there_are_stores_of_another() {
+        let path = std::env::temp_dir().join(format!("groupfold-elsewhere-{}", std::process::id()));
+        let folder = DataFolder::take(&path).unwrap();
+        let data = folder.path().to_owned();
+        let (store, nats) = (data.join("store"), data.join("nats"));
+        // First of all, and on its own log as ever.
+        for begun in [None, Some(&nats), Some(&store)] {
+            begun.into_iter().for_each(|begun| std::fs::create_dir_all(begun).unwrap());
+            folder.may_follow(None).and_then(|()| folder.follows(None)).unwrap();
+        }
+        folder.follows(Some("nats://u:p@x")).unwrap();
+        folder.may_follow(Some("nats://y")).unwrap();
+        let refused = || folder.may_follow(None).unwrap_err().to_string();
+        for told in ["at nats://****@x", "/nats", "--nats-url", "/store away", "remove ", ELSEWHERE_FILE] {
+            assert!(refused().contains(told), "{told}: {}", refused());
+        }
+        std::fs::remove_dir(&nats).unwrap();
+        assert!(refused().contains("an empty one") && !refused().contains("remove "), "{}", refused());
+        std::fs::create_dir(&nats).unwrap();
+        // The word holds until the stores are gone.
+        assert!(data.join(ELSEWHERE_FILE).exists());
+        std::fs::remove_dir(&store).unwrap();
+        folder.may_follow(None).and_then(|()| folder.follows(None)).unwrap();
+        assert!(!data.join(ELSEWHERE_FILE).exists());
+        std::fs::create_dir(&store).unwrap();
+        folder.may_follow(None).unwrap();
+        drop(folder);
+        std::fs::remove_dir_all(&path).unwrap();
     }
 
     #[test]

@@ -76,6 +76,7 @@ pub(crate) async fn run(process: Process<'_>) -> Result<(), Failure> {
     let (fold, api_ends) = (CancellationToken::new(), CancellationToken::new());
     let link = Link::new(connections.answers.clone());
     let with = (connections, partitions, tokens, provider.clone());
+    data.follows(config.nats_url.as_deref())?;
     let (projector, desk) = pipeline::projector(config, with, &mut registry, fold.clone()).await?;
     // A demo has secrets and a provider of its own.
     if demo.is_none() {

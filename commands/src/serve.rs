@@ -58,7 +58,6 @@ pub(crate) async fn project(flags: Flags) -> Result<(), Failure> {
     telemetry::start(&config)?;
     let broker = Broker::elsewhere(&config)?;
     let data = DataFolder::take(&config.data)?;
-    data.follows(config.nats_url.as_deref())?;
     let reload = (flags, hang_up);
     process::run(Process { config: &config, reload, data: &data, broker: &broker, told, up: None }).await
 }

@@ -50,7 +50,7 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let demo = if args.demo { Some(Demo::bind(&mut config).await?) } else { None };
     pipeline::check_receiver(&config)?;
     let data = DataFolder::take(&config.data)?;
-    data.follows(config.nats_url.as_deref())?;
+    data.may_follow(config.nats_url.as_deref())?;
     let Some(broker) = Broker::start(&config, &data, &told).await? else { return Ok(()) };
     let up = Some(Up { anew: &args.anew, demo });
     let reload = (args.flags, hang_up);

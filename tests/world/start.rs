@@ -284,8 +284,26 @@ async fn a_log_of_its_own_is_refused_to_stores_that_follow_another_and_not_to_th
     assert!(said.contains("--nats-url") && !data.join("nats").exists(), "{said}");
     assert_eq!(Groupfold::up(on.clone()).await.terminate().await, 0);
 
+    // Nor by an address where no broker is.
+    let nowhere = ["--nats-url", "nats://127.0.0.1:1"];
+    assert_eq!(run(&data, &[&UP[..], &nowhere].concat()).0, Some(69));
+    assert_eq!(std::fs::read_to_string(data.join("log-elsewhere")).unwrap(), nats.url());
+
     std::fs::rename(data.join("store"), data.join("store.aside")).unwrap();
-    let mut up = Groupfold::up(Options { nats: Nats::Own, args: Vec::new(), ..on }).await;
+    let own = Options { nats: Nats::Own, args: Vec::new(), ..on.clone() };
+    let mut up = Groupfold::up(own).await;
+    assert_eq!(up.terminate().await, 0);
+    // Back to the other one, with the log of its own left behind: a start that lost the address went on with it.
+    std::fs::remove_dir_all(data.join("store")).unwrap();
+    assert_eq!(Groupfold::up(on).await.terminate().await, 0);
+    for _ in 0..2 {
+        let (code, said) = run(&data, &[&UP[..], &["--nats-server", &server]].concat());
+        assert!(code == Some(2) && said.contains("the old one in"), "{code:?} {said}");
+    }
+    std::fs::remove_dir_all(data.join("store")).unwrap();
+    up.restart().await;
+    assert_eq!(up.terminate().await, 0);
+    up.restart().await;
     assert_eq!(up.terminate().await, 0);
     // What a partition then says of a log that was lost is for the guard of each: it starts.
     std::fs::remove_dir_all(data.join("nats")).unwrap();
