@@ -51,7 +51,8 @@ enum FailedVerb {
 const REPLAY_HELP: &str = "Without --execute nothing is changed: it says what each failure would become and how the state of \
      groups would differ.\nWith it, what can be read is appended to the log under the event id it would have had, and the \
      failure is settled.\nIt can be stopped (Ctrl-C) and started again: what is settled is not replayed twice. Exit codes: \
-     0 all settled, 1 some failed again,\n75 stopped, or another replay is running.";
+     0 all settled, 1 some failed again,\n\
+     or a selection was refused since what settled failures is missing, 75 stopped, or another replay is running.";
 
 /// Which failures; all that are given must hold.
 #[derive(Args, Debug, Clone, Default)]
@@ -153,6 +154,10 @@ struct ReplayArgs {
     /// Do it; without this it only says what would happen
     #[arg(long)]
     execute: bool,
+    /// Do it for a selection though messages are missing that say what is settled: what was discarded by one of them is
+    /// appended, too
+    #[arg(long, requires = "execute")]
+    despite_missing: bool,
     /// Most failures in a second
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     rate: Option<u32>,

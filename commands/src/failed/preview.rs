@@ -9,8 +9,9 @@ use groupfold_schemas::position::Position;
 use groupfold_schemas::{log, v1};
 use serde_json::{Value, json};
 
-use super::catalog::Entry;
+use super::catalog::{Entry, Missing};
 use super::fate;
+use crate::cli::Output;
 use crate::data::Ignores;
 use crate::exit::Failure;
 use crate::log::Log;
@@ -111,9 +112,10 @@ impl Preview {
         Ok(())
     }
 
-    fn to_json(&self) -> Value {
+    fn to_json(&self, missing: Missing) -> Value {
         json!({
             "execute": false,
+            "missing": missing.to_json(),
             "failures": self.total,
             "becomes": self.becomes,
             "duplicate": self.duplicates,
@@ -201,6 +203,6 @@ pub(super) async fn current(
 }
 
 /// The preview as asked for.
-pub(super) fn show(preview: &Preview, log: &Log, output: crate::cli::Output) -> Result<(), Failure> {
-    print::either(output, || preview.to_json().to_string(), || preview.to_text(log))
+pub(super) fn show(preview: &Preview, log: &Log, missing: Missing, output: Output) -> Result<(), Failure> {
+    print::either(output, || preview.to_json(missing).to_string(), || preview.to_text(log))
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use groupfold_ingest::meta::Item;
 use groupfold_ingest::replay;
 use groupfold_schemas::failure::Cause;
+use groupfold_schemas::log;
 use groupfold_schemas::position::Position;
 use groupfold_schemas::v1::{self, ResolutionOutcome};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::catalog::{Catalog, Entry};
+use super::catalog::{Catalog, Entry, Missing};
 use super::known::Known;
 use super::lease::Lease;
 use super::preview;
@@ -29,20 +30,26 @@ pub(super) async fn run(args: ReplayArgs) -> Result<(), Failure> {
     let ignores = args.reading.ignores(&args.reach)?;
     let log = args.reach.open().await?;
     if !args.execute {
-        let entries = selected(Catalog::read(&log).await?, &args)?;
-        let preview = preview::preview(&log, &entries, ignores).await?;
-        return preview::show(&preview, &log, args.output);
+        let catalog = Catalog::read(&log).await?;
+        let missing = catalog.missing;
+        let preview = preview::preview(&log, &selected(catalog, &args)?, ignores).await?;
+        return preview::show(&preview, &log, missing, args.output);
     }
     let told = until_told_to_stop()?;
     let lease = Lease::take(&log.context).await?;
     // Read once the claim is ours: what another replay settled before is settled.
-    let outcome = match Catalog::read(&log).await.and_then(|catalog| selected(catalog, &args)) {
-        Ok(entries) => Work::new(&log, entries.len(), ignores).all(entries, &args, &lease, &told).await,
-        Err(failure) => Err(failure),
+    let outcome = async {
+        let catalog = Catalog::read(&log).await?;
+        let missing = catalog.missing;
+        let entries = selected(catalog, &args)?;
+        may_append(&entries, missing, &args)?;
+        let work = Work::new(&log, entries.len(), ignores);
+        Ok((work.all(entries, &args, &lease, &told).await?, missing))
     };
+    let outcome = outcome.await;
     lease.release().await;
-    let report = outcome?;
-    print::either(args.output, || report.to_json().to_string(), || report.to_text())?;
+    let (report, missing) = outcome?;
+    print::either(args.output, || report.to_json(missing).to_string(), || report.to_text())?;
     report.verdict()
 }
 
@@ -54,6 +61,22 @@ fn selected(catalog: Catalog, args: &ReplayArgs) -> Result<Vec<Entry>, Failure> 
     entries.sort_by(|a, b| (&a.group_id, a.sequence).cmp(&(&b.group_id, b.sequence)));
     entries.dedup_by(|a, b| a.failed_id == b.failed_id);
     Ok(entries)
+}
+
+/// What somebody had discarded is in the log for ever once it is appended, and which that was nobody knows where what settled
+/// it is missing: a selection takes it along without anybody having looked. Whoever types an id has.
+fn may_append(entries: &[Entry], missing: Missing, args: &ReplayArgs) -> Result<(), Failure> {
+    if missing.settled == 0 || args.despite_missing || !args.ids.is_empty() || entries.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "nothing is replayed: {} message(s) of {} are missing, so some of the {} selected may have been settled, discarded even: \
+         look at each (`groupfold failed list --all`, `failed show ID`), discard what is of no use, and replay single ones by \
+         their id, or all of them with --despite-missing",
+        missing.settled,
+        log::RESOLVED_STREAM,
+        entries.len()
+    )))
 }
 
 /// What became of the failures.
@@ -223,9 +246,10 @@ pub(super) fn resolution(
 }
 
 impl Report {
-    fn to_json(&self) -> Value {
+    fn to_json(&self, missing: Missing) -> Value {
         json!({
             "execute": true,
+            "missing": missing.to_json(),
             "failures": self.selected,
             "landed": self.landed,
             "duplicate": self.duplicate,

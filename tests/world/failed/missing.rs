@@ -5,7 +5,7 @@ use groupfold_schemas::log;
 use groupfold_tests::{Groupfold, NatsServer, wait_until};
 use serde_json::json;
 
-use super::{BOUND, T, answer, code, failed, quick};
+use super::{BOUND, T, answer, code, digest, fail_in_the_past, failed, quick};
 use crate::hook::{joined, participants};
 
 /// Makes a stream anew from a copy of it that lacks some messages: the stream itself refuses deletion.
@@ -70,13 +70,40 @@ async fn failures_that_are_lost_leave_the_way_back_of_all_others() {
         assert!(said.contains(part), "{said}");
     }
     assert_eq!(answer(&groupfold, &["show", ids[2]], 0)["failed_id"], ids[2]);
-    assert_eq!(answer(&groupfold, &["replay", "--all"], 0)["failures"], 1);
+    let preview = answer(&groupfold, &["replay", "--all"], 0);
+    assert_eq!((&preview["failures"], &preview["missing"]["settled"]), (&json!(1), &json!(1)), "{preview}");
     unresolved(&groupfold, 1).await;
     answer(&groupfold, &["discard", ids[2], "--why", "a test"], 0);
     assert_eq!(answer(&groupfold, &["list"], 0)["total"], 0);
     unresolved(&groupfold, 0).await;
     let log = groupfold.process().log();
     assert!(log.contains("messages are missing and are not counted"), "{log}");
+}
+
+/// What somebody had discarded was in the log for ever, with an exit code of 0.
+#[tokio::test]
+async fn a_selection_of_which_some_may_be_discarded_is_not_replayed_unless_somebody_says_so() {
+    let (nats, groupfold) = quick().await;
+    let items: Vec<_> = (0..3).map(|n| joined("G", &format!("55{n}"), T + n)).collect();
+    let ids = fail_in_the_past(&nats, &participants(&items)).await;
+    for id in &ids[..2] {
+        answer(&groupfold, &["discard", id, "--why", "a test"], 0);
+    }
+    lose(&nats, log::RESOLVED_STREAM, &[1]).await;
+    let before = digest(&groupfold).await;
+    for selection in [&["--all"][..], &["--group", "G"], &["--cause", "unknown_type"]] {
+        let refused = failed(&groupfold, &[&["replay", "--execute"], selection].concat());
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(code(&refused) == 1 && refused.stdout.is_empty(), "{selection:?}: {said}");
+        assert!(said.contains("of the 2 selected") && said.contains("--despite-missing"), "{said}");
+    }
+    assert_eq!(digest(&groupfold).await, before);
+    let one = answer(&groupfold, &["replay", &ids[2], "--execute"], 0);
+    assert_eq!((&one["landed"], &one["missing"]["settled"]), (&json!(1), &json!(1)), "{one}");
+    let all = answer(&groupfold, &["replay", "--all", "--execute", "--despite-missing"], 0);
+    assert_eq!((&all["failures"], &all["landed"]), (&json!(1), &json!(1)), "{all}");
+    // Nothing is selected, and so nothing refused.
+    assert_eq!(answer(&groupfold, &["replay", "--all", "--execute"], 0)["failures"], 0);
 }
 
 /// They were fetched again each minute for ever; behind five hundred of them no other was parked any more.
