@@ -32,11 +32,9 @@ pub(crate) struct Look {
     pub(crate) stream: String,
     /// What the log took at this time of the broker's or later, Unix milliseconds; all of it if absent.
     pub(crate) since: Option<i64>,
-    /// All if empty.
+    /// Of these alone: the look begins with the first message that is there, and one that is missing behind it is an error.
+    /// All if empty: it goes on over messages that are missing, from the very first on, and says which.
     pub(crate) subjects: Vec<String>,
-    /// Of all subjects: goes on over messages that are missing, from the very first on, and says which. Without it the look
-    /// begins with the first that is there, and one that is missing behind it is an error.
-    pub(crate) over_holes: bool,
     /// What is done, in a word or two, to whom it is shown to.
     pub(crate) what: &'static str,
 }
@@ -82,7 +80,8 @@ impl Log {
 
     /// Looks at a stream up to its end of this moment. One that is missing is empty.
     pub(crate) async fn each(&self, look: Look, mut take: impl FnMut(&Found)) -> Result<Looked, Failure> {
-        let Look { stream, since, subjects, over_holes, what } = look;
+        let Look { stream, since, subjects, what } = look;
+        let over_holes = subjects.is_empty();
         let mut looked = Looked::default();
         let Some(ends) = self.ends(&stream).await? else { return Ok(looked) };
         let line = format!("cannot read the stream {stream}");

@@ -48,6 +48,15 @@ pub(crate) async fn run(args: WhyArgs) -> Result<(), Failure> {
         // Nothing is left to tell it to if this fails.
         let _ = std::io::stderr().write_all(line.as_bytes());
     }
+    if let Some(at) = &at
+        && let Some(gone) = at.gone(applied.at(at.partition))
+    {
+        if hits.is_empty() {
+            return Err(Failure::Failed(format!("{id}: {gone}")));
+        }
+        // What is parked for it is told all the same.
+        let _ = writeln!(std::io::stderr(), "groupfold: {id}: {gone}");
+    }
     if hits.is_empty() && at.is_some_and(|at| at.event_id.is_none()) {
         return Err(Failure::Failed(format!(
             "{id}: the message there is no record that this build can read, and is not parked: `groupfold audit`"

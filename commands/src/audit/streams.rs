@@ -96,7 +96,7 @@ pub(crate) async fn each(
     mut take: impl FnMut(&mut Content, &Found),
 ) -> Result<Content, Failure> {
     let mut content = Content { stream: stream.to_owned(), ..Content::default() };
-    let look = Look { stream: stream.to_owned(), over_holes: true, what: "counting", ..Look::default() };
+    let look = Look { stream: stream.to_owned(), what: "counting", ..Look::default() };
     let looked = log.each(look, |found| {
         // What stands for a lost message was never published; an empty one may have been, by hand.
         if found.subject.is_empty() {

@@ -138,7 +138,7 @@ impl Catalog {
 }
 
 fn look(stream: &str, what: &'static str) -> Look {
-    Look { stream: stream.to_owned(), what, over_holes: true, ..Look::default() }
+    Look { stream: stream.to_owned(), what, ..Look::default() }
 }
 
 impl Missing {

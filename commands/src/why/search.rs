@@ -14,6 +14,8 @@ use crate::print;
 
 /// Most events and failures told of one id.
 const HITS_MAX: usize = 10_000;
+/// Most messages that are asked for one by one, to find what follows one that is missing.
+const ASKED_FOR_MAX: u64 = 1_000;
 
 /// What was found.
 #[derive(Default)]
@@ -84,10 +86,48 @@ impl FailureHit {
 /// What stands at a place of the log, if that is what an id is: a position of one partition, or the id of a change, which
 /// counts the changes of an event behind it.
 pub(super) struct At {
-    /// `partition:sequence`: what could not be read there is parked under it.
-    place: String,
+    pub(super) partition: u16,
+    sequence: u64,
     /// The event's id; `None` if the message is no record that this build can read.
     pub(super) event_id: Option<String>,
+    /// Why nothing stands there.
+    gone: Option<Gone>,
+}
+
+enum Gone {
+    /// What follows, in words.
+    Missing(String),
+    /// Since somebody said to go on without it.
+    Accepted(v1::Loss),
+}
+
+impl At {
+    /// `partition:sequence`: what could not be read there is parked under it.
+    fn place(&self) -> String {
+        format!("{}:{}", self.partition, self.sequence)
+    }
+
+    /// Why nothing stands there, and what to do; `None` if something does. `applied`: how far the store is, if that is known.
+    pub(super) fn gone(&self, applied: Option<u64>) -> Option<String> {
+        let next = match self.gone.as_ref()? {
+            Gone::Accepted(loss) => {
+                return Some(format!("accepted as lost at {}: {}", print::time(loss.time_ms), loss.why));
+            }
+            Gone::Missing(next) => next,
+        };
+        let accept = format!("`groupfold accept-loss --partition {}` goes on without it", self.partition);
+        let todo = match applied {
+            // Nothing waits for it.
+            Some(at) if at >= self.sequence => {
+                format!("; the store stands behind it, at {}:{at}", self.partition)
+            }
+            Some(_) => format!(", and {accept}"),
+            None => format!("; if the store stands before it, {accept}"),
+        };
+        Some(format!(
+            "the message is missing in the log, and {next}: `groupfold audit` names all that is missing{todo}"
+        ))
+    }
 }
 
 pub(super) async fn at(log: &Log, id: &str) -> Result<Option<At>, Failure> {
@@ -98,45 +138,54 @@ pub(super) async fn at(log: &Log, id: &str) -> Result<Option<At>, Failure> {
         return Err(Failure::Usage(format!("{id}: the log has the partitions 0 to {}", log.partitions - 1)));
     };
     let (stream, sequence) = (log::stream(partition), *sequence);
-    let last = log.ends(&stream).await?.map_or(0, |ends| ends.last);
+    let (first, last) = log.ends(&stream).await?.map_or((1, 0), |ends| (ends.first, ends.last));
     if !(1..=last).contains(&sequence) {
         return Err(Failure::Failed(format!("{id}: partition {partition} has the messages 1 to {last}")));
     }
+    let mut at = At { partition, sequence, event_id: None, gone: None };
     let (from, subjects) = (From::Sequence(sequence), Vec::new());
-    let stretch = Stretch { stream: stream.clone(), from, to: sequence, subjects };
+    let stretch = Stretch { stream, from, to: sequence, subjects };
     let read = match Scan::new(log.context.clone(), stretch).next_batch(1).await {
         Ok(read) => read.unwrap_or_default(),
         Err(scan::Error::Hole { .. } | scan::Error::Lost { .. }) => {
-            let next = scan::first_there(&log.context, &stream, sequence + 1, last).await;
-            let next = next.map_err(|error| Failure::failed("cannot read the log", &error))?;
-            let next =
-                next.map_or("nothing follows".to_owned(), |next| format!("{partition}:{next} follows"));
-            return Err(Failure::Failed(format!(
-                "{id}: the message is missing in the log, and {next}: `groupfold audit` names all that is missing, and \
-                 `groupfold accept-loss` goes on without it"
-            )));
+            at.gone = Some(Gone::Missing(next(log, partition, (sequence + 1).max(first), last).await?));
+            return Ok(Some(at));
         }
         Err(error) => return Err(Failure::failed("cannot read the log", &error)),
     };
     // An empty message stands for each that is lost.
-    if read.first().is_some_and(|found| found.payload.is_empty())
-        && let Some(loss) = loss(log, partition, sequence).await?
-    {
-        let (time, why) = (print::time(loss.time_ms), loss.why);
-        return Err(Failure::Failed(format!("{id}: accepted as lost at {time}: {why}")));
+    if read.first().is_some_and(|found| found.payload.is_empty()) {
+        at.gone = loss(log, partition, sequence).await?.map(Gone::Accepted);
     }
     let record = read.first().and_then(|found| frame::decode::<v1::Record>(&found.payload).ok());
-    Ok(Some(At { place: format!("{partition}:{sequence}"), event_id: record.map(|record| record.event_id) }))
+    at.event_id = record.map(|record| record.event_id);
+    Ok(Some(at))
 }
 
-/// What an operator said of a message that is lost.
+/// What comes first from a sequence on, in words. The broker is asked once for each that is missing.
+async fn next(log: &Log, partition: u16, from: u64, last: u64) -> Result<String, Failure> {
+    let to = last.min(from.saturating_add(ASKED_FOR_MAX - 1));
+    let there = scan::first_there(&log.context, &log::stream(partition), from, to).await;
+    let there = there.map_err(|error| Failure::failed("cannot read the log", &error))?;
+    Ok(match there {
+        Some(next) => format!("{partition}:{next} follows"),
+        None if to < last => format!("so are those up to {partition}:{to}; what follows was not looked for"),
+        None => "nothing follows".to_owned(),
+    })
+}
+
+/// What an operator said of a message that is lost: over what is missing of that stream, too, as all readers of the log do.
 async fn loss(log: &Log, partition: u16, sequence: u64) -> Result<Option<v1::Loss>, Failure> {
     let mut said = None;
-    let look = Look { subjects: vec![log::loss_subjects(partition)], ..look(log::RESOLVED_STREAM, None) };
-    let look = Look { over_holes: false, ..look };
-    log.each(look, |found| {
-        let loss = frame::decode::<v1::Loss>(&found.payload).ok();
-        said = loss.filter(|loss| (loss.first..=loss.last).contains(&sequence)).or(said.take());
+    let subjects = log::loss_subjects(partition);
+    let of_partition = subjects.trim_end_matches('*');
+    log.each(look(log::RESOLVED_STREAM, None), |found| {
+        if found.subject.starts_with(of_partition)
+            && let Ok(loss) = frame::decode::<v1::Loss>(&found.payload)
+            && (loss.first..=loss.last).contains(&sequence)
+        {
+            said = Some(loss);
+        }
     })
     .await?;
     Ok(said)
@@ -150,7 +199,11 @@ pub(super) async fn search(
     since: Option<i64>,
 ) -> Result<Hits, Failure> {
     let mut hits = Hits::default();
-    failures(log, id, at.map(|at| at.place.as_str()), since, &mut hits).await?;
+    failures(log, id, at.map(At::place).as_deref(), since, &mut hits).await?;
+    // No event can be by the place of a message that is gone but what a replay made of it.
+    if hits.failures.is_empty() && at.is_some_and(|at| at.gone.is_some()) {
+        return Ok(hits);
+    }
     let id = at.and_then(|at| at.event_id.as_deref()).unwrap_or(id);
     let settled = hits.failures.iter().filter_map(|hit| hit.resolution.as_ref());
     let replayed: BTreeSet<String> = settled.flat_map(|settled| settled.event_ids.clone()).collect();
@@ -211,7 +264,7 @@ async fn failures(
 }
 
 fn look(stream: &str, since: Option<i64>) -> Look {
-    Look { stream: stream.to_owned(), since, over_holes: true, what: "searching", ..Look::default() }
+    Look { stream: stream.to_owned(), since, what: "searching", ..Look::default() }
 }
 
 /// Ids of messages and requests stand in the JSON of what failed, as texts of their own.

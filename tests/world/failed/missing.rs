@@ -146,5 +146,15 @@ async fn records_that_the_log_has_no_more_are_parked_without_bytes_and_hold_up_n
         |one: &serde_json::Value| failed(&groupfold, &["raw", one["failed_id"].as_str().unwrap()]).stdout;
     assert_eq!((raw(first).len(), raw(last)), (0, bytes.as_bytes().to_vec()));
     let shown = answer(&groupfold, &["show", first["failed_id"].as_str().unwrap()], 0);
-    assert_eq!(shown["log_position"], format!("{partition}:1"));
+    let place = format!("{partition}:1");
+    assert_eq!(shown["log_position"], place);
+    // By its place it was said to be missing alone, and to accept what the store stands behind already.
+    let mut why = Groupfold::command();
+    let why = why.args(["why", &place]).arg("--data").arg(groupfold.data()).output().unwrap();
+    let told = [why.stdout.as_slice(), &why.stderr].map(String::from_utf8_lossy).concat();
+    assert_eq!(code(&why), 0, "{told}");
+    for part in [first["failed_id"].as_str().unwrap(), &place, "is missing in the log", "stands behind it"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("accept-loss"), "{told}");
 }

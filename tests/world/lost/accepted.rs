@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use groupfold_projector::scan::{From, Scan, Stretch};
 use groupfold_schemas::log;
-use groupfold_tests::{Groupfold, NatsServer, Options, Scratch, http, wait_until};
+use groupfold_tests::{Groupfold, NatsServer, Options, Process, Scratch, http, wait_until};
 use serde_json::{Value, json};
 
 use super::{BOUND, GROUP, MEMBERS, T, last_one_lost, stream};
@@ -282,4 +282,47 @@ async fn what_was_accepted_holds_though_another_message_of_its_stream_is_lost() 
     }
     assert_eq!(found, (1..=MEMBERS).map(|n| (n, n == MEMBERS)).collect::<Vec<_>>());
     assert!(accept(&groupfold, &[], 0).await.contains("nothing is missing"));
+    let why = said(&groupfold, &["why", &format!("{}:{MEMBERS}", partition())], 1).await;
+    assert!(why.contains("accepted as lost at") && why.contains(": gone"), "{why}");
+}
+
+/// The broker was asked once for each message that is missing: of millions that had expired, for an hour.
+#[tokio::test]
+async fn what_follows_a_missing_message_is_looked_for_from_where_the_stream_begins_and_not_for_ever() {
+    const FIRST: u64 = 4_000_001;
+    const HOLE: u64 = 1_010;
+    let nats = NatsServer::start().await;
+    let groupfold = Groupfold::up(Options::on(&nats)).await;
+    let context = async_nats::jetstream::new(nats.client().await);
+    let config = context.get_stream(stream()).await.unwrap().cached_info().config.clone();
+    context.delete_stream(stream()).await.unwrap();
+    let late = async_nats::jetstream::stream::Config {
+        first_sequence: Some(FIRST),
+        deny_delete: false,
+        deny_purge: false,
+        ..config
+    };
+    let late = context.create_stream(late).await.unwrap();
+    let subject = |kind| log::event_subject(partition(), "1", kind, Some(GROUP));
+    let kept = "participants_joined";
+    for kind in [kept].into_iter().chain((0..HOLE).map(|_| "gone")).chain([kept]) {
+        context.publish(subject(kind), "x".into()).await.unwrap().await.unwrap();
+    }
+    late.purge().filter(subject("gone")).await.unwrap();
+    let scratch = Scratch::new("follows");
+    let why = async |sequence: u64| {
+        let mut command = Groupfold::command();
+        command.args(["why", &format!("{}:{sequence}", partition())]).arg("--data").arg(groupfold.data());
+        let mut why = Process::spawn("why", command, &scratch.path().join(sequence.to_string()));
+        assert_eq!(why.wait(BOUND).await.code(), Some(1), "{}", why.log());
+        why.log()
+    };
+    let (partition, hole) = (partition(), FIRST + 1);
+    let begun = why(1).await;
+    assert!(begun.contains(&format!("{partition}:{FIRST} follows")), "{begun}");
+    let bounded = why(hole).await;
+    let up_to = format!("up to {partition}:{}; what follows was not looked for", hole + 1_000);
+    assert!(bounded.contains(&up_to), "{bounded}");
+    let near = why(hole + HOLE - 1).await;
+    assert!(near.contains(&format!("{partition}:{} follows", hole + HOLE)), "{near}");
 }
