@@ -40,8 +40,9 @@ pub(crate) struct AuditArgs {
 pub(crate) enum End {
     /// In order: nothing is missing from the counts.
     Closed,
-    /// Without its last counts.
-    Killed,
+    /// The log has more than it counted, and it does not count that: it was killed, or is at a webhook for longer than an
+    /// audit waits.
+    Behind,
     /// It runs, or was killed with all of it counted.
     Open,
 }
@@ -69,7 +70,9 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     let position = position(&args.reach).await?;
     let mut lives = lives(&log).await?;
     let found = streams::read(&log).await?;
-    find_killed(&log, &mut lives, &found).await?;
+    find_behind(&log, &mut lives, &found).await?;
+    let uncounted = checks::unknown(&lives, &found).len();
+    let bounds = lives.iter().filter(|life| life.end == End::Behind).count() + uncounted;
     let checks = checks::all(&lives, &found, &position);
     let wrong: Vec<&Check> = checks.iter().filter(|check| check.is_wrong()).collect();
     print::either(
@@ -78,11 +81,11 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
             json!({
                 "holds": wrong.is_empty(),
                 "checks": checks.iter().map(Check::to_json).collect::<Vec<_>>(),
-                "totals": totals(&lives),
+                "totals": totals(&lives, bounds),
             })
             .to_string()
         },
-        || table(&checks, &lives),
+        || table(&checks, &lives, bounds),
     )?;
     if wrong.is_empty() {
         return Ok(());
@@ -92,8 +95,9 @@ pub(crate) async fn run(args: AuditArgs) -> Result<(), Failure> {
     Err(Failure::Found(format!("{} thing(s) do not add up:{}", wrong.len(), lines.concat())))
 }
 
-/// Whoever runs and has more in the log than it counted counts again a moment later. Who does not was killed.
-async fn find_killed(log: &Log, lives: &mut [Life], found: &Streams) -> Result<(), Failure> {
+/// Whoever runs and has more in the log than it counted counts again a moment later, unless it is at a webhook and nothing
+/// else: what it appends of that it counts with the answer.
+async fn find_behind(log: &Log, lives: &mut [Life], found: &Streams) -> Result<(), Failure> {
     let behind = |life: &Life| life.end == End::Open && checks::uncounted(life, found) > 0;
     if !lives.iter().any(behind) {
         return Ok(());
@@ -102,7 +106,7 @@ async fn find_killed(log: &Log, lives: &mut [Life], found: &Streams) -> Result<(
     let later = self::lives(log).await?;
     for life in lives.iter_mut().filter(|life| behind(life)) {
         if later.iter().any(|same| same.id == life.id && same.counts == life.counts) {
-            life.end = End::Killed;
+            life.end = End::Behind;
         }
     }
     Ok(())
@@ -160,7 +164,8 @@ async fn position(reach: &PipelineReach) -> Result<Stores, Failure> {
     }
 }
 
-fn totals(lives: &[Life]) -> Value {
+/// `bounds`: lives that counted not all that they did, or left no counts.
+fn totals(lives: &[Life], bounds: usize) -> Value {
     let sum = |count: fn(&Counts) -> u64| lives.iter().map(|life| count(&life.counts)).sum::<u64>();
     json!({
         "received": sum(|counts| counts.received),
@@ -169,15 +174,11 @@ fn totals(lives: &[Life]) -> Value {
         "failed": sum(|counts| counts.failed),
         "ignored": sum(|counts| counts.ignored),
         "receivers": lives.len(),
-        "lower_bounds": killed(lives) > 0,
+        "lower_bounds": bounds > 0,
     })
 }
 
-fn killed(lives: &[Life]) -> usize {
-    lives.iter().filter(|life| life.end == End::Killed).count()
-}
-
-fn table(checks: &[Check], lives: &[Life]) -> String {
+fn table(checks: &[Check], lives: &[Life], bounds: usize) -> String {
     let mut table = print::table(["", "WHAT", "FOUND"]);
     for check in checks {
         let state = check.state();
@@ -185,11 +186,13 @@ fn table(checks: &[Check], lives: &[Life]) -> String {
         let found = check.found.strip_prefix(&format!("{state}: ")).unwrap_or(&check.found);
         table.add_row([state, &check.what, found]);
     }
-    let bounds = match killed(lives) {
+    let totals = totals(lives, bounds);
+    let bounds = match bounds {
         0 => String::new(),
-        killed => format!("; lower bounds: {killed} of them was/were killed before all was counted"),
+        some => format!(
+            "; lower bounds: {some} was/were killed, or is/are still at a webhook, before all was counted"
+        ),
     };
-    let totals = totals(lives);
     let number = |name: &str| totals[name].as_u64().unwrap_or_default();
     format!(
         "{table}\n{} received = {} appended + {} duplicate + {} failed + {} ignored, by {} receiver life/lives{bounds}",
