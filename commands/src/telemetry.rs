@@ -1,8 +1,8 @@
-//! Logs: structured, to stderr, redacted. A line that cannot be written is lost, and nothing else.
+//! Logs: structured, to stderr, redacted. A line that cannot be written is lost, and nothing else. One whose reader is there
+//! and does not read is waited for: a pipe that is full is no error.
 
 use std::io::Write;
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
@@ -31,8 +31,9 @@ static FATE: LazyLock<Fate> = LazyLock::new(Fate::default);
 #[derive(Default)]
 struct Fate {
     lost: Counter,
-    /// The last line broke off in its middle.
-    torn: AtomicBool,
+    /// The last line broke off in its middle. Whoever writes one holds it to its end: what is taken in pieces must not mix with
+    /// the line of another thread.
+    torn: Mutex<bool>,
 }
 
 /// A writer whose lines may be lost. A disk without room, or a reader that went away, is no reason to stop working: who logs is
@@ -44,9 +45,10 @@ struct Lossy<W> {
 
 impl<W: Write> Write for Lossy<W> {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut torn = self.fate.torn.lock().unwrap_or_else(PoisonError::into_inner);
         // What is left of a torn line must not swallow the next one.
         let begun_anew;
-        let mut left = if self.fate.torn.load(Ordering::Relaxed) {
+        let mut left = if *torn {
             begun_anew = [b"\n", line].concat();
             begun_anew.as_slice()
         } else {
@@ -65,7 +67,7 @@ impl<W: Write> Write for Lossy<W> {
             self.fate.lost.inc();
         }
         if left.len() < whole {
-            self.fate.torn.store(!left.is_empty(), Ordering::Relaxed);
+            *torn = !left.is_empty();
         }
         Ok(line.len())
     }
@@ -140,6 +142,45 @@ mod tests {
 
         fn flush(&mut self) -> std::io::Result<()> {
             Err(std::io::ErrorKind::StorageFull.into())
+        }
+    }
+
+    /// Takes a byte at a time, and lets others go first.
+    struct Slow<'a>(&'a Mutex<Vec<u8>>);
+
+    impl Write for Slow<'_> {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend(bytes.first());
+            std::thread::yield_now();
+            Ok(bytes.len().min(1))
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What one thread wrote of its line stood within that of another.
+    #[test]
+    fn lines_that_are_taken_in_pieces_do_not_mix() {
+        const LINES: usize = 200;
+        let fate: &'static Fate = Box::leak(Box::default());
+        let (kept, together) = (Mutex::default(), std::sync::Barrier::new(2));
+        let lines = ["a line of one thread\n", "another of the other\n"];
+        std::thread::scope(|threads| {
+            for line in lines {
+                let (to, together) = (Slow(&kept), &together);
+                threads.spawn(move || {
+                    let mut lossy = Lossy { to, fate };
+                    together.wait();
+                    (0..LINES).for_each(|_| lossy.write_all(line.as_bytes()).unwrap());
+                });
+            }
+        });
+        let kept = String::from_utf8(kept.into_inner().unwrap()).unwrap();
+        for line in lines {
+            let whole = kept.split_inclusive('\n').filter(|kept| *kept == line);
+            assert_eq!(whole.count(), LINES, "{kept}");
         }
     }
 
