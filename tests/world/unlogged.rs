@@ -1,4 +1,5 @@
-//! A stderr that takes nothing costs the lines that would stand there, and no work.
+//! A stderr that fails each write costs the lines that would stand there, and no work. One that takes its time, as a full pipe
+//! whose reader sleeps, is waited for, and promised nothing here.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
