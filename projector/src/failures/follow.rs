@@ -167,7 +167,8 @@ async fn follow(
     if ends.last <= *last {
         return Ok(());
     }
-    let mut scan = Over::new(context.clone(), stream.to_owned(), (*last + 1).max(ends.first), ends.last);
+    // Not from the first that is there: what is missing before it is told, too.
+    let mut scan = Over::new(context.clone(), stream.to_owned(), *last + 1, ends.last);
     while let Some(batch) = scan.next_batch(BATCH).await? {
         for found in &batch {
             take(&found.payload);

@@ -80,6 +80,25 @@ async fn failures_that_are_lost_leave_the_way_back_of_all_others() {
     assert!(log.contains("messages are missing and are not counted"), "{log}");
 }
 
+/// `failed list` told of them, and the projector's log had no line: it began with what is there.
+#[tokio::test]
+async fn failures_that_are_lost_at_the_beginning_are_told_by_the_projector_too() {
+    let (nats, mut groupfold) = quick().await;
+    let items: Vec<_> = (0..3).map(|n| joined("G", &format!("55{n}"), T + n)).collect();
+    fail_in_the_past(&nats, &participants(&items)).await;
+    groupfold.terminate().await;
+    lose(&nats, log::FAILED_STREAM, &[1]).await;
+    groupfold.restart().await;
+    unresolved(&groupfold, 2).await;
+    assert_eq!(answer(&groupfold, &["list"], 0)["missing"]["failures"], 1);
+    wait_until("the projector tells of it", BOUND, async || {
+        let lines = groupfold.process().log();
+        let missing = lines.lines().filter(|line| line.contains("messages are missing and are not counted"));
+        if missing.into_iter().any(|line| line.contains(log::FAILED_STREAM)) { Ok(()) } else { Err(lines) }
+    })
+    .await;
+}
+
 /// What somebody had discarded was in the log for ever, with an exit code of 0.
 #[tokio::test]
 async fn a_selection_of_which_some_may_be_discarded_is_not_replayed_unless_somebody_says_so() {
