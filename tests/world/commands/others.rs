@@ -191,7 +191,7 @@ async fn a_request_that_was_taken_back_was_not_approved_and_one_that_was_rejecte
 /// What was seen of so many was more than the store takes: it was looked for every two seconds, and the log grew.
 #[tokio::test]
 async fn the_longest_wish_that_is_taken_is_looked_for_once_and_settles() {
-    let world = World::new(&[], 8_000).await;
+    let mut world = World::new(&[], 8_000).await;
     let group = world.group("Tea", "approval_required").await;
     let path = format!("/v1/groups/{group}/join-requests:approve");
     // 256 bytes each, twice: as JSON and as items.
@@ -202,6 +202,16 @@ async fn the_longest_wish_that_is_taken_is_looked_for_once_and_settles() {
     let items = command["items"].as_array().unwrap();
     assert_eq!(command["status"], "failed", "{command}");
     assert!((1..ids.len()).contains(&items.len()), "some of them fit: {command}");
+    // Rounds pass while another one's time runs out, of which each would look for it once more.
+    let other = Some(json!({ "join_requests": ["1"] }));
+    let other = world.lost(("approve", "timeout_before"), Method::POST, &path, other).await;
+    assert_eq!(world.settled(&other).await["status"], "failed");
+    let log = world.groupfold.process().log();
+    let looks = |id: &str| {
+        let lines = log.lines().filter(|line| line.contains("a command's outcome was looked for"));
+        lines.filter(|line| line.contains(id)).count()
+    };
+    assert_eq!((looks(&id), looks(&other)), (1, 1), "{log}");
     let position = world.groupfold.caught_up().await.json;
     let unreadable = |one: &Value| one["records_unreadable"] != 0;
     assert!(!position["partitions"].as_array().unwrap().iter().any(unreadable), "{position}");
