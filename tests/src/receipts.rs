@@ -84,6 +84,30 @@ pub fn group_webhooks(n: u64, out: &mut Vec<u8>) {
     post(&key, "/webhooks/meta", &body, out);
 }
 
+/// The n-th POST of members who go and come again, so many items of it: each of the groups in turn, of a group each of its
+/// eight members in turn.
+pub fn member_webhooks(n: u64, items: u64, groups: u64, out: &mut Vec<u8>) {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let told: Vec<String> = (n * items..(n + 1) * items).map(|n| member_item(n, groups)).collect();
+    let body = format!(
+        r#"{{"object":"whatsapp_business_account","entry":[{{"id":"102290129340398","changes":[{{"value":{{"messaging_product":"whatsapp","metadata":{{"display_phone_number":"15550783881","phone_number_id":"106540352242922"}},"groups":[{}]}},"field":"group_participants_update"}}]}}]}}"#,
+        told.join(",")
+    );
+    post(&key, "/webhooks/meta", &body, out);
+}
+
+fn member_item(n: u64, groups: u64) -> String {
+    let (index, turn) = (n % groups, n / groups);
+    let (group, person, second) = (group(index), index * 8 + turn % 8, FIRST_SECOND + 1_000_000 + n);
+    let who = format!(r#"{{"wa_id":"1650{person:07}","user_id":"US.13491208655{person:09}"}}"#);
+    let what = if turn / 8 % 2 == 0 {
+        format!(r#""group_participants_remove","initiated_by":"participant","removed_participants":[{who}]"#)
+    } else {
+        format!(r#""group_participants_add","reason":"invite_link","added_participants":[{who}]"#)
+    };
+    format!(r#"{{"timestamp":"{second}","group_id":"{group}","type":{what}}}"#)
+}
+
 fn post(key: &hmac::Key, path: &str, body: &str, out: &mut Vec<u8>) {
     let tag = hmac::sign(key, body.as_bytes());
     let signature = groupfold_schemas::id::hex(tag.as_ref());

@@ -53,6 +53,9 @@ pub(crate) async fn measure(args: &Args, report: &mut Report) {
         if args.wants(Part::CatchUp) {
             catch_up::lag(&ledger, &mut log, report).await;
         }
+        if args.wants(Part::CatchUp) {
+            catch_up::members(&ledger, &log, report).await;
+        }
         if args.wants(Part::Rebuild) {
             store::open_after_a_kill(&ledger, &mut log, report).await;
         }

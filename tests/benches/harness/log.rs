@@ -8,7 +8,7 @@ use groupfold_tests::Groupfold;
 use crate::args::Args;
 use crate::bed::Bed;
 use crate::load::{Load, Outcome, Pace, Requests};
-use groupfold_tests::receipts::{Webhooks, group_webhooks};
+use groupfold_tests::receipts::{Webhooks, group_webhooks, member_webhooks};
 
 pub(crate) const ITEMS: usize = 100;
 const CONNECTIONS: usize = 16;
@@ -41,6 +41,13 @@ impl<'a> Log<'a> {
         let requests = self.receipts();
         self.send(requests, Pace::Closed, posts, FILL_WAIT, None).await;
         self.told += posts * ITEMS as u64;
+    }
+
+    /// Adds about so many events of members who go and come again, of so few groups that each gets a long history.
+    pub(crate) async fn churn(&self, events: u64, groups: u64) {
+        let requests: Requests =
+            Arc::new(move |n, out: &mut Vec<u8>| member_webhooks(n, ITEMS as u64, groups, out));
+        self.send(requests, Pace::Closed, events.div_ceil(ITEMS as u64), FILL_WAIT, None).await;
     }
 
     /// Adds so many receipts per second for so long; tells every answer.

@@ -29,18 +29,8 @@ pub(super) struct Rates {
 /// Has the projector catch up with what came since the last stage.
 pub(super) async fn measure(ledger: &Ledger<'_>, rates: &mut Rates, report: &mut Report) {
     let bare = ledger.consume(false).await;
-    let project = ledger.project().await;
-    let cpu = process::cpu(project.pid());
-    let (first, took) = project.caught_up(ledger.events).await;
-    #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark")]
-    let ours = Ran {
-        done: ledger.events.saturating_sub(first) as f64,
-        seconds: took.as_secs_f64(),
-        rss_mib: process::rss_most_mib(project.pid()),
-        cpu: process::cpu(project.pid()) - cpu,
-    };
-    project.stop().await;
-    if first >= ledger.events {
+    let ours = catch_up(ledger, ledger.events).await;
+    if ours.done < 1.0 {
         // Too few events for this many groups: there is nothing new at this stage.
         return;
     }
@@ -51,6 +41,35 @@ pub(super) async fn measure(ledger: &Ledger<'_>, rates: &mut Rates, report: &mut
     report.measurements.push(ledger.row("catch-up", SYNCED, "live projector", &[ours]));
     rates.ours.push(ours);
     rates.bare.push(bare);
+}
+
+/// Groups whose members go and come again.
+const CHURNED: u64 = 16;
+
+/// Has it catch up with members who go and come again, half as many events as receipts: a group's history is long then.
+pub(super) async fn members(ledger: &Ledger<'_>, log: &Log<'_>, report: &mut Report) {
+    catch_up(ledger, log.events().await).await;
+    log.churn(ledger.args.events() / 2, CHURNED).await;
+    let ran = catch_up(ledger, log.events().await).await;
+    let condition = format!("{} joins and leaves, {CHURNED} groups of eight", ran.done);
+    let row = ledger.row("catch-up", SYNCED, "live projector", &[ran]);
+    report.measurements.push(Measurement { condition, ..row });
+}
+
+/// Has it fold what it has not, up to so many events in all.
+async fn catch_up(ledger: &Ledger<'_>, events: u64) -> Ran {
+    let project = ledger.project().await;
+    let cpu = process::cpu(project.pid());
+    let (first, took) = project.caught_up(events).await;
+    #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark")]
+    let ran = Ran {
+        done: events.saturating_sub(first) as f64,
+        seconds: took.as_secs_f64(),
+        rss_mib: process::rss_most_mib(project.pid()),
+        cpu: process::cpu(project.pid()) - cpu,
+    };
+    project.stop().await;
+    ran
 }
 
 /// What two steps cost that no projector can leave out: the bare consumer with each of them.
