@@ -125,8 +125,9 @@ impl Roster {
             .filter_map(|(at, fact)| Some((names(fact.participant.as_ref()?), at.time_ms)))
             .collect::<Vec<_>>();
         let identity = Identity::derive(&links, renames.found(), uses, known);
+        let of = |fact: &v1::Fact, time_ms| identity.person(&names(fact.participant.as_ref()?), time_ms);
         let mut roster = Self {
-            end: follow::End::of(&facts),
+            end: follow::End::of(&facts, of),
             identity,
             members: BTreeMap::new(),
             user_names: BTreeMap::new(),

@@ -47,7 +47,9 @@ impl<'a> Log<'a> {
     pub(crate) async fn churn(&self, events: u64, groups: u64) {
         let requests: Requests =
             Arc::new(move |n, out: &mut Vec<u8>| member_webhooks(n, ITEMS as u64, groups, out));
-        self.send(requests, Pace::Closed, events.div_ceil(ITEMS as u64), FILL_WAIT, None).await;
+        // Over one connection: nobody comes before they went.
+        let posts = events.div_ceil(ITEMS as u64);
+        self.send_over(1, requests, Pace::Closed, posts, FILL_WAIT, None).await;
     }
 
     /// Adds so many receipts per second for so long; tells every answer.
@@ -77,11 +79,22 @@ impl<'a> Log<'a> {
         duration: Duration,
         answers: Option<tokio::sync::mpsc::UnboundedSender<(std::time::Instant, Vec<u8>)>>,
     ) -> Outcome {
+        self.send_over(CONNECTIONS, requests, pace, requests_max, duration, answers).await
+    }
+
+    async fn send_over(
+        &self,
+        connections: usize,
+        requests: Requests,
+        pace: Pace,
+        requests_max: u64,
+        duration: Duration,
+        answers: Option<tokio::sync::mpsc::UnboundedSender<(std::time::Instant, Vec<u8>)>>,
+    ) -> Outcome {
         let addr = self.receiver.addresses().webhook.as_deref().and_then(|addr| addr.parse().ok());
         let addr = addr.expect("it has a receiver");
         let warm_up = Duration::ZERO;
-        let load =
-            Load { addr, requests, connections: CONNECTIONS, pace, warm_up, duration, requests_max, answers };
+        let load = Load { addr, requests, connections, pace, warm_up, duration, requests_max, answers };
         let outcome = load.send().await;
         assert_eq!((outcome.refused, outcome.unanswered), (0, 0), "the door took all: {outcome:?}");
         outcome

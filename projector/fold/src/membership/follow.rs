@@ -1,9 +1,9 @@
-//! A report at the end of a history: what it makes of the roster, without reading the history again.
+//! A report at the end of a person's history in a group: what it makes of the roster, without reading the group's again.
 //!
-//! Most reports are that. One that comes late, a snapshot, a change of names, or a name that says who somebody else was
+//! Most reports are that. One that comes late behind others of the same person, a snapshot, a change of names, or a name that says who somebody else was
 //! makes more different than the persons it names: the group is loaded anew then.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use groupfold_schemas::v1::{self, Evidence, FactKind};
 
@@ -16,6 +16,10 @@ use crate::identity::{Alias, AliasKind, PersonKey, names, spelled};
 pub(super) struct End {
     /// The last fact of a member.
     last: Option<FactAt>,
+    /// And of each: how one stands does not depend on what is told of others.
+    last_of: BTreeMap<PersonKey, FactAt>,
+    /// The last one that names nobody: whom it means depends on who asked before.
+    last_unnamed: Option<FactAt>,
     /// Until when snapshots were read: what is reported of that while tells what they meant.
     read_until_ms: i64,
     /// Spellings that stand for somebody alone, and whether they say a whole name: a new name may say whom.
@@ -23,17 +27,38 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Of a history in its order.
-    pub(super) fn of(facts: &[(FactAt, v1::Fact)]) -> Self {
+    /// Of a history in its order, and of whom its facts are.
+    pub(super) fn of(
+        facts: &[(FactAt, v1::Fact)],
+        person: impl Fn(&v1::Fact, i64) -> Option<PersonKey>,
+    ) -> Self {
         let taken = facts.iter().filter(|(_, fact)| fact.kind() == FactKind::SnapshotTaken);
         let read_until_ms = taken.map(|(at, fact)| at.time_ms.max(fact.read_until_ms)).max();
         let last = facts.iter().rev().find(|(_, fact)| is_of_members(fact)).map(|(at, _)| at.clone());
         let spellings = facts.iter().filter_map(|(_, fact)| spelling(fact)).collect();
-        Self { last, read_until_ms: read_until_ms.unwrap_or(i64::MIN), spellings }
+        let (mut last_of, mut last_unnamed) = (BTreeMap::new(), None);
+        for (at, fact) in facts.iter().filter(|(_, fact)| is_of_members(fact)) {
+            match person(fact, at.time_ms) {
+                Some(person) => drop(last_of.insert(person, at.clone())),
+                None => last_unnamed = Some(at.clone()),
+            }
+        }
+        Self { last, last_of, last_unnamed, read_until_ms: read_until_ms.unwrap_or(i64::MIN), spellings }
     }
 
-    fn is_before(&self, at: &FactAt) -> bool {
-        self.last.as_ref().is_none_or(|last| last < at) && self.read_until_ms < at.time_ms
+    /// True if all that is known of a person, or where a fact names none of anybody, stands before it.
+    fn is_before(&self, at: &FactAt, person: Option<&PersonKey>) -> bool {
+        let last = person.map_or(self.last.as_ref(), |person| self.last_of.get(person));
+        let mut before = last.into_iter().chain(&self.last_unnamed);
+        before.all(|last| last < at) && self.read_until_ms < at.time_ms
+    }
+
+    fn add(&mut self, at: &FactAt, person: Option<PersonKey>) {
+        self.last = self.last.take().max(Some(at.clone()));
+        match person {
+            Some(person) => drop(self.last_of.insert(person, at.clone())),
+            None => self.last_unnamed = Some(at.clone()),
+        }
     }
 }
 
@@ -77,7 +102,9 @@ impl Roster {
     ) -> Result<bool, S::Error> {
         let is_report =
             |fact: &v1::Fact| fact.evidence() != Evidence::Snapshot && fact.kind() != FactKind::SnapshotTaken;
-        let is_last = |(at, fact): &(&FactAt, &v1::Fact)| self.end.is_before(at) && is_report(fact);
+        let is_last = |(at, fact): &(&FactAt, &v1::Fact)| {
+            self.end.is_before(at, self.person(fact, at.time_ms).as_ref()) && is_report(fact)
+        };
         if !news.facts.iter().all(is_last) {
             return Ok(false);
         }
@@ -91,7 +118,8 @@ impl Roster {
         }
         let is_same = |(name, old_ms, new_ms, _): &(&Alias, Option<i64>, i64, &str)| {
             let person = |time_ms| self.identity.person(&[(*name).clone()], time_ms);
-            old_ms.is_none_or(|old_ms| person(old_ms) == person(*new_ms))
+            // A receipt that comes late may move it back.
+            old_ms.is_none_or(|old_ms| old_ms <= *new_ms && person(old_ms) == person(*new_ms))
         };
         if !news.user_names.iter().all(is_same) {
             return Ok(false);
@@ -164,7 +192,7 @@ impl Roster {
         }
         for (at, fact) in &news.facts {
             drop(self.line((*at).clone(), (*fact).clone()));
-            self.end.last = Some((*at).clone());
+            self.end.add(at, self.person(fact, at.time_ms));
         }
         for (name, _, time_ms, user_name) in &news.user_names {
             self.call((*name).clone(), *time_ms, (*user_name).to_owned());

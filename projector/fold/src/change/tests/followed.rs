@@ -123,7 +123,8 @@ fn history(seed: u64) -> Vec<Record> {
     let (mut dice, mut second, mut all) = (Dice(seed), 10, Vec::<Record>::new());
     for _ in 0..40 {
         second += dice.below(3) as i64;
-        let late = if dice.below(10) == 0 { dice.below(8) as i64 } else { 0 };
+        // Of half of the histories every other event is late.
+        let late = if dice.below(2 + seed as usize % 2 * 8) == 0 { dice.below(8) as i64 } else { 0 };
         let record = match dice.below(15) {
             0 if !all.is_empty() => all[dice.below(all.len())].clone(),
             _ => event(second - late, &mut dice),
@@ -173,6 +174,27 @@ fn two_whole_spellings_of_one_number_mean_one_person() {
             assert_eq!(tell(&records, 2), tell_as(&records, 1, false));
         }
     }
+}
+
+/// Webhooks of several members come in any order.
+#[test]
+fn a_report_that_is_late_behind_others_of_other_members_is_followed() {
+    let mut records: Vec<Record> = Vec::new();
+    for n in 0..100 {
+        for (late, member) in [(1, "w:1"), (0, "w:2"), (2, "w:3")] {
+            let second = 10 * n + late;
+            let joins = n % 2 == 0;
+            let record =
+                if joins { joined(second, &[member]) } else { ended(second, EndReason::Left, &[member]) };
+            records.push(record);
+        }
+    }
+    let empty = Memory::default();
+    let mut telling = Telling::new(&empty, Memory::default());
+    for (n, record) in records.iter().enumerate() {
+        telling.apply(record, Contributions::of([record]), at(n)).unwrap();
+    }
+    assert_eq!(telling.loads, 2);
 }
 
 /// Each event read its group's whole history.
