@@ -7,6 +7,7 @@
 
 mod at;
 mod count;
+mod ends;
 mod over;
 
 use std::ops::RangeInclusive;
@@ -14,13 +15,13 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
-use async_nats::jetstream::stream::LastRawMessageErrorKind;
 use async_nats::jetstream::{self, Message};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _};
 use groupfold_schemas::log;
 
 pub use self::at::{Told, sequence_at, told};
+pub use self::ends::{Ends, ends, first_there, taken_at};
 pub use self::over::Over;
 use crate::consumer::{self, Ephemeral};
 use crate::loss;
@@ -36,8 +37,6 @@ const ATTEMPTS_MAX: u32 = 20;
 /// are, delivers nothing that it cannot read from its files, and says nothing about that.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
-/// Messages in turn that a broker with damaged files is asked for one by one.
-const ASKED_MAX: u64 = 10_000;
 
 /// Where a stretch begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,78 +104,6 @@ pub enum Error {
         /// The one that came.
         found: u64,
     },
-}
-
-/// Which stream it is, and its first and last sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ends {
-    /// When it was created, as the broker says: one of its name made anew numbers its messages anew.
-    pub created: String,
-    /// First sequence that is there; one above `last` if there is none.
-    pub first: u64,
-    /// Last sequence that was given; zero if none was.
-    pub last: u64,
-}
-
-impl Ends {
-    /// Those that the broker tells of a stream.
-    #[must_use]
-    pub fn of(info: &jetstream::stream::Info) -> Self {
-        let (created, state) = (info.created.to_string(), &info.state);
-        Self { created, first: state.first_sequence, last: state.last_sequence }
-    }
-}
-
-/// First and last sequence of a stream, as the broker says.
-///
-/// # Errors
-/// The broker does not tell.
-pub async fn ends(context: &jetstream::Context, stream: &str) -> Result<Ends, Error> {
-    let unreadable = |why: String| Error::Unreadable { stream: stream.to_owned(), why };
-    let found = context.get_stream(stream).await.map_err(|error| unreadable(error.to_string()))?;
-    Ok(Ends::of(found.cached_info()))
-}
-
-/// When a stream took the message of this sequence, Unix milliseconds; `None` if it has none.
-///
-/// # Errors
-/// The broker does not tell.
-pub async fn taken_at(
-    context: &jetstream::Context,
-    stream: &str,
-    sequence: u64,
-) -> Result<Option<i64>, Error> {
-    let taken = stream::taken_at(context, stream, sequence).await;
-    taken.map_err(|why| Error::Unreadable { stream: stream.to_owned(), why })
-}
-
-/// The first message that is there, from one sequence to another, as the leader says.
-///
-/// # Errors
-/// The broker does not tell; or its files are damaged, and it does not tell of many messages in turn.
-pub async fn first_there(
-    context: &jetstream::Context,
-    stream: &str,
-    from: u64,
-    to: u64,
-) -> Result<Option<u64>, Error> {
-    let unreadable = |why| Error::Unreadable { stream: stream.to_owned(), why };
-    let of = context.get_stream_no_info(stream).await.map_err(|error| unreadable(error.to_string()))?;
-    match of.get_first_raw_message_by_subject(">", from).await {
-        Ok(message) => return Ok(Some(message.sequence).filter(|found| *found <= to)),
-        Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => return Ok(None),
-        // Of what it cannot read it says no more than that.
-        Err(error) => tracing::debug!(stream, from, %error, "messages are asked for one by one"),
-    }
-    for sequence in from..=to.min(from.saturating_add(ASKED_MAX)) {
-        if has_message(context, stream, sequence).await.map_err(unreadable)? {
-            return Ok(Some(sequence));
-        }
-    }
-    if to.saturating_sub(from) > ASKED_MAX {
-        return Err(unreadable(format!("it has none of the {ASKED_MAX} messages from {from} on")));
-    }
-    Ok(None)
 }
 
 /// A stretch being read.

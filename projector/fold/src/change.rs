@@ -155,7 +155,9 @@ impl<'a, S: Source> Telling<'a, S> {
                 }
             };
             push(&mut changes, record, at, &group, found);
-            self.followed.put(group, tracked);
+            if let Some(tracked) = tracked {
+                self.followed.put(group, tracked);
+            }
         }
         push(&mut changes, record, at, &record.group_id, of_message);
         Ok(changes)
@@ -174,8 +176,8 @@ impl<'a, S: Source> Telling<'a, S> {
     /// What a step not yet taken does to a group.
     fn turn(&mut self, group: &str, record: &Record, step: &Step) -> Result<Turn, Error<S::Error>> {
         let tracked = match self.followed.take(group) {
-            Some(tracked) => tracked,
             None => self.load(group)?,
+            tracked => tracked,
         };
         let Some(mut tracked) = tracked else { return Ok(Turn::Anew(None)) };
         let whole = cfg!(debug_assertions).then(|| tracked.group());

@@ -23,25 +23,23 @@ pub struct Followed {
 
 #[derive(Debug)]
 struct Place {
-    /// `None` for a group that no event spoke of.
-    tracked: Option<Box<Tracked>>,
+    tracked: Box<Tracked>,
     weight: usize,
     used: u64,
 }
 
 impl Followed {
     /// Takes a group out; `None` for one that is not followed.
-    #[allow(clippy::option_option, reason = "that there is no such group is known of some, too")]
-    pub(super) fn take(&mut self, group: &str) -> Option<Option<Box<Tracked>>> {
+    pub(super) fn take(&mut self, group: &str) -> Option<Box<Tracked>> {
         let place = self.groups.remove(group)?;
         self.weight -= place.weight;
         Some(place.tracked)
     }
 
-    pub(super) fn put(&mut self, group: String, tracked: Option<Box<Tracked>>) {
+    pub(super) fn put(&mut self, group: String, tracked: Box<Tracked>) {
         drop(self.take(&group));
         self.clock += 1;
-        let weight = tracked.as_ref().map_or(0, |tracked| tracked.weight());
+        let weight = tracked.weight();
         self.weight += weight;
         self.groups.insert(group, Place { tracked, weight, used: self.clock });
         while self.groups.len() > GROUPS_MAX || (self.weight > WEIGHT_MAX && self.groups.len() > 1) {
@@ -52,7 +50,7 @@ impl Followed {
     }
 
     pub(super) fn get_mut(&mut self, group: &str) -> Option<&mut Tracked> {
-        self.groups.get_mut(group)?.tracked.as_deref_mut()
+        Some(&mut *self.groups.get_mut(group)?.tracked)
     }
 
     #[cfg(test)]
