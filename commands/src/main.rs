@@ -4,7 +4,6 @@
 
 mod api;
 mod audit;
-mod base64;
 mod beside;
 mod broker;
 mod check;

@@ -2,12 +2,13 @@
 
 use std::io::Write as _;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use groupfold_schemas::v1;
 use serde_json::json;
 
 use super::RawArgs;
 use super::show::find;
-use crate::base64;
 use crate::cli::Output;
 use crate::exit::Failure;
 use crate::print;
@@ -36,7 +37,7 @@ fn bytes(raw: &[u8]) -> Result<(), Failure> {
 fn to_json(failed: &v1::FailedWebhook) -> String {
     let (encoding, raw) = match std::str::from_utf8(&failed.raw) {
         Ok(text) => ("utf-8", text.to_owned()),
-        Err(_) => ("base64", base64::padded(&failed.raw)),
+        Err(_) => ("base64", BASE64_STANDARD.encode(&failed.raw)),
     };
     json!({ "failed_id": failed.failed_id, "encoding": encoding, "raw": raw }).to_string()
 }

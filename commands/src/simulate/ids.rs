@@ -1,9 +1,15 @@
 //! Ids and texts of the shapes that Meta prints.
 
-use crate::base64::ALPHABET as BASE64;
-pub(crate) use crate::base64::unpadded as base64;
+use base64::Engine as _;
+use base64::alphabet::STANDARD as BASE64;
+use base64::prelude::BASE64_STANDARD_NO_PAD;
 
 use super::dice::Dice;
+
+/// Without padding.
+pub(crate) fn base64(bytes: &[u8]) -> String {
+    BASE64_STANDARD_NO_PAD.encode(bytes)
+}
 
 /// A group id: it holds the business number and WhatsApp's own number of the group.
 pub(crate) fn group(display_phone_number: &str, serial: u64) -> String {
@@ -20,7 +26,7 @@ pub(crate) fn join_request(person: &str, group: &str) -> String {
 /// A message id. Some of its characters mean something in a path.
 pub(crate) fn message(dice: &mut Dice, serial: u64) -> String {
     let serial = base64(&serial.to_be_bytes());
-    format!("wamid.HBg{}{serial}{}=", dice.text(BASE64, 12), dice.text(BASE64, 18))
+    format!("wamid.HBg{}{serial}{}=", dice.text(BASE64.as_str(), 12), dice.text(BASE64.as_str(), 18))
 }
 
 /// A request id: what a command's answer named and its webhook repeats.
